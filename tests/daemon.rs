@@ -749,7 +749,10 @@ async fn l1_a_day_with_faults_of_every_class_ends_each_hour_in_sync() {
             world.behave(Behaviour::default());
             live.pass(42 * 60).await;
             let unsettled: Vec<_> = live.publisher.board(|board| {
-                let images = board.scopes().values().flat_map(|scope| &scope.images);
+                let images = board
+                    .scopes()
+                    .values()
+                    .flat_map(|scope| scope.images.iter());
                 images
                     .filter(|(_, image)| !image.ready.holds())
                     .map(|(id, image)| (id.clone(), image.reason, image.details.clone()))

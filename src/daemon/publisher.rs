@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -174,12 +175,14 @@ impl<H: Host> StatusPublisher<H> {
     fn planned(&self, plan: &Plan) {
         let told = |board: &Board| {
             let status = board.scopes().get(&plan.scope);
-            let told = |status: &ScopeStatus| (status.warnings.clone(), status.findings.clone());
+            let told = |status: &Arc<ScopeStatus>| {
+                (Arc::clone(&status.warnings), Arc::clone(&status.findings))
+            };
             status.map_or_else(Default::default, told)
         };
         let (before, now): (_, Timestamp) = (self.board(told), self.now());
         self.update(|board| board.planned(plan, now));
-        let after: (Vec<String>, Vec<Finding>) = self.board(told);
+        let after: (Arc<[String]>, Arc<[Finding]>) = self.board(told);
         for warning in after.0.iter().filter(|now| !before.0.contains(now)) {
             tracing::warn!("{warning}");
         }

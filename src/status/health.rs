@@ -1,5 +1,7 @@
 //! Whether the process does its work: the state directory, liveness, readiness, and one line for the supervisor.
 
+use std::sync::Arc;
+
 use super::{Activity, Board, Counts, ScopeStatus, Subject, Transition, TransitionKind};
 use crate::model::Timestamp;
 use crate::plan::View;
@@ -90,7 +92,7 @@ impl Board {
                 None => "the manifests are not read yet".into(),
             });
         }
-        let new = |(_, status): &(_, &ScopeStatus)| status.passed_at.is_none();
+        let new = |(_, status): &(_, &Arc<ScopeStatus>)| status.passed_at.is_none();
         let waiting = self.scopes.iter().filter(new);
         reasons.extend(waiting.map(|(scope, _)| format!("{scope}: not looked at yet")));
         let unobserved = self.scopes.iter().filter_map(|(scope, status)| {

@@ -27,6 +27,7 @@ mod transition;
 mod write_bucket;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use crate::model::{AccountName, ImageKey, Scope, Timestamp};
 use crate::pace::DurationHistogram;
@@ -52,13 +53,17 @@ pub const RECENT_MAX: usize = 200;
 
 /// The status of the manifests, the state directory and every scope. It changes only through methods that say what
 /// happened; the files of this module hold them by subject.
+///
+/// A clone shares what is large with the board: a millisecond for thousands of scopes and any number of images. What
+/// changes afterwards is copied first, one scope at a time.
+#[derive(Clone, Debug)]
 pub struct Board {
     version: u64,
     started: Timestamp,
     observe_only: bool,
     manifests: ManifestsStatus,
     state: StateStatus,
-    scopes: BTreeMap<Scope, ScopeStatus>,
+    scopes: BTreeMap<Scope, Arc<ScopeStatus>>,
     changes: VecDeque<Change>,
     transitions: VecDeque<Transition>,
     change_totals: BTreeMap<ChangeKind, u64>,
@@ -118,7 +123,7 @@ impl Board {
     }
 
     /// Each account and region that the manifests name, in order.
-    pub fn scopes(&self) -> &BTreeMap<Scope, ScopeStatus> {
+    pub fn scopes(&self) -> &BTreeMap<Scope, Arc<ScopeStatus>> {
         &self.scopes
     }
 
@@ -173,6 +178,14 @@ impl Board {
     }
 }
 
+/// The scope to change. Clones of the board keep what they have of it.
+fn scope_mut<'s>(
+    scopes: &'s mut BTreeMap<Scope, Arc<ScopeStatus>>,
+    scope: &Scope,
+) -> Option<&'s mut ScopeStatus> {
+    scopes.get_mut(scope).map(Arc::make_mut)
+}
+
 fn push_recent<T>(recent: &mut VecDeque<T>, item: T) {
     if recent.len() == RECENT_MAX {
         recent.pop_front();
@@ -180,6 +193,8 @@ fn push_recent<T>(recent: &mut VecDeque<T>, item: T) {
     recent.push_back(item);
 }
 
+#[cfg(test)]
+mod snapshot_tests;
 #[cfg(test)]
 #[path = "board_tests.rs"]
 mod tests;

@@ -1,12 +1,13 @@
 //! What a pass over a scope does to the board: it begins, plans, writes and ends.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::image::MessageCache;
 use super::{
     Activity, Board, Change, ChangeKind, ImageStatus, PassResult, Subject, Transition,
-    TransitionKind, image_transitions, push_recent,
+    TransitionKind, image_transitions, push_recent, scope_mut,
 };
 use crate::history::WriteResult;
 use crate::model::{ImageId, ImageKey, Scope, Timestamp};
@@ -16,7 +17,7 @@ use crate::words::rfc3339;
 impl Board {
     /// A pass over a scope begins.
     pub fn pass_began(&mut self, scope: &Scope, now: Timestamp) {
-        let status = self.scopes.entry(scope.clone()).or_default();
+        let status = Arc::make_mut(self.scopes.entry(scope.clone()).or_default());
         status.activity = Activity::Running {
             since: now,
             answered: 0,
@@ -30,15 +31,15 @@ impl Board {
     pub fn planned(&mut self, plan: &Plan, now: Timestamp) -> Vec<Transition> {
         let (mut transitions, mut messages) = (Vec::new(), MessageCache::default());
         // The scope may have been removed while a pass over it was under way.
-        let Some(status) = self.scopes.get_mut(&plan.scope) else {
+        let Some(status) = scope_mut(&mut self.scopes, &plan.scope) else {
             return transitions;
         };
         let mut images = BTreeMap::new();
         status.stall.planned(plan);
         for (image, decision) in &plan.decisions {
-            let before = status.images.remove(image);
-            let mut after = ImageStatus::updated(before.as_ref(), decision, &mut messages, now);
-            let was = before.as_ref().and_then(|before| before.reported_block);
+            let before = status.images.get(image);
+            let mut after = ImageStatus::updated(before, decision, &mut messages, now);
+            let was = before.and_then(|before| before.reported_block);
             if status.stall.explains(&decision.verdict) {
                 // Reported once, of the scope.
                 after.reported_block = was;
@@ -47,12 +48,7 @@ impl Board {
                 scope: plan.scope.clone(),
                 image: image.clone(),
             };
-            transitions.extend(image_transitions::between(
-                before.as_ref(),
-                &after,
-                key,
-                now,
-            ));
+            transitions.extend(image_transitions::between(before, &after, key, now));
             transitions.extend(image_transitions::of_service_role(
                 &mut self.accounts_without_role,
                 &plan.scope.account,
@@ -62,13 +58,11 @@ impl Board {
             ));
             images.insert(image.clone(), after);
         }
-        for (image, before) in std::mem::replace(&mut status.images, images) {
-            transitions.extend(image_transitions::of_removal(
-                &before,
-                &plan.scope,
-                image,
-                now,
-            ));
+        let before = std::mem::replace(&mut status.images, Arc::new(images));
+        let is_gone = |image: &ImageId| !plan.decisions.contains_key(image);
+        for (image, before) in before.iter().filter(|(image, _)| is_gone(image)) {
+            let ended = image_transitions::of_removal(before, &plan.scope, image.clone(), now);
+            transitions.extend(ended);
         }
         status.observed(plan, now);
         transitions.extend(status.guard_transition(&plan.scope, now));
@@ -84,7 +78,7 @@ impl Board {
             result: change.result,
         };
         *self.change_totals.entry(kind).or_default() += 1;
-        if let Some(status) = self.scopes.get_mut(&change.key.scope) {
+        if let Some(status) = scope_mut(&mut self.scopes, &change.key.scope) {
             if let Activity::Running { answered, .. } = &mut status.activity {
                 *answered += 1;
             }
@@ -108,7 +102,7 @@ impl Board {
         activity: Activity,
         now: Timestamp,
     ) -> Vec<Transition> {
-        let Some(status) = self.scopes.get_mut(scope) else {
+        let Some(status) = scope_mut(&mut self.scopes, scope) else {
             return Vec::new();
         };
         *status.passes.entry(result).or_default() += 1;
@@ -129,13 +123,17 @@ impl Board {
         scope: &Scope,
         retries: impl Iterator<Item = (ImageId, Timestamp)>,
     ) {
-        let Some(status) = self.scopes.get_mut(scope) else {
+        let Some(status) = scope_mut(&mut self.scopes, scope) else {
             return;
         };
-        for (image, at) in retries {
-            let image = status.images.get_mut(&image);
-            if let Some(details) = image.and_then(|image| image.details.as_mut()) {
-                details.next_try = Some(at);
+        let mut retries = retries.peekable();
+        if retries.peek().is_some() {
+            let images = Arc::make_mut(&mut status.images);
+            for (image, at) in retries {
+                let image = images.get_mut(&image);
+                if let Some(details) = image.and_then(|image| image.details.as_mut()) {
+                    details.next_try = Some(at);
+                }
             }
         }
         self.version += 1;
@@ -144,14 +142,24 @@ impl Board {
     /// Reports the shares that end by themselves within `ahead`, each once.
     pub fn report_expiring(&mut self, ahead: Duration, now: Timestamp) -> Vec<Transition> {
         let mut transitions = Vec::new();
+        let ends_soon = |image: &ImageStatus| {
+            let until = image.until.filter(|until| *until <= now + ahead);
+            until.filter(|_| !image.expiry_reported)
+        };
         for (scope, status) in &mut self.scopes {
-            for (image, status) in &mut status.images {
-                let Some(until) = status.until.filter(|until| *until <= now + ahead) else {
+            if !status
+                .images
+                .values()
+                .any(|image| ends_soon(image).is_some())
+            {
+                continue;
+            }
+            let images = Arc::make_mut(&mut Arc::make_mut(status).images);
+            for (image, status) in images {
+                let Some(until) = ends_soon(status) else {
                     continue;
                 };
-                if std::mem::replace(&mut status.expiry_reported, true) {
-                    continue;
-                }
+                status.expiry_reported = true;
                 transitions.push(Transition {
                     name: None,
                     at: now,

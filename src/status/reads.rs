@@ -1,6 +1,6 @@
 //! Whether the observation of a scope waits for its turn to read. That is reported once, until a pass does not wait.
 
-use super::Board;
+use super::{Board, scope_mut};
 use crate::model::Scope;
 use crate::observation::Reading;
 
@@ -32,7 +32,7 @@ impl Reads {
 impl Board {
     /// The observation of a scope waits for its turn to read. Returns whether that is to be reported.
     pub fn read_delayed(&mut self, scope: &Scope, reading: Reading) -> bool {
-        let Some(status) = self.scopes.get_mut(scope) else {
+        let Some(status) = scope_mut(&mut self.scopes, scope) else {
             return false;
         };
         let reads = &mut status.reads;

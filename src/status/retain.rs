@@ -19,8 +19,9 @@ impl Board {
             }
             self.past_durations.add_all(&status.durations);
             transitions.extend(status.removal_transitions(scope, now));
-            for (image, status) in std::mem::take(&mut status.images) {
-                transitions.extend(image_transitions::of_removal(&status, scope, image, now));
+            for (image, status) in status.images.iter() {
+                let ended = image_transitions::of_removal(status, scope, image.clone(), now);
+                transitions.extend(ended);
             }
             false
         });

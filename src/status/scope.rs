@@ -2,6 +2,7 @@
 //! changes it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::activity::{Activity, PassResult};
 use super::finding::{self, Finding};
@@ -17,11 +18,11 @@ use crate::model::{ImageId, Scope, Timestamp, Uin};
 use crate::pace::DurationHistogram;
 use crate::plan::{Plan, View};
 
-/// What is known of one account in one region.
+/// What is known of one account in one region. What grows with the images is shared by clones.
 #[derive(Clone, Debug, Default)]
 pub struct ScopeStatus {
     /// Each image that is named or to be pruned, in order.
-    pub images: BTreeMap<ImageId, ImageStatus>,
+    pub images: Arc<BTreeMap<ImageId, ImageStatus>>,
     /// The root account, as far as the last observation knew it.
     pub uin: Option<Uin>,
     /// Whether the last observation saw it; `None` before the first.
@@ -37,11 +38,11 @@ pub struct ScopeStatus {
     /// Not the account's own images, as far as they were asked for: another account's, or left over from deleted ones.
     pub unmanaged_strays: usize,
     /// What a person should be warned of, though nothing is in the way.
-    pub warnings: Vec<String>,
+    pub warnings: Arc<[String]>,
     /// What a person must settle, beside single images.
-    pub findings: Vec<Finding>,
+    pub findings: Arc<[Finding]>,
     /// What policies keep, leave alone or let wait.
-    pub policy_images: Vec<PolicyImage>,
+    pub policy_images: Arc<[PolicyImage]>,
     /// Much of what is sharekeeper's own does not show.
     pub loss: Option<UnexpectedLoss>,
     /// What the daemon does with it at present.
@@ -79,9 +80,9 @@ impl ScopeStatus {
         self.unmanaged_strays = plan.unmanaged.strays.len();
         // An observation that failed has no warnings and finds nothing, which does not mean that they are over.
         if plan.unobserved().is_none() {
-            self.warnings = plan.warnings();
-            self.findings = finding::of_plan(plan, &self.findings, now);
-            self.policy_images = policy_image::of_plan(plan);
+            self.warnings = plan.warnings().into();
+            self.findings = finding::of_plan(plan, &self.findings, now).into();
+            self.policy_images = policy_image::of_plan(plan).into();
         }
         self.loss = plan.loss;
         if plan.view == View::Seen {

@@ -1,7 +1,9 @@
 //! What is reported of scopes and accounts in which nothing is seen or done. What is wrong with an account is reported
 //! once, and not for each of its scopes.
 
-use super::{Activity, Board, PassResult, ScopeStatus, Subject, Transition, TransitionKind};
+use super::{
+    Activity, Board, PassResult, ScopeStatus, Subject, Transition, TransitionKind, scope_mut,
+};
 use crate::model::{AccountName, Scope, Timestamp};
 use crate::observation::Unobserved;
 use crate::plan::View;
@@ -14,7 +16,7 @@ impl Board {
         result: PassResult,
         now: Timestamp,
     ) -> Vec<Transition> {
-        let Some(status) = self.scopes.get_mut(scope) else {
+        let Some(status) = scope_mut(&mut self.scopes, scope) else {
             return Vec::new();
         };
         let unobserved = status.unobserved_in(result).cloned();
@@ -72,7 +74,7 @@ impl Board {
         why: &str,
         now: Timestamp,
     ) -> Option<Transition> {
-        let status = self.scopes.get_mut(scope)?;
+        let status = scope_mut(&mut self.scopes, scope)?;
         // Scopes of an account that is reported as broken are not reported beside it.
         let is_lost = status.stall.is_lost() && !self.broken_accounts.contains_key(&scope.account);
         let (message, is_stalled) = match (status.halted_because(), status.stall.denial(false)) {

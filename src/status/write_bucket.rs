@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Board;
-use crate::model::Scope;
+use super::{Board, scope_mut};
+use crate::model::{Region, Scope};
 
 /// The rate bucket that a scope's writes draw from. Scopes with the same account key and host share it.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +18,7 @@ impl Board {
     /// Takes in the rate at which a scope's writes leave. This alone makes no new version: the rate changes with every
     /// pass, and readers need not be woken for it.
     pub fn write_rate_changed(&mut self, scope: &Scope, bucket: WriteBucket) {
-        if let Some(status) = self.scopes.get_mut(scope) {
+        if let Some(status) = scope_mut(&mut self.scopes, scope) {
             status.write_bucket = Some(bucket);
         }
     }
@@ -30,9 +30,16 @@ impl Board {
         if self.observe_only || pending(scope) == 0 {
             return None;
         }
-        let sharing = self.scopes.iter().filter(|(other, status)| {
+        // The scopes of an account stand together.
+        let first = Scope {
+            account: scope.account.clone(),
+            region: Region::first(),
+        };
+        let of_account = self.scopes.range(first..);
+        let of_account = of_account.take_while(|(other, _)| other.account == scope.account);
+        let sharing = of_account.filter(|(_, status)| {
             let its_bucket = status.write_bucket.as_ref();
-            its_bucket.is_some_and(|its| its.host == bucket.host) && other.account == scope.account
+            its_bucket.is_some_and(|its| its.host == bucket.host)
         });
         let calls: usize = sharing.map(|(scope, _)| pending(scope)).sum();
         Duration::try_from_secs_f64(calls as f64 / bucket.per_second).ok()

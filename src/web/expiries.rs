@@ -23,7 +23,7 @@ pub(super) fn expiries<'a>(board: &'a Board, query: &Query, now: Timestamp) -> V
     let mut found = Vec::new();
     for (scope, status) in board.scopes().iter().filter(|(s, _)| query.picks_scope(s)) {
         let text = ScopeText::new(scope);
-        for (id, image) in &status.images {
+        for (id, image) in status.images.iter() {
             let Some(until) = image.until.filter(|until| *until > now) else {
                 continue;
             };

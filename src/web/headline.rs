@@ -86,7 +86,7 @@ fn without_images(board: &Board, images: usize) -> Option<Headline> {
             "Nothing is worked on: the manifests cannot be used",
         ),
         (None, None) => Headline::new(Badge::BUSY, "No manifests have been read yet"),
-        (Some(_), _) if board.scopes().values().any(has_failed) => return None,
+        (Some(_), _) if board.scopes().values().any(|status| has_failed(status)) => return None,
         (Some(_), _) if manifests.images == 0 => {
             Headline::new(Badge::WARN, "No manifest names an image")
         }

@@ -88,7 +88,7 @@ impl<'a> Page<'a> {
     pub(super) fn scopes(&self) -> impl Iterator<Item = (&'a Scope, &'a ScopeStatus, Counts)> {
         let scopes = self.board.scopes().iter();
         let asked = scopes.filter(|(scope, _)| self.query.picks_scope(scope));
-        asked.map(|(scope, status)| (scope, status, self.counts[scope]))
+        asked.map(|(scope, status)| (scope, &**status, self.counts[scope]))
     }
 
     fn head(&self, html: &mut Html) {

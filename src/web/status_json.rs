@@ -22,7 +22,7 @@ pub fn board_document(board: &Board, query: &Query, now: Timestamp) -> Vec<u8> {
     let counted: Vec<_> = board
         .scopes()
         .iter()
-        .map(|(scope, status)| (scope, status, status.counts()))
+        .map(|(scope, status)| (scope, &**status, status.counts()))
         .collect();
     let mut summary = Counts::default();
     for (_, _, counts) in counted.iter().filter(|(s, ..)| query.picks_scope(s)) {

@@ -191,7 +191,7 @@ impl Page<'_> {
         if let Some(loss) = status.loss {
             write_html!(html, (Withheld::Lost(loss)), ".");
         }
-        for finding in &status.findings {
+        for finding in status.findings.iter() {
             write_html!(
                 html,
                 (finding.kind.noun()),
@@ -207,7 +207,7 @@ impl Page<'_> {
             }
             html.markup(". ");
         }
-        for warning in &status.warnings {
+        for warning in status.warnings.iter() {
             write_html!(html, (warning), ". ");
         }
     }

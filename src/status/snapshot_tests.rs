@@ -1,0 +1,94 @@
+//! What a clone of the board costs, and that it stays as it was.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::tests::{at, plan_in};
+use super::*;
+use crate::history::WriteResult;
+use crate::model::{Cause, ImageId, Permission, Region};
+use crate::plan::Verdict;
+
+fn scope(region: &str) -> Scope {
+    Scope {
+        account: AccountName::default(),
+        region: Region::new(region).expect("a region"),
+    }
+}
+
+fn id() -> ImageId {
+    ImageId::new("img-a").expect("an id")
+}
+
+fn change(scope: &Scope) -> Change {
+    Change {
+        at: at(3),
+        key: ImageKey {
+            scope: scope.clone(),
+            image: id(),
+        },
+        permission: Permission::Share,
+        cause: Cause::Declared,
+        result: WriteResult::Applied,
+        code: None,
+        message: None,
+        request_id: None,
+        source: None,
+    }
+}
+
+/// A change of the board.
+type Event = Box<dyn Fn(&mut Board, &Scope)>;
+
+/// All that happens to a scope without an observation.
+fn events_beside_observations() -> [Event; 5] {
+    [
+        Box::new(|board, scope| board.pass_began(scope, at(2))),
+        Box::new(|board, scope| board.answered(change(scope))),
+        Box::new(|board, scope| {
+            board.retries_scheduled(scope, std::iter::empty());
+        }),
+        Box::new(|board, _| {
+            board.report_expiring(Duration::from_secs(60), at(3));
+        }),
+        Box::new(|board, scope| {
+            let (result, took) = (PassResult::Synced, Duration::ZERO);
+            board.pass_ended(scope, result, took, Activity::New, at(4));
+        }),
+    ]
+}
+
+#[test]
+fn b3_a_clone_of_the_board_shares_all_scopes_and_a_change_copies_no_image() {
+    let (tokyo, seoul) = (scope("ap-tokyo"), scope("ap-seoul"));
+    let mut board = Board::new(at(0), false);
+    for scope in [&tokyo, &seoul] {
+        board.pass_began(scope, at(0));
+        board.planned(&plan_in(scope, Verdict::InSync), at(1));
+    }
+    for (position, event) in events_beside_observations().into_iter().enumerate() {
+        let kept = board.clone();
+        for scope in [&tokyo, &seoul] {
+            assert!(Arc::ptr_eq(&board.scopes[scope], &kept.scopes[scope]));
+        }
+        let before = format!("{kept:?}");
+        event(&mut board, &tokyo);
+        assert!(board.version() > kept.version() || position == 3);
+        let images = |board: &Board| Arc::clone(&board.scopes[&tokyo].images);
+        assert!(Arc::ptr_eq(&images(&board), &images(&kept)), "{position}");
+        let other = Arc::ptr_eq(&board.scopes[&seoul], &kept.scopes[&seoul]);
+        assert!(other, "{position}");
+        assert_eq!(format!("{kept:?}"), before, "{position}");
+    }
+    let kept = board.clone();
+    board.planned(&plan_in(&tokyo, Verdict::Act), at(9));
+    assert!(kept.scopes[&tokyo].images[&id()].ready.holds());
+    assert!(!board.scopes[&tokyo].images[&id()].ready.holds());
+    assert!(Arc::ptr_eq(&board.scopes[&seoul], &kept.scopes[&seoul]));
+}
+
+#[test]
+fn b3_a_board_goes_to_another_thread() {
+    fn crosses<T: Send + Sync + 'static>() {}
+    crosses::<Board>();
+}
