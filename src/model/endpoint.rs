@@ -9,6 +9,10 @@ use super::Region;
 /// The host decides the rate bucket (the API counts per access region, which is the host, not
 /// `X-TC-Region`). Plain `http` is accepted only for loopback hosts, so that signed bytes never
 /// leave the machine in the clear.
+///
+/// It is kept in one spelling: scheme and host in lower case, an IPv6 address in its short form, no port where it is the
+/// scheme's own. So what is signed is what a server that follows the documentation (values of signed headers in lower
+/// case) signs itself, and one host has one rate bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(String);
 
@@ -40,42 +44,35 @@ impl Endpoint {
     /// Checks scheme, host, port and placeholder. A single trailing `/` is tolerated.
     pub fn new(text: &str) -> Result<Self, EndpointError> {
         let text = text.strip_suffix('/').unwrap_or(text);
-        let (plain, authority) = if let Some(rest) = text.strip_prefix("https://") {
-            (false, rest)
-        } else if let Some(rest) = text.strip_prefix("http://") {
-            (true, rest)
-        } else {
-            return Err(EndpointError::Scheme);
+        let (scheme, authority) = text.split_once("://").ok_or(EndpointError::Scheme)?;
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "https" => Scheme::Https,
+            "http" => Scheme::Http,
+            _ => return Err(EndpointError::Scheme),
         };
-        let sample = authority.replace("{region}", "region");
-        if sample.contains(['{', '}']) {
+        if authority.replace(REGION, "region").contains(['{', '}']) {
             return Err(EndpointError::Placeholder);
         }
-        let host = host_of(&sample).ok_or(EndpointError::Host)?;
-        if plain && !is_loopback(host) {
+        let authority = authority.to_ascii_lowercase();
+        let (host, port) = host_and_port(&authority).ok_or(EndpointError::Host)?;
+        if scheme == Scheme::Http && !is_loopback(&host) {
             return Err(EndpointError::PlainHttp);
         }
-        Ok(Self(text.to_owned()))
+        let port = port.filter(|&port| port != scheme.port());
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        Ok(Self(format!("{}://{host}{port}", scheme.as_str())))
     }
 
     /// The URL for `region`, with the `/` that TC3 signs as the path.
     pub fn url(&self, region: Region) -> String {
-        format!("{}/", self.0.replace("{region}", region.as_str()))
+        format!("{}/", self.0.replace(REGION, region.as_str()))
     }
 
     /// `host` or `host:port` for `region`: the signed Host header, and the key of the rate bucket.
     pub fn host(&self, region: Region) -> String {
-        let url = self.0.replace("{region}", region.as_str());
+        let url = self.0.replace(REGION, region.as_str());
         let authority = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-        let default_port = if url.starts_with("https:") {
-            ":443"
-        } else {
-            ":80"
-        };
-        authority
-            .strip_suffix(default_port)
-            .unwrap_or(authority)
-            .to_owned()
+        authority.to_owned()
     }
 
     /// The access point of STS, which tells whose a key is, that goes with this one of Lighthouse.
@@ -100,10 +97,10 @@ impl Endpoint {
 
     /// The access point of another service of the vendor's; `None` if this host is not the vendor's.
     fn of_vendor(&self, service: &str) -> Option<Self> {
-        let authority = self.0.strip_prefix("https://")?.to_ascii_lowercase();
+        let authority = self.0.strip_prefix("https://")?;
         let (host, port) = match authority.split_once(':') {
             Some((host, port)) => (host, format!(":{port}")),
-            None => (authority.as_str(), String::new()),
+            None => (authority, String::new()),
         };
         let labels: Vec<_> = host.split('.').collect();
         let ["lighthouse", between @ .., "tencentcloudapi", "com"] = labels.as_slice() else {
@@ -112,7 +109,7 @@ impl Endpoint {
         // Names of regions have a hyphen (`ap-tokyo`); those of sites have none (`intl`, `internal`).
         let site = between
             .iter()
-            .filter(|label| !label.contains("{region}") && !label.contains('-'));
+            .filter(|label| !label.contains(REGION) && !label.contains('-'));
         let host: Vec<_> = [service]
             .iter()
             .chain(site)
@@ -124,7 +121,7 @@ impl Endpoint {
 
     /// Whether each region has an access point of its own.
     pub fn is_regional(&self) -> bool {
-        self.0.contains("{region}")
+        self.0.contains(REGION)
     }
 }
 
@@ -140,32 +137,61 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// The host of `host`, `host:port` or `[v6]:port`; `None` if it is none of these.
-fn host_of(authority: &str) -> Option<&str> {
+/// What stands for the name of a region.
+const REGION: &str = "{region}";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port that is meant where none is given.
+    const fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// Host and port of `host`, `host:port` or `[v6]:port`, in lower case; `None` if it is none of these.
+fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, rest) = rest.split_once(']')?;
-        host.parse::<std::net::Ipv6Addr>().ok()?;
-        (
-            host,
-            rest.strip_prefix(':')
-                .map_or_else(|| rest.is_empty().then_some(None), |p| Some(Some(p)))?,
-        )
+        let host: std::net::Ipv6Addr = host.parse().ok()?;
+        let port = match rest {
+            "" => None,
+            rest => Some(rest.strip_prefix(':')?),
+        };
+        (format!("[{host}]"), port)
     } else {
         let (host, port) = match authority.split_once(':') {
             Some((host, port)) => (host, Some(port)),
             None => (authority, None),
         };
         let label = |l: &str| {
+            let l = l.replace(REGION, "region");
             !l.is_empty()
                 && l.len() <= 63
                 && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         };
-        host.split('.').all(label).then_some((host, port))?
+        host.split('.').all(label).then_some(())?;
+        (host.to_owned(), port)
     };
-    match port {
-        Some(port) => port.parse::<u16>().ok().filter(|&p| p > 0).map(|_| host),
-        None => Some(host),
-    }
+    let port = match port {
+        Some(port) => Some(port.parse().ok().filter(|&port| port > 0)?),
+        None => None,
+    };
+    Some((host, port))
 }
 
 /// Loopback by name or number, without asking a resolver (RFC 6761 reserves `localhost`).
@@ -192,6 +218,46 @@ mod tests {
         assert!(endpoint.is_regional());
         let endpoint = Endpoint::new("https://lighthouse.intl.tencentcloudapi.com:443/").unwrap();
         assert_eq!(endpoint.host(region), "lighthouse.intl.tencentcloudapi.com");
+    }
+
+    #[test]
+    fn t9_one_host_has_one_spelling_however_it_is_written() {
+        let region = Region::new("ap-tokyo").unwrap();
+        for (typed, url) in [
+            (
+                "https://Lighthouse.INTL.TencentCloudAPI.com",
+                "https://lighthouse.intl.tencentcloudapi.com",
+            ),
+            (
+                "HTTPS://LIGHTHOUSE.{region}.TENCENTCLOUDAPI.COM:0443/",
+                "https://lighthouse.ap-tokyo.tencentcloudapi.com",
+            ),
+            (
+                "https://Relay.Example.com:08443",
+                "https://relay.example.com:8443",
+            ),
+            ("http://LocalHost:7980", "http://localhost:7980"),
+            ("http://LOCALHOST:80", "http://localhost"),
+            ("https://localhost:80", "https://localhost:80"),
+            ("http://[0:0:0:0:0:0:0:1]:7980", "http://[::1]:7980"),
+            (
+                "https://[2001:DB8::00A]:443",
+                "https://[2001:db8::a]",
+            ),
+        ] {
+            let endpoint = Endpoint::new(typed).unwrap();
+            assert_eq!(endpoint.url(region), format!("{url}/"), "{typed}");
+            let (_, host) = url.split_once("://").unwrap();
+            assert_eq!(endpoint.host(region), host, "{typed}");
+            if !endpoint.is_regional() {
+                assert_eq!(endpoint, Endpoint::new(url).unwrap(), "{typed}");
+                assert_eq!(endpoint.to_string(), url);
+            }
+        }
+        for typed in ["https://a.{Region}.example.com", "https://a.{REGION}"] {
+            let error = Endpoint::new(typed).unwrap_err();
+            assert_eq!(error, EndpointError::Placeholder, "{typed}");
+        }
     }
 
     #[test]
