@@ -6,7 +6,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use sharekeeper::host::{Header, HttpTransport, Method, Reply, Request, Transport, TransportError};
+use sharekeeper::host::{
+    Header, HttpTransport, Method, ProxySettings, Reply, Request, Transport, TransportError,
+};
 
 /// Answers each connection's first request with `script`'s bytes, then closes it. Tells what it read.
 fn server(script: &'static [&'static [u8]]) -> (u16, Receiver<String>) {
@@ -59,7 +61,7 @@ fn send(url: String, deadline: Duration) -> Result<Reply, TransportError> {
         .enable_all()
         .build()
         .expect("a runtime");
-    let transport = HttpTransport::new().expect("a client");
+    let transport = HttpTransport::new(ProxySettings::default()).expect("a client");
     runtime.block_on(transport.send(request(url, deadline)))
 }
 

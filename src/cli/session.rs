@@ -13,12 +13,14 @@ use super::args::Target;
 use super::output::Failure;
 use crate::api::{ClientContext, Connection, CredentialError, ReadClient};
 use crate::desired::Desired;
-use crate::host::{Clock, System};
+use crate::host::{Clock, ProxySettings, System};
 use crate::model::{AccountName, Region, Selector};
 
 /// What the clients of one command have in common.
 pub(super) fn client_context() -> Result<Rc<ClientContext<System>>, Failure> {
-    let system = System::start().map_err(|error| Failure::from_error(&error))?;
+    let proxies = ProxySettings::from_environment();
+    let proxies = proxies.map_err(|error| Failure::from_error(&error))?;
+    let system = System::start(proxies).map_err(|error| Failure::from_error(&error))?;
     Ok(ClientContext::new(system))
 }
 

@@ -8,7 +8,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 
-use super::{Method, Reply, Request, Transport, TransportError};
+use super::proxy::is_link_local;
+use super::{Method, Proxy, ProxySettings, Reply, Request, Transport, TransportError};
 
 /// Longest wait for a connection, TLS included; a region that does not answer fails fast.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,10 +19,11 @@ pub const METADATA_HOST: &str = "metadata.tencentyun.com";
 /// Largest reply that is read. A full page of 100 rows is some 100 KB.
 const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// HTTP/1.1 over rustls with keep-alive. Follows no redirect, repeats nothing by itself, asks for no
-/// compression, and ignores proxy variables of the environment.
+/// HTTP/1.1 over rustls with keep-alive. Follows no redirect, repeats nothing by itself, asks for no compression, and uses
+/// no proxies but those that it is given.
 pub struct HttpTransport {
     client: reqwest::Client,
+    proxies: ProxySettings,
 }
 
 /// The HTTP client could not be set up.
@@ -31,14 +33,21 @@ pub struct HttpTransportError(#[source] reqwest::Error);
 
 impl HttpTransport {
     /// Sets the client up.
-    pub fn new() -> Result<Self, HttpTransportError> {
+    pub fn new(proxies: ProxySettings) -> Result<Self, HttpTransportError> {
         // A second call finds the provider installed; either way there is one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
+            let proxies = proxies.clone();
+            let choose = move |url: &reqwest::Url| {
+                let proxy = proxies.proxy_for(url.as_str());
+                proxy.map(|proxy| proxy.expose().to_owned())
+            };
             reqwest::Client::builder()
                 .redirect(Policy::none())
                 .retry(reqwest::retry::never())
+                // Its own reading of the environment passes over what it cannot read.
                 .no_proxy()
+                .proxy(reqwest::Proxy::custom(choose))
                 .connect_timeout(CONNECT_TIMEOUT)
                 .tcp_nodelay(true)
                 .dns_resolver(Resolver)
@@ -50,7 +59,7 @@ impl HttpTransport {
             .build()
             .or_else(|_| builder().tls_certs_only([]).build())
             .map_err(HttpTransportError)?;
-        Ok(Self { client })
+        Ok(Self { client, proxies })
     }
 
     async fn exchange(&self, request: Request) -> Result<Reply, TransportError> {
@@ -62,6 +71,10 @@ impl HttpTransport {
             value.set_sensitive(header.secret);
             headers.insert(HeaderName::from_static(header.name), value);
         }
+        let proxy = self.proxies.proxy_for(&request.url);
+        if let Some(proxy) = proxy {
+            proxy.log_once();
+        }
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -72,7 +85,7 @@ impl HttpTransport {
             .headers(headers)
             .body(request.body)
             .send();
-        let mut response = sent.await.map_err(|error| describe(&error))?;
+        let mut response = sent.await.map_err(|error| describe(&error, proxy))?;
         let status = response.status().as_u16();
         let date = response
             .headers()
@@ -80,7 +93,11 @@ impl HttpTransport {
             .and_then(|v| v.to_str().ok())
             .map(str::to_owned);
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| describe(&error, proxy))?
+        {
             if body.len() + chunk.len() > REPLY_BYTES_MAX {
                 return Err(TransportError::Lost(format!(
                     "the reply is larger than {REPLY_BYTES_MAX} bytes"
@@ -105,30 +122,43 @@ impl Transport for HttpTransport {
     }
 }
 
-/// The innermost cause says most ("connection refused"); the outer layers repeat the URL.
-fn describe(error: &reqwest::Error) -> TransportError {
+/// The innermost cause says most ("connection refused"); the outer layers repeat the URL. What a proxy does before it lets
+/// anything through is no more than a failed connection.
+fn describe(error: &reqwest::Error, proxy: Option<&Proxy>) -> TransportError {
     let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
     let text = innermost.to_string();
-    if error.is_connect() || error.is_builder() {
-        let hint = if text.contains("UnknownIssuer") {
-            " (are this machine's CA certificates installed?)"
-        } else {
-            ""
-        };
-        TransportError::NotSent(format!("{text}{hint}"))
-    } else {
-        TransportError::Lost(format!("the connection failed: {text}"))
+    if !error.is_connect() && !error.is_builder() {
+        return TransportError::Lost(format!("the connection failed: {text}"));
     }
+    let text = match proxy {
+        Some(proxy) => through(proxy, &text),
+        None => text,
+    };
+    let hint = if text.contains("UnknownIssuer") {
+        " (are this machine's CA certificates installed? A proxy that opens TLS has a CA of its own: name its file in SSL_CERT_FILE)"
+    } else {
+        ""
+    };
+    TransportError::NotSent(format!("{text}{hint}"))
 }
 
-/// Whether an address is reached without a router.
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+/// Why there is no connection through a proxy.
+fn through(proxy: &Proxy, text: &str) -> String {
+    let (address, variable) = (proxy.address(), proxy.variable());
+    match text {
+        "tunnel error: proxy authorization required" => format!(
+            "the proxy {address} wants a user name and a password (HTTP 407), or does not take those in {variable}"
+        ),
+        "tunnel error: unsuccessful" => format!(
+            "the proxy {address} ({variable}) refuses to connect to it; let it allow that, or name the host in NO_PROXY to call it directly"
+        ),
+        "tunnel error: unexpected end of file" => {
+            format!("the proxy {address} ({variable}) hung up")
+        }
+        text => format!("through the proxy {address} ({variable}): {text}"),
     }
 }
 
@@ -155,25 +185,5 @@ impl Resolve for Resolver {
             };
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn c12_only_the_machines_own_network_is_link_local() {
-        for (address, expected) in [
-            ("169.254.0.23", true),
-            ("fe80::1", true),
-            ("127.0.0.1", false),
-            ("10.0.0.1", false),
-            ("93.184.216.34", false),
-            ("::1", false),
-        ] {
-            let ip = address.parse().expect("an address");
-            assert_eq!(is_link_local(ip), expected, "{address}");
-        }
     }
 }

@@ -2,8 +2,8 @@
 //! but a simulation works with them.
 
 use super::{
-    Clock, HttpTransport, HttpTransportError, Reply, Request, Rng, SystemClock, SystemRng,
-    Transport, TransportError,
+    Clock, HttpTransport, HttpTransportError, ProxySettings, Reply, Request, Rng, SystemClock,
+    SystemRng, Transport, TransportError,
 };
 use crate::model::{Monotonic, Timestamp};
 
@@ -16,9 +16,9 @@ pub struct System {
 
 impl System {
     /// Its monotonic time starts now. Fails if the HTTP client cannot be set up.
-    pub fn start() -> Result<Self, HttpTransportError> {
+    pub fn start(proxies: ProxySettings) -> Result<Self, HttpTransportError> {
         Ok(Self {
-            transport: HttpTransport::new()?,
+            transport: HttpTransport::new(proxies)?,
             clock: SystemClock::start(),
             rng: SystemRng,
         })

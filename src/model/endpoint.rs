@@ -240,10 +240,7 @@ mod tests {
             ("http://LOCALHOST:80", "http://localhost"),
             ("https://localhost:80", "https://localhost:80"),
             ("http://[0:0:0:0:0:0:0:1]:7980", "http://[::1]:7980"),
-            (
-                "https://[2001:DB8::00A]:443",
-                "https://[2001:db8::a]",
-            ),
+            ("https://[2001:DB8::00A]:443", "https://[2001:db8::a]"),
         ] {
             let endpoint = Endpoint::new(typed).unwrap();
             assert_eq!(endpoint.url(region), format!("{url}/"), "{typed}");
