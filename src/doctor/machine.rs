@@ -1,11 +1,13 @@
 //! What doctor finds on this machine: manifests, their commit, and the state directory.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{Check, CheckName, Status};
 use crate::manifest::{Diagnostic, Loaded, Revision};
 use crate::report::CommitCheck;
 use crate::store::{OpenError, StateSummary};
+use crate::webhooks::WebhooksError;
 use crate::words::plural;
 
 /// Below it, a state that grows by a few kilobytes a write is likely to meet a full disk.
@@ -39,6 +41,22 @@ pub fn version() -> Check {
         std::env::consts::ARCH
     );
     Check::new(CheckName::Version, Status::Passed, message)
+}
+
+/// Webhooks that can be called; `hosts` are theirs.
+pub fn webhooks(hosts: &BTreeSet<String>) -> Check {
+    let count = plural(hosts.len() as u64, "host");
+    let message = format!("valid; {count} to call, and nothing was sent");
+    Check::new(CheckName::Webhooks, Status::Passed, message)
+}
+
+/// Webhooks with which `run` would not start.
+pub fn webhooks_broken(error: &WebhooksError) -> Check {
+    let count = plural(error.problems.len() as u64, "problem");
+    let first = error.problems.first().map_or("", String::as_str);
+    let message = format!("{count}, the first: {first}");
+    Check::new(CheckName::Webhooks, Status::Failed, message)
+        .remedy("correct the file: `run` does not start with it")
 }
 
 /// Manifests without an error.

@@ -5,6 +5,7 @@ mod account;
 mod machine;
 mod policy;
 mod reach;
+mod routes;
 mod written;
 
 use std::fmt::Write;
@@ -19,9 +20,11 @@ use crate::words::safe;
 pub use account::{clocks, credentials, identity, rate_budget, told_apart};
 pub use machine::{
     StateLook, commit, manifests, manifests_broken, state_directory, state_unreadable, version,
+    webhooks, webhooks_broken,
 };
 pub use policy::PolicyDocument;
 pub use reach::{Answer, access_point, reading, unasked};
+pub use routes::{proxy_broken, routes};
 pub use written::{is_of_role, service_role, write_permission};
 
 /// What a check is about, in the order in which it is shown.
@@ -35,6 +38,10 @@ pub enum CheckName {
     StateDirectory,
     /// Which commit the manifests are of, and whether it may be worked on.
     Commit,
+    /// Whether the settings of webhooks can be used.
+    Webhooks,
+    /// How the hosts are reached that a run calls.
+    Proxy,
     /// An account that is asked for.
     Account,
     /// Whether there are any, and where from.
@@ -77,6 +84,9 @@ pub struct Check {
     status: Status,
     message: String,
     remedy: Option<String>,
+    /// How each host is reached, in the check of that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    routes: Vec<routes::Route>,
 }
 
 impl CheckName {
@@ -86,6 +96,8 @@ impl CheckName {
             Self::Manifests => "manifests",
             Self::StateDirectory => "state directory",
             Self::Commit => "commit",
+            Self::Webhooks => "webhooks",
+            Self::Proxy => "proxy",
             Self::Account => "account",
             Self::Credentials => "credentials",
             Self::Identity => "identity",
@@ -122,6 +134,7 @@ impl Check {
             status,
             message: safe(message.as_ref()),
             remedy: None,
+            routes: Vec::new(),
         }
     }
 

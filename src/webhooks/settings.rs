@@ -120,6 +120,21 @@ impl Webhooks {
     }
 }
 
+impl Webhooks {
+    /// The hosts that are called, each with its port if it is not the scheme's own. A file whose URL cannot be read now is
+    /// passed over: [`Self::load`] has read it, and each delivery reads it again.
+    pub fn hosts(&self) -> BTreeSet<String> {
+        let urls = self.0.iter().filter_map(|webhook| match &webhook.target {
+            Target::Known(url) => Some(url.clone()),
+            Target::InFile(path) => {
+                let file = bounded_read::read_secret(path).ok()?;
+                WebhookUrl::new(file.secret.expose()).ok()
+            }
+        });
+        urls.map(|url| url.host_and_port()).collect()
+    }
+}
+
 struct SettingsReader<'p> {
     path: &'p Path,
     problems: Vec<String>,

@@ -53,6 +53,14 @@ impl WebhookUrl {
         self.0.host_str().unwrap_or_default()
     }
 
+    /// The same, with the port if it is not the scheme's own.
+    pub(super) fn host_and_port(&self) -> String {
+        match self.0.port() {
+            Some(port) => format!("{}:{port}", self.host()),
+            None => self.host().to_owned(),
+        }
+    }
+
     /// Whether the host is this machine.
     pub(super) fn is_loopback(&self) -> bool {
         is_loopback(self.host())

@@ -1,5 +1,7 @@
 //! Flags of `doctor`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{Paths, SelectorArguments, Target};
@@ -14,6 +16,9 @@ pub(in crate::cli) struct DoctorArguments {
     /// Leave out what only writes need
     #[arg(long, requires = "cam_policy")]
     pub read_only: bool,
+    /// Check the webhooks in this file, too, and show how their hosts are reached
+    #[arg(long, value_name = "FILE", env = "SHAREKEEPER_NOTIFY")]
+    pub notify: Option<PathBuf>,
     #[command(flatten)]
     pub target: Target,
     #[command(flatten)]

@@ -12,7 +12,7 @@ use crate::api::{ProbeTarget, ReadClient, retry};
 use crate::desired::Account;
 use crate::doctor::{self, Answer, Check, CheckName, Status};
 use crate::history::HistoryEntry;
-use crate::host::Host;
+use crate::host::{Host, METADATA_HOST};
 use crate::model::{AccountName, ImageId, Region};
 
 /// How often a call is made that nobody answers. One lost reply says nothing of a network.
@@ -77,6 +77,21 @@ impl<H: Host> AccountCheck<'_, H> {
     /// A region for calls that must name one, whichever it is.
     fn region(&self) -> Region {
         self.regions.first().copied().unwrap_or(Region::first())
+    }
+
+    /// The hosts that a run calls for this account.
+    pub(super) fn hosts(&self) -> BTreeSet<String> {
+        let host = |action, region| self.client.bucket(action, region).host.to_string();
+        let mut hosts = BTreeSet::from([host(Action::GetCallerIdentity, self.region())]);
+        let lighthouse = self.regions.iter();
+        hosts.extend(lighthouse.map(|&region| host(Action::DescribeBlueprints, region)));
+        let cvm = self.by_cvm.iter();
+        hosts.extend(cvm.map(|&region| host(Action::DescribeImages, region)));
+        if !self.simulated {
+            // Where nothing says where credentials are, the machine's role is the last thing to try.
+            hosts.insert(METADATA_HOST.to_owned());
+        }
+        hosts
     }
 
     fn credentials(&self) -> Vec<Check> {

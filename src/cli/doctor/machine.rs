@@ -15,6 +15,7 @@ use crate::host::{SystemClock, SystemCommandRunner, free_space, may_write};
 use crate::manifest::{self, GitBusyPolicy, Partial, Revision, RevisionError};
 use crate::model::AccountName;
 use crate::store::{HistoryQuery, Reader};
+use crate::webhooks::Webhooks;
 
 /// Entries of the history that are searched for outcomes that tell of permissions.
 const OUTCOMES_MAX: usize = 200;
@@ -74,6 +75,20 @@ pub(super) async fn commit(paths: &Paths, reader: Option<&Reader>) -> Option<Che
     let newest = reader.and_then(|reader| reader.newest().ok().flatten());
     let standing = commit::standing(&revision, newest).await;
     doctor::commit(&revision, &standing)
+}
+
+/// Checks the webhooks in `file`. Also returns the hosts that they call.
+pub(super) fn webhooks(file: Option<&Path>) -> (Option<Check>, BTreeSet<String>) {
+    let Some(file) = file else {
+        return (None, BTreeSet::new());
+    };
+    match Webhooks::load(file) {
+        Ok(webhooks) => {
+            let hosts = webhooks.hosts();
+            (Some(doctor::webhooks(&hosts)), hosts)
+        }
+        Err(error) => (Some(doctor::webhooks_broken(&error)), BTreeSet::new()),
+    }
 }
 
 /// The innermost directory of a path that exists.

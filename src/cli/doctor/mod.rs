@@ -19,7 +19,7 @@ use crate::api::ReadClient;
 use crate::api::protocol::wire::{Action, PAGE_LIMIT_MAX};
 use crate::desired::{Desired, DesiredScope};
 use crate::doctor::{self, Check, CheckName, DoctorDocument, PolicyDocument, Status};
-use crate::host::Host;
+use crate::host::{Host, ProxySettings};
 use crate::model::{AccountName, ImageId, Region, Selector};
 use crate::report::ExitStatus;
 use account::AccountCheck;
@@ -56,6 +56,15 @@ pub(super) async fn run(
     let mut checks = vec![doctor::version(), manifests, state];
     checks.extend(machine::commit(&arguments.paths, reader.as_ref()).await);
 
+    let (webhooks, notified) = machine::webhooks(arguments.notify.as_deref());
+    checks.extend(webhooks);
+    let proxies = match ProxySettings::from_environment() {
+        Ok(proxies) => proxies,
+        Err(error) => {
+            checks.push(doctor::proxy_broken(&error));
+            return finish(checks, common.output);
+        }
+    };
     let documents = accounts::known(&desired, &selector);
     checks.extend(unknown_accounts(&selector, documents.keys()));
     let mut session = Session::open(&arguments.target, &directory, &desired, &documents).await?;
@@ -75,6 +84,9 @@ pub(super) async fn run(
         name,
     });
     let accounts: Vec<_> = accounts.collect();
+    let mut hosts: BTreeSet<_> = accounts.iter().flat_map(AccountCheck::hosts).collect();
+    hosts.extend(notified);
+    checks.push(doctor::routes(&hosts, &proxies));
     let examined = stream::iter(&accounts).map(account::examine);
     let examined: Vec<_> = examined.buffered(ACCOUNTS_AT_ONCE).collect().await;
     let told_apart = one_name_each(&accounts, &desired).await;
@@ -84,8 +96,12 @@ pub(super) async fn run(
         checks.push(budget(account, &accounts).of(&account.name));
     }
     checks.extend(told_apart);
+    finish(checks, common.output)
+}
+
+fn finish(checks: Vec<Check>, format: OutputFormat) -> Result<ExitStatus, Failure> {
     let document = DoctorDocument::new(checks);
-    output::print(common.output, &document, &document.text())?;
+    output::print(format, &document, &document.text())?;
     Ok(document.exit_status())
 }
 
