@@ -51,13 +51,13 @@ const STICKS_OUT: &str = r#"(() => {
     return [...culprits, ...tables].map((at) => at.outerHTML.slice(0, 300));
 })()"#;
 
-async fn port() -> (StatusServer, String) {
+fn port() -> (StatusServer, String) {
     let settings = Settings {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         hosts: Vec::new(),
         token: None,
     };
-    let port = StatusServer::bind(settings).await.expect("a port");
+    let port = StatusServer::bind(settings).expect("a port");
     let url = format!("http://{}/", port.address());
     (port, url)
 }
@@ -68,9 +68,9 @@ async fn browsed(board: Board, test: impl AsyncFnOnce(&mut Browser, &str, &Shown
         return;
     };
     let shown = Rc::new(Shown::new(board));
-    let (port, url) = port().await;
+    let (port, url) = port();
     tokio::select! {
-        () = port.serve(Rc::clone(&shown)) => unreachable!("it serves for ever"),
+        never = shown.serve(port) => match never {},
         () = test(&mut browser, &url, &shown) => {}
     }
     // The server is gone, and the page says so.

@@ -17,7 +17,7 @@ use sharekeeper::model::{AccountName, Endpoint, Secret, Selector};
 use sharekeeper::observation::Reading;
 use sharekeeper::plan::{Policy, Verdict};
 use sharekeeper::status::Board;
-use sharekeeper::web::{Query, board_document, page};
+use sharekeeper::web::{Query, page, write_board_document};
 use support::live::{Live, reconciling, run, run_connected, scope, settings};
 use support::world::{GLOBAL, REGIONAL, World, id, regions};
 use support::{Behaviour, Call, desired};
@@ -589,8 +589,8 @@ fn c8_a_look_that_waits_shows_on_the_page_and_in_its_document() {
     let scope = scope(TOKYO);
     board.pass_began(&scope, now);
     let shown = |board: &Board| {
-        let query = Query::parse("").expect("a query");
-        let document = board_document(board, &query, now);
+        let (query, mut document) = (Query::parse("").expect("a query"), Vec::new());
+        write_board_document(&mut document, board, &query, now).expect("memory");
         let document: Value = serde_json::from_slice(&document).expect("JSON");
         (
             document["scopes"][0]["reading"].clone(),

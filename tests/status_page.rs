@@ -10,15 +10,20 @@ use sharekeeper::model::{ImageId, ImageName};
 use sharekeeper::plan::{Decision, Plan, Stray, UndocumentedState, Verdict};
 use sharekeeper::resolve::{Resolution, ResolvedImage, ResolvedVerdict};
 use sharekeeper::status::{Board, PassResult};
-use sharekeeper::web::{PAGE_CSS, PAGE_ICON, PAGE_JS, Query, board_document, page};
+use sharekeeper::web::{PAGE_CSS, PAGE_ICON, PAGE_JS, Query, page, write_board_document};
 
 fn shown(board: &Board, query: &str) -> String {
     page(board, &Query::parse(query).expect("a query"), now())
 }
 
+fn written(board: &Board, query: &str) -> Vec<u8> {
+    let (query, mut bytes) = (Query::parse(query).expect("a query"), Vec::new());
+    write_board_document(&mut bytes, board, &query, now()).expect("memory");
+    bytes
+}
+
 fn document(board: &Board, query: &str) -> Value {
-    let query = Query::parse(query).expect("a query");
-    serde_json::from_slice(&board_document(board, &query, now())).expect("JSON")
+    serde_json::from_slice(&written(board, query)).expect("JSON")
 }
 
 /// What a person reads.
@@ -205,9 +210,7 @@ fn o7_o1_foreign_text_cannot_leave_its_place_on_the_page() {
 #[test]
 fn o7_o1_foreign_text_cannot_leave_its_place_in_the_document() {
     let evil = "\"}\n{\"level\":\"info\"}\u{1b}[2J\u{202e}</script>";
-    let query = Query::default();
-    let bytes = board_document(&hostile(evil), &query, now());
-    let text = String::from_utf8(bytes).expect("UTF-8");
+    let text = String::from_utf8(written(&hostile(evil), "")).expect("UTF-8");
     assert_eq!(text.lines().count(), 1);
     assert!(!text.contains(['\u{1b}', '\u{202e}']));
     let document: Value = serde_json::from_str(&text).expect("JSON");

@@ -47,8 +47,6 @@ pub struct CallStats {
     pub writes: Cell<u64>,
     /// Replies that said the rate was exceeded.
     pub throttled: Cell<u64>,
-    /// Reads that were made again.
-    pub retries: Cell<u64>,
     breakdown: RefCell<CallBreakdown>,
 }
 
@@ -60,6 +58,8 @@ pub struct CallBreakdown {
     pub requests: BTreeMap<(Action, Region, &'static str), u64>,
     /// The rest, by action.
     pub actions: BTreeMap<Action, ActionStats>,
+    /// Reads that were made again.
+    pub retries: u64,
 }
 
 /// The calls of one action.
@@ -141,7 +141,7 @@ impl CallStats {
 
     /// Counts a read that is made again.
     pub fn repeated(&self) {
-        increase(&self.retries);
+        self.breakdown.borrow_mut().retries += 1;
     }
 
     fn of(&self, action: Action, change: impl FnOnce(&mut ActionStats)) {

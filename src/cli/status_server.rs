@@ -1,19 +1,25 @@
 //! The status port of `run`: where it listens, who may read it, and what it shows of the daemon.
 
 use std::rc::Rc;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
 
 use super::args::{Listen, ReportingArguments};
 use super::output::Failure;
-use crate::api::ClientContext;
+use crate::api::{CallBreakdown, ClientContext};
 use crate::daemon::StatusPublisher;
-use crate::host::{Clock, System, process_counts};
+use crate::host::{System, SystemClock, process_counts};
 use crate::metrics::{MetricsExtra, WebhookCounts, metrics};
-use crate::serve::{Health, Settings, StatusServer, StatusSource, Token};
+use crate::model::Timestamp;
+use crate::serve::{
+    EngineEnd, Health, PortThread, Settings, Snapshot, StatusServer, StatusSource, Token, border,
+};
 use crate::status::Board;
-use crate::webhooks::WebhookSender;
+use crate::webhooks::{Stats, WebhookSender};
 
 /// Binds the address; `None` with `--listen off`.
-pub(super) async fn bind(arguments: &ReportingArguments) -> Result<Option<StatusServer>, Failure> {
+pub(super) fn bind(arguments: &ReportingArguments) -> Result<Option<StatusServer>, Failure> {
     let Listen::At(listen) = arguments.listen else {
         return Ok(None);
     };
@@ -35,13 +41,24 @@ pub(super) async fn bind(arguments: &ReportingArguments) -> Result<Option<Status
         hosts: arguments.allow_hosts.clone(),
         token,
     };
-    let port = StatusServer::bind(settings).await.map_err(|error| {
+    let port = StatusServer::bind(settings).map_err(|error| {
         Failure::new(format_args!(
             "cannot listen on {listen}: {error}; pick another address with `--listen`, or none with `--listen off`"
         ))
     })?;
     tracing::info!("the status page is on http://{}/", port.address());
     Ok(Some(port))
+}
+
+/// Serves the port on a thread of its own. Returns the engine's end of the border to it.
+pub(super) fn spawn(port: StatusServer) -> Result<(EngineEnd<SystemClock>, PortThread), Failure> {
+    let (engine, border) = border(SystemClock::start());
+    let thread = port.spawn(border).map_err(|error| {
+        Failure::new(format_args!(
+            "the status port cannot have a thread: {error}"
+        ))
+    })?;
+    Ok((engine, thread))
 }
 
 /// The daemon as the status port shows it.
@@ -65,31 +82,24 @@ impl DaemonView {
     }
 }
 
-impl StatusSource for DaemonView {
-    fn board<T>(&self, read: impl FnOnce(&Board) -> T) -> T {
-        self.publisher.board(read)
-    }
+/// The daemon as it was at one moment.
+struct DaemonSnapshot {
+    board: Board,
+    taken_at: Timestamp,
+    calls: CallBreakdown,
+    clock_offset: TimeDelta,
+    webhooks: Vec<Stats>,
+}
 
-    fn metrics(&self) -> String {
-        let stats = self.webhook_sender.stats();
-        let webhooks: Vec<_> = stats
-            .iter()
-            .map(|stats| WebhookCounts {
-                name: &stats.name,
-                sent: stats.sent,
-                failed: stats.failed,
-                dropped: stats.dropped,
-            })
-            .collect();
-        let (context, process) = (&self.context, process_counts());
-        self.publisher.board(|board| {
-            let extra = MetricsExtra {
-                ready: board.ready().is_ok(),
-                clock_offset: context.clocks.largest_offset(),
-                webhooks: &webhooks,
-                process,
-            };
-            metrics(board, &context.calls, &extra, context.now())
+impl StatusSource for DaemonView {
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
+        let context = &self.context;
+        Arc::new(DaemonSnapshot {
+            board: self.publisher.board(Board::clone),
+            taken_at: context.now(),
+            calls: context.calls.breakdown().clone(),
+            clock_offset: context.clocks.largest_offset(),
+            webhooks: self.webhook_sender.stats(),
         })
     }
 
@@ -100,11 +110,38 @@ impl StatusSource for DaemonView {
         })
     }
 
+    fn version(&self) -> u64 {
+        self.publisher.board(Board::version)
+    }
+
     async fn changed(&self, version: u64) {
         self.publisher.newer_than(version).await;
     }
+}
 
-    fn clock(&self) -> &impl Clock {
-        &self.context.host
+impl Snapshot for DaemonSnapshot {
+    fn board(&self) -> &Board {
+        &self.board
+    }
+
+    fn taken_at(&self) -> Timestamp {
+        self.taken_at
+    }
+
+    fn metrics(&self) -> String {
+        let webhooks = self.webhooks.iter().map(|stats| WebhookCounts {
+            name: &stats.name,
+            sent: stats.sent,
+            failed: stats.failed,
+            dropped: stats.dropped,
+        });
+        let webhooks: Vec<_> = webhooks.collect();
+        let extra = MetricsExtra {
+            ready: self.board.ready().is_ok(),
+            clock_offset: self.clock_offset,
+            webhooks: &webhooks,
+            process: process_counts(),
+        };
+        metrics(&self.board, &self.calls, &extra, self.taken_at)
     }
 }

@@ -1,11 +1,10 @@
 //! Metrics of calls of the API: answers, durations, waiting and throttling.
 
 use super::family::{Families, counter, gauge, histogram};
-use crate::api::CallStats;
+use crate::api::CallBreakdown;
 
 /// Adds the metrics of all calls.
-pub(super) fn families(families: &mut Families, calls: &CallStats) {
-    let breakdown = calls.breakdown();
+pub(super) fn families(families: &mut Families, breakdown: &CallBreakdown) {
     let mut requests = counter(
         "sharekeeper_api_requests_total",
         "Calls of the API that ended, by action, region and answer: ok, an error code or its family, no_reply, not_sent (no connection), other.",
@@ -51,6 +50,6 @@ pub(super) fn families(families: &mut Families, calls: &CallStats) {
             "sharekeeper_retries_total",
             "Calls that change nothing and were made again after a failure.",
         )
-        .with(&[], calls.retries.get() as f64),
+        .with(&[], breakdown.retries as f64),
     );
 }

@@ -12,7 +12,7 @@ mod scopes;
 use chrono::TimeDelta;
 use prometheus::TextEncoder;
 
-use crate::api::CallStats;
+use crate::api::CallBreakdown;
 use crate::host::ProcessCounts;
 use crate::model::Timestamp;
 use crate::status::{Board, ManifestsStatus};
@@ -50,7 +50,7 @@ pub struct WebhookCounts<'a> {
 /// Everything that is measured, in the text format of Prometheus.
 pub fn metrics(
     board: &Board,
-    calls: &CallStats,
+    calls: &CallBreakdown,
     extra: &MetricsExtra<'_>,
     now: Timestamp,
 ) -> String {

@@ -8,7 +8,8 @@ use futures_util::stream::{LocalBoxStream, StreamExt, unfold};
 use hyper::body::{Bytes, Frame};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::StatusSource;
+use super::border::PortEnd;
+use super::places::Transfer;
 use crate::host::Clock;
 use crate::model::Monotonic;
 
@@ -19,29 +20,32 @@ const EVENT_GAP: Duration = Duration::from_secs(1);
 /// Time between signs of life, so that no proxy takes the connection for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-struct Stream<S> {
-    source: Rc<S>,
+struct Stream<C: Clock> {
+    engine: Rc<PortEnd<C>>,
     /// Version of the board in the last event.
     last_version: Option<u64>,
     /// Time of the last event or sign of life.
     last_sent_at: Monotonic,
     ends_at: Monotonic,
-    /// Goes back when the client is gone.
+    /// Both go back when the client is gone.
     _permit: OwnedSemaphorePermit,
+    _transfer: Transfer<C>,
 }
 
 /// Sends the board's version at once, and each newer version, until the client is gone or the stream is too old.
-pub(super) fn stream<S: StatusSource + 'static>(
-    source: Rc<S>,
+pub(super) fn stream<C: Clock + 'static>(
+    engine: Rc<PortEnd<C>>,
     permit: OwnedSemaphorePermit,
+    transfer: Transfer<C>,
 ) -> LocalBoxStream<'static, Result<Frame<Bytes>, Infallible>> {
-    let now = source.clock().monotonic();
+    let now = engine.clock().monotonic();
     let stream = Stream {
-        source,
+        engine,
         last_version: None,
         last_sent_at: now,
         ends_at: now + STREAM_AGE_MAX,
         _permit: permit,
+        _transfer: transfer,
     };
     let frames = unfold(stream, |mut stream| async move {
         let text = stream.next().await?;
@@ -50,15 +54,15 @@ pub(super) fn stream<S: StatusSource + 'static>(
     frames.boxed_local()
 }
 
-impl<S: StatusSource> Stream<S> {
+impl<C: Clock> Stream<C> {
     async fn next(&mut self) -> Option<String> {
-        let (source, clock) = (&self.source, self.source.clock());
+        let (engine, clock) = (&self.engine, self.engine.clock());
         if let Some(last_version) = self.last_version {
             clock.sleep_until(self.last_sent_at + EVENT_GAP).await;
             let quiet_until = self.last_sent_at + HEARTBEAT;
             tokio::select! {
                 biased;
-                () = source.changed(last_version) => {}
+                () = engine.newer_than(last_version) => {}
                 () = clock.sleep_until(quiet_until) => {
                     self.last_sent_at = clock.monotonic();
                     return (self.last_sent_at < self.ends_at).then(|| ":\n\n".to_owned());
@@ -66,7 +70,7 @@ impl<S: StatusSource> Stream<S> {
             }
         }
         self.last_sent_at = clock.monotonic();
-        let version = source.board(|board| board.version());
+        let version = engine.version();
         self.last_version = Some(version);
         (self.last_sent_at < self.ends_at).then(|| format!("event: changed\ndata: {version}\n\n"))
     }

@@ -1,37 +1,52 @@
 //! The read-only HTTP port: who may ask, how long, and how much at a time.
 //!
-//! It answers GET and HEAD, changes nothing, and knows what it serves only through [`StatusSource`]. Everything
-//! runs on the thread of the caller: a client can hold up its own connection and nothing else. Connections, event
-//! streams, large documents in transfer, header bytes and the time of each have a limit.
+//! It answers GET and HEAD, changes nothing, and knows what it serves only as a [`Snapshot`]. It runs beside the engine,
+//! on a thread of its own ([`StatusServer::spawn`]): a client can hold up its own connection and nothing else.
+//! Connections, event streams, documents in transfer, bytes that slow readers hold, rendering, header bytes and the time
+//! of each have a limit.
 
 mod access;
+mod body;
+mod border;
 mod connection;
+mod documents;
+mod encoding;
 mod events;
+mod pace;
+mod places;
+mod port_thread;
+mod rendered;
 mod respond;
 mod state;
+mod watched_stream;
 
-use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::thread;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::host::Clock;
-use crate::status::Board;
 
 pub use access::{Token, TokenError};
+pub use border::{EngineEnd, Health, PortEnd, Snapshot, StatusSource, border};
+pub use places::{CONNECTIONS_MAX, TRANSFERS_MAX};
+pub use port_thread::PortThread;
 
+use places::{Connection, Places};
 use state::ServerState;
 
-/// The most connections at a time; further clients wait. For a page and its files, a browser opens six.
-pub const CONNECTIONS_MAX: usize = 64;
 /// Time until accepting is tried again after an error; the process is out of file descriptors, for example.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Clients that wait for the port to turn to them, in the kernel.
+const BACKLOG: u32 = 1024;
+/// Bytes that the kernel keeps for a client that does not take them. Left to itself it would take megabytes for each.
+const KERNEL_BYTES_MAX: u32 = 256 * 1024;
 
 /// Where and for whom to listen.
 pub struct Settings {
@@ -43,27 +58,6 @@ pub struct Settings {
     pub token: Option<Token>,
 }
 
-/// What the server shows. Its methods run on the thread that serves.
-pub trait StatusSource {
-    fn board<T>(&self, read: impl FnOnce(&Board) -> T) -> T;
-    /// All metrics in the text format of Prometheus.
-    fn metrics(&self) -> String;
-    /// Liveness and readiness of the process.
-    fn health(&self) -> Health;
-    /// Returns once the board's version is above `version`.
-    fn changed(&self, version: u64) -> impl Future<Output = ()>;
-    fn clock(&self) -> &impl Clock;
-}
-
-/// Liveness and readiness of the process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    /// Or why the process should be restarted, in one line.
-    pub alive: Result<(), String>,
-    /// Everything has been observed and nothing fails; or why not, one reason a line.
-    pub ready: Result<(), Vec<String>>,
-}
-
 /// The status server on its socket.
 pub struct StatusServer {
     listener: TcpListener,
@@ -72,9 +66,18 @@ pub struct StatusServer {
 }
 
 impl StatusServer {
-    /// Binds the address. Clients are served once [`StatusServer::serve`] runs.
-    pub async fn bind(settings: Settings) -> io::Result<Self> {
-        let listener = TcpListener::bind(settings.listen).await?;
+    /// Binds the address. Clients are served once [`StatusServer::spawn`] or [`StatusServer::serve`] runs. Must be called
+    /// in a runtime, which the server need not run in.
+    pub fn bind(settings: Settings) -> io::Result<Self> {
+        let socket = match settings.listen {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        // As tokio and std do it: an address whose old connections linger can be used.
+        socket.set_reuseaddr(cfg!(unix))?;
+        socket.set_send_buffer_size(KERNEL_BYTES_MAX)?;
+        socket.bind(settings.listen)?;
+        let listener = socket.listen(BACKLOG)?.into_std()?;
         let address = listener.local_addr()?;
         Ok(Self {
             listener,
@@ -87,37 +90,64 @@ impl StatusServer {
         self.address
     }
 
-    /// Serves for ever. Dropping the future ends every connection.
-    pub async fn serve(self, source: Rc<impl StatusSource + 'static>) {
-        let state = Rc::new(ServerState::new(self.settings, source));
-        let mut connections = FuturesUnordered::new();
-        let mut resumes = None;
-        loop {
-            let accepted = async {
-                if let Some(at) = resumes {
-                    state.source.clock().sleep_until(at).await;
-                }
-                self.listener.accept().await
-            };
-            tokio::select! {
-                accepted = accepted, if connections.len() < CONNECTIONS_MAX => match accepted {
-                    Ok((stream, _)) => {
-                        resumes = None;
-                        let served = connection::serve(stream, Rc::clone(&state));
-                        // A panic while showing the work must not end the work.
-                        connections.push(AssertUnwindSafe(served).catch_unwind());
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "the status port cannot take a connection");
-                        resumes = Some(state.source.clock().monotonic() + ACCEPT_PAUSE);
-                    }
-                },
-                Some(ended) = connections.next() => {
-                    if ended.is_err() {
-                        tracing::error!("a fault in sharekeeper ended a connection of the status port; please report it");
-                    }
+    /// Serves until the engine's end of the border is gone. Dropping the future ends every connection.
+    pub async fn serve<C>(self, engine: PortEnd<C>) -> io::Result<()>
+    where
+        C: Clock + Send + Sync + 'static,
+    {
+        let listener = tokio::net::TcpListener::from_std(self.listener)?;
+        let state = Rc::new(ServerState::new(self.settings, engine));
+        tokio::select! {
+            () = accept(listener, &state) => {}
+            () = state.documents.forget_unused() => {}
+            () = state.engine.ended() => {}
+        }
+        Ok(())
+    }
+}
+
+/// Accepts and serves connections for ever.
+async fn accept<C>(listener: tokio::net::TcpListener, state: &Rc<ServerState<C>>)
+where
+    C: Clock + Send + Sync + 'static,
+{
+    let clock = state.engine.clock();
+    let places = Places::new();
+    let serve = |stream: TcpStream| {
+        let local = stream.local_addr().ok()?.ip();
+        let place = places.take(Connection::new(local, clock.clone()));
+        let served = connection::serve(stream, place, Rc::clone(state));
+        // A panic while showing the work must not end the port.
+        Some(AssertUnwindSafe(served).catch_unwind())
+    };
+    let mut connections = FuturesUnordered::new();
+    let mut resumes = None;
+    loop {
+        let accepted = async {
+            if let Some(at) = resumes {
+                clock.sleep_until(at).await;
+            }
+            listener.accept().await
+        };
+        tokio::select! {
+            // Those that are here go first: a new one may end them.
+            biased;
+            Some(ended) = connections.next() => {
+                let ended: thread::Result<()> = ended;
+                if ended.is_err() {
+                    tracing::error!("a fault in sharekeeper ended a connection of the status port; please report it");
                 }
             }
+            accepted = accepted => match accepted {
+                Ok((stream, _)) => {
+                    resumes = None;
+                    connections.extend(serve(stream));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the status port cannot take a connection");
+                    resumes = Some(clock.monotonic() + ACCEPT_PAUSE);
+                }
+            },
         }
     }
 }

@@ -1,25 +1,28 @@
 //! One request and its response: the checks, the routes, and headers that every response has. What pages and documents
 //! say is made in `web` and `metrics`.
 
-use std::convert::Infallible;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use futures_util::stream::LocalBoxStream;
-use http_body_util::{Either, Full, StreamBody};
-use hyper::body::{Body, Bytes, Frame};
+use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use hyper::{Method, Request, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
 
 use super::access::is_host_allowed;
-use super::state::{ConnectionState, ServerState, try_acquire};
-use super::{Settings, StatusSource, events};
+use super::body::ResponseBody;
+use super::documents::{Unavailable, Wanted};
+use super::encoding::Encoding;
+use super::places::{Connection, Transfer};
+use super::rendered::Kind;
+use super::state::ServerState;
+use super::{Settings, events};
 use crate::host::Clock;
 use crate::metrics::METRICS_CONTENT_TYPE;
-use crate::status::Board;
 use crate::web::{self, Query};
 use crate::words::safe;
 
@@ -41,25 +44,20 @@ const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 const EVENT_STREAM: &str = "text/event-stream";
 
-/// A response with a whole body or with a stream of events.
-type Response = hyper::Response<Either<Whole, Events>>;
-type Events = StreamBody<LocalBoxStream<'static, Result<Frame<Bytes>, Infallible>>>;
+/// Reasons of unreadiness that are told; a list with thousands of accounts and regions is no help.
+const REASONS_MAX: usize = 100;
 
-/// A whole body, with the permit that it holds until it is read.
-pub(super) struct Whole {
-    body: Full<Bytes>,
-    _permit: Option<OwnedSemaphorePermit>,
-}
+type Response = hyper::Response<ResponseBody>;
 
-/// Responds without waiting. The request's body is not read.
-pub(super) fn respond<S: StatusSource + 'static, B>(
-    request: &Request<B>,
-    connection: &Rc<ConnectionState>,
-    state: &Rc<ServerState<S>>,
+/// Responds; only for a document it may have to wait.
+pub(super) async fn respond<C: Clock + Send + Sync + 'static>(
+    request: &Parts,
+    connection: &Rc<Connection<C>>,
+    state: &Rc<ServerState<C>>,
 ) -> Response {
     let mut response = match reject(request, connection, state) {
         Some(refusal) => refusal,
-        None => route(request, connection, state),
+        None => route(request, connection, state).await,
     };
     let headers = response.headers_mut();
     for (name, value) in COMMON_HEADERS {
@@ -69,19 +67,19 @@ pub(super) fn respond<S: StatusSource + 'static, B>(
 }
 
 /// The response to a request that is refused, whatever it asks for.
-fn reject<S, B>(
-    request: &Request<B>,
-    connection: &ConnectionState,
-    state: &ServerState<S>,
+fn reject<C>(
+    request: &Parts,
+    connection: &Connection<C>,
+    state: &ServerState<C>,
 ) -> Option<Response> {
-    let (settings, headers) = (&state.settings, request.headers());
+    let (settings, headers) = (&state.settings, &request.headers);
     if !is_host_allowed(headers, connection.local, &settings.hosts) {
         return Some(plain(
             StatusCode::MISDIRECTED_REQUEST,
             "this port answers to loopback names, to its own address, and to names that it was told\n",
         ));
     }
-    if request.method() != Method::GET && request.method() != Method::HEAD {
+    if request.method != Method::GET && request.method != Method::HEAD {
         let mut response = plain(
             StatusCode::METHOD_NOT_ALLOWED,
             "this port only shows; it answers to GET and HEAD\n",
@@ -91,7 +89,7 @@ fn reject<S, B>(
         return Some(response);
     }
     // Probes of orchestrators have no token.
-    let open = matches!(request.uri().path(), "/healthz" | "/readyz");
+    let open = matches!(request.uri.path(), "/healthz" | "/readyz");
     if !open && !is_authorized(settings, headers) {
         let mut response = plain(
             StatusCode::UNAUTHORIZED,
@@ -110,60 +108,22 @@ fn is_authorized(settings: &Settings, headers: &HeaderMap) -> bool {
     token.is_none_or(|token| token.authorizes(headers))
 }
 
-fn route<S: StatusSource + 'static, B>(
-    request: &Request<B>,
-    connection: &ConnectionState,
-    state: &ServerState<S>,
+async fn route<C: Clock + Send + Sync + 'static>(
+    request: &Parts,
+    connection: &Rc<Connection<C>>,
+    state: &Rc<ServerState<C>>,
 ) -> Response {
-    let source = &state.source;
-    let is_authorized = is_authorized(&state.settings, request.headers());
-    let query = || Query::parse(request.uri().query().unwrap_or_default());
-    let board_view = |make: fn(&Board, &Query, crate::model::Timestamp) -> Vec<u8>,
-                      content_type| match query() {
-        Ok(query) => {
-            let now = source.clock().now();
-            ok(content_type, source.board(|board| make(board, &query, now)))
+    let is_authorized = is_authorized(&state.settings, &request.headers);
+    match request.uri.path() {
+        "/" => document(Kind::Page, request, connection, state).await,
+        "/status.json" => document(Kind::Board, request, connection, state).await,
+        "/metrics" => document(Kind::Metrics, request, connection, state).await,
+        "/events" => events(request, connection, state),
+        "/healthz" => {
+            let alive = state.engine.health().alive.clone();
+            health(alive.map_err(|why| vec![why]), is_authorized)
         }
-        Err(error) => plain(StatusCode::BAD_REQUEST, format!("{error}\n")),
-    };
-    match request.uri().path() {
-        "/" => board_view(
-            |board, query, now| web::page(board, query, now).into(),
-            HTML,
-        ),
-        "/status.json" => match try_acquire(&state.document_limit) {
-            Some(permit) => {
-                let response = board_view(web::board_document, JSON);
-                response.map(|body| match body {
-                    Either::Left(whole) => Either::Left(Whole {
-                        _permit: Some(permit),
-                        ..whole
-                    }),
-                    events @ Either::Right(_) => events,
-                })
-            }
-            None => too_many("other clients are reading this document\n"),
-        },
-        "/metrics" => ok(METRICS_CONTENT_TYPE, source.metrics()),
-        "/events" => match try_acquire(&state.stream_limit) {
-            // A response to HEAD has no body, so it needs no permit.
-            Some(_) if request.method() == Method::HEAD => ok(EVENT_STREAM, ""),
-            Some(permit) => {
-                connection.has_stream.set(true);
-                let stream = events::stream(Rc::clone(source), permit);
-                response(
-                    StatusCode::OK,
-                    EVENT_STREAM,
-                    Either::Right(StreamBody::new(stream)),
-                )
-            }
-            None => too_many("too many pages are open\n"),
-        },
-        "/healthz" => health(
-            source.health().alive.map_err(|why| vec![why]),
-            is_authorized,
-        ),
-        "/readyz" => health(source.health().ready, is_authorized),
+        "/readyz" => health(state.engine.health().ready.clone(), is_authorized),
         "/page.css" => ok("text/css; charset=utf-8", web::PAGE_CSS),
         "/page.js" => ok("text/javascript; charset=utf-8", web::PAGE_JS),
         "/icon.svg" => ok("image/svg+xml", web::PAGE_ICON),
@@ -172,6 +132,74 @@ fn route<S: StatusSource + 'static, B>(
             "there is nothing here; the status page is at /\n",
         ),
     }
+}
+
+/// A document, as far as the query asks for it, in an encoding that the client accepts.
+async fn document<C: Clock + Send + Sync + 'static>(
+    kind: Kind,
+    request: &Parts,
+    connection: &Rc<Connection<C>>,
+    state: &Rc<ServerState<C>>,
+) -> Response {
+    let (query, content_type) = match kind {
+        Kind::Page => (request.uri.query(), HTML),
+        Kind::Board => (request.uri.query(), JSON),
+        // They are shown whole.
+        Kind::Metrics => (None, METRICS_CONTENT_TYPE),
+    };
+    let query = match Query::parse(query.unwrap_or_default()) {
+        Ok(query) => query,
+        Err(error) => return plain(StatusCode::BAD_REQUEST, format!("{error}\n")),
+    };
+    let Some(transfer) = Transfer::begin(connection, &state.transfer_limit) else {
+        return too_many("other clients are reading as much as is sent at a time\n");
+    };
+    let wanted = Wanted {
+        kind,
+        encoding: Encoding::accepted(&request.headers),
+        query,
+    };
+    let document = match state.documents.get(&wanted).await {
+        Ok(document) => document,
+        Err(Unavailable::NoSnapshot) => {
+            return too_many("sharekeeper is busy, or has only just begun\n");
+        }
+        Err(Unavailable::TooManyQueries) => {
+            return too_many("too many clients ask for parts of the board\n");
+        }
+        Err(Unavailable::TooManyBytes) => {
+            return too_many("other clients are reading this document slowly\n");
+        }
+    };
+    let length = document.length();
+    let body = ResponseBody::document(document, transfer, state);
+    let mut response = response(StatusCode::OK, content_type, body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, length.into());
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    if wanted.encoding == Encoding::Gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+fn events<C: Clock + Send + Sync + 'static>(
+    request: &Parts,
+    connection: &Rc<Connection<C>>,
+    state: &Rc<ServerState<C>>,
+) -> Response {
+    let permit = Arc::clone(&state.stream_limit).try_acquire_owned().ok();
+    let transfer = Transfer::begin(connection, &state.transfer_limit);
+    let (Some(permit), Some(transfer)) = (permit, transfer) else {
+        return too_many("too many pages are open\n");
+    };
+    // A response to HEAD has no body.
+    if request.method == Method::HEAD {
+        return ok(EVENT_STREAM, "");
+    }
+    connection.has_stream.set(true);
+    let stream = events::stream(Rc::clone(&state.engine), permit, transfer);
+    response(StatusCode::OK, EVENT_STREAM, ResponseBody::stream(stream))
 }
 
 /// The reasons name accounts and files, so only authorized clients may read them.
@@ -183,8 +211,13 @@ fn health(health: Result<(), Vec<String>>, is_authorized: bool) -> Response {
             "no; give the token to be told why\n",
         ),
         Err(reasons) => {
-            let lines = reasons.iter().map(|why| format!("{}\n", safe(why)));
-            plain(StatusCode::SERVICE_UNAVAILABLE, lines.collect::<String>())
+            let told = reasons.iter().take(REASONS_MAX);
+            let mut lines: String = told.map(|why| format!("{}\n", safe(why))).collect();
+            let more = reasons.len().saturating_sub(REASONS_MAX);
+            if more > 0 {
+                lines.push_str(&format!("and {more} more\n"));
+            }
+            plain(StatusCode::SERVICE_UNAVAILABLE, lines)
         }
     }
 }
@@ -197,48 +230,17 @@ fn too_many(why: &'static str) -> Response {
 }
 
 fn ok(content_type: &'static str, body: impl Into<Bytes>) -> Response {
-    response(StatusCode::OK, content_type, whole(body))
+    response(StatusCode::OK, content_type, ResponseBody::small(body))
 }
 
 fn plain(status: StatusCode, body: impl Into<Bytes>) -> Response {
-    response(status, TEXT, whole(body))
+    response(status, TEXT, ResponseBody::small(body))
 }
 
-fn whole(body: impl Into<Bytes>) -> Either<Whole, Events> {
-    Either::Left(Whole {
-        body: Full::new(body.into()),
-        _permit: None,
-    })
-}
-
-fn response(
-    status: StatusCode,
-    content_type: &'static str,
-    body: Either<Whole, Events>,
-) -> Response {
+fn response(status: StatusCode, content_type: &'static str, body: ResponseBody) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let content_type = HeaderValue::from_static(content_type);
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
-}
-
-impl Body for Whole {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        std::pin::Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> hyper::body::SizeHint {
-        self.body.size_hint()
-    }
 }

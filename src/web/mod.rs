@@ -16,4 +16,4 @@ mod summary;
 
 pub use page::{PAGE_CSS, PAGE_ICON, PAGE_JS, page};
 pub use query::{Query, QueryError, Show};
-pub use status_json::board_document;
+pub use status_json::write_board_document;

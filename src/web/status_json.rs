@@ -1,5 +1,7 @@
 //! The board as `/status.json`: written straight from it, with no copy in between.
 
+use std::io::{self, Write};
+
 use serde::{Serialize, Serializer};
 
 use super::expiries::expiries;
@@ -16,9 +18,13 @@ use crate::status::{
 };
 use crate::words::safe_cow;
 
-/// What of the board the query asks for, as one JSON document.
-pub fn board_document(board: &Board, query: &Query, now: Timestamp) -> Vec<u8> {
-    let mut bytes = Vec::new();
+/// Writes what of the board the query asks for, as one JSON document.
+pub fn write_board_document(
+    mut out: impl Write,
+    board: &Board,
+    query: &Query,
+    now: Timestamp,
+) -> io::Result<()> {
     let counted: Vec<_> = board
         .scopes()
         .iter()
@@ -67,10 +73,8 @@ pub fn board_document(board: &Board, query: &Query, now: Timestamp) -> Vec<u8> {
                 })
         }),
     };
-    // Writing to a Vec cannot fail, and nothing here has a key that is no string.
-    let _ = serde_json::to_writer(&mut bytes, &document);
-    bytes.push(b'\n');
-    bytes
+    serde_json::to_writer(&mut out, &document)?;
+    out.write_all(b"\n")
 }
 
 /// A list that is written while it is walked.

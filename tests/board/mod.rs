@@ -8,7 +8,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{TimeDelta, TimeZone, Utc};
@@ -23,7 +26,7 @@ use sharekeeper::model::{
 };
 use sharekeeper::observation::Unobserved;
 use sharekeeper::plan::{Actual, Awaiting, Decision, Plan, Unmanaged, Verdict, View, Withheld};
-use sharekeeper::serve::{Health, StatusSource};
+use sharekeeper::serve::{Health, Snapshot, StatusServer, StatusSource, border};
 use sharekeeper::status::{Activity, Board, Change, LoadedManifests, PassResult, WriteBucket};
 use tokio::sync::Notify;
 
@@ -398,13 +401,29 @@ pub fn hostile(evil: &str) -> Board {
 pub struct Shown {
     pub board: RefCell<Board>,
     pub health: RefCell<Health>,
-    /// Asking for health is a fault.
+    /// Rendering the metrics is a fault.
     pub faulty: Cell<bool>,
+    /// How often the engine was asked for a snapshot.
+    pub snapshots: Cell<usize>,
+    /// How often a document was rendered.
+    pub rendered: Arc<AtomicUsize>,
     changes: Notify,
-    clock: StandStill,
 }
 
-struct StandStill(SystemClock);
+struct ShownSnapshot {
+    board: Board,
+    faulty: bool,
+    rendered: Arc<AtomicUsize>,
+}
+
+/// The clock that boards are shown by.
+pub struct StandStill(SystemClock);
+
+impl StandStill {
+    pub fn start() -> Self {
+        Self(SystemClock::start())
+    }
+}
 
 impl Clock for StandStill {
     fn now(&self) -> Timestamp {
@@ -429,8 +448,9 @@ impl Shown {
                 ready: Ok(()),
             }),
             faulty: Cell::new(false),
+            snapshots: Cell::new(0),
+            rendered: Arc::default(),
             changes: Notify::new(),
-            clock: StandStill(SystemClock::start()),
         }
     }
 
@@ -438,20 +458,39 @@ impl Shown {
         change(&mut self.board.borrow_mut());
         self.changes.notify_waiters();
     }
+
+    pub fn rendered(&self) -> usize {
+        self.rendered.load(Ordering::Relaxed)
+    }
+
+    /// Serves it for ever, on the thread of the caller.
+    pub async fn serve(&self, port: StatusServer) -> Infallible {
+        let (engine, its_port) = border(StandStill::start());
+        tokio::select! {
+            // A change is known before the next request is looked at.
+            biased;
+            never = engine.feed(self) => never,
+            served = port.serve(its_port) => panic!("it serves for ever: {served:?}"),
+        }
+    }
 }
 
 impl StatusSource for Shown {
-    fn board<T>(&self, read: impl FnOnce(&Board) -> T) -> T {
-        read(&self.board.borrow())
-    }
-
-    fn metrics(&self) -> String {
-        "sharekeeper_build_info 1\n".into()
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
+        self.snapshots.set(self.snapshots.get() + 1);
+        Arc::new(ShownSnapshot {
+            board: self.board.borrow().clone(),
+            faulty: self.faulty.get(),
+            rendered: Arc::clone(&self.rendered),
+        })
     }
 
     fn health(&self) -> Health {
-        assert!(!self.faulty.get(), "a fault, as asked for");
         self.health.borrow().clone()
+    }
+
+    fn version(&self) -> u64 {
+        self.board.borrow().version()
     }
 
     async fn changed(&self, version: u64) {
@@ -463,9 +502,22 @@ impl StatusSource for Shown {
             next.await;
         }
     }
+}
 
-    fn clock(&self) -> &impl Clock {
-        &self.clock
+impl Snapshot for ShownSnapshot {
+    fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Asked for once for each document.
+    fn taken_at(&self) -> Timestamp {
+        self.rendered.fetch_add(1, Ordering::Relaxed);
+        now()
+    }
+
+    fn metrics(&self) -> String {
+        assert!(!self.faulty, "a fault, as asked for");
+        "sharekeeper_build_info 1\n".into()
     }
 }
 

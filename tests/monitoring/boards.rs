@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use sharekeeper::api::CallStats;
 use sharekeeper::api::error::{CallError, Class, Refusal};
 use sharekeeper::api::protocol::wire::Action;
+use sharekeeper::api::{CallBreakdown, CallStats};
 use sharekeeper::attempts::{Problem, UnmetCondition, WritePause};
 use sharekeeper::history::WriteResult;
 use sharekeeper::host::ProcessCounts;
@@ -337,7 +337,7 @@ pub(crate) fn reasons(board: &Board) -> std::collections::BTreeSet<Reason> {
 }
 
 /// Calls of every action for `regions` regions, with every kind of end.
-pub(crate) fn calls(regions: usize) -> CallStats {
+pub(crate) fn calls(regions: usize) -> CallBreakdown {
     let calls = CallStats::default();
     let ms = Duration::from_millis;
     for action in Action::ALL {
@@ -367,5 +367,5 @@ pub(crate) fn calls(regions: usize) -> CallStats {
         turn.permitted(Monotonic::new(ms(53)));
     }
     calls.repeated();
-    calls
+    calls.breakdown().clone()
 }

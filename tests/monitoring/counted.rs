@@ -40,7 +40,7 @@ async fn each_call_is_counted_once_by_its_answer() {
     assert_eq!(ended(read, "InternalError"), Some(1));
     assert_eq!(ended(write, "RequestLimitExceeded"), Some(1));
     assert_eq!(ended(write, "ok"), Some(40));
-    assert_eq!(calls.retries.get(), 1, "the listing; writes are no reads");
+    assert_eq!(breakdown.retries, 1, "the listing; writes are no reads");
     assert_eq!(
         (calls.throttled.get(), breakdown.actions[&write].throttled),
         (1, 1)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use sharekeeper::api::CallStats;
+use sharekeeper::api::CallBreakdown;
 use sharekeeper::metrics::{MetricsExtra, metrics};
 use sharekeeper::model::Region;
 use sharekeeper::status::{Activity, Board, PassResult, Reason};
@@ -92,7 +92,7 @@ fn a_board_of_which_nothing_is_known_yet_shows_what_there_is() {
     let mut board = Board::new(now(), true);
     board.pass_began(&scope(Region::new("ap-tokyo").expect("a region")), now());
     board.state_lost("the state was removed".into(), now());
-    let shown = metrics(&board, &CallStats::default(), &nothing, now());
+    let shown = metrics(&board, &CallBreakdown::default(), &nothing, now());
     let of = "{account=\"default\",region=\"ap-tokyo\"}";
     for (series, expected) in [
         ("sharekeeper_ready".to_owned(), 0.0_f64),

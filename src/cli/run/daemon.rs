@@ -16,7 +16,7 @@ use crate::cli::api_target::ApiTarget;
 use crate::cli::args::RunArguments;
 use crate::cli::output::Failure;
 use crate::cli::state;
-use crate::cli::status_server::DaemonView;
+use crate::cli::status_server::{self, DaemonView};
 use crate::daemon::{Connect, Daemon, PassRunner, Settings, StatusPublisher};
 use crate::desired::Account;
 use crate::engine::{Stop, StopReason};
@@ -101,9 +101,11 @@ impl DaemonSetup<'_> {
         )));
         let worker = services.delivery_worker;
         tasks.push(Box::pin(tasks::deliver_webhooks(worker, self.context)));
+        let mut port_thread = None;
         if let Some(port) = services.port {
-            let view = DaemonView::new(&publisher, self.context, self.webhook_sender.clone());
-            tasks.push(Box::pin(tasks::serve_status(port, view)));
+            let (engine, thread) = status_server::spawn(port)?;
+            port_thread = Some(thread);
+            tasks.push(Box::pin(tasks::feed_status(engine, self.view(&publisher))));
         }
         if let Some(store) = store {
             tasks.push(Box::pin(tasks::check_state(store, self.context)));
@@ -113,15 +115,20 @@ impl DaemonSetup<'_> {
             self.context,
             &publisher,
         )));
-        let ended = select(daemon, tasks.next()).await;
-        supervisor.stopping();
-        match ended {
+        let ended = match select(daemon, tasks.next()).await {
             Either::Left((reason, _)) => Ok(reason),
             // A task ends only by a fault.
             Either::Right((failure, _)) => {
                 Err(failure.unwrap_or_else(|| Failure::new("nothing is left to do")))
             }
+        };
+        supervisor.stopping();
+        // The engine's end of the border is among them, and with it the port ends.
+        drop(tasks);
+        if let Some(thread) = port_thread {
+            tasks::port_ended(thread, self.context).await;
         }
+        ended
     }
 
     fn publisher(&self) -> Rc<StatusPublisher<System>> {
@@ -130,6 +137,10 @@ impl DaemonSetup<'_> {
         let sender = self.webhook_sender.clone();
         let tell = move |transitions: &[_]| sender.send(transitions);
         StatusPublisher::new(Rc::clone(self.context), origin, observe_only, tell)
+    }
+
+    fn view(&self, publisher: &Rc<StatusPublisher<System>>) -> Rc<DaemonView> {
+        DaemonView::new(publisher, self.context, self.webhook_sender.clone())
     }
 
     fn settings(&self) -> Settings {

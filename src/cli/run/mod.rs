@@ -55,7 +55,7 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<Exi
         webhook_sender,
     };
     let services = Services {
-        port: status_server::bind(&arguments.reporting).await?,
+        port: status_server::bind(&arguments.reporting)?,
         delivery_worker,
     };
     let stopped = if arguments.observe_only {

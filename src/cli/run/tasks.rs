@@ -1,5 +1,6 @@
 //! The tasks that run beside the daemon: each waits for one thing outside of it, and ends only by a fault.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::engine::Stop;
 use crate::host::{
     Clock, Supervisor, System, SystemClock, SystemCommandRunner, SystemRng, SystemWatch,
 };
-use crate::serve::StatusServer;
+use crate::serve::{EngineEnd, PortThread};
 use crate::source::{self, Update};
 use crate::store::Store;
 use crate::webhooks::DeliveryWorker;
@@ -75,9 +76,17 @@ pub(super) async fn deliver_webhooks(
     Failure::new("the webhooks' courier has ended")
 }
 
-pub(super) async fn serve_status(port: StatusServer, view: Rc<DaemonView>) -> Failure {
-    port.serve(view).await;
-    Failure::new("the status port has ended")
+/// Hands over what the status port asks for. The work goes on if the port ends by a fault, which its thread reports.
+pub(super) async fn feed_status(engine: EngineEnd<SystemClock>, view: Rc<DaemonView>) -> Failure {
+    match engine.feed(&*view).await {}
+}
+
+/// Waits until nothing is served any longer, which takes as long as the port's thread takes to notice.
+pub(super) async fn port_ended(thread: PortThread, context: &ClientContext<System>) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let host = &context.host;
+    let late = pin!(host.sleep_until(host.monotonic() + PATIENCE));
+    select(pin!(thread.ended()), late).await;
 }
 
 /// Checks the state also while nothing is written, so that the status port and the supervisor soon tell if it is lost.

@@ -1,0 +1,196 @@
+//! The border between the engine's thread and the port's. Over it goes a [`Snapshot`] when a reader asks for one, and
+//! without asking the board's version and the health, with a sign of life.
+//!
+//! The port never waits for the engine but for a snapshot, and for that only so long; the engine never waits for the port.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::host::Clock;
+use crate::model::{Monotonic, Timestamp};
+use crate::status::Board;
+use crate::words::seconds;
+
+/// Time between two signs of life of an engine that has nothing to do.
+const BEAT_INTERVAL: Duration = Duration::from_secs(5);
+/// Health is determined anew at most so often: it is a walk over all scopes.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+/// An engine that gave no sign of life for so long does not do its work.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How long a reader waits for a snapshot, before it gets the last one.
+const SNAPSHOT_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// All that the port shows, as it was at one moment. It belongs to the port's thread.
+pub trait Snapshot: Send + Sync {
+    fn board(&self) -> &Board;
+    /// When it was taken, by the wall clock.
+    fn taken_at(&self) -> Timestamp;
+    /// All metrics in the text format of Prometheus.
+    fn metrics(&self) -> String;
+}
+
+/// What the port shows, on the engine's thread.
+pub trait StatusSource {
+    /// Takes a snapshot. It must cost about a millisecond: the engine does nothing else meanwhile.
+    fn snapshot(&self) -> Arc<dyn Snapshot>;
+    /// Liveness and readiness of the process.
+    fn health(&self) -> Health;
+    /// The version of the board.
+    fn version(&self) -> u64;
+    /// Returns once the board's version is above `version`.
+    fn changed(&self, version: u64) -> impl Future<Output = ()>;
+}
+
+/// Liveness and readiness of the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Or why the process should be restarted, in one line.
+    pub alive: Result<(), String>,
+    /// Everything has been observed and nothing fails; or why not, one reason a line.
+    pub ready: Result<(), Vec<String>>,
+}
+
+/// The last known health, and when the engine last gave a sign of life.
+#[derive(Clone)]
+struct Pulse {
+    health: Arc<Health>,
+    at: Monotonic,
+}
+
+type Answer = oneshot::Sender<Arc<dyn Snapshot>>;
+
+/// The engine's end. Dropping it ends the port.
+pub struct EngineEnd<C> {
+    clock: Arc<C>,
+    version: watch::Sender<u64>,
+    pulse: watch::Sender<Pulse>,
+    requests: mpsc::Receiver<Answer>,
+}
+
+/// The port's end. It asks, and never waits for long.
+pub struct PortEnd<C> {
+    clock: Arc<C>,
+    version: watch::Receiver<u64>,
+    pulse: watch::Receiver<Pulse>,
+    requests: mpsc::Sender<Answer>,
+}
+
+/// Both ends of a border. Both threads measure by `clock`.
+pub fn border<C: Clock>(clock: C) -> (EngineEnd<C>, PortEnd<C>) {
+    let clock = Arc::new(clock);
+    let health = Arc::new(Health {
+        alive: Ok(()),
+        ready: Err(vec!["nothing has been looked at yet".into()]),
+    });
+    let at = clock.monotonic();
+    let (version, its_version) = watch::channel(0);
+    let (pulse, its_pulse) = watch::channel(Pulse { health, at });
+    let (sender, requests) = mpsc::channel(1);
+    let engine = EngineEnd {
+        clock: Arc::clone(&clock),
+        version,
+        pulse,
+        requests,
+    };
+    let port = PortEnd {
+        clock,
+        version: its_version,
+        pulse: its_pulse,
+        requests: sender,
+    };
+    (engine, port)
+}
+
+impl<C: Clock> EngineEnd<C> {
+    /// Hands over what the port asks for, on the engine's thread and between what else that does.
+    pub async fn feed(mut self, source: &impl StatusSource) -> Infallible {
+        let mut health_of = None;
+        loop {
+            let (now, version) = (self.clock.monotonic(), source.version());
+            self.version
+                .send_if_modified(|known| std::mem::replace(known, version) != version);
+            let known_for = health_of.map(|(_, at)| now.since(at));
+            if known_for.is_none_or(|since| since >= HEALTH_INTERVAL) {
+                let health = Arc::new(source.health());
+                self.pulse.send_replace(Pulse { health, at: now });
+                health_of = Some((version, now));
+            } else {
+                self.pulse.send_modify(|pulse| pulse.at = now);
+            }
+            // The health of an older board is known anew as soon as it may be.
+            let wakes_at = match health_of {
+                Some((of, at)) if of != version => at + HEALTH_INTERVAL,
+                _ => now + BEAT_INTERVAL,
+            };
+            tokio::select! {
+                () = source.changed(version) => {}
+                Some(answer) = self.requests.recv() => if !answer.is_closed() {
+                    // A reader that is gone by now needs none.
+                    let _ = answer.send(source.snapshot());
+                },
+                () = self.clock.sleep_until(wakes_at) => {}
+            }
+        }
+    }
+}
+
+impl<C: Clock> PortEnd<C> {
+    pub(super) fn clock(&self) -> &Arc<C> {
+        &self.clock
+    }
+
+    /// The board's version at present.
+    pub(super) fn version(&self) -> u64 {
+        *self.version.borrow()
+    }
+
+    /// Returns once the board's version is above `version`.
+    pub(super) async fn newer_than(&self, version: u64) {
+        let mut versions = self.version.clone();
+        if versions.wait_for(|at| *at > version).await.is_err() {
+            // The engine has ended, and with it soon whoever waits here.
+            std::future::pending().await
+        }
+    }
+
+    /// Returns once the engine's end is gone.
+    pub(super) async fn ended(&self) {
+        let mut versions = self.version.clone();
+        while versions.changed().await.is_ok() {}
+    }
+
+    /// The last known health, unless the engine gives no sign of life. Never waits.
+    pub(super) fn health(&self) -> Arc<Health> {
+        let pulse = self.pulse.borrow().clone();
+        let silent = self.clock.monotonic().since(pulse.at);
+        if silent <= SILENCE_MAX {
+            return pulse.health;
+        }
+        let why = format!(
+            "sharekeeper has stood still for {}: nothing is looked at or written meanwhile",
+            seconds(silent)
+        );
+        Arc::new(Health {
+            alive: Err(why.clone()),
+            ready: Err(vec![why]),
+        })
+    }
+
+    /// A new snapshot; `None` if the engine does not hand one over in time.
+    pub(super) async fn snapshot(&self) -> Option<Arc<dyn Snapshot>> {
+        let asked = async {
+            let (sender, answer) = oneshot::channel();
+            self.requests.send(sender).await.ok()?;
+            answer.await.ok()
+        };
+        let late = self.clock.monotonic() + SNAPSHOT_WAIT_MAX;
+        tokio::select! {
+            biased;
+            snapshot = asked => snapshot,
+            () = self.clock.sleep_until(late) => None,
+        }
+    }
+}
