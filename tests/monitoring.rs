@@ -14,6 +14,10 @@ mod exposition;
 mod names;
 #[path = "monitoring/promtool.rs"]
 mod promtool;
+#[path = "monitoring/retried.rs"]
+mod retried;
+#[path = "monitoring/scrapes.rs"]
+mod scrapes;
 
 use std::path::PathBuf;
 

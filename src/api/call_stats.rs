@@ -89,6 +89,13 @@ impl CallStats {
         self.breakdown.borrow()
     }
 
+    /// Every word that an answer to an action can be counted under.
+    pub fn answers(action: Action) -> impl Iterator<Item = &'static str> {
+        let codes = [&["ok"][..], codes(action), &FAMILIES];
+        let rest = ["no_reply", "not_sent", "other"];
+        codes.into_iter().flatten().copied().chain(rest)
+    }
+
     /// Counts a call that begins to wait for its turn.
     pub fn enqueue(&self, action: Action, since: Monotonic) -> QueuedCall<'_> {
         self.of(action, |stats| stats.queue += 1);
@@ -175,6 +182,18 @@ fn increase(count: &Cell<u64>) {
     count.set(count.get() + 1);
 }
 
+/// The error codes of an action that are counted one by one.
+const fn codes(action: Action) -> &'static [&'static str] {
+    match action {
+        Action::ModifyImageSharePermission => &WRITE_CODES,
+        Action::DescribeBlueprints
+        | Action::DescribeImagesToShare
+        | Action::GetCallerIdentity
+        | Action::DescribeInstances
+        | Action::DescribeImages => &[],
+    }
+}
+
 /// The label that an answer is counted under.
 fn label(action: Action, error: Option<&CallError>) -> &'static str {
     let code = match error {
@@ -184,16 +203,8 @@ fn label(action: Action, error: Option<&CallError>) -> &'static str {
         Some(CallError::Refused(refusal) | CallError::AccountBroken(refusal)) => &refusal.code,
     };
     let family = code.split('.').next().unwrap_or_default();
-    let whole: &[&str] = match action {
-        Action::ModifyImageSharePermission => &WRITE_CODES,
-        Action::DescribeBlueprints
-        | Action::DescribeImagesToShare
-        | Action::GetCallerIdentity
-        | Action::DescribeInstances
-        | Action::DescribeImages => &[],
-    };
     let known = |set: &[&'static str], word: &str| set.iter().copied().find(|known| *known == word);
-    known(whole, code)
+    known(codes(action), code)
         .or_else(|| known(&FAMILIES, family))
         .unwrap_or("other")
 }

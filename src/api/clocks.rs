@@ -19,6 +19,9 @@ const DATE_UNIT: TimeDelta = TimeDelta::seconds(1);
 /// the time.
 const RECOVERED_BELOW: TimeDelta = TimeDelta::seconds(20);
 
+/// Replies count as the last ones this long before the newest. Some access points are asked at each look, and others once.
+const LAST_REPLIES: Duration = Duration::from_secs(3600);
+
 /// As whom an access point is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Caller {
@@ -52,6 +55,8 @@ struct Entry {
     host: String,
     /// What its clock showed at the monotonic clock's moment zero.
     shown: Option<Interval>,
+    /// When it last told the time.
+    replied_at: Monotonic,
     /// Its time minus this machine's, when it was last told.
     ahead: TimeDelta,
     /// What this machine's time is corrected by to sign.
@@ -99,6 +104,7 @@ impl ApiClocks {
         self.change(at, |entry| {
             let shown = entry.shown.map_or(newer, |older| older.and(newer));
             entry.shown = Some(shown);
+            entry.replied_at = received.monotonic;
             entry.ahead = shown.middle() + monotonic - received.now;
         });
     }
@@ -149,13 +155,20 @@ impl ApiClocks {
         true
     }
 
-    /// The time of the access point of an account that is furthest off, minus this machine's time, as its newest reply
-    /// told it. Zero if none has told the time.
-    pub fn largest_offset(&self) -> TimeDelta {
+    /// The time of the access point of an account that is furthest off, minus this machine's time, as the last replies tell
+    /// it. Zero if none has told the time. What has not replied for [`LAST_REPLIES`] when another did, such as an account that
+    /// is no longer asked, does not count.
+    pub fn largest_offset(&self, now: Timestamp, monotonic: Monotonic) -> TimeDelta {
         let entries = self.0.borrow();
-        let of_accounts = entries.iter();
-        let of_accounts = of_accounts.filter(|entry| matches!(entry.caller, Caller::Account(_)));
-        let ahead = of_accounts.map(|entry| entry.ahead);
+        let of_accounts = entries
+            .iter()
+            .filter(|entry| matches!(entry.caller, Caller::Account(_)));
+        let told = of_accounts.filter_map(|entry| Some((entry.replied_at, entry.shown?)));
+        let newest = told.clone().map(|(replied_at, _)| replied_at).max();
+        let last = told.filter(|(replied_at, _)| {
+            newest.is_some_and(|newest| newest.since(*replied_at) <= LAST_REPLIES)
+        });
+        let ahead = last.map(|(_, shown)| shown.middle() + span(monotonic.since_start()) - now);
         ahead.max_by_key(|ahead| ahead.abs()).unwrap_or_default()
     }
 
@@ -197,6 +210,7 @@ impl ApiClocks {
                 caller: at.caller.clone(),
                 host: at.host.to_owned(),
                 shown: None,
+                replied_at: Monotonic::default(),
                 ahead: TimeDelta::zero(),
                 signing: TimeDelta::zero(),
                 is_reported: false,
@@ -381,6 +395,42 @@ mod tests {
         };
         let shown = clocks.show(point, at(3620), monotonic(20));
         assert_eq!(shown.api_ahead().num_seconds().abs(), 3600);
+    }
+
+    #[test]
+    fn r6_the_largest_offset_is_what_the_last_replies_say_with_its_sign() {
+        let clocks = ApiClocks::default();
+        let largest = |now: i64| {
+            let offset = clocks.largest_offset(at(now), monotonic(now));
+            (offset.num_milliseconds() as f64 / 1e3).round()
+        };
+        let same = |a: f64, b: f64| assert_eq!(a.to_bits(), b.to_bits(), "{a} and {b}");
+        same(largest(5), 0.0);
+        let (a, b) = (account("a"), account("b"));
+        for (seconds, caller, ahead, expected) in [
+            (10, &a, 10_500, 10.0),
+            (20, &b, -120_500, -121.0),
+            (30, &a, 290_500, 290.0),
+            // A newer reply replaces what an older one said of the same clock.
+            (40, &a, 500, -121.0),
+            (50, &b, 3_500, 3.0),
+        ] {
+            reply(&clocks, caller, seconds, 80, ahead);
+            let shown = largest(seconds);
+            assert!((shown - expected).abs() <= 1.0, "{shown}, {expected}");
+        }
+        // This machine's clock is set by two minutes, and nothing has replied since.
+        let set = clocks.largest_offset(at(180), monotonic(60));
+        assert!((set.num_seconds() + 120).abs() <= 4, "{set}");
+        // An access point that is no longer asked does not count for ever.
+        reply(&clocks, &b, 100, 80, 600_000);
+        same(largest(100).max(600.0), largest(100));
+        reply(&clocks, &a, 3_800, 80, 500);
+        assert!(largest(3_800) <= 1.0, "{}", largest(3_800));
+        // Whoever fetches credentials for others has a clock of its own, which no change waits for.
+        let keys = Caller::Credentials(CredentialSource::Environment);
+        reply(&clocks, &keys, 3_810, 80, 900_000);
+        assert!(largest(3_810) <= 1.0, "{}", largest(3_810));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::args::{Listen, ReportingArguments};
 use super::output::Failure;
 use crate::api::{CallBreakdown, ClientContext};
 use crate::daemon::StatusPublisher;
-use crate::host::{System, SystemClock, process_counts};
+use crate::host::{Clock, System, SystemClock, process_counts};
 use crate::metrics::{MetricsExtra, WebhookCounts, metrics};
 use crate::model::Timestamp;
 use crate::serve::{
@@ -98,7 +98,9 @@ impl StatusSource for DaemonView {
             board: self.publisher.board(Board::clone),
             taken_at: context.now(),
             calls: context.calls.breakdown().clone(),
-            clock_offset: context.clocks.largest_offset(),
+            clock_offset: context
+                .clocks
+                .largest_offset(context.now(), context.host.monotonic()),
             webhooks: self.webhook_sender.stats(),
         })
     }

@@ -165,10 +165,9 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         let is_named = |scope: &Scope| named.contains_key(scope);
         self.scopes
             .retain(|scope, state| state.set_removed(!is_named(scope), now));
-        let images = named.values().sum();
+        let images: usize = named.values().sum();
         let policies = policies_in(&next, &self.settings.selector, named.keys());
-        self.publisher
-            .manifests_loaded(&next, (images, policies), is_named);
+        self.publisher.manifests_loaded(&next, policies, &named);
         tracing::info!(
             commit = next.commit,
             images,

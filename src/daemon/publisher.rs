@@ -2,6 +2,7 @@
 //! reads the board, it does not know.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,15 +78,17 @@ impl<H: Host> StatusPublisher<H> {
     pub(super) fn manifests_loaded(
         &self,
         generation: &Generation,
-        (images, policies): (usize, usize),
-        is_kept: impl Fn(&Scope) -> bool,
+        policies: usize,
+        images_by_scope: &BTreeMap<&Scope, usize>,
     ) {
         let now = self.now();
         self.update(|board| {
-            let mut transitions = board.retain_scopes(is_kept, now);
+            let is_named = |scope: &Scope| images_by_scope.contains_key(scope);
+            let mut transitions = board.retain_scopes(is_named, now);
+            board.add_scopes(images_by_scope.keys().copied());
             let set = LoadedManifests {
                 commit: generation.commit.clone(),
-                images,
+                images: images_by_scope.values().sum(),
                 policies,
                 problems: generation
                     .problems

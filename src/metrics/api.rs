@@ -1,24 +1,17 @@
-//! Metrics of calls of the API: answers, durations, waiting and throttling.
+//! Metrics of calls of the API: answers, durations, waiting and throttling. What can be answered to which action is known,
+//! so that each count begins at 0.
+
+use std::collections::BTreeSet;
 
 use super::family::{Families, counter, gauge, histogram};
-use crate::api::CallBreakdown;
+use crate::api::protocol::wire::Action;
+use crate::api::{ActionStats, CallBreakdown, CallStats};
+use crate::model::Region;
+use crate::status::Board;
 
 /// Adds the metrics of all calls.
-pub(super) fn families(families: &mut Families, breakdown: &CallBreakdown) {
-    let mut requests = counter(
-        "sharekeeper_api_requests_total",
-        "Calls of the API that ended, by action, region and answer: ok, an error code or its family, no_reply, not_sent (no connection), other.",
-    );
-    for ((action, region, code), count) in &breakdown.requests {
-        let labels = [
-            ("action", action.as_str()),
-            ("region", region.as_str()),
-            ("code", code),
-        ];
-        requests.add(&labels, *count as f64);
-    }
-    families.keep(requests);
-
+pub(super) fn families(families: &mut Families, board: &Board, breakdown: &CallBreakdown) {
+    requests(families, board, breakdown);
     let mut took = histogram(
         "sharekeeper_api_request_duration_seconds",
         "From when a call of the API left until its reply was there, or was given up.",
@@ -35,7 +28,9 @@ pub(super) fn families(families: &mut Families, breakdown: &CallBreakdown) {
         "sharekeeper_throttled_total",
         "Calls that the API refused because the rate was exceeded. The console and other tools share the quota.",
     );
-    for (action, breakdown) in &breakdown.actions {
+    let none = ActionStats::default();
+    for action in Action::ALL {
+        let breakdown = breakdown.actions.get(&action).unwrap_or(&none);
         let label = [("action", action.as_str())];
         took.add_durations(&label, &breakdown.took);
         waited.add_durations(&label, &breakdown.waited);
@@ -52,4 +47,30 @@ pub(super) fn families(families: &mut Families, breakdown: &CallBreakdown) {
         )
         .with(&[], breakdown.retries as f64),
     );
+}
+
+/// Of each region that manifests name or that was called.
+fn requests(families: &mut Families, board: &Board, breakdown: &CallBreakdown) {
+    let counts = &breakdown.requests;
+    let named = board.scopes().keys().map(|scope| scope.region);
+    let called = counts.keys().map(|(_, region, _)| *region);
+    let regions: BTreeSet<Region> = named.chain(called).collect();
+    let mut requests = counter(
+        "sharekeeper_api_requests_total",
+        "Calls of the API that ended, by action, region and answer: ok, an error code or its family, no_reply, not_sent (no connection), other.",
+    );
+    for action in Action::ALL {
+        for region in &regions {
+            for code in CallStats::answers(action) {
+                let count = counts.get(&(action, *region, code));
+                let labels = [
+                    ("action", action.as_str()),
+                    ("region", region.as_str()),
+                    ("code", code),
+                ];
+                requests.add(&labels, count.copied().unwrap_or_default() as f64);
+            }
+        }
+    }
+    families.keep(requests);
 }

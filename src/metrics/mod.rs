@@ -28,7 +28,7 @@ pub const METRICS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8
 pub struct MetricsExtra<'a> {
     /// Whether `/readyz` says yes.
     pub ready: bool,
-    /// The offset of the access point's clock that is furthest off (`ApiClocks::furthest`).
+    /// The offset of the access point's clock that is furthest off (`ApiClocks::largest_offset`).
     pub clock_offset: TimeDelta,
     /// Deliveries to each webhook. Names are unique.
     pub webhooks: &'a [WebhookCounts<'a>],
@@ -59,7 +59,7 @@ pub fn metrics(
     manifests(&mut families, board.manifests());
     scopes::families(&mut families, board);
     images::families(&mut families, board, now);
-    api::families(&mut families, calls);
+    api::families(&mut families, board, calls);
     webhooks(&mut families, extra.webhooks);
     // The encoder fails only where a family is empty or has no name, and `Families` keeps neither.
     TextEncoder::new()
@@ -75,7 +75,7 @@ fn process(families: &mut Families, board: &Board, extra: &MetricsExtra<'_>) {
     families.keep(
         gauge(
             "sharekeeper_ready",
-            "1 where /readyz says yes: there are manifests, and all that they name has been looked at.",
+            "1 where /readyz says yes: there are manifests, all that they name was looked at once, and something can be seen.",
         )
         .with(&[], flag(extra.ready)),
     );
@@ -96,7 +96,7 @@ fn process(families: &mut Families, board: &Board, extra: &MetricsExtra<'_>) {
     families.keep(
         gauge(
             "sharekeeper_clock_offset_seconds",
-            "The clock of the access point that is furthest off minus that of this machine, as its newest reply told it.",
+            "The clock of the access point that is furthest off minus that of this machine, as the last replies tell it.",
         )
         .with(&[], extra.clock_offset.num_milliseconds() as f64 / 1e3),
     );

@@ -1,11 +1,34 @@
-//! Metrics of accounts and regions: passes, observations, write rates and answered writes.
+//! Metrics of accounts and regions: passes, observations, write rates and answered writes. Counts of which the kinds are known
+//! begin at 0, because Prometheus sees no increase in the first value of a series.
 
 use std::collections::BTreeSet;
 
 use super::family::{Families, Family, Label, counter, gauge, histogram, seconds};
-use crate::model::Scope;
+use crate::history::WriteResult;
+use crate::model::{AccountName, Cause, Permission, Scope};
 use crate::plan::View;
-use crate::status::{Board, ScopeStatus};
+use crate::status::{AccountTotals, Board, PassResult, ScopeStatus};
+
+/// What can come of a write that left, by what it does.
+const CHANGES: [(Permission, WriteResult); 7] = [
+    (Permission::Share, WriteResult::Applied),
+    (Permission::Share, WriteResult::AlreadyShared),
+    (Permission::Share, WriteResult::Rejected),
+    (Permission::Share, WriteResult::Unknown),
+    (Permission::Cancel, WriteResult::Applied),
+    (Permission::Cancel, WriteResult::Rejected),
+    (Permission::Cancel, WriteResult::Unknown),
+];
+/// Why each of the two can be called for.
+const CAUSES: [(Permission, Cause); 7] = [
+    (Permission::Share, Cause::Declared),
+    (Permission::Share, Cause::Policy),
+    (Permission::Cancel, Cause::Declared),
+    (Permission::Cancel, Cause::Expired),
+    (Permission::Cancel, Cause::Pruned),
+    (Permission::Cancel, Cause::Retention),
+    (Permission::Cancel, Cause::Revoked),
+];
 
 /// Adds the metrics of all accounts and regions.
 pub(super) fn families(families: &mut Families, board: &Board) {
@@ -55,16 +78,24 @@ fn accounts(families: &mut Families, board: &Board) {
     families.keep(accounts);
 }
 
+/// The accounts that have a scope, each with its totals, if anything was counted.
+fn totals(board: &Board) -> Vec<(&AccountName, Option<&AccountTotals>)> {
+    let mut accounts: Vec<_> = board.scopes().keys().map(|scope| &scope.account).collect();
+    accounts.dedup();
+    let totals = |account| (account, board.account_totals().get(account));
+    accounts.into_iter().map(totals).collect()
+}
+
 fn passes(families: &mut Families, board: &Board) {
     let mut results = counter(
         "sharekeeper_reconcile_total",
-        "Passes over an account and region, by how they ended: synced, incomplete (tried again, or a person must act), unseen, stopped (by newer manifests), panicked (a fault in sharekeeper).",
+        "Passes over the regions of an account, by how they ended: synced, incomplete (tried again, or a person must act), unseen, stopped (by newer manifests), panicked (a fault in sharekeeper).",
     );
-    for (scope, status) in board.scopes() {
-        for (result, count) in &status.passes {
-            let [account, region] = labels(scope);
-            let labels = [account, region, ("result", result.as_str())];
-            results.add(&labels, *count as f64);
+    for (account, totals) in totals(board) {
+        for result in PassResult::ALL {
+            let count = totals.and_then(|totals| totals.passes.get(&result));
+            let labels = [("account", account.as_str()), ("result", result.as_str())];
+            results.add(&labels, count.copied().unwrap_or_default() as f64);
         }
     }
     families.keep(results);
@@ -93,10 +124,10 @@ fn passes(families: &mut Families, board: &Board) {
     families.keep(each(
         gauge(
             "sharekeeper_scope_stalled",
-            "1 while nothing is seen or done in an account and region: it was not seen for several passes, or a fault ended them.",
+            "1 while nothing is seen or done in an account and region: it was not seen for several passes, or a fault ended them. Missing otherwise.",
         ),
         board,
-        |status| Some(flag(status.is_stalled())),
+        |status| status.is_stalled().then_some(1.0),
     ));
 }
 
@@ -120,10 +151,10 @@ fn observations(families: &mut Families, board: &Board) {
     families.keep(each(
         gauge(
             "sharekeeper_consecutive_errors",
-            "Passes in a row that did not see the account and region.",
+            "Passes in a row that did not see the account and region. Missing where the last one did.",
         ),
         board,
-        |status| Some(f64::from(status.unseen_passes)),
+        |status| (status.unseen_passes > 0).then(|| f64::from(status.unseen_passes)),
     ));
     let mut rates = gauge(
         "sharekeeper_rate_limiter_rate",
@@ -146,16 +177,36 @@ fn observations(families: &mut Families, board: &Board) {
 fn changes(families: &mut Families, board: &Board) {
     let mut changes = counter(
         "sharekeeper_changes_total",
-        "Writes that were answered, by region, what they do, why, and what came of it.",
+        "Writes that were answered or may have arrived, by what they do and what came of it: applied, already_shared, rejected, unknown (no answer).",
     );
-    for (kind, count) in board.change_totals() {
-        let labels = [
-            ("region", kind.region.as_str()),
-            ("action", kind.permission.as_str()),
-            ("cause", kind.cause.as_str()),
-            ("result", kind.result.as_str()),
-        ];
-        changes.add(&labels, *count as f64);
+    for (scope, status) in board.scopes() {
+        for (permission, result) in CHANGES {
+            let count = status.changes.get(&(permission, result));
+            let [account, region] = labels(scope);
+            let labels = [
+                account,
+                region,
+                ("action", permission.as_str()),
+                ("result", result.as_str()),
+            ];
+            changes.add(&labels, count.copied().unwrap_or_default() as f64);
+        }
     }
     families.keep(changes);
+    let mut applied = counter(
+        "sharekeeper_applied_changes_total",
+        "Writes that the API acknowledged in all regions of an account, by what they do and why.",
+    );
+    for (account, totals) in totals(board) {
+        for (permission, cause) in CAUSES {
+            let count = totals.and_then(|totals| totals.applied.get(&(permission, cause)));
+            let labels = [
+                ("account", account.as_str()),
+                ("action", permission.as_str()),
+                ("cause", cause.as_str()),
+            ];
+            applied.add(&labels, count.copied().unwrap_or_default() as f64);
+        }
+    }
+    families.keep(applied);
 }

@@ -389,7 +389,9 @@ fn s21_what_is_kept_to_be_shown_is_bounded() {
     }
     assert_eq!(board.transitions.len(), RECENT_MAX);
     assert_eq!(board.changes.len(), RECENT_MAX);
-    assert_eq!(board.change_totals.values().sum::<u64>(), 1000);
+    let applied = &board.account_totals[&AccountName::default()].applied;
+    assert_eq!(applied.len(), 1);
+    assert_eq!(applied[&(Permission::Share, Cause::Declared)], 1000);
 }
 
 #[test]
@@ -399,6 +401,7 @@ fn it_is_ready_once_every_scope_was_observed_and_something_was_seen() {
     board.manifests_failed(vec![problem.clone()], at(0));
     let reasons = board.ready().expect_err("no manifests");
     assert!(reasons[0].contains(&problem), "{reasons:?}");
+    board.add_scopes([scope()].iter());
     board.manifests_loaded(LoadedManifests::default(), at(0));
     board.pass_began(&scope(), at(1));
     let reasons = board.ready().expect_err("not looked at");

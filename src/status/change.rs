@@ -2,7 +2,7 @@
 
 use crate::desired::Source;
 use crate::history::WriteResult;
-use crate::model::{Cause, ImageKey, Permission, Region, Timestamp};
+use crate::model::{Cause, ImageKey, Permission, Timestamp};
 
 /// A write that was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,13 +21,4 @@ pub struct Change {
     pub request_id: Option<String>,
     /// The manifest line that asked for it.
     pub source: Option<Source>,
-}
-
-/// What answered writes are counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChangeKind {
-    pub region: Region,
-    pub permission: Permission,
-    pub cause: Cause,
-    pub result: WriteResult,
 }

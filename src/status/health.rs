@@ -1,8 +1,6 @@
 //! Whether the process does its work: the state directory, liveness, readiness, and one line for the supervisor.
 
-use std::sync::Arc;
-
-use super::{Activity, Board, Counts, ScopeStatus, Subject, Transition, TransitionKind};
+use super::{Activity, Board, Counts, Subject, Transition, TransitionKind};
 use crate::model::Timestamp;
 use crate::plan::View;
 use crate::words::plural;
@@ -82,8 +80,16 @@ impl Board {
         halted.map_or(Ok(()), Err)
     }
 
-    /// Whether every scope was observed once, and something can be seen; if not, why not, in one line each. Manifests
-    /// that broke after a good set was loaded do not matter: that set is in use.
+    /// There may be nothing left that waits for its first look.
+    pub(super) fn note_looked_over(&mut self) {
+        let mut scopes = self.scopes.values();
+        self.is_looked_over |=
+            self.manifests.loaded_at.is_some() && scopes.all(|status| status.view.is_some());
+    }
+
+    /// Whether all that the manifests name was looked at once, and something can be seen; if not, why not, in one line each.
+    /// How long writes take does not matter, nor do scopes that newer manifests add: they are looked at as soon as may be.
+    /// Manifests that broke after a good set was loaded do not matter: that set is in use.
     pub fn ready(&self) -> Result<(), Vec<String>> {
         let mut reasons: Vec<String> = self.alive().err().into_iter().collect();
         if self.manifests.loaded_at.is_none() {
@@ -92,9 +98,17 @@ impl Board {
                 None => "the manifests are not read yet".into(),
             });
         }
-        let new = |(_, status): &(_, &Arc<ScopeStatus>)| status.passed_at.is_none();
-        let waiting = self.scopes.iter().filter(new);
-        reasons.extend(waiting.map(|(scope, _)| format!("{scope}: not looked at yet")));
+        let unseen = self
+            .scopes
+            .iter()
+            .filter(|(_, status)| status.view.is_none());
+        if !self.is_looked_over {
+            reasons.extend(
+                unseen
+                    .clone()
+                    .map(|(scope, _)| format!("{scope}: not looked at yet")),
+            );
+        }
         let unobserved = self.scopes.iter().filter_map(|(scope, status)| {
             let Some(View::Unobserved(unobserved)) = &status.view else {
                 return None;
@@ -103,7 +117,8 @@ impl Board {
         });
         let unobserved: Vec<_> = unobserved.collect();
         // One scope that cannot be observed does not make the process unready; if none can be, nothing works.
-        if !unobserved.is_empty() && unobserved.len() == self.scopes.len() {
+        let looked_at = self.scopes.len() - unseen.count();
+        if !unobserved.is_empty() && unobserved.len() == looked_at {
             reasons.extend(unobserved);
         }
         if reasons.is_empty() {

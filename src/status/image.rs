@@ -7,10 +7,11 @@ use smol_str::SmolStr;
 
 use super::condition::{Condition, Truth};
 use super::reason::Reason;
+use super::sync_state::SyncState;
 use crate::attempts::{Problem, UnmetCondition};
 use crate::desired::Source;
 use crate::model::{Cause, ShareState, Timestamp};
-use crate::plan::{Actual, Decision, Verdict};
+use crate::plan::{Actual, Awaiting, Decision, Verdict};
 
 /// What is known of one image, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,10 @@ pub struct ImageStatus {
     pub(super) reported_block: Option<Reason>,
     /// Whether it was reported that its share ends soon.
     pub(super) expiry_reported: bool,
+    /// Calls led to what is said of it, and only a call can show that it is over.
+    is_of_calls: bool,
+    /// It is tried again, and what is said of it is what the last try came to.
+    is_tried_again: bool,
 }
 
 /// What is in the way of an image, beyond the one word of its reason.
@@ -70,7 +75,8 @@ impl ImageStatus {
         messages: &mut MessageCache,
         now: Timestamp,
     ) -> Self {
-        let reason = Reason::of(decision);
+        let stands = before.filter(|before| before.stands_under(decision));
+        let reason = stands.map_or_else(|| Reason::of(decision), |stands| stands.reason);
         let in_sync = decision.verdict == Verdict::InSync;
         let unobserved = matches!(decision.verdict, Verdict::Unobserved(_));
         let actual = decision.actual.state();
@@ -115,20 +121,71 @@ impl ImageStatus {
             source: decision.source.clone(),
             until: decision.until,
             reason,
-            details: details(decision, messages),
+            details: match stands {
+                Some(stands) => stands.details_without_next_try(),
+                None => details(decision, messages),
+            },
             ready: condition(|image| image.ready, ready),
             drifted: condition(|image| image.drifted, drifted),
             stalled: condition(|image| image.stalled, stalled),
-            eligible: condition(|image| image.eligible, eligible(decision)),
+            eligible: match stands {
+                Some(stands) => stands.eligible,
+                None => condition(|image| image.eligible, eligible(decision)),
+            },
             changed_outside,
             reported_block: match reason {
                 _ if in_sync => None,
-                _ if reason.blocks_image() => Some(reason),
+                _ if reason.blocks_image() && stands.is_none() => Some(reason),
                 _ => before.and_then(|before| before.reported_block),
             },
             expiry_reported: before
                 .is_some_and(|before| before.expiry_reported && before.until == decision.until),
+            is_of_calls: stands.map_or_else(
+                || is_of_calls(&decision.verdict),
+                |stands| stands.is_of_calls,
+            ),
+            is_tried_again: stands.is_some(),
         }
+    }
+
+    /// Whether what is said of it stands under a decision that tries again or waits, and so brings nothing new. Otherwise a
+    /// failure would seem to be over for as long as it is retried, and an alert about it would begin anew each time.
+    fn stands_under(&self, decision: &Decision) -> bool {
+        if self.desired != decision.desired {
+            return false;
+        }
+        let is_in_the_way = matches!(self.sync_state(), SyncState::Blocked | SyncState::Withheld);
+        match &decision.verdict {
+            Verdict::Act => self.is_of_calls,
+            Verdict::Await { reason, .. } => match **reason {
+                Awaiting::OwnWrite | Awaiting::Outcome(_) => self.is_of_calls,
+                Awaiting::Doubt(_) | Awaiting::Loss(_) | Awaiting::Regions => is_in_the_way,
+            },
+            Verdict::InSync
+            | Verdict::Pending(_)
+            | Verdict::Blocked(_)
+            | Verdict::Withheld(_)
+            | Verdict::Failed(_)
+            | Verdict::NotTried(_)
+            | Verdict::Unobserved(_) => false,
+        }
+    }
+
+    /// A write to its scope was permitted. If it was not tried because none was, that is over: its call is ahead.
+    pub(super) fn write_permitted(&mut self, now: Timestamp) {
+        if self.is_tried_again && self.reason == Reason::NotTried {
+            self.reason = Reason::Pending;
+            self.details = None;
+            self.stalled = Condition::updated(Some(self.stalled), Truth::False, now);
+            (self.is_of_calls, self.is_tried_again) = (false, false);
+        }
+    }
+
+    /// What is in the way, of an image whose next try is now.
+    fn details_without_next_try(&self) -> Option<Box<StatusDetails>> {
+        let mut details = self.details.clone()?;
+        details.next_try = None;
+        Some(details)
     }
 
     /// Whether somebody else changed it after it had been as desired, and it has not been since.
@@ -154,6 +211,29 @@ impl ImageStatus {
     pub(super) fn message_or_empty(&self) -> String {
         let details = self.details.as_ref();
         details.map_or_else(String::new, |details| details.message.to_string())
+    }
+}
+
+/// Whether calls led to a verdict, so that only a call can show that it is over. Most conditions for sharing are looked at,
+/// and are met as soon as a look says so.
+fn is_of_calls(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Failed(_) | Verdict::NotTried(_) => true,
+        Verdict::Blocked(problem) => match problem.unmet {
+            None | Some(UnmetCondition::Leftover) => true,
+            Some(
+                UnmetCondition::Absent
+                | UnmetCondition::NotYet
+                | UnmetCondition::Never
+                | UnmetCondition::Usable,
+            ) => false,
+        },
+        Verdict::InSync
+        | Verdict::Act
+        | Verdict::Await { .. }
+        | Verdict::Pending(_)
+        | Verdict::Withheld(_)
+        | Verdict::Unobserved(_) => false,
     }
 }
 

@@ -51,6 +51,7 @@ impl Board {
         self.manifests.loaded_at = Some(now);
         self.manifests.images = set.images;
         self.manifests.policies = set.policies;
+        self.note_looked_over();
         self.manifests_have(set.problems, now)
     }
 

@@ -5,6 +5,7 @@
 //! argument. It decides nothing, and nothing is decided by it. Bounded: by the images that the manifests name, and by
 //! [`RECENT_MAX`].
 
+mod account_totals;
 mod activity;
 mod change;
 mod condition;
@@ -29,11 +30,12 @@ mod write_bucket;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::model::{AccountName, ImageKey, Scope, Timestamp};
+use crate::model::{AccountName, ImageKey, Region, Scope, Timestamp};
 use crate::pace::DurationHistogram;
 
+pub use account_totals::AccountTotals;
 pub use activity::{Activity, PassResult};
-pub use change::{Change, ChangeKind};
+pub use change::Change;
 pub use condition::{Condition, Truth};
 pub use counts::Counts;
 pub use finding::{Finding, FindingKind};
@@ -66,7 +68,9 @@ pub struct Board {
     scopes: BTreeMap<Scope, Arc<ScopeStatus>>,
     changes: VecDeque<Change>,
     transitions: VecDeque<Transition>,
-    change_totals: BTreeMap<ChangeKind, u64>,
+    account_totals: BTreeMap<AccountName, AccountTotals>,
+    /// There was a moment at which all that the manifests name had been looked at.
+    is_looked_over: bool,
     /// How long passes took over scopes that have been removed since.
     past_durations: DurationHistogram,
     /// Accounts that were reported as broken, and at which version.
@@ -89,7 +93,8 @@ impl Board {
             scopes: BTreeMap::new(),
             changes: VecDeque::new(),
             transitions: VecDeque::new(),
-            change_totals: BTreeMap::new(),
+            account_totals: BTreeMap::new(),
+            is_looked_over: false,
             past_durations: DurationHistogram::default(),
             broken_accounts: BTreeMap::new(),
             accounts_without_role: BTreeSet::new(),
@@ -127,6 +132,19 @@ impl Board {
         &self.scopes
     }
 
+    /// The scopes of one account, which stand together in the order of scopes.
+    fn scopes_of<'b>(
+        &'b self,
+        account: &'b AccountName,
+    ) -> impl Iterator<Item = (&'b Scope, &'b Arc<ScopeStatus>)> {
+        let first = Scope {
+            account: account.clone(),
+            region: Region::first(),
+        };
+        let scopes = self.scopes.range(first..);
+        scopes.take_while(move |(scope, _)| scope.account == *account)
+    }
+
     /// The last writes that were answered, the newest last.
     pub fn changes(&self) -> &VecDeque<Change> {
         &self.changes
@@ -137,9 +155,9 @@ impl Board {
         &self.transitions
     }
 
-    /// Writes that were answered since the process began, counted.
-    pub fn change_totals(&self) -> &BTreeMap<ChangeKind, u64> {
-        &self.change_totals
+    /// What is counted for each account of which anything was counted yet.
+    pub fn account_totals(&self) -> &BTreeMap<AccountName, AccountTotals> {
+        &self.account_totals
     }
 
     /// How long all passes took since the process began. It never falls, though scopes are removed.

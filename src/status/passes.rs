@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::image::MessageCache;
 use super::{
-    Activity, Board, Change, ChangeKind, ImageStatus, PassResult, Subject, Transition,
+    Activity, Board, Change, ImageStatus, PassResult, ScopeStatus, Subject, Transition,
     TransitionKind, image_transitions, push_recent, scope_mut,
 };
 use crate::history::WriteResult;
@@ -66,28 +66,20 @@ impl Board {
         }
         status.observed(plan, now);
         transitions.extend(status.guard_transition(&plan.scope, now));
+        self.note_looked_over();
         self.record(transitions)
     }
 
     /// Takes in how a write was answered.
     pub fn answered(&mut self, change: Change) {
-        let kind = ChangeKind {
-            region: change.key.scope.region,
-            permission: change.permission,
-            cause: change.cause,
-            result: change.result,
-        };
-        *self.change_totals.entry(kind).or_default() += 1;
         if let Some(status) = scope_mut(&mut self.scopes, &change.key.scope) {
-            if let Activity::Running { answered, .. } = &mut status.activity {
-                *answered += 1;
-            }
-            if matches!(
-                change.result,
-                WriteResult::Applied | WriteResult::AlreadyShared
-            ) {
-                status.stall.write_permitted();
-            }
+            status.answered(&change);
+        }
+        if change.result == WriteResult::Applied
+            && let Some(totals) = self.totals_of(&change.key.scope.account)
+        {
+            let kind = (change.permission, change.cause);
+            *totals.applied.entry(kind).or_default() += 1;
         }
         push_recent(&mut self.changes, change);
         self.version += 1;
@@ -105,7 +97,6 @@ impl Board {
         let Some(status) = scope_mut(&mut self.scopes, scope) else {
             return Vec::new();
         };
-        *status.passes.entry(result).or_default() += 1;
         status.durations.add(took);
         status.passed_at = Some(now);
         if result == PassResult::Synced {
@@ -113,6 +104,9 @@ impl Board {
         }
         status.activity = activity;
         status.reads.pass_ended();
+        if let Some(totals) = self.totals_of(&scope.account) {
+            *totals.passes.entry(result).or_default() += 1;
+        }
         let transitions = self.stall_transitions(scope, result, now);
         self.record(transitions)
     }
@@ -180,5 +174,26 @@ impl Board {
             return transitions;
         }
         self.record(transitions)
+    }
+}
+
+impl ScopeStatus {
+    /// Takes in how a write was answered. One that never left was not.
+    fn answered(&mut self, change: &Change) {
+        if let Activity::Running { answered, .. } = &mut self.activity {
+            *answered += 1;
+        }
+        if change.result != WriteResult::NotSent {
+            let kind = (change.permission, change.result);
+            *self.changes.entry(kind).or_default() += 1;
+        }
+        let is_permitted = matches!(
+            change.result,
+            WriteResult::Applied | WriteResult::AlreadyShared
+        );
+        if is_permitted && self.stall.write_permitted() {
+            let images = Arc::make_mut(&mut self.images).values_mut();
+            images.for_each(|image| image.write_permitted(change.at));
+        }
     }
 }

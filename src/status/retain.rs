@@ -1,10 +1,21 @@
-//! What becomes of the board when manifests no longer name a scope: what was reported of it ends.
+//! What becomes of the board when manifests name other scopes: new ones wait to be looked at, and what was reported of those
+//! that are gone ends.
 
 use super::image_transitions;
 use super::{Board, Subject, Transition, TransitionKind};
 use crate::model::{AccountName, Scope, Timestamp};
 
 impl Board {
+    /// Adds the scopes that it does not have yet: nothing of them is known.
+    pub fn add_scopes<'s>(&mut self, scopes: impl Iterator<Item = &'s Scope>) {
+        for scope in scopes {
+            if !self.scopes.contains_key(scope) {
+                self.scopes.insert(scope.clone(), Default::default());
+            }
+        }
+        self.version += 1;
+    }
+
     /// Removes the scopes that are not to be kept. Returns the end of what was reported of them, and of accounts that
     /// have no scope left.
     pub fn retain_scopes(
@@ -35,6 +46,7 @@ impl Board {
             transitions.push(Transition::of_removal(subject, kind, now));
             false
         };
+        self.account_totals.retain(|account, _| is_named(account));
         self.broken_accounts
             .retain(|account, _| keep_account(account, TransitionKind::Recovered));
         self.denied_accounts

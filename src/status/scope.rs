@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::activity::{Activity, PassResult};
+use super::activity::Activity;
 use super::finding::{self, Finding};
 use super::image::ImageStatus;
 use super::policy_image::{self, PolicyImage};
@@ -13,8 +13,9 @@ use super::reason::Reason;
 use super::stall::ScopeStall;
 use super::transition::{Subject, Transition, TransitionKind};
 use super::write_bucket::WriteBucket;
+use crate::history::WriteResult;
 use crate::inventory::UnexpectedLoss;
-use crate::model::{ImageId, Scope, Timestamp, Uin};
+use crate::model::{ImageId, Permission, Scope, Timestamp, Uin};
 use crate::pace::DurationHistogram;
 use crate::plan::{Plan, View};
 
@@ -49,8 +50,8 @@ pub struct ScopeStatus {
     pub activity: Activity,
     /// Where its writes leave, as far as it is known.
     pub write_bucket: Option<WriteBucket>,
-    /// Passes since the process began, by how they ended.
-    pub passes: BTreeMap<PassResult, u64>,
+    /// Writes that the API answered or may have taken, by what they do and what came of it.
+    pub changes: BTreeMap<(Permission, WriteResult), u64>,
     /// How long passes took.
     pub durations: DurationHistogram,
     /// When the last pass ended.

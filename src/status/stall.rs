@@ -77,9 +77,9 @@ impl ScopeStall {
         }
     }
 
-    /// The API permitted a write.
-    pub(super) fn write_permitted(&mut self) {
-        self.has_permitted = true;
+    /// The API permitted a write. Returns whether it is the first since the last pass began.
+    pub(super) fn write_permitted(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_permitted, true)
     }
 
     /// Takes in how a pass ended. `unseen_passes` counts those in a row that did not see the scope.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Board, scope_mut};
-use crate::model::{Region, Scope};
+use crate::model::Scope;
 
 /// The rate bucket that a scope's writes draw from. Scopes with the same account key and host share it.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,14 +30,7 @@ impl Board {
         if self.observe_only || pending(scope) == 0 {
             return None;
         }
-        // The scopes of an account stand together.
-        let first = Scope {
-            account: scope.account.clone(),
-            region: Region::first(),
-        };
-        let of_account = self.scopes.range(first..);
-        let of_account = of_account.take_while(|(other, _)| other.account == scope.account);
-        let sharing = of_account.filter(|(_, status)| {
+        let sharing = self.scopes_of(&scope.account).filter(|(_, status)| {
             let its_bucket = status.write_bucket.as_ref();
             its_bucket.is_some_and(|its| its.host == bucket.host)
         });

@@ -34,7 +34,7 @@ pub(crate) const HOSTILE: [&str; 6] = [
     "A.B.C.D.E.F",
 ];
 /// Codes that it does answer with.
-const KNOWN: [&str; 20] = [
+pub(crate) const KNOWN: [&str; 20] = [
     "AuthFailure.SecretIdNotFound",
     "FailedOperation.ImageOperationFailed",
     "FailedOperation.RequestError",
@@ -218,7 +218,7 @@ fn in_sync(mut decision: Decision) -> Decision {
     decision
 }
 
-fn plan(region: Region, view: View, decisions: impl Iterator<Item = Decision>) -> Plan {
+fn plan(scope: &Scope, view: View, decisions: impl Iterator<Item = Decision>) -> Plan {
     let stray = Stray {
         blueprint: "lhbp-2".into(),
         ours: false,
@@ -229,7 +229,7 @@ fn plan(region: Region, view: View, decisions: impl Iterator<Item = Decision>) -
         strays: [(image(90_000_004), stray)].into(),
     };
     Plan {
-        scope: scope(region),
+        scope: scope.clone(),
         uin: None,
         taken_over: Default::default(),
         view,
@@ -255,7 +255,7 @@ fn troubled(board: &mut Board, region: Region, images: usize) {
     let (scope, at) = (scope(region), now() - TimeDelta::seconds(90));
     let earlier = now() - TimeDelta::minutes(10);
     let before = (0..images).map(|number| in_sync(decision(number)));
-    let before = plan(region, View::Seen, before);
+    let before = plan(&scope, View::Seen, before);
     board.pass_began(&before.scope, earlier);
     board.planned(&before, earlier);
     for (result, took) in PassResult::ALL
@@ -267,12 +267,17 @@ fn troubled(board: &mut Board, region: Region, images: usize) {
         board.pass_ended(&scope, result, Duration::from_millis(took), rest, at);
     }
     let view = View::ReadDenied(Unobserved::new("reading is denied"));
-    board.planned(&plan(region, view, (0..images).map(decision)), at);
+    board.planned(&plan(&scope, view, (0..images).map(decision)), at);
     let bucket = WriteBucket {
         host: format!("lighthouse.{region}.example.com"),
         per_second: 9.5,
     };
     board.write_rate_changed(&scope, bucket);
+    every_change(board, &scope);
+}
+
+/// A write of each kind, with each result that it can have.
+pub(crate) fn every_change(board: &mut Board, scope: &Scope) {
     for (permission, cause) in [
         (Permission::Share, Cause::Declared),
         (Permission::Cancel, Cause::Declared),
@@ -289,8 +294,11 @@ fn troubled(board: &mut Board, region: Region, images: usize) {
             WriteResult::Unknown,
             WriteResult::NotSent,
         ] {
+            if (permission, result) == (Permission::Cancel, WriteResult::AlreadyShared) {
+                continue;
+            }
             board.answered(Change {
-                at,
+                at: now() - TimeDelta::seconds(90),
                 key: ImageKey {
                     scope: scope.clone(),
                     image: image(1),
@@ -305,6 +313,39 @@ fn troubled(board: &mut Board, region: Region, images: usize) {
             });
         }
     }
+}
+
+/// A scope in which images are blocked, withheld, pending and drifted at once.
+pub(crate) fn bad_day(board: &mut Board, scope: &Scope) {
+    let of = |number, desired, verdict| {
+        let mut decision = decision(number);
+        (decision.desired, decision.until) = (desired, None);
+        decision = in_sync(decision);
+        decision.actual = match desired {
+            _ if verdict == Verdict::InSync => decision.actual,
+            ShareState::Shared => Actual::Unshared,
+            ShareState::Unshared => Actual::Shared(None),
+        };
+        Decision {
+            verdict,
+            ..decision
+        }
+    };
+    let failed = Verdict::Failed(Box::new(problem("InternalError", None)));
+    let decisions = [
+        of(0, ShareState::Shared, Verdict::InSync),
+        of(0, ShareState::Shared, failed),
+        of(0, ShareState::Shared, Verdict::Act),
+        of(
+            0,
+            ShareState::Unshared,
+            Verdict::Withheld(Box::new(Withheld::Protected)),
+        ),
+    ];
+    board.pass_began(scope, now());
+    let mut plan = plan(scope, View::Seen, decisions.into_iter());
+    plan.unmanaged = Unmanaged::default();
+    board.planned(&plan, now());
 }
 
 /// A board of `scopes` accounts and regions, each with `images` images in every kind of trouble.
@@ -327,6 +368,73 @@ pub(crate) fn board(scopes: usize, images: usize) -> Board {
     board
 }
 
+/// A scope in which all is as desired, after so many passes.
+pub(crate) fn calm(board: &mut Board, scope: &Scope, images: usize, passes: u64) {
+    let mut plan = plan(
+        scope,
+        View::Seen,
+        (0..images).map(|number| {
+            let mut decision = in_sync(decision(number));
+            (decision.desired, decision.until) = (ShareState::Shared, None);
+            in_sync(decision)
+        }),
+    );
+    plan.unmanaged = Unmanaged::default();
+    for _ in 0..passes {
+        // No two scopes have the same times.
+        let at = now() - TimeDelta::milliseconds(i64::from(fastrand::u16(..)));
+        board.pass_began(scope, at);
+        board.planned(&plan, at);
+        let rest = Activity::Idle { next: now() };
+        let took = Duration::from_millis(80);
+        board.pass_ended(scope, PassResult::Synced, took, rest, at);
+    }
+}
+
+/// A scope of which nothing has been seen for three passes.
+fn lost(board: &mut Board, scope: &Scope) {
+    let view = || View::Unobserved(Unobserved::new("down"));
+    let unseen = || Verdict::Unobserved(Box::new(Unobserved::new("down")));
+    for _ in 0..3 {
+        board.pass_began(scope, now());
+        let unseen = Decision {
+            verdict: unseen(),
+            actual: Actual::Unknown,
+            ..decision(0)
+        };
+        board.planned(&plan(scope, view(), [unseen].into_iter()), now());
+        let rest = Activity::Idle { next: now() };
+        let took = Duration::from_secs(8);
+        board.pass_ended(scope, PassResult::Unobserved, took, rest, now());
+    }
+}
+
+/// A board with a scope of every kind: one in trouble, one in which all is well, and one that is not seen.
+pub(crate) fn every_kind(images: usize) -> Board {
+    let mut board = board(1, images);
+    let of = |account: &str| Scope {
+        account: AccountName::new(account).expect("a name"),
+        region: Region::first(),
+    };
+    // What makes it the same each time.
+    fastrand::seed(1);
+    calm(&mut board, &of("calm"), 3, 1);
+    by_word(&mut board, &of("denied"));
+    lost(&mut board, &of("lost"));
+    board
+}
+
+/// A scope that may not be read, with an image of which an answer says that it is as desired.
+fn by_word(board: &mut Board, scope: &Scope) {
+    let word = Decision {
+        actual: Actual::Unknown,
+        ..in_sync(decision(0))
+    };
+    let view = View::ReadDenied(Unobserved::new("reading is denied"));
+    board.pass_began(scope, now());
+    board.planned(&plan(scope, view, [word].into_iter()), now());
+}
+
 /// Each reason that the troubled board is to show.
 pub(crate) fn reasons(board: &Board) -> std::collections::BTreeSet<Reason> {
     let images = board
@@ -338,10 +446,16 @@ pub(crate) fn reasons(board: &Board) -> std::collections::BTreeSet<Reason> {
 
 /// Calls of every action for `regions` regions, with every kind of end.
 pub(crate) fn calls(regions: usize) -> CallBreakdown {
+    let regions: Vec<_> = Region::all().take(regions).collect();
+    calls_of(&regions)
+}
+
+/// The same for these regions.
+pub(crate) fn calls_of(regions: &[Region]) -> CallBreakdown {
     let calls = CallStats::default();
     let ms = Duration::from_millis;
     for action in Action::ALL {
-        for region in Region::all().take(regions) {
+        for region in regions.iter().copied() {
             for code in KNOWN.iter().chain(&HOSTILE) {
                 let refusal = Refusal {
                     code: (*code).into(),

@@ -8,7 +8,7 @@ use sharekeeper::metrics::{MetricsExtra, metrics};
 use sharekeeper::model::Region;
 use sharekeeper::status::{Activity, Board, PassResult, Reason};
 
-use super::boards::{board, calls, extra, now, reasons, scope};
+use super::boards::{bad_day, board, calls, calm, every_kind, extra, now, reasons, scope};
 
 /// Lines that are a value.
 fn series(text: &str) -> Vec<&str> {
@@ -27,7 +27,7 @@ fn value(text: &str, series: &str) -> f64 {
 
 #[test]
 fn a_small_board_is_shown_to_the_letter() {
-    let shown = metrics(&board(1, 62), &calls(1), &extra(), now());
+    let shown = metrics(&every_kind(62), &calls(1), &extra(), now());
     let shown = shown.replace(env!("CARGO_PKG_VERSION"), "VERSION");
     let golden = super::path("tests/monitoring/metrics.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -40,7 +40,7 @@ fn a_small_board_is_shown_to_the_letter() {
 #[test]
 fn o3_no_trouble_makes_the_number_of_series_grow() {
     let regions = Region::all().len();
-    let few = metrics(&board(regions, 62), &calls(regions), &extra(), now());
+    let few = metrics(&board(regions, 620), &calls(regions), &extra(), now());
     let many = board(regions, 2_000);
     let all: BTreeSet<_> = Reason::ALL.iter().copied().collect();
     let missing: Vec<_> = all.difference(&reasons(&many)).copied().collect();
@@ -62,7 +62,7 @@ fn o3_no_trouble_makes_the_number_of_series_grow() {
 
 #[test]
 fn every_metric_says_what_it_is() {
-    let shown = metrics(&board(1, 62), &calls(1), &extra(), now());
+    let shown = metrics(&every_kind(62), &calls(1), &extra(), now());
     let mut lines = shown.lines().peekable();
     let mut families = 0;
     while let Some(line) = lines.next() {
@@ -165,5 +165,158 @@ fn counters_do_not_fall_when_a_scope_is_given_up() {
         after.to_bits(),
         (before + 1.0).to_bits(),
         "{before}, {after}"
+    );
+    let of_account = |name: &str, labels: &str| {
+        let shown = metrics(&board, &calls(1), &extra(), now());
+        value(&shown, &format!("{name}{{account=\"default\",{labels}}}"))
+    };
+    let synced = of_account("sharekeeper_reconcile_total", "result=\"synced\"");
+    assert_eq!(
+        synced.to_bits(),
+        3.0_f64.to_bits(),
+        "of both scopes, and one more"
+    );
+    let labels = "action=\"CANCEL\",cause=\"expired\"";
+    let applied = of_account("sharekeeper_applied_changes_total", labels);
+    assert_eq!(applied.to_bits(), 2.0_f64.to_bits());
+}
+
+/// The series of a scope: what has its account and its region.
+fn of_scope<'t>(text: &'t str, account: &str, region: &str) -> Vec<&'t str> {
+    let labels = format!("{{account=\"{account}\",region=\"{region}\"");
+    let series = series(text).into_iter();
+    series.filter(|line| line.contains(&labels)).collect()
+}
+
+#[test]
+fn n3_a_scope_has_few_series_and_as_many_as_things_are_wrong() {
+    let mut board = Board::new(now() - TimeDelta::hours(6), false);
+    let calm_scope = scope(Region::first());
+    calm(&mut board, &calm_scope, 2_000, 1);
+    let shown = metrics(&board, &CallStats::default(), &extra(), now());
+    let at_rest = of_scope(&shown, "default", "ap-bangkok");
+    let bytes: usize = at_rest.iter().map(|line| line.len() + 1).sum();
+    assert!(at_rest.len() <= 20, "{}: {at_rest:#?}", at_rest.len());
+    assert!(bytes <= 1_800, "{bytes} bytes");
+    // Blocked, withheld, pending and drifted images that are to be shared and not to be, at once.
+    let mut board = Board::new(now() - TimeDelta::hours(6), false);
+    bad_day(&mut board, &calm_scope);
+    let shown = metrics(&board, &CallStats::default(), &extra(), now());
+    let on_a_bad_day = of_scope(&shown, "default", "ap-bangkok");
+    assert!(
+        on_a_bad_day.len() <= 25,
+        "{}: {on_a_bad_day:#?}",
+        on_a_bad_day.len()
+    );
+    // Each reason that there is, each owner, each hour: what one scope cannot have in earnest.
+    let shown = metrics(&every_kind(62), &calls(1), &extra(), now());
+    let worst = of_scope(&shown, "default", "ap-bangkok");
+    assert!(worst.len() <= 60, "{}: {worst:#?}", worst.len());
+}
+
+#[test]
+fn n3_what_is_said_of_a_scope_has_its_account_and_its_region() {
+    let shown = metrics(&every_kind(62), &calls(1), &extra(), now());
+    let mut names = BTreeSet::new();
+    for line in series(&shown) {
+        let (name, labels) = line.split_once(['{', ' ']).expect("a value");
+        names.insert(name);
+        // Of an account in all regions, of a region of all accounts, or of the process.
+        let is_of_scope = !name.starts_with("process_")
+            && ![
+                "account_info",
+                "api_re",
+                "applied_changes",
+                "build_info",
+                "clock_offset",
+                "notices_",
+                "observe_only",
+                "queue_depth",
+                "rate_limiter",
+                "ready",
+                "reconcile_",
+                "retries_total",
+                "source_",
+                "state_lost",
+                "throttled_total",
+            ]
+            .iter()
+            .any(|start| name["sharekeeper_".len()..].starts_with(start));
+        let has_both = labels.starts_with("account=\"") && labels.contains("\",region=\"");
+        assert_eq!(is_of_scope, has_both, "{line}");
+    }
+    for name in [
+        "changes_total",
+        "blocked",
+        "skipped",
+        "suspended",
+        "expiring_shares",
+    ] {
+        assert!(names.contains(&*format!("sharekeeper_{name}")), "{name}");
+    }
+}
+
+#[test]
+fn n3_actual_shares_are_missing_where_nothing_was_seen() {
+    let shown = metrics(&every_kind(62), &calls(1), &extra(), now());
+    let of = |account: &str| {
+        let metric = "sharekeeper_actual_shares{";
+        let lines = of_scope(&shown, account, "ap-bangkok").into_iter();
+        lines.filter(|line| line.starts_with(metric)).count()
+    };
+    let counts = ["calm", "denied", "default", "lost"].map(of);
+    assert_eq!(counts, [1, 0, 0, 0]);
+}
+
+#[test]
+fn r10_counts_of_known_kinds_begin_at_0_in_each_region_of_the_manifests() {
+    let mut board = Board::new(now(), false);
+    let named =
+        ["ap-tokyo", "ap-seoul"].map(|region| scope(Region::new(region).expect("a region")));
+    board.add_scopes(named.iter());
+    let shown = metrics(&board, &CallStats::default(), &extra(), now());
+    let zeros: BTreeSet<_> = series(&shown)
+        .into_iter()
+        .filter_map(|line| line.strip_suffix(" 0"))
+        .collect();
+    // What happens later in a region that manifests name makes no series that was not there before.
+    let mut later = Board::new(now(), false);
+    later.add_scopes(named.iter());
+    for scope in &named {
+        super::boards::every_change(&mut later, scope);
+        for result in PassResult::ALL {
+            let rest = Activity::Idle { next: now() };
+            later.pass_ended(scope, result, std::time::Duration::ZERO, rest, now());
+        }
+    }
+    let calls = super::boards::calls_of(&[named[0].region, named[1].region]);
+    let shown = metrics(&later, &calls, &extra(), now());
+    let mut counted = 0;
+    for line in series(&shown) {
+        let (series, _) = line.rsplit_once(' ').expect("a value");
+        let name = series.split('{').next().expect("a name");
+        let of_process = name.starts_with("process_") || name.contains("_notices_");
+        if name.ends_with("_total") && !of_process {
+            assert!(zeros.contains(series), "{series} does not begin at 0");
+            counted += usize::from(!line.ends_with(" 0"));
+        }
+    }
+    assert!(counted > 150, "{counted}");
+    let all: f64 = [
+        "sharekeeper_changes_total",
+        "sharekeeper_applied_changes_total",
+    ]
+    .map(|name| {
+        let lines = shown.lines().filter(|line| line.starts_with(name));
+        let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        values.sum()
+    })
+    .iter()
+    .sum();
+    // In each of the two: seven kinds with four results, of which a CANCEL has three; seven acknowledged.
+    assert_eq!(
+        all.to_bits(),
+        f64::from(2 * (2 * 4 + 5 * 3 + 7)).to_bits(),
+        "{all}"
     );
 }

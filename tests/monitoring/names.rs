@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use sharekeeper::metrics::metrics;
 
-use super::boards::{board, calls, extra, now};
+use super::boards::{calls, every_kind, extra, now};
 use super::text;
 
 /// Names that PromQL may hold besides metrics of ours: made by Prometheus itself.
@@ -13,7 +13,7 @@ const PROMETHEUS_OWN: [&str; 1] = ["up"];
 
 /// Each name of a series that `/metrics` shows.
 fn shown() -> BTreeSet<String> {
-    let shown = metrics(&board(1, 44), &calls(1), &extra(), now());
+    let shown = metrics(&every_kind(62), &calls(1), &extra(), now());
     let series = shown.lines().filter(|line| !line.starts_with('#'));
     let names = series.filter_map(|line| line.split(['{', ' ']).next());
     names.map(str::to_owned).collect()

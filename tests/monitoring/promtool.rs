@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use sharekeeper::metrics::metrics;
 
-use super::boards::{board, calls, extra, now};
+use super::boards::{calls, every_kind, extra, now};
 use super::path;
 
 /// The tool, with its arguments; `None` where it is not found, which is said.
@@ -31,7 +31,7 @@ fn promtool(arguments: &[&str]) -> Option<Command> {
     Some(command)
 }
 
-fn passes(arguments: &[&str]) {
+pub(crate) fn passes(arguments: &[&str]) {
     let Some(mut command) = promtool(arguments) else {
         return;
     };
@@ -56,7 +56,7 @@ fn the_output_follows_the_format_and_its_conventions() {
     let Some(mut command) = promtool(&["check", "metrics"]) else {
         return;
     };
-    let shown = metrics(&board(3, 44), &calls(3), &extra(), now());
+    let shown = metrics(&every_kind(62), &calls(3), &extra(), now());
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
