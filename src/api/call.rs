@@ -98,6 +98,7 @@ impl<H: Host> ReadClient<H> {
     ) -> Monotonic {
         let host = &self.context.host;
         let queued = self.context.calls.enqueue(action, host.monotonic());
+        self.claim_rate(region);
         let (bucket, pace) = (self.bucket(action, region), self.pace(action));
         let pacer = &self.context.pacer;
         let permitted = pacer.permit(host, &bucket, pace, call).await;

@@ -17,7 +17,7 @@ use super::protocol::wire::{
 use crate::host::Host;
 use crate::model::{AccountName, Clocks, Endpoint, ImageId, Region, Uin};
 use crate::observation::ObservedAt;
-use crate::pace::{BucketKey, CallGroup, GroupCall, Pace};
+use crate::pace::{BucketKey, CallGroup, GroupCall, Pace, RateClaim};
 
 /// Writes a second where nothing is said: the console shares the quota of 20.
 pub const DEFAULT_RATE: u32 = 19;
@@ -46,6 +46,8 @@ pub struct ReadClient<H> {
     pub(super) status: LatestStatus,
     /// As whom the clocks of its access points are known.
     pub(super) caller: Caller,
+    /// Limits writes for as long as the client lives, those of other accounts with the same key, too.
+    rate_claim: Rc<RateClaim>,
 }
 
 impl<H: Host> ReadClient<H> {
@@ -54,6 +56,9 @@ impl<H: Host> ReadClient<H> {
     pub fn new(context: Rc<ClientContext<H>>, connection: Connection) -> Self {
         let (sts, cvm) = (connection.endpoint.sts(), connection.endpoint.cvm());
         let caller = Caller::Account(connection.account.clone());
+        let rate_claim = context
+            .pacer
+            .new_claim(connection.account.as_str(), connection.rate);
         Self {
             context,
             connection,
@@ -61,6 +66,7 @@ impl<H: Host> ReadClient<H> {
             cvm,
             status: LatestStatus::default(),
             caller,
+            rate_claim,
         }
     }
 
@@ -114,6 +120,13 @@ impl<H: Host> ReadClient<H> {
     pub fn call_group(&self, action: Action, region: Region) -> CallGroup {
         let bucket = self.bucket(action, region);
         self.context.pacer.group(&bucket, self.pace(action))
+    }
+
+    /// Claims the account's rate at the access point of `region`. Each call does so, because which key is called with is
+    /// known no sooner, and may change.
+    pub(super) fn claim_rate(&self, region: Region) {
+        let writes = self.bucket(Action::ModifyImageSharePermission, region);
+        self.context.pacer.claim(&writes, &self.rate_claim);
     }
 
     /// How fast calls of `action` may leave.

@@ -43,7 +43,8 @@ pub struct Pace {
 #[derive(Debug)]
 pub struct Bucket {
     pace: Pace,
-    rate: f64,
+    /// The rate that throttled replies have left; `None` if the API has not throttled, or not for long enough.
+    throttled_to: Option<f64>,
     /// The latest sends, oldest first, as far back as either window looks.
     sends: VecDeque<Sent>,
     arrival: ArrivalEstimator,
@@ -51,9 +52,9 @@ pub struct Bucket {
     slot: Monotonic,
     /// Nothing leaves before this, after a throttled reply.
     closed_until: Monotonic,
-    /// When the rate last fell.
+    /// When a throttled reply last lowered the rate.
     slowed_at: Option<Monotonic>,
-    /// When the rate last rose or fell.
+    /// When a reply last raised or lowered the rate.
     adjusted_at: Monotonic,
 }
 
@@ -72,7 +73,7 @@ impl Bucket {
     pub fn new(pace: Pace) -> Self {
         Self {
             pace,
-            rate: f64::from(pace.per_second),
+            throttled_to: None,
             sends: VecDeque::new(),
             arrival: ArrivalEstimator::default(),
             slot: Monotonic::default(),
@@ -82,15 +83,20 @@ impl Bucket {
         }
     }
 
-    /// Lowers the full rate for an account that shares this bucket and asks for less.
+    /// Sets the full rate. What throttled replies have left of it stays. The sends so far count in the new rate's window,
+    /// and the next one need not wait out the spacing of a lower rate.
     pub fn limit_to(&mut self, per_second: u32) {
-        self.pace.per_second = self.pace.per_second.min(per_second);
-        self.rate = self.rate.min(f64::from(self.pace.per_second));
+        let before = self.rate();
+        self.pace.per_second = per_second;
+        if self.rate() > before {
+            self.slot = self.slot.back(spacing(before)) + spacing(self.rate());
+        }
     }
 
     /// Sends a second at present.
     pub fn rate(&self) -> f64 {
-        self.rate
+        let full = f64::from(self.pace.per_second);
+        self.throttled_to.map_or(full, |rate| rate.min(full))
     }
 
     /// The earliest moment at which a send may leave.
@@ -107,14 +113,13 @@ impl Bucket {
 
     /// Counts a send that is permitted at `now`.
     pub fn sent(&mut self, now: Monotonic) {
-        let spacing = Duration::from_secs_f64(1.0 / self.rate);
         let was_idle = now.since(self.ready_at()) > LATENESS_MAX;
         let from = if was_idle {
             now
         } else {
             self.slot.max(now.back(BEHIND_MAX))
         };
-        self.slot = from + spacing;
+        self.slot = from + spacing(self.rate());
         self.sends.push_back(Sent {
             at: now,
             cold: None,
@@ -142,7 +147,7 @@ impl Bucket {
         if self.slowed_at.is_some_and(|slowed| sent_at <= slowed) {
             return;
         }
-        self.rate = (self.rate / 2.0).max(RATE_MIN);
+        self.throttled_to = Some((self.rate() / 2.0).max(RATE_MIN));
         self.slowed_at = Some(now);
         self.adjusted_at = now;
         // One whole window without a call, so that the API's count starts afresh.
@@ -162,14 +167,18 @@ impl Bucket {
                 self.arrival.add_reply(took, now);
             }
         }
-        if self.is_slowed() && now.since(self.adjusted_at) >= RECOVERY_STEP {
-            self.rate = (self.rate + 1.0).min(f64::from(self.pace.per_second));
+        if let Some(rate) = self.throttled_to
+            && now.since(self.adjusted_at) >= RECOVERY_STEP
+        {
+            // Up to the API's limit, and not to the full rate, which may be raised meanwhile.
+            let most = f64::from(self.pace.api_limit.max(self.pace.per_second));
+            self.throttled_to = Some(rate + 1.0).filter(|rate| *rate < most);
             self.adjusted_at = now;
         }
     }
 
     fn is_slowed(&self) -> bool {
-        self.rate < f64::from(self.pace.per_second)
+        self.rate() < f64::from(self.pace.per_second)
     }
 
     /// The latest moment at which a send can have arrived, counted as if the quickest possible way took no time.
@@ -187,8 +196,13 @@ impl Bucket {
         reason = "1.0 ..= 20.0"
     )]
     fn whole_rate(&self) -> u32 {
-        (self.rate.floor() as u32).max(1)
+        (self.rate().floor() as u32).max(1)
     }
+}
+
+/// Time between two sends that are spread evenly.
+fn spacing(rate: f64) -> Duration {
+    Duration::from_secs_f64(1.0 / rate)
 }
 
 /// The moment from which on fewer than `count` of `moments` lie within a window.
@@ -314,7 +328,49 @@ mod tests {
         assert!((bucket.rate() - 1.0).abs() < f64::EPSILON);
     }
 
+    #[test]
+    fn c6_a_raised_rate_holds_from_the_next_send_on() {
+        let mut bucket = Bucket::new(Pace {
+            per_second: 1,
+            ..WRITES
+        });
+        let sends = run(&mut bucket, Monotonic::default(), &[0; 3]);
+        bucket.limit_to(19);
+        let next = run(&mut bucket, sends[2], &[0; 40]);
+        assert!(next[0].since(sends[2]) < ms(60), "{next:?}");
+        assert!(next[39].since(next[0]) < ms(2_200), "{next:?}");
+    }
+
+    #[test]
+    fn c6_a_raised_rate_does_not_undo_what_throttling_has_left() {
+        let mut bucket = Bucket::new(WRITES);
+        let now = run(&mut bucket, Monotonic::default(), &[0])[0] + ms(100);
+        bucket.throttled(now, now);
+        bucket.limit_to(5);
+        assert!((bucket.rate() - 5.0).abs() < f64::EPSILON);
+        bucket.limit_to(20);
+        assert!((bucket.rate() - 9.5).abs() < f64::EPSILON);
+        assert_eq!(bucket.ready_at(), now + WINDOW);
+    }
+
     proptest! {
+        #[test]
+        fn c6_s6_no_sliding_second_holds_more_than_the_rate_of_its_end(
+            steps in prop::collection::vec((1u32..=20, 1usize..30), 1..12), evenly: bool,
+        ) {
+            let mut bucket = Bucket::new(Pace { per_second: 20, api_limit: 20, evenly });
+            let (mut now, mut sends) = (Monotonic::default(), Vec::new());
+            for (rate, count) in steps {
+                bucket.limit_to(rate);
+                for _ in 0..count {
+                    now = run(&mut bucket, now, &[0])[0];
+                    sends.push(now);
+                    let recent = sends.iter().filter(|sent| now.since(**sent) < WINDOW);
+                    prop_assert!(recent.count() <= rate as usize);
+                }
+            }
+        }
+
         #[test]
         fn s6_no_sliding_second_holds_more_than_the_rate(
             rate in 1u32..=20, evenly: bool, lateness in prop::collection::vec(0u64..40, 1..200),

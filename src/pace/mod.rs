@@ -12,6 +12,7 @@ mod connection_reuse;
 mod fair_order;
 mod histogram;
 mod queue;
+mod rate_claims;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -26,6 +27,8 @@ use connection_reuse::ConnectionReuse;
 pub use histogram::DurationHistogram;
 use queue::BucketQueue;
 pub use queue::{CallGroup, GroupCall};
+pub use rate_claims::RateClaim;
+use rate_claims::RateClaims;
 
 /// What the API counts by: sub-account, access region (the host a call enters at) and action.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +57,7 @@ pub struct Pacer {
     buckets: RefCell<HashMap<BucketKey, Rc<BucketQueue>>>,
     /// By host, because calls of all actions share connections.
     connection_reuse: RefCell<HashMap<Rc<str>, ConnectionReuse>>,
+    rate_claims: RateClaims,
 }
 
 impl Pacer {
@@ -130,20 +134,42 @@ impl Pacer {
         }
     }
 
+    /// A claim of `holder` to no more than `per_second` sends from the buckets for which [`Self::claim`] is called with it.
+    /// It lasts until it is dropped, and takes the place of an earlier claim of the same holder.
+    pub fn new_claim(&self, holder: &str, per_second: u32) -> Rc<RateClaim> {
+        self.rate_claims.create(holder, per_second)
+    }
+
+    /// Limits a bucket to what is claimed, from its next call on. With several claims, the lowest counts.
+    pub fn claim(&self, key: &BucketKey, claim: &Rc<RateClaim>) {
+        self.rate_claims.add(key, claim);
+        self.limit_to_claims(key);
+    }
+
     /// Sends a second at present, where the bucket has been used.
     pub fn rate(&self, key: &BucketKey) -> Option<f64> {
+        self.limit_to_claims(key);
         self.buckets.borrow().get(key).map(|queue| queue.rate())
     }
 
     fn queue(&self, key: &BucketKey, pace: Pace) -> Rc<BucketQueue> {
         let mut buckets = self.buckets.borrow_mut();
-        if let Some(queue) = buckets.get(key) {
-            queue.bucket.borrow_mut().limit_to(pace.per_second);
-            return Rc::clone(queue);
-        }
-        let queue = Rc::new(BucketQueue::new(pace));
-        buckets.insert(key.clone(), Rc::clone(&queue));
+        let queue = buckets
+            .entry(key.clone())
+            .or_insert_with(|| Rc::new(BucketQueue::new(pace)));
+        let queue = Rc::clone(queue);
+        drop(buckets);
+        self.limit_to_claims(key);
         queue
+    }
+
+    /// Claims come and go with the documents that they stand for, so that they are asked before each call.
+    fn limit_to_claims(&self, key: &BucketKey) {
+        if let Some(queue) = self.buckets.borrow().get(key)
+            && let Some(per_second) = self.rate_claims.lowest(key)
+        {
+            queue.bucket.borrow_mut().limit_to(per_second);
+        }
     }
 }
 
@@ -183,6 +209,40 @@ mod tests {
         drop(turn);
         let slots = [second.await, last.await].map(Monotonic::since_start);
         assert_eq!(slots, [100, 200].map(Duration::from_millis));
+    }
+
+    #[test]
+    fn c6_the_lowest_claim_counts_for_as_long_as_it_is_held() {
+        const WRITES: Pace = Pace {
+            per_second: 19,
+            api_limit: 20,
+            evenly: true,
+        };
+        let (pacer, key) = (Pacer::default(), reads());
+        pacer.queue(&key, WRITES);
+        let rate = || pacer.rate(&key).expect("a bucket").round() as u32;
+        let claim = |holder, per_second| {
+            let claim = pacer.new_claim(holder, per_second);
+            pacer.claim(&key, &claim);
+            claim
+        };
+        let first = claim("first", 10);
+        let second = claim("second", 3);
+        assert_eq!(rate(), 3);
+        // A newer document of the same name; the earlier one still settles a call.
+        let newer = claim("second", 7);
+        pacer.claim(&key, &second);
+        assert_eq!(rate(), 7);
+        drop(newer);
+        assert_eq!(rate(), 10);
+        let others = pacer.new_claim("others", 1);
+        let elsewhere = BucketKey {
+            host: "elsewhere".into(),
+            ..reads()
+        };
+        pacer.claim(&elsewhere, &others);
+        assert_eq!(rate(), 10, "each bucket has claims of its own");
+        drop(first);
     }
 
     const READS: Pace = Pace {
