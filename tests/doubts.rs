@@ -9,7 +9,7 @@ use sharekeeper::desired::{Desired, DesiredShare};
 use sharekeeper::engine::{Stop, StopReason, Task};
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::Suspension;
-use sharekeeper::model::{AccountName, Cause, ImageId, Labels, Selector};
+use sharekeeper::model::{AccountName, Cause, ImageId, Labels, Monotonic, Selector};
 use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::windows::{Daily, Days, Kind, Span, TimeOfDay, Window, Windows, Zone};
 use support::world::{Ended, GLOBAL, REGIONAL, World, id, regions};
@@ -256,6 +256,70 @@ async fn l7_p1_a_stop_reaches_a_call_about_which_the_store_is_being_asked() {
         world.ledger.outcomes().len(),
         "each settled"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn c16_no_call_leaves_in_a_closed_window_though_the_store_takes_long_to_answer() {
+    for millis in [300, 1_500, 4_000] {
+        let (world, mut wanted) = slow_line(19);
+        world.ledger.allows_takes.set(Duration::from_millis(millis));
+        let until = forbid(&world, &mut wanted, Cause::Declared);
+        let closes = world.cloud().monotonic() + until;
+        world
+            .pass(until.saturating_sub(Duration::from_secs(15)))
+            .await;
+        let ended = world.reconcile(&wanted).await;
+        assert_eq!(ended.exit(), 3, "{millis} ms");
+        assert_none_after(&world, closes);
+        let outcomes = world.ledger.outcomes();
+        let mut messages = outcomes
+            .iter()
+            .filter_map(|outcome| outcome.message.as_deref());
+        assert!(
+            messages.any(|message| message == "a change window closed"),
+            "{millis} ms: it closed while the store was asked"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c16_no_share_leaves_once_it_has_ended_though_the_store_takes_long_to_answer() {
+    let (world, mut wanted) = slow_line(20);
+    world.ledger.allows_takes.set(Duration::from_millis(1_500));
+    let after = Duration::from_secs(15);
+    let ends = world.cloud().monotonic() + after;
+    for image in wanted.images.values_mut() {
+        image.share = DesiredShare::Shared {
+            from: None,
+            until: Some(world.cloud().now() + after),
+        };
+    }
+    let mut shares = Vec::new();
+    world.reconcile(&wanted).await;
+    for call in world.cloud().writes() {
+        if call.body["Permission"] == "SHARE" {
+            shares.push(call.at);
+        }
+    }
+    assert!(shares.len() > 10, "it was under way");
+    // What had left by then arrives half a round trip later.
+    let late = ends + Duration::from_millis(40);
+    assert_eq!(shares.iter().filter(|at| **at > late).count(), 0);
+    let outcomes = world.ledger.outcomes();
+    let mut messages = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.message.as_deref());
+    assert!(messages.any(|message| message.starts_with("the time has come")));
+}
+
+/// No write arrived that had not left at `moment`, and some had.
+fn assert_none_after(world: &World, moment: Monotonic) {
+    let writes = world.cloud().writes();
+    assert!(writes.len() > 10, "{}: it was under way", writes.len());
+    // What had left by then arrives half a round trip later.
+    let late = moment + Duration::from_millis(40);
+    let late = writes.iter().filter(|call| call.at > late).count();
+    assert_eq!(late, 0, "of {}", writes.len());
 }
 
 /// Forbids changes of one cause for an hour, from the beginning of the minute after the next on; how long it is until then.

@@ -1,5 +1,6 @@
 //! What may have come to forbid a write between its plan and its call: the time, what a person has said, or other
-//! credentials. Each check reads the present; none may wait for anything but the ledger.
+//! credentials. Each check reads the present. One waits, for the ledger, and goes before all others: what they find must hold
+//! when the call leaves.
 
 use std::time::Duration;
 
@@ -43,15 +44,13 @@ pub(super) fn is_planned_with(planned: &PlannedScope, permit: &WritePermit) -> b
     version.is_none_or(|version| version == permit.version())
 }
 
-/// Whether neither time nor a person has come to forbid a write whose intent was recorded at `recorded_at`.
+/// Whether a person has come to forbid a write whose intent was recorded at `recorded_at`. This may take as long as the
+/// ledger does, so that all that time decides is to be asked after it, of [`still_asked`].
 pub(super) async fn still_allowed<H: Host, L: Ledger>(
     context: &ScopeContext<'_, H, L>,
-    planned: &PlannedScope,
     attempt: &Attempt,
-    decision: &Decision,
     recorded_at: Monotonic,
 ) -> Result<(), NotSent> {
-    still_asked(context, planned, &attempt.key.image, decision)?;
     let ledger = context.engine.ledger;
     let is_recent = context.host().monotonic().since(recorded_at) < RECHECK_AFTER;
     if is_recent && !ledger.is_verifying() {

@@ -391,7 +391,7 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
     }
 
     /// Checks everything that may have changed since the plan was made, and puts the write in flight. An error says why the
-    /// write is not sent.
+    /// write is not sent. The ledger is asked first, because its answer may take long; nothing is waited for after it.
     async fn last_checks(
         &self,
         writes: &mut Writes<'_>,
@@ -399,34 +399,32 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         recorded_at: Monotonic,
         permit: &WritePermit,
     ) -> Result<(), NotSent> {
-        let now = self.context.host().monotonic();
         if !last_checks::is_planned_with(self.planned, permit) {
             // The plan is for the account of other credentials. The next observation asks whose these are.
             writes.executor.stop();
             return Err(NotSent::CredentialsChanged);
         }
-        let decision = &self.planned.plan.decisions[&write.attempt.key.image];
-        let allowed = last_checks::still_allowed(
-            self.context,
-            self.planned,
-            &write.attempt,
-            decision,
-            recorded_at,
-        )
-        .await;
+        let allowed = last_checks::still_allowed(self.context, &write.attempt, recorded_at).await;
         // A stop may have been asked for while the ledger was.
         if self.context.engine.stop.reason().is_some() || self.context.is_lost() {
             writes.executor.stop();
         }
-        if allowed.is_err() {
+        let image = &write.attempt.key.image;
+        let decision = &self.planned.plan.decisions[image];
+        let asked = || last_checks::still_asked(self.context, self.planned, image, decision);
+        if let Err(why) = allowed.and_then(|()| asked()) {
             writes.executor.withdraw(write.id);
-            return allowed;
+            return Err(why);
         }
         let at = self.context.seen_at();
         // A write whose image was seen too long ago stays in the executor's queue, and the image is rechecked.
         let is_fresh =
             writes.freshness.may_send(write.id, at) && !writes.freshness.machine_slept(at);
-        if is_fresh && writes.executor.take(write.id, now) {
+        if is_fresh
+            && writes
+                .executor
+                .take(write.id, self.context.host().monotonic())
+        {
             Ok(())
         } else {
             Err(NotSent::GivenUp)
