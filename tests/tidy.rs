@@ -84,6 +84,35 @@ fn upward_uses(source: &Source) -> Vec<String> {
     violations
 }
 
+/// What it starts is bounded in time and output, and ended with all that it started in turn.
+#[test]
+fn b7_other_programs_are_started_by_host_alone() {
+    let sources = source::product();
+    let elsewhere = sources.iter().filter(|source| source.top() != "host");
+    let violations: Vec<_> = elsewhere
+        .flat_map(|source| {
+            let names = names::names(&source.tree).into_iter();
+            let started = names.filter(starts_programs);
+            started.map(|named| format!("{}:{}", source.path, named.line))
+        })
+        .collect();
+    assert_none(
+        "a program is started past `host::CommandRunner`",
+        &violations,
+    );
+    let host = sources.iter().filter(|source| source.top() == "host");
+    let named = host.flat_map(|source| names::names(&source.tree));
+    assert!(
+        named.filter(starts_programs).count() > 0,
+        "the rule sees what it forbids"
+    );
+}
+
+fn starts_programs(named: &names::Named) -> bool {
+    let end = named.segments.rchunks(2).next();
+    end.is_some_and(|end| end == ["process", "Command"])
+}
+
 #[test]
 fn files_are_short_enough_to_hold_one_idea() {
     let sources = source::product().into_iter();

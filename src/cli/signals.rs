@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::output;
 use crate::engine::{Stop, StopReason};
-use crate::host::is_signal_ignored;
+use crate::host::{is_signal_ignored, kill_programs};
 use crate::report::ExitStatus;
 
 /// SIGINT and SIGTERM. The first asks for an end; the second does not wait for it.
@@ -100,5 +100,7 @@ fn request_stop(stop: &Stop, reason: StopReason, exit: ExitStatus) {
 
 #[expect(clippy::disallowed_methods, reason = "the second signal means at once")]
 fn leave_at_once(exit: ExitStatus) {
+    // Nothing is dropped here, so what git started would live on.
+    kill_programs();
     std::process::exit(exit.code().into());
 }

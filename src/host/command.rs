@@ -1,18 +1,26 @@
-//! Runs other programs to their end, within a deadline and a bound on their output. It must not know what they are run for.
+//! Runs other programs to their end, within a deadline and a bound on their output, and leaves nothing of them behind
+//! that did not come to its end. It must not know what they are run for.
 
 use std::ffi::OsString;
 use std::future::Future;
 use std::io;
+use std::os::fd::AsFd;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
+use tokio::process::{ChildStderr, ChildStdout, Command};
 
+use super::process_group::ProcessGroup;
 use crate::words;
 
 /// What is kept of stderr: its end.
 const COMPLAINT_BYTES_MAX: usize = 4 << 10;
+/// What is read at once.
+const PART_BYTES: usize = 8 << 10;
+/// More than a pipe holds that no administrator enlarged: whoever goes on writing after the program's end is not listened
+/// to for ever.
+const PIPE_BYTES_MAX: usize = 1 << 20;
 /// Lines of it that are told.
 const COMPLAINT_LINES_MAX: usize = 4;
 /// How to find a program, and where it finds its settings. Nothing else is passed on: no credentials, and none of the
@@ -30,7 +38,7 @@ pub struct ExternalCommand {
     pub environment: &'static [(&'static str, &'static str)],
     /// Variables of our own that it gets too, as far as they are set, and over those of `environment`.
     pub passed_on: &'static [&'static str],
-    /// It is killed if it takes longer.
+    /// It is ended if it takes longer, and all that it started with it.
     pub deadline: Duration,
     /// Bytes that are kept of its output; the rest is read and dropped.
     pub output_max: u64,
@@ -73,7 +81,8 @@ pub enum CommandError {
 
 pub trait CommandRunner {
     /// What it printed to stdout, as far as that is kept, if it ended well. It has no stdin, no terminal to ask
-    /// on, and of its stderr only the end is kept, for the error.
+    /// on, and of its stderr only the end is kept, for the error. Its own end counts, and not that of what it leaves
+    /// running. Dropped before, the future ends it and all that it started.
     fn run(&self, program: ExternalCommand) -> impl Future<Output = Result<Vec<u8>, CommandError>>;
 }
 
@@ -83,82 +92,146 @@ pub struct SystemCommandRunner;
 impl CommandRunner for SystemCommandRunner {
     async fn run(&self, program: ExternalCommand) -> Result<Vec<u8>, CommandError> {
         let ExternalCommand { name, deadline, .. } = program;
-        // Dropping it kills what it started.
-        match tokio::time::timeout(deadline, output(program)).await {
-            Ok(Ok(ended)) if ended.status.success() => Ok(ended.output),
-            Ok(Ok(ended)) => Err(CommandError::Failed {
-                name,
-                code: ended.status.code(),
-                status: ended.status.to_string(),
-                reason: reason(&ended.complaint),
-            }),
-            Ok(Err(error)) => Err(CommandError::NotRun {
-                name,
-                reason: error.to_string(),
-            }),
-            Err(_) => Err(CommandError::TooSlow { name, deadline }),
+        let not_run = |error: io::Error| CommandError::NotRun {
+            name,
+            reason: error.to_string(),
+        };
+        let mut running = Running::start(program).map_err(not_run)?;
+        // Dropping it ends what it started, too.
+        let Ok(ended) = tokio::time::timeout(deadline, running.ended()).await else {
+            running.group.end().await;
+            return Err(CommandError::TooSlow { name, deadline });
+        };
+        let status = ended.map_err(not_run)?;
+        if status.success() {
+            return Ok(running.output.kept);
         }
+        Err(CommandError::Failed {
+            name,
+            code: status.code(),
+            status: status.to_string(),
+            reason: reason(&running.complaint.kept),
+        })
     }
 }
 
-/// How a program ended, and what it said.
-struct Ended {
-    output: Vec<u8>,
-    /// The end of stderr.
-    complaint: Vec<u8>,
-    status: ExitStatus,
+/// A program that was started, and what it has said to stdout and stderr.
+struct Running {
+    group: ProcessGroup,
+    output: Captured<ChildStdout>,
+    complaint: Captured<ChildStderr>,
 }
 
-async fn output(program: ExternalCommand) -> io::Result<Ended> {
-    let output_max = program.output_max;
-    let names = PASSED_ON.iter().chain(program.passed_on);
-    let passed_on = names.filter_map(|name| Some((name, std::env::var_os(name)?)));
-    let mut child = Command::new(program.name)
-        .args(program.arguments)
-        .env_clear()
-        .envs(program.environment.iter().copied())
-        .envs(passed_on)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    // Both at once: a program waits for whoever does not read what it says.
-    let (output, complaint) = tokio::try_join!(
-        beginning(child.stdout.take(), output_max),
-        ending(child.stderr.take())
-    )?;
-    Ok(Ended {
-        output,
-        complaint,
-        status: child.wait().await?,
-    })
-}
-
-async fn beginning(stream: Option<impl AsyncRead + Unpin>, output_max: u64) -> io::Result<Vec<u8>> {
-    let mut kept = Vec::new();
-    if let Some(mut stream) = stream {
-        let mut limited = (&mut stream).take(output_max);
-        limited.read_to_end(&mut kept).await?;
-        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+impl Running {
+    fn start(program: ExternalCommand) -> io::Result<Self> {
+        let names = PASSED_ON.iter().chain(program.passed_on);
+        let passed_on = names.filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let mut command = Command::new(program.name);
+        command
+            .args(program.arguments)
+            .env_clear()
+            .envs(program.environment.iter().copied())
+            .envs(passed_on)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut group = ProcessGroup::start(&mut command)?;
+        let (output, complaint) = group.take_output();
+        let output_max = usize::try_from(program.output_max).unwrap_or(usize::MAX);
+        Ok(Self {
+            group,
+            output: Captured::new(output, Keep::Beginning(output_max)),
+            complaint: Captured::new(complaint, Keep::End(COMPLAINT_BYTES_MAX)),
+        })
     }
-    Ok(kept)
-}
 
-async fn ending(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
-    let mut kept = Vec::new();
-    if let Some(mut stream) = stream {
-        let mut part = [0; COMPLAINT_BYTES_MAX];
-        loop {
-            let length = stream.read(&mut part).await?;
-            if length == 0 {
-                break;
+    /// Waits for the program's end, and reads what it says until then. The end of what it says is not waited for: what it
+    /// leaves running may hold its stderr for hours.
+    async fn ended(&mut self) -> io::Result<ExitStatus> {
+        let (output, complaint) = (&mut self.output, &mut self.complaint);
+        // Both at once: a program waits for whoever does not read what it says.
+        let said = async { tokio::try_join!(output.follow(), complaint.follow()) };
+        let status = tokio::select! {
+            status = self.group.leader() => status?,
+            said = said => {
+                said?;
+                self.group.leader().await?
             }
-            kept.extend_from_slice(&part[..length]);
-            kept.drain(..kept.len().saturating_sub(COMPLAINT_BYTES_MAX));
+        };
+        self.output.drain();
+        self.complaint.drain();
+        Ok(status)
+    }
+}
+
+/// One stream of a program, and what is kept of it.
+struct Captured<S> {
+    /// `None` once it has ended.
+    stream: Option<S>,
+    keep: Keep,
+    kept: Vec<u8>,
+}
+
+/// Which part of a stream is kept; the rest is read and dropped.
+enum Keep {
+    /// So many bytes at most, the first.
+    Beginning(usize),
+    /// So many bytes at most, the last.
+    End(usize),
+}
+
+impl<S: AsyncRead + AsFd + Unpin> Captured<S> {
+    fn new(stream: Option<S>, keep: Keep) -> Self {
+        Self {
+            stream,
+            keep,
+            kept: Vec::new(),
         }
     }
-    Ok(kept)
+
+    /// Reads to the end of the stream. What it has read is kept wherever it is dropped.
+    async fn follow(&mut self) -> io::Result<()> {
+        let mut part = [0; PART_BYTES];
+        while let Some(stream) = &mut self.stream {
+            match stream.read(&mut part).await? {
+                0 => self.stream = None,
+                length => self.take(&part[..length]),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what the pipe holds already, without waiting. All that a program said before its end is there by then.
+    fn drain(&mut self) {
+        let mut part = [0; PART_BYTES];
+        let mut left = PIPE_BYTES_MAX;
+        while let Some(stream) = &self.stream
+            && left > 0
+        {
+            // tokio's end of the pipe does not block.
+            match rustix::io::read(stream, &mut part) {
+                Ok(0) | Err(_) => break,
+                Ok(length) => {
+                    left = left.saturating_sub(length);
+                    self.take(&part[..length]);
+                }
+            }
+        }
+        self.stream = None;
+    }
+
+    fn take(&mut self, part: &[u8]) {
+        match self.keep {
+            Keep::Beginning(max) => {
+                let room = max.saturating_sub(self.kept.len());
+                self.kept.extend_from_slice(&part[..part.len().min(room)]);
+            }
+            Keep::End(max) => {
+                self.kept.extend_from_slice(part);
+                self.kept.drain(..self.kept.len().saturating_sub(max));
+            }
+        }
+    }
 }
 
 /// The last lines on one line: the very last one alone is often only good advice.
@@ -256,5 +329,148 @@ mod tests {
         let slow = SystemCommandRunner.run(shell("exec sleep 3600")).await;
         let slow = slow.expect_err("is too slow").to_string();
         assert_eq!(slow, "`sh` took longer than 600 s");
+    }
+
+    /// State and process group of each process.
+    fn processes() -> Vec<(String, i32)> {
+        let entries = std::fs::read_dir("/proc").expect("Linux");
+        let stats = entries.filter_map(|entry| {
+            let stat = entry.expect("an entry").path().join("stat");
+            std::fs::read_to_string(stat).ok()
+        });
+        let parsed = stats.filter_map(|stat| {
+            let (_, after) = stat.rsplit_once(')')?;
+            let mut fields = after.split_whitespace();
+            let state = fields.next()?.to_owned();
+            Some((state, fields.nth(1)?.parse().ok()?))
+        });
+        parsed.collect()
+    }
+
+    /// How many processes of a group run. Who has ended and waits to be reaped does not.
+    fn running(group: i32) -> usize {
+        let in_it = |(state, id): &&(String, i32)| *id == group && state != "Z";
+        processes().iter().filter(in_it).count()
+    }
+
+    fn group(file: &std::path::Path) -> Option<i32> {
+        std::fs::read_to_string(file).ok()?.trim().parse().ok()
+    }
+
+    /// Notes its group in `file` once two more run in it, which end by no signal but SIGKILL if it is `stubborn`.
+    fn three(file: &std::path::Path, stubborn: bool) -> ExternalCommand {
+        let trap = if stubborn { "trap '' TERM;" } else { "" };
+        let file = file.display();
+        shell(&format!(
+            "{trap} sleep 3600 & (sleep 3600; true) & echo $$ > {file}.new; mv {file}.new {file}; sleep 3600; true"
+        ))
+    }
+
+    #[tokio::test]
+    async fn b7_g8_at_the_deadline_all_that_a_program_started_is_ended() {
+        for stubborn in [false, true] {
+            let directory = tempfile::tempdir().expect("a directory");
+            let file = directory.path().join("group");
+            // A machine that is busy starts programs late.
+            for seconds in [1, 5, 25, 125] {
+                let slow = ExternalCommand {
+                    deadline: Duration::from_secs(seconds),
+                    ..three(&file, stubborn)
+                };
+                let slow = SystemCommandRunner.run(slow).await;
+                assert!(
+                    matches!(slow, Err(CommandError::TooSlow { .. })),
+                    "{slow:?}"
+                );
+                if file.exists() {
+                    break;
+                }
+            }
+            assert_eq!(running(group(&file).expect("it began")), 0, "{stubborn}");
+        }
+    }
+
+    #[tokio::test]
+    async fn b7_g8_whoever_drops_the_future_ends_all_that_the_program_started() {
+        for stubborn in [false, true] {
+            let directory = tempfile::tempdir().expect("a directory");
+            let file = directory.path().join("group");
+            let has_begun = async {
+                while group(&file).is_none_or(|group| running(group) < 4) {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                ended = SystemCommandRunner.run(three(&file, stubborn)) => panic!("{ended:?}"),
+                () = has_begun => {}
+            }
+            let group = group(&file).expect("it began");
+            // SIGKILL takes a moment.
+            while running(group) > 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn g8_what_a_program_leaves_running_neither_delays_its_result_nor_is_ended() {
+        for (end, status) in [("", None), ("exit 3", Some(3))] {
+            // It holds both pipes.
+            let script = format!("sleep 3600 & echo $! | tee /dev/stderr; {end}");
+            let (said, code) = match SystemCommandRunner.run(shell(&script)).await {
+                Ok(output) => (String::from_utf8(output).expect("text"), None),
+                Err(CommandError::Failed { code, reason, .. }) => (reason, code),
+                Err(error) => panic!("{error}"),
+            };
+            assert_eq!(code, status);
+            let id: i32 = said.trim().parse().expect("a process id");
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
+            assert!(
+                stat.contains("(sleep) S") || stat.contains("(sleep) R"),
+                "{stat}"
+            );
+            let id = rustix::process::Pid::from_raw(id).expect("an id");
+            rustix::process::kill_process(id, rustix::process::Signal::KILL).expect("it runs");
+        }
+    }
+
+    #[tokio::test]
+    async fn g8_what_a_program_said_just_before_its_end_is_kept_though_its_pipes_stay_open() {
+        for _ in 0..20 {
+            let script = "sleep 3600 & echo $! >&2; head -c 60000 /dev/zero; echo end; exit 4";
+            let failed = SystemCommandRunner.run(shell(script)).await;
+            let Err(CommandError::Failed { reason, .. }) = failed else {
+                panic!("{failed:?}")
+            };
+            let id = reason.parse().ok().and_then(rustix::process::Pid::from_raw);
+            let id = id.expect("a process id");
+            rustix::process::kill_process(id, rustix::process::Signal::KILL).expect("it runs");
+        }
+        let script = "head -c 60000 /dev/zero; echo end; sleep 3600 & echo $! >&3";
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("id");
+        let script = format!("exec 3> {}; {script}", file.display());
+        let output = SystemCommandRunner.run(shell(&script)).await.expect("runs");
+        assert_eq!(output.len(), 60_004);
+        assert!(output.ends_with(b"end\n"));
+        let id = group(&file).and_then(rustix::process::Pid::from_raw);
+        let id = id.expect("a process id");
+        rustix::process::kill_process(id, rustix::process::Signal::KILL).expect("it runs");
+    }
+
+    #[tokio::test]
+    async fn b7_what_a_program_leaves_that_a_signal_ended_is_ended() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("group");
+        let script = format!("sleep 3600 & echo $$ > {}; kill -9 $$", file.display());
+        let ended = SystemCommandRunner.run(shell(&script)).await;
+        assert!(
+            matches!(ended, Err(CommandError::Failed { code: None, .. })),
+            "{ended:?}"
+        );
+        let group = group(&file).expect("it began");
+        while running(group) > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 }
