@@ -14,12 +14,12 @@ pub(super) const DEPTH_MAX: usize = 32;
 /// The link through which Kubernetes swaps all files of a volume at once.
 pub(super) const VOLUME_LINK: &str = "..data";
 
-pub(super) fn is_manifest_name(name: &str) -> bool {
+pub(crate) fn is_manifest_name(name: &str) -> bool {
     ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 /// Whether a directory entry of this name is ignored.
-pub(super) fn is_ignored(name: &str) -> bool {
+pub(crate) fn is_ignored(name: &str) -> bool {
     name.starts_with(['.', '_'])
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::private_copy::{PrivateCopy, PrivateCopyError};
+use super::private_copy::{Patience, PrivateCopy, PrivateCopyError};
 use super::reading::{self, Reading};
 use super::updates::UpdateSender;
 use super::{EVERY_MIN, ManifestProblem, Ports, ReceiverClosed, Repository};
@@ -73,7 +73,12 @@ pub(super) async fn feed<C: Clock, D: Rng, P: CommandRunner, W>(
 impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
     /// Asks the repository, and takes its answer in.
     async fn round(&mut self, is_asked: bool) -> Result<(), ReceiverClosed> {
-        match self.copy.fetch(&self.ports.programs).await {
+        let programs = &self.ports.programs;
+        let patience = match self.is_first() && self.copy.good(programs).await.is_some() {
+            true => Patience::Short,
+            false => Patience::Full,
+        };
+        match self.copy.fetch(patience, programs).await {
             Ok(commit) => self.take(commit).await?,
             Err(error) => self.fail(&error).await?,
         }
@@ -81,6 +86,11 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
             true => self.updates.asked().await,
             false => Ok(()),
         }
+    }
+
+    /// Whether nothing has come of the repository yet, for better or worse.
+    fn is_first(&self) -> bool {
+        self.failures == 0 && self.judged.is_none()
     }
 
     fn wait(&self) -> Duration {
@@ -167,8 +177,9 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
 
     /// The repository could not be asked.
     async fn fail(&mut self, error: &PrivateCopyError) -> Result<(), ReceiverClosed> {
-        let is_first = self.failures == 0 && self.judged.is_none();
-        if is_first && let Some(commit) = self.copy.good(&self.ports.programs).await {
+        if self.is_first()
+            && let Some(commit) = self.copy.good(&self.ports.programs).await
+        {
             self.load(commit).await?;
         }
         self.report(error).await

@@ -2,10 +2,13 @@
 //!
 //! [`feed`] sends an [`Update`] whenever the set is another than the last one it sent, breaks, or is good again. Files are
 //! looked at when the operating system tells of a change (`files`), and now and then in case it does not; a repository is
-//! asked now and then (`git`), into a private copy (`private_copy`) in a directory that `home` locks. Does not know what the sets are for. What is broken is never
+//! asked now and then (`git`), into a private copy (`private_copy`, `copy_files`) in a directory that `home` locks, of which what is
+//! read is checked out (`checkout`). Does not know what the sets are for. What is broken is never
 //! a smaller set: whoever has the last good one keeps it.
 
 mod address;
+mod checkout;
+mod copy_files;
 mod files;
 mod git;
 mod home;
@@ -50,6 +53,8 @@ pub struct Repository {
     pub dir: Option<PathBuf>,
     /// How often it is asked.
     pub every: Duration,
+    /// What a fetch from it may take.
+    pub timeout: Duration,
     /// A directory for the private copy, of which this is the only user. It need not exist.
     pub home: PathBuf,
 }

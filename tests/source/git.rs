@@ -1,7 +1,8 @@
 //! Manifests in a git repository, as the real git has it.
 
 use std::future::pending;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::{Arc, Mutex};
 
@@ -78,6 +79,7 @@ impl Remote {
                 reference: GitRef::new(reference).expect("a ref"),
                 dir: Some("m".into()),
                 every: NEVER,
+                timeout: NEVER,
                 home: self.home.path().join("git"),
             }),
             partial_ok: false,
@@ -725,4 +727,305 @@ async fn g3_s3_a_file_that_is_gone_from_a_checkout_is_broken_until_git_is_told()
         assert_eq!(fed.images().await, ["img-a"]);
     })
     .await;
+}
+
+/// Command lines of processes that have not ended, with these words in them.
+fn processes(words: &str) -> Vec<String> {
+    let entries = fs::read_dir("/proc").expect("Linux");
+    let lines = entries.filter_map(|entry| {
+        let line = fs::read(entry.expect("an entry").path().join("cmdline")).ok()?;
+        Some(String::from_utf8_lossy(&line).replace('\0', " "))
+    });
+    lines.filter(|line| line.contains(words)).collect()
+}
+
+/// Between two looks at what real processes do.
+async fn pause() {
+    let clock = SystemClock::start();
+    let until = clock.monotonic() + Duration::from_millis(20);
+    clock.sleep_until(until).await;
+}
+
+#[tokio::test]
+async fn b7_g8_of_a_fetch_that_hangs_nothing_is_left_after_its_time() {
+    let Some(remote) = Remote::new() else { return };
+    // Connections are taken by the system and never answered.
+    let server = TcpListener::bind("127.0.0.1:0").expect("listens");
+    let address = server.local_addr().expect("an address").to_string();
+    for (reference, step) in [("refs/heads/main", "fetch"), ("main", "ls-remote")] {
+        let mut settings = remote.settings(reference);
+        if let Origin::Git(repository) = &mut settings.origin {
+            repository.url = GitUrl::new(&format!("http://{address}/x.git")).expect("a URL");
+            repository.timeout = Duration::from_secs(4);
+        }
+        run(settings, SystemCommandRunner, Unwatched, async |mut fed| {
+            let mut most = 0;
+            let told = {
+                let mut told = std::pin::pin!(fed.broken());
+                loop {
+                    tokio::select! {
+                        told = &mut told => break told,
+                        () = pause() => {
+                            most = most.max(processes(&address).len());
+                        }
+                    }
+                }
+            };
+            holds(
+                &told,
+                &["took longer than 4 s", "`--git-timeout` gives it more time"],
+            );
+            assert!(most > 1, "{step}: {most} processes beside git itself");
+            assert_eq!(processes(&address), [""; 0], "{step}");
+        })
+        .await;
+    }
+    // Whoever stops waiting ends it too.
+    let mut settings = remote.settings("refs/heads/main");
+    if let Origin::Git(repository) = &mut settings.origin {
+        repository.url = GitUrl::new(&format!("http://{address}/x.git")).expect("a URL");
+    }
+    run(settings, SystemCommandRunner, Unwatched, async |fed| {
+        while processes(&address).len() < 2 {
+            pause().await;
+        }
+        drop(fed);
+    })
+    .await;
+    while !processes(&address).is_empty() {
+        pause().await;
+    }
+}
+
+/// What a git that was killed leaves in its repository.
+const LEFTOVERS: [&str; 10] = [
+    "objects/pack/tmp_pack_abc",
+    "objects/pack/tmp_idx_abc",
+    "objects/pack/.tmp-1-pack-1.pack",
+    "objects/pack/pack-1.keep",
+    "objects/pack/pack-1.pack",
+    "objects/00/tmp_obj_abc",
+    "shallow.lock",
+    "shallow_abc",
+    "config.lock",
+    "refs/sharekeeper/fetched.lock",
+];
+
+fn leave_halves(repository: &Path) {
+    for name in LEFTOVERS {
+        let path = repository.join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("makes");
+        fs::write(path, "half").expect("writes");
+    }
+}
+
+fn halves(repository: &Path) -> Vec<&'static str> {
+    let is_left = |name: &&&str| repository.join(name).exists();
+    LEFTOVERS.iter().filter(is_left).copied().collect()
+}
+
+/// git, but that each fetch is killed half-way.
+struct KilledFetches;
+
+impl CommandRunner for KilledFetches {
+    async fn run(&self, program: ExternalCommand) -> Result<Vec<u8>, CommandError> {
+        if !program.arguments.iter().any(|argument| argument == "fetch") {
+            return SystemCommandRunner.run(program).await;
+        }
+        let repository = program.arguments.iter().find_map(|argument| {
+            let argument = argument.to_str()?;
+            argument.strip_prefix("--git-dir=").map(PathBuf::from)
+        });
+        leave_halves(&repository.expect("a repository"));
+        Err(CommandError::TooSlow {
+            name: "git",
+            deadline: program.deadline,
+        })
+    }
+}
+
+#[tokio::test]
+async fn g8_what_a_killed_fetch_leaves_is_removed_at_once_and_at_the_next_start() {
+    let Some(remote) = Remote::new() else { return };
+    let settings = remote.settings("main");
+    run(settings, KilledFetches, Unwatched, async |mut fed| {
+        holds(&fed.broken().await, &["took longer than"]);
+        assert_eq!(halves(&remote.copy()), [""; 0]);
+    })
+    .await;
+    leave_halves(&remote.copy());
+    remote
+        .run(async |mut fed| {
+            assert_eq!(fed.images().await, ["img-a"]);
+            assert_eq!(halves(&remote.copy()), [""; 0]);
+            // Nor does a pack of its own go with them.
+            remote.share("img-b");
+            fed.reload.notify_one();
+            assert_eq!(fed.images().await, ["img-a", "img-b"]);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn g8_in_a_repository_that_is_not_the_private_copy_nothing_is_removed() {
+    let Some(remote) = Remote::new() else { return };
+    remote.run(async |mut fed| drop(fed.loaded().await)).await;
+    let copy = remote.copy();
+    let other = tempfile::tempdir().expect("a directory");
+    let moved = other.path().join("other.git");
+    fs::rename(&copy, &moved).expect("renames");
+    leave_halves(&moved);
+    symlink(&moved, &copy).expect("links");
+    remote
+        .run(async |mut fed| assert_eq!(fed.images().await, ["img-a"]))
+        .await;
+    assert_eq!(halves(&moved), LEFTOVERS);
+    assert!(
+        fs::symlink_metadata(remote.copy())
+            .expect("is there")
+            .is_dir()
+    );
+    // Nor through a link within it.
+    let packs = remote.copy().join("objects/pack");
+    fs::remove_dir_all(&packs).expect("removes");
+    symlink(moved.join("objects/pack"), &packs).expect("links");
+    remote.run(async |mut fed| drop(fed.next().await)).await;
+    assert_eq!(halves(&moved), LEFTOVERS);
+}
+
+/// git, and how much of a commit its checkouts write, in bytes at most. What begins with a zero byte is a placeholder.
+struct Measured<'a>(&'a std::cell::Cell<u64>);
+
+impl CommandRunner for Measured<'_> {
+    async fn run(&self, program: ExternalCommand) -> Result<Vec<u8>, CommandError> {
+        fn size(directory: &Path) -> u64 {
+            let entries = fs::read_dir(directory).expect("a directory");
+            let sizes = entries.map(|entry| {
+                let path = entry.expect("an entry").path();
+                let metadata = fs::symlink_metadata(&path).expect("is there");
+                if metadata.is_dir() {
+                    return size(&path);
+                }
+                let mut first = [0];
+                let file = fs::File::open(&path);
+                let read = file.and_then(|mut file| file.read(&mut first));
+                match (read, first) {
+                    (Ok(_), [0]) => 0,
+                    _ => metadata.len(),
+                }
+            });
+            sizes.sum()
+        }
+        let tree = program.arguments.iter().find_map(|argument| {
+            let argument = argument.to_str()?;
+            argument.strip_prefix("--work-tree=").map(PathBuf::from)
+        });
+        let answer = SystemCommandRunner.run(program).await;
+        if let Some(tree) = tree {
+            self.0.set(self.0.get().max(size(&tree)));
+        }
+        answer
+    }
+}
+
+#[tokio::test]
+async fn b12_what_is_no_manifest_takes_no_room_and_nothing_seems_to_be_missing() {
+    let Some(remote) = Remote::new() else { return };
+    fs::write(remote.files.path("m/film.mp4"), vec![b'x'; 8 << 20]).expect("writes");
+    remote.files.write("m/notes.txt", "words");
+    remote.files.write("m/c.YAML", "near");
+    remote
+        .files
+        .write("m/.gitattributes", "*.yaml text eol=crlf\n");
+    remote.files.write("m/_real/b.txt", &share("img-b"));
+    symlink("_real/b.txt", remote.files.path("m/b.yaml")).expect("links");
+    symlink("film.mp4", remote.files.path("m/film")).expect("links");
+    remote.files.write("elsewhere/broken.yaml", "nonsense: [");
+    remote.commit();
+    let most = std::cell::Cell::new(0);
+    let settings = remote.settings("main");
+    run(settings, Measured(&most), Unwatched, async |mut fed| {
+        let loaded = fed.loaded().await;
+        assert_eq!(images(&loaded), ["img-a", "img-b"]);
+        holds(&loaded.warnings, &["m/c.YAML: the file is not read"]);
+        // A link that gives what is no manifest the name of one.
+        symlink("film.mp4", remote.files.path("m/film.yaml")).expect("links");
+        fs::write(remote.files.path("m/film.mp4"), "nonsense: [").expect("writes");
+        remote.commit();
+        fed.reload.notify_one();
+        holds(&fed.broken().await, &["m/film.yaml:1"]);
+    })
+    .await;
+    assert!((1..1 << 20).contains(&most.get()), "{most:?} bytes");
+}
+
+#[tokio::test]
+async fn b12_a_manifest_that_is_too_large_is_an_error_with_its_size_and_is_not_written() {
+    let Some(remote) = Remote::new() else { return };
+    let large = vec![b'#'; (256 << 20) + 7];
+    fs::write(remote.files.path("m/large.yaml"), large).expect("writes");
+    remote.commit();
+    let most = std::cell::Cell::new(0);
+    let limit = "m/large.yaml: the file is larger than 256 MiB";
+    run(
+        remote.settings("main"),
+        Measured(&most),
+        Unwatched,
+        async |mut fed| {
+            let problems = fed.broken().await;
+            holds(
+                &problems,
+                &[
+                    limit,
+                    "it has 257 MiB (268435463 bytes)",
+                    "nothing is decided",
+                ],
+            );
+            // The server may leave it out.
+            remote.git(&["config", "uploadpack.allowFilter", "true"]);
+            fs::remove_dir_all(remote.copy()).expect("removes");
+            remote.share("img-b");
+            fed.reload.notify_one();
+            let problems = fed.broken().await;
+            holds(&problems, &[limit, "split it"]);
+            assert_eq!(problems.len(), 2, "{problems:?}");
+            let object = remote.git(&["rev-parse", "HEAD:m/large.yaml"]);
+            let has = real_git::command(&remote.copy(), &remote.copy())
+                .env("GIT_NO_LAZY_FETCH", "1")
+                .args(["cat-file", "-e", &object])
+                .output()
+                .expect("git runs");
+            assert!(!has.status.success(), "it was fetched");
+            remote.git(&["rm", "--quiet", "m/large.yaml"]);
+            remote.commit();
+            fed.reload.notify_one();
+            assert_eq!(fed.images().await, ["img-a", "img-b"]);
+        },
+    )
+    .await;
+    assert!((1..1 << 20).contains(&most.get()), "{most:?} bytes");
+}
+
+#[tokio::test]
+async fn b12_d4_a_file_that_the_copy_lost_is_fetched_anew_and_not_taken_for_one_left_out() {
+    for allows_filter in ["true", "false"] {
+        let Some(remote) = Remote::new() else { return };
+        remote.git(&["config", "uploadpack.allowFilter", allows_filter]);
+        remote
+            .run(async |mut fed| {
+                assert_eq!(fed.images().await, ["img-a"]);
+                let packs = remote.copy().join("objects/pack");
+                let first = names(&packs);
+                remote.share("img-b");
+                fed.reload.notify_one();
+                fed.loaded().await;
+                for name in first {
+                    fs::remove_file(packs.join(name)).expect("removes");
+                }
+                remote.share("img-c");
+                fed.reload.notify_one();
+                assert_eq!(fed.images().await, ["img-a", "img-b", "img-c"]);
+            })
+            .await;
+    }
 }

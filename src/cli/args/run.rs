@@ -65,6 +65,9 @@ pub(in crate::cli) struct SourceArguments {
     /// Ask it for a newer commit this often; SIGHUP asks at once
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = interval, env = "SHAREKEEPER_GIT_INTERVAL")]
     pub git_interval: Duration,
+    /// End a fetch from it that takes longer, and try it again later
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = interval, env = "SHAREKEEPER_GIT_TIMEOUT")]
+    pub git_timeout: Duration,
 }
 
 #[derive(Debug, Args)]

@@ -103,6 +103,7 @@ fn origin(
         reference: source.reference.clone(),
         dir: source.path.clone(),
         every: source.git_interval,
+        timeout: source.git_timeout,
         home: home.path().to_owned(),
     };
     Ok((Origin::Git(repository), Some(home)))

@@ -8,3 +8,5 @@ pub(super) mod near_misses;
 pub(super) mod reading;
 mod stable_read;
 mod walk;
+
+pub(crate) use walk::{FILE_BYTES_MAX, TOTAL_BYTES_MAX};

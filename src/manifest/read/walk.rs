@@ -24,9 +24,9 @@ use crate::manifest::read_options::ReadOptions;
 use crate::manifest::source_text::SourceText;
 
 /// Size of one file. A million images take some 90 MB.
-const FILE_BYTES_MAX: u64 = 256 << 20;
+pub(crate) const FILE_BYTES_MAX: u64 = 256 << 20;
 /// Size of all files together, which are held in memory while they are parsed.
-const TOTAL_BYTES_MAX: u64 = 1 << 30;
+pub(crate) const TOTAL_BYTES_MAX: u64 = 1 << 30;
 /// Reads every manifest below `paths`, and reports every path that cannot be read.
 pub(super) fn read(paths: &[PathBuf], options: &ReadOptions) -> Reading {
     let mut walk = Walk {
@@ -320,7 +320,7 @@ impl Walk<'_> {
         }
         let length = metadata.len();
         if length > FILE_BYTES_MAX {
-            return self.too_large(path);
+            return self.too_large(path, length);
         }
         self.bytes += length;
         if self.bytes > TOTAL_BYTES_MAX {
@@ -339,7 +339,7 @@ impl Walk<'_> {
             Err(error) => return self.unreadable(path, &error),
         };
         if bytes.len() as u64 > FILE_BYTES_MAX {
-            return self.too_large(path);
+            return self.too_large(path, bytes.len() as u64);
         }
         self.take(path, resolved, bytes, directories);
     }
@@ -414,8 +414,13 @@ impl Walk<'_> {
         self.reading.changed = self.reading.changed.max(changed).max(modified);
     }
 
-    fn too_large(&mut self, path: &Path) {
-        let message = format!("the file is larger than {} MiB", FILE_BYTES_MAX >> 20);
+    fn too_large(&mut self, path: &Path, length: u64) {
+        let mut message = format!("the file is larger than {} MiB", FILE_BYTES_MAX >> 20);
+        // Where it is but a byte longer, it was not read to its end, or not fetched.
+        if length > FILE_BYTES_MAX + 1 {
+            let megabytes = length.div_ceil(1 << 20);
+            message.push_str(&format!(": it has {megabytes} MiB ({length} bytes)"));
+        }
         self.problem(path, &message, "split it: any number of files is read");
     }
 
