@@ -42,6 +42,8 @@ mod reading_denied;
 mod redirected;
 #[path = "commands/saved_plans.rs"]
 mod saved_plans;
+#[path = "commands/sim_beside.rs"]
+mod sim_beside;
 #[path = "commands/state.rs"]
 mod state;
 #[path = "commands/suspensions.rs"]

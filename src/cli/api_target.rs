@@ -1,5 +1,6 @@
-//! The API that a command works with: the real one, or a simulator inside this process. Only here it matters which.
+//! The API that a command works with: the real one, or a simulator. Only here it matters which.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use super::output::Failure;
 use super::sim_target::SimTarget;
 use crate::api::{Connection, ProviderCache};
 use crate::desired::{Account, Desired};
-use crate::model::{AccountName, EndpointError};
+use crate::model::AccountName;
 
 pub(super) enum ApiTarget<'a> {
     Real(&'a Target, ProviderCache),
@@ -17,13 +18,37 @@ pub(super) enum ApiTarget<'a> {
 }
 
 impl<'a> ApiTarget<'a> {
-    /// `state` is the directory in which a simulator keeps its world.
-    pub(super) async fn open(target: &'a Target, state: &Path) -> Result<Self, Failure> {
-        if !target.sim {
-            return Ok(Self::Real(target, connect::provider_cache()));
+    /// `state` is the directory in which a simulator keeps its world. A daemon `stays`.
+    pub(super) async fn open(
+        target: &'a Target,
+        state: &Path,
+        stays: bool,
+    ) -> Result<Self, Failure> {
+        match target.sim {
+            false => Ok(Self::real(target)),
+            true => {
+                let simulated = SimTarget::open(state, stays).await?;
+                Ok(Self::Simulated(Box::new(simulated)))
+            }
         }
-        let simulated = SimTarget::start(state).await?;
-        Ok(Self::Simulated(Box::new(simulated)))
+    }
+
+    /// For a command that leaves no trace in `state`.
+    pub(super) async fn open_without_trace(
+        target: &'a Target,
+        state: &Path,
+    ) -> Result<Self, Failure> {
+        match target.sim {
+            false => Ok(Self::real(target)),
+            true => {
+                let simulated = SimTarget::open_without_trace(state).await?;
+                Ok(Self::Simulated(Box::new(simulated)))
+            }
+        }
+    }
+
+    fn real(target: &'a Target) -> Self {
+        Self::Real(target, connect::provider_cache())
     }
 
     /// The address of the simulator, if there is one.
@@ -35,9 +60,10 @@ impl<'a> ApiTarget<'a> {
     }
 
     /// Lets a simulator have the images that are desired.
-    pub(super) fn add_images(&self, desired: &Desired) {
-        if let Self::Simulated(simulated) = self {
-            simulated.add_images(desired);
+    pub(super) fn add_images(&self, desired: &Desired) -> Result<(), Failure> {
+        match self {
+            Self::Real(..) => Ok(()),
+            Self::Simulated(simulated) => simulated.add_images(desired),
         }
     }
 
@@ -45,7 +71,7 @@ impl<'a> ApiTarget<'a> {
         &self,
         name: &AccountName,
         document: Option<&Account>,
-    ) -> Result<Connection, EndpointError> {
+    ) -> Result<Connection, Failure> {
         match self {
             Self::Real(target, provider_cache) => {
                 Ok(connect::to_real_api(name, document, target, provider_cache))
@@ -54,18 +80,19 @@ impl<'a> ApiTarget<'a> {
         }
     }
 
-    /// Stops a simulator, and keeps its world.
-    pub(super) async fn close(self) -> Result<(), Failure> {
+    /// Returns once the simulator of another process has ended, if that is worked with.
+    pub(super) async fn ended(&self) -> Failure {
         match self {
-            Self::Real(..) => Ok(()),
-            Self::Simulated(simulated) => simulated.stop().await,
+            Self::Real(..) => pending().await,
+            Self::Simulated(simulated) => simulated.ended().await,
         }
     }
 
-    /// Stops a simulator, and forgets what its world has become.
-    pub(super) async fn discard(self) {
-        if let Self::Simulated(simulated) = self {
-            simulated.discard().await;
+    /// Stops a simulator that runs along. Fails if its world cannot be kept, or if one of another process has ended.
+    pub(super) async fn close(self) -> Result<(), Failure> {
+        match self {
+            Self::Real(..) => Ok(()),
+            Self::Simulated(simulated) => simulated.close().await,
         }
     }
 }

@@ -54,13 +54,30 @@ impl<'a> Session<'a> {
         desired: &Desired,
         accounts: &Documents<'_>,
     ) -> Result<Self, Failure> {
-        let api = ApiTarget::open(target, state).await?;
-        api.add_images(desired);
+        let api = ApiTarget::open(target, state, false).await?;
+        Self::connect(api, desired, accounts)
+    }
+
+    /// Connects `accounts` for a command that leaves no trace in the state directory.
+    pub(super) async fn open_without_trace(
+        target: &'a Target,
+        state: &Path,
+        desired: &Desired,
+        accounts: &Documents<'_>,
+    ) -> Result<Self, Failure> {
+        let api = ApiTarget::open_without_trace(target, state).await?;
+        Self::connect(api, desired, accounts)
+    }
+
+    fn connect(
+        api: ApiTarget<'a>,
+        desired: &Desired,
+        accounts: &Documents<'_>,
+    ) -> Result<Self, Failure> {
+        api.add_images(desired)?;
         let mut connections = BTreeMap::new();
         for (name, &document) in accounts {
-            let connection = api.connection(name, document);
-            let connection = connection.map_err(|error| Failure::from_error(&error))?;
-            connections.insert(name.clone(), connection);
+            connections.insert(name.clone(), api.connection(name, document)?);
         }
         Ok(Self { connections, api })
     }
@@ -94,11 +111,7 @@ impl<'a> Session<'a> {
         join_all(prepared).await.into_iter().collect()
     }
 
-    /// Forgets what a simulator's world has become, for a command that must leave no trace.
-    pub(super) async fn discard(self) {
-        self.api.discard().await;
-    }
-
+    /// Ends a simulator that runs along. Fails if one of another process ended meanwhile: what it answered last is no result.
     pub(super) async fn close(self) -> Result<(), Failure> {
         self.api.close().await
     }

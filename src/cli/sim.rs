@@ -109,7 +109,11 @@ pub(super) async fn run(arguments: &SimArguments, common: &Common) -> Result<Exi
         _ = interrupt.recv() => ExitStatus::Interrupted,
         _ = terminate.recv() => ExitStatus::Terminated,
     };
-    server.stop().await;
+    // It keeps nothing: a world file is the user's own.
+    server
+        .stop()
+        .await
+        .map_err(|error| Failure::from_error(&error))?;
     Ok(exit)
 }
 

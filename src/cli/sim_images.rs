@@ -8,21 +8,21 @@ use crate::desired::{
     Desired, DesiredImage, DesiredShare, ImageMatch, ImageRef, NameRegex, Order, Policy,
 };
 use crate::model::{Glob, ImageName, Region, Scope, Timestamp};
-use crate::sim::{Cloud, Image};
+use crate::sim::{Image, PlacedImage};
 
 /// How many images each policy finds in a region.
 const VERSIONS: usize = 5;
 
-/// Adds the images that are desired, unless they are there.
-pub(super) fn add(cloud: &mut Cloud, desired: &Desired) {
+/// The images that are desired. The first of those with one id, or with one name and no id, counts.
+pub(super) fn wanted(desired: &Desired) -> Vec<PlacedImage> {
+    let mut wanted = Vec::new();
     for (key, image) in &desired.images {
-        let (account, region) = (key.scope.account.as_str(), key.scope.region);
         let image = Image {
             id: key.image.as_str().into(),
             shared: starts_shared(image),
             ..Image::default()
         };
-        cloud.ensure(account, region, image);
+        wanted.push(placed(&key.scope, image));
     }
     for (scope, names) in &desired.names {
         let policies = desired.policies.get(scope).map_or(&[][..], Vec::as_slice);
@@ -35,12 +35,12 @@ pub(super) fn add(cloud: &mut Cloud, desired: &Desired) {
                 shared: starts_shared(image),
                 ..like.unwrap_or_default()
             };
-            cloud.ensure(scope.account.as_str(), scope.region, image);
+            wanted.push(placed(scope, image));
         }
     }
     for (scope, policies) in &desired.policies {
         for policy in policies {
-            add_for(cloud, scope, policy);
+            add_for(&mut wanted, scope, policy);
             let lock = desired.locks.get(policy.name());
             let locked = lock.and_then(|lock| lock.regions.get(&scope.region));
             for locked in locked.into_iter().flatten() {
@@ -49,9 +49,18 @@ pub(super) fn add(cloud: &mut Cloud, desired: &Desired) {
                     name: locked.name.as_str().into(),
                     ..like(&policy.matches, 0)
                 };
-                cloud.ensure(scope.account.as_str(), scope.region, image);
+                wanted.push(placed(scope, image));
             }
         }
+    }
+    wanted
+}
+
+fn placed(scope: &Scope, image: Image) -> PlacedImage {
+    PlacedImage {
+        account: scope.account.to_string(),
+        region: scope.region,
+        image,
     }
 }
 
@@ -61,15 +70,15 @@ fn starts_shared(image: &DesiredImage) -> bool {
 }
 
 /// Adds what a policy names, and some that it matches.
-fn add_for(cloud: &mut Cloud, scope: &Scope, policy: &Policy) {
-    let (account, region) = (scope.account.as_str(), scope.region);
+fn add_for(wanted: &mut Vec<PlacedImage>, scope: &Scope, policy: &Policy) {
+    let region = scope.region;
     let mut ensure = |name: &str, shared: bool, age: usize| {
         let image = Image {
             name: name.into(),
             shared,
             ..like(&policy.matches, age)
         };
-        cloud.ensure(account, region, image);
+        wanted.push(placed(scope, image));
     };
     for (age, name) in names(policy).iter().enumerate() {
         ensure(name, false, age);
@@ -100,7 +109,7 @@ fn add_for(cloud: &mut Cloud, scope: &Scope, policy: &Policy) {
                     shared: true,
                     ..Image::default()
                 };
-                cloud.ensure(account, region, image);
+                wanted.push(placed(scope, image));
             }
         }
     }
@@ -325,9 +334,10 @@ mod tests {
             };
             desired.policies.insert(scope, vec![policy().into()]);
         }
-        let mut cloud = Cloud::new(crate::sim::World::default());
-        add(&mut cloud, &desired);
-        add(&mut cloud, &desired);
+        let mut cloud = crate::sim::Cloud::new(crate::sim::World::default());
+        for placed in wanted(&desired).into_iter().chain(wanted(&desired)) {
+            cloud.ensure(placed);
+        }
         let images = cloud.world().accounts.remove(0).images;
         let mut ids: Vec<_> = images.iter().map(|image| image.id.clone()).collect();
         ids.sort();

@@ -1,24 +1,28 @@
-//! `--sim`: a simulator inside this process. Its world outlives the process in the state directory, so that commands that
-//! follow each other work with the same cloud.
+//! `--sim`: a simulator inside this process, or that of another process which works in the same state directory. Its world
+//! outlives the process there, so that commands that follow each other, or run side by side, work with the same cloud.
 
-use std::fs;
-use std::io::{self, Write};
+use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
 use super::args::Target;
 use super::connect;
 use super::output::Failure;
+use super::sim_guest::{AccountKey, Guest};
 use super::sim_images;
+use super::sim_owner::{self, Claim, Owner, OwnerLock};
 use crate::api::protocol::sign::Credentials;
 use crate::api::{Connection, CredentialProvider};
 use crate::desired::{Account, Desired};
-use crate::model::{AccountName, Endpoint, EndpointError, Secret};
-use crate::sim::{Server, World};
+use crate::host::{Clock, Rng, SystemClock, SystemRng};
+use crate::model::{AccountName, Endpoint, Secret};
+use crate::sim::{KeepError, Server, StartError, WorldFiles};
 
-/// The file of the world in the state directory.
-const WORLD_FILE: &str = "world.json";
+/// How long a process that serves the simulator may take until it can be talked to.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How soon it is looked for again.
+const STEP: Duration = Duration::from_millis(20);
 
 /// Does what `--sim-reset` asks for: deletes the world and the state that was made in it. It never deletes the real state,
 /// nor one that another process uses.
@@ -27,41 +31,109 @@ pub(super) fn reset(target: &Target, state: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     target.check()?;
+    let _lock = match sim_owner::claim(state)? {
+        Claim::Ours(lock) => lock,
+        Claim::Theirs(owner) => {
+            return Err(Failure::new(format_args!(
+                "`--sim-reset` cannot begin the simulator's world anew: {} works in it; end that process first, or give another \
+                 `--state-dir`",
+                name(owner.as_ref())
+            )));
+        }
+    };
     super::state::forget(state)?;
-    let path = state.join(WORLD_FILE);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::new(format_args!(
-            "cannot remove {}: {error}",
-            path.display()
-        ))),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    WorldFiles::new(state).remove().map_err(describe)
 }
 
-/// A running simulator, and where its world goes.
-pub(super) struct SimTarget {
-    server: Server,
-    file: PathBuf,
+/// A simulator, and whose it is.
+pub(super) enum SimTarget {
+    /// Of this process, which keeps the world.
+    Own(Server, OwnerLock),
+    /// A copy of the world, which is forgotten with this process.
+    Copy(Server),
+    /// Of another process, which keeps the world.
+    Guest(Guest),
 }
 
 impl SimTarget {
-    /// Starts it with the world that the last command left.
-    pub(super) async fn start(state: &Path) -> Result<Self, Failure> {
-        let file = state.join(WORLD_FILE);
-        let world = read(&file)?.unwrap_or_default();
-        let server = Server::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), world)
-            .await
-            .map_err(|error| Failure::new(format_args!("cannot start the simulator: {error}")))?;
-        Ok(Self { server, file })
+    /// Connects to the simulator that serves this state directory. Where none does, starts one with the world that the last
+    /// one left. What `stays` connects to nobody who does not, but waits for his end.
+    pub(super) async fn open(state: &Path, stays: bool) -> Result<Self, Failure> {
+        let clock = SystemClock::start();
+        let deadline = clock.monotonic() + PATIENCE;
+        loop {
+            let other = match sim_owner::claim(state)? {
+                Claim::Ours(lock) => return Self::start(state, lock, stays).await,
+                Claim::Theirs(other) => other,
+            };
+            if let Some(owner) = other.as_ref().filter(|owner| owner.stays || !stays)
+                && let Some(guest) = Guest::connect(owner.clone()).await
+            {
+                return Ok(Self::Guest(guest));
+            }
+            // It has just taken the lock, or is about to end.
+            if clock.monotonic() >= deadline {
+                return Err(Failure::new(format_args!(
+                    "{} works with the simulator of {}, and cannot be joined; wait for its end, or give another `--state-dir`",
+                    name(other.as_ref()),
+                    state.display()
+                )));
+            }
+            clock.sleep_until(clock.monotonic() + STEP).await;
+        }
+    }
+
+    /// Connects to the simulator that serves this state directory. Where none does, starts one with a copy of the world.
+    pub(super) async fn open_without_trace(state: &Path) -> Result<Self, Failure> {
+        if let Some(owner) = sim_owner::named(state)?
+            && let Some(guest) = Guest::connect(owner).await
+        {
+            return Ok(Self::Guest(guest));
+        }
+        let cloud = WorldFiles::new(state).load().map_err(describe)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let server = Server::start(address, cloud.world()).await;
+        let server = server.map_err(|error| describe_start(error.into()))?;
+        Ok(Self::Copy(server))
+    }
+
+    async fn start(state: &Path, mut lock: OwnerLock, stays: bool) -> Result<Self, Failure> {
+        let rng = SystemRng;
+        let numbers = [rng.next_f64(), rng.next_f64()].map(f64::to_bits);
+        let identity = format!("{:016x}{:016x}", numbers[0], numbers[1]);
+        let server = Server::start_kept(&WorldFiles::new(state), identity.clone()).await;
+        let server = server.map_err(describe_start)?;
+        let owner = Owner {
+            pid: std::process::id(),
+            address: server.address(),
+            identity,
+            stays,
+        };
+        lock.announce(&owner).map_err(|error| {
+            Failure::new(format_args!(
+                "cannot say in {} where the simulator listens: {error}",
+                state.display()
+            ))
+        })?;
+        Ok(Self::Own(server, lock))
     }
 
     pub(super) fn address(&self) -> SocketAddr {
-        self.server.address()
+        match self {
+            Self::Own(server, _) | Self::Copy(server) => server.address(),
+            Self::Guest(guest) => guest.owner.address,
+        }
     }
 
     /// Adds the images that are desired to its world, unless they are there.
-    pub(super) fn add_images(&self, desired: &Desired) {
-        self.server.change(|cloud| sim_images::add(cloud, desired));
+    pub(super) fn add_images(&self, desired: &Desired) -> Result<(), Failure> {
+        let images = sim_images::wanted(desired);
+        match self {
+            Self::Own(server, _) | Self::Copy(server) => server
+                .change(|cloud| images.into_iter().for_each(|image| cloud.ensure(image)))
+                .map_err(describe),
+            Self::Guest(guest) => guest.add_images(&images),
+        }
     }
 
     /// A connection to it, with a key of an account that has the document's `uin`.
@@ -69,14 +141,9 @@ impl SimTarget {
         &self,
         name: &AccountName,
         document: Option<&Account>,
-    ) -> Result<Connection, EndpointError> {
-        let key = self.server.change(|cloud| {
-            let account = cloud.account(name.as_str());
-            if let Some(uin) = document.and_then(|document| document.uin.as_ref()) {
-                account.uin = uin.to_string();
-            }
-            account.clone()
-        });
+    ) -> Result<Connection, Failure> {
+        let uin = document.and_then(|document| document.uin.as_ref());
+        let key = self.key(name.as_str(), uin.map(ToString::to_string).as_deref())?;
         let port = self.address().port();
         let regional = document
             .and_then(|document| document.endpoint.as_ref())
@@ -85,7 +152,8 @@ impl SimTarget {
             format!("http://{{region}}.localhost:{port}")
         } else {
             format!("http://127.0.0.1:{port}")
-        })?;
+        });
+        let endpoint = endpoint.map_err(|error| Failure::from_error(&error))?;
         let credentials = Credentials::new(
             key.secret_id,
             Secret::new(key.secret_key),
@@ -95,56 +163,59 @@ impl SimTarget {
         Ok(connect::connection(name, endpoint, document, keys))
     }
 
-    /// Stops it and forgets what its world has become.
-    pub(super) async fn discard(self) {
-        self.server.stop().await;
+    fn key(&self, name: &str, uin: Option<&str>) -> Result<AccountKey, Failure> {
+        match self {
+            Self::Own(server, _) | Self::Copy(server) => {
+                let account = server.change(|cloud| cloud.key(name, uin).clone());
+                let account = account.map_err(describe)?;
+                Ok(AccountKey {
+                    secret_id: account.secret_id,
+                    secret_key: account.secret_key,
+                    token: account.token,
+                })
+            }
+            Self::Guest(guest) => guest.key(name, uin),
+        }
     }
 
-    /// Stops it and saves its world.
-    pub(super) async fn stop(self) -> Result<(), Failure> {
-        let world = self.server.world();
-        self.server.stop().await;
-        write(&self.file, &world).map_err(|error| {
-            Failure::new(format_args!(
-                "cannot keep the simulator's world in {}: {error}",
-                self.file.display()
-            ))
-        })
+    /// Returns once another process's simulator has ended.
+    pub(super) async fn ended(&self) -> Failure {
+        match self {
+            Self::Own(..) | Self::Copy(_) => pending().await,
+            Self::Guest(guest) => guest.ended().await,
+        }
+    }
+
+    /// Stops what this process has started. Fails if another process's simulator has ended meanwhile.
+    pub(super) async fn close(self) -> Result<(), Failure> {
+        match self {
+            // The lock is held until the world is whole in its file.
+            Self::Own(server, _lock) => server.stop().await.map_err(describe),
+            Self::Copy(server) => server.stop().await.map_err(describe),
+            Self::Guest(guest) => guest.close().await,
+        }
     }
 }
 
-fn read(file: &Path) -> Result<Option<World>, Failure> {
-    match fs::read_to_string(file) {
-        Ok(text) => World::parse(&text).map(Some).map_err(|error| {
-            Failure::new(format_args!(
-                "{}: {error}; begin anew with `--sim-reset`",
-                file.display()
-            ))
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::new(format_args!(
-            "cannot read {}: {error}",
-            file.display()
-        ))),
+fn name(owner: Option<&Owner>) -> String {
+    match owner {
+        Some(owner) => format!("process {}", owner.pid),
+        None => "another process".into(),
     }
 }
 
-/// Replaces the file whole or not at all.
-fn write(file: &Path, world: &World) -> io::Result<()> {
-    let directory = file.parent().unwrap_or(Path::new("."));
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)?;
-    let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
-    let text = serde_json::to_vec_pretty(world)?;
-    let mut out = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    out.write_all(&text)?;
-    out.sync_all()?;
-    fs::rename(&temporary, file)
+fn describe_start(error: StartError) -> Failure {
+    match error {
+        StartError::Keep(error) => describe(error),
+        StartError::Listen(_) => Failure::from_error(&error),
+    }
+}
+
+fn describe(error: KeepError) -> Failure {
+    match error {
+        KeepError::Damaged(..) => {
+            Failure::new(format_args!("{error}; begin anew with `--sim-reset`"))
+        }
+        KeepError::Io(..) => Failure::new(format_args!("the simulator's world: {error}")),
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::account::{BlueprintType, ExtraBlueprint};
 use super::admin_call::{change_world, default_account, locate, read, set_if_given, text};
 use super::admin_images;
-use super::bakery::{Bakery, SimTime};
+use super::bakery::SimTime;
 use super::cloud::Cloud;
 use super::faults::FaultRule;
 use super::sts;
@@ -15,7 +15,7 @@ use super::world::{CancelUnshared, Latency, World};
 use crate::model::{Monotonic, Region};
 
 const ROOT: &str = "/_sim/";
-const PATHS: &str = "GET /_sim/state, POST /_sim/world, /_sim/faults, /_sim/settings, /_sim/accounts, /_sim/images, /_sim/image, /_sim/delete-image, /_sim/sync, /_sim/build, /_sim/instances, /_sim/share, /_sim/blueprints, /_sim/blueprint, /_sim/reset-ledger";
+const PATHS: &str = "GET /_sim/state, /_sim/identity, POST /_sim/world, /_sim/faults, /_sim/settings, /_sim/accounts, /_sim/key, /_sim/images, /_sim/ensure, /_sim/image, /_sim/delete-image, /_sim/sync, /_sim/build, /_sim/instances, /_sim/share, /_sim/blueprints, /_sim/blueprint, /_sim/reset-ledger";
 
 /// Body of `POST /_sim/blueprints`: blueprints besides those of shared images, to add or to replace.
 #[derive(Deserialize)]
@@ -56,6 +56,15 @@ struct Settings {
     allow_double_names: Option<bool>,
 }
 
+/// Body of `POST /_sim/key`: a command of `--sim` wants to work in the account of this name, which is added if there is none
+/// and gets the uin.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedKey {
+    account: String,
+    uin: Option<String>,
+}
+
 /// Body of `POST /_sim/accounts`: the key is revoked or rotated, or gets other permissions. What is left out does
 /// not change.
 #[derive(Deserialize)]
@@ -86,7 +95,7 @@ pub(super) fn handle(
             .and_then(|text| World::parse(text).map_err(|e| e.to_string()))
             .map(|world| {
                 *cloud = Cloud::new(world);
-                cloud.bakery = Bakery::beginning_at(now);
+                cloud.bakery.began = now;
                 cloud.advance(time);
                 done
             }),
@@ -99,6 +108,7 @@ pub(super) fn handle(
                 change_world(&mut cloud.world, |world| apply_settings(world, settings))
             })
             .map(|()| done),
+        ("POST", "/_sim/key") => read(body).map(|wanted| key(cloud, &wanted)),
         ("POST", "/_sim/accounts") => read(body)
             .and_then(|account| change_account(cloud, account))
             .map(|()| done),
@@ -110,10 +120,7 @@ pub(super) fn handle(
             .map(|()| done),
         ("POST", "/_sim/reset-ledger") => {
             cloud.limiter.reset_counts();
-            cloud
-                .images
-                .values_mut()
-                .for_each(|regional| regional.write_counts = Default::default());
+            cloud.images.reset_counts();
             Ok(done)
         }
         ("POST", path) if path.starts_with(ROOT) => {
@@ -204,6 +211,16 @@ fn state(cloud: &Cloud) -> Value {
         "accounts": accounts.collect::<Vec<_>>(),
         "calls": calls.collect::<Vec<_>>(),
         "temporaryKeys": temporary.collect::<Vec<_>>(),
+    })
+}
+
+/// The key of an account, which may be shown: it is made up.
+fn key(cloud: &mut Cloud, wanted: &WantedKey) -> Value {
+    let account = cloud.key(&wanted.account, wanted.uin.as_deref());
+    json!({
+        "secretId": account.secret_id,
+        "secretKey": account.secret_key,
+        "token": account.token,
     })
 }
 

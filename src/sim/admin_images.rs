@@ -9,7 +9,7 @@ use super::admin_call::{change_world, default_account, locate, read, set_if_give
 use super::bakery::{Ids, SimTime};
 use super::cloud::Cloud;
 use super::image::ImageIndex;
-use super::world_image::Image;
+use super::world_image::{Image, PlacedImage};
 use super::world_instance::Instance;
 use crate::model::{Monotonic, Region};
 
@@ -20,6 +20,13 @@ struct Images {
     #[serde(default = "default_account")]
     account: String,
     images: Vec<Image>,
+}
+
+/// Body of `POST /_sim/ensure`: images that are to be there. One whose id, or else name, is there stays as it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedImages {
+    images: Vec<PlacedImage>,
 }
 
 /// Body of `POST /_sim/image`: what changes of one image. What is left out does not change.
@@ -114,6 +121,9 @@ pub(super) fn handle(
         "images" => read(body)
             .and_then(|images| put_images(cloud, images))
             .map(done),
+        "ensure" => read(body)
+            .and_then(|wanted| ensure_images(cloud, wanted))
+            .map(done),
         "image" => read(body)
             .and_then(|change| change_image(cloud, change))
             .map(done),
@@ -149,6 +159,18 @@ fn put_images(cloud: &mut Cloud, Images { account, images }: Images) -> Result<(
     images
         .into_iter()
         .for_each(|image| cloud.put_image(index, image));
+    Ok(())
+}
+
+fn ensure_images(cloud: &mut Cloud, wanted: WantedImages) -> Result<(), String> {
+    let mut unnamed = wanted.images.iter();
+    if unnamed.any(|placed| placed.image.id.is_empty() && placed.image.name.is_empty()) {
+        return Err("an image has neither `id` nor `name`".into());
+    }
+    wanted
+        .images
+        .into_iter()
+        .for_each(|placed| cloud.ensure(placed));
     Ok(())
 }
 
@@ -202,7 +224,7 @@ fn sync_image(cloud: &mut Cloud, sync: &Sync, time: SimTime) -> Result<Value, St
     let to = to.map(|name| Region::new(name).map_err(|error| format!("`{name}`: {error}")));
     let to = to.collect::<Result<Vec<_>, _>>()?;
     let name = sync.name.as_deref();
-    let ids = cloud.sync_image((account, region), &sync.image, &to, name, time)?;
+    let ids = cloud.sync_image((account, region), &sync.image, &to, name, time.wall_time)?;
     cloud.advance(time);
     Ok(json!({"ids": by_name(&ids)}))
 }
@@ -211,7 +233,7 @@ fn build_now(cloud: &mut Cloud, now: &BuildNow, time: SimTime) -> Result<Value, 
     let mut builds = cloud.world.builds.iter();
     let index = builds.position(|build| now.name.as_ref().is_none_or(|name| build.name == *name));
     let index = index.ok_or("the world has no such build")?;
-    let (name, ids) = cloud.build(index, time);
+    let (name, ids) = cloud.build(index, time.wall_time);
     cloud.advance(time);
     Ok(json!({"name": name, "ids": by_name(&ids)}))
 }

@@ -1,10 +1,14 @@
 //! Images that come about while the world goes on: builds on a schedule, and copies to other regions. Both take a while,
 //! and what is due is done when the next call comes in.
 
-use super::bakery::{Ids, Progress, SimTime, Unfinished};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::bakery::{BuildProgress, Ids, SimTime, Unfinished};
 use super::cloud::Cloud;
 use super::world_image::Image;
-use crate::model::Region;
+use crate::model::{Region, Timestamp};
 
 /// The most own images that an account may have in a region (documentation of CVM's SyncImages).
 const IMAGES_MAX: usize = 500;
@@ -12,55 +16,71 @@ const IMAGES_MAX: usize = 500;
 impl Cloud {
     /// Does what is due by now.
     pub(super) fn advance(&mut self, time: SimTime) {
-        let builds = self.world.builds.len();
-        self.bakery.progress.resize_with(builds, Progress::default);
+        self.schedule(time);
         loop {
-            let finished = self.finish_due(time);
-            let begun = self.begin_due(time);
+            let finished = self.finish_due(time.wall_time);
+            let begun = self.begin_due(time.wall_time);
             if !finished && !begun {
                 return;
             }
         }
     }
 
+    /// Gives each build that has a schedule the time of its next image, which is not before the world began here.
+    fn schedule(&mut self, time: SimTime) {
+        let builds = self.world.builds.len();
+        if self.bakery.progress.builds.len() < builds {
+            let known = &mut self.bakery.progress.builds;
+            known.resize_with(builds, BuildProgress::default);
+        }
+        let began = time.wall_time_at(self.bakery.began);
+        for index in 0..builds {
+            let is_scheduled = self.world.builds[index].every.is_some();
+            let next = self.bakery.progress.builds[index].next;
+            if is_scheduled && next.is_none_or(|next| next < began) {
+                self.bakery.progress.builds[index].next = Some(began);
+            }
+        }
+    }
+
     /// Finishes what is ready by now, and begins its copies. Whether there was any.
-    fn finish_due(&mut self, time: SimTime) -> bool {
-        let unfinished = &mut self.bakery.unfinished;
+    fn finish_due(&mut self, now: Timestamp) -> bool {
+        let mut waiting = self.bakery.progress.unfinished.iter();
+        if !waiting.any(|unfinished| unfinished.until <= now) {
+            return false;
+        }
+        let unfinished = &mut self.bakery.progress.unfinished;
         unfinished.sort_by_key(|unfinished| unfinished.until);
-        let due = unfinished.partition_point(|unfinished| unfinished.until <= time.now);
+        let due = unfinished.partition_point(|unfinished| unfinished.until <= now);
         let finished: Vec<_> = unfinished.drain(..due).collect();
         for ready in &finished {
             if let Some(regional) = self.images.get_mut(&ready.image) {
                 regional.image.state = "NORMAL".into();
                 let source = regional.image.clone();
                 let name = source.shown_name().to_owned();
-                let then = time.back_at(ready.until);
                 for region in &ready.copy_to {
                     // A region that is full, or has the name already, gets none.
                     if self.room_for(ready.image.0, *region, &name).is_ok() {
-                        let id = self.copy(ready.image.0, &source, *region, &name, then);
+                        let id = self.copy(ready.image.0, &source, *region, &name, ready.until);
                         self.keep(ready.build, ready.image.0, *region, id);
                     }
                 }
             }
         }
-        !finished.is_empty()
+        true
     }
 
     /// Begins the images that the schedules ask for by now. Whether there was any.
-    fn begin_due(&mut self, time: SimTime) -> bool {
+    fn begin_due(&mut self, now: Timestamp) -> bool {
         let mut begun = false;
         for index in 0..self.world.builds.len() {
             let Some(every) = self.world.builds[index].every else {
                 continue;
             };
-            let elapsed = every
-                .0
-                .saturating_mul(self.bakery.progress[index].scheduled);
-            let due = self.bakery.began + elapsed;
-            if due <= time.now {
-                self.bakery.progress[index].scheduled += 1;
-                self.build(index, time.back_at(due));
+            let due = self.bakery.progress.builds[index].next;
+            if let Some(due) = due.filter(|due| *due <= now) {
+                self.bakery.progress.builds[index].next = due.checked_add_signed(span(every.0));
+                self.build(index, due);
                 begun = true;
             }
         }
@@ -68,13 +88,13 @@ impl Cloud {
     }
 
     /// Makes the next image of a build; gives its name and its ids. A region that is full gets none.
-    pub(super) fn build(&mut self, index: usize, time: SimTime) -> (String, Ids) {
+    pub(super) fn build(&mut self, index: usize, at: Timestamp) -> (String, Ids) {
         let build = self.world.builds[index].clone();
         let regions: Vec<_> = regions(&build.regions).collect();
         let Some(account) = self.account_named(&build.account) else {
             return (build.name, Ids::new());
         };
-        let mut number = build.start + self.bakery.progress[index].made;
+        let mut number = build.start + self.bakery.progress.builds[index].made;
         let taken = |number| {
             let image = build.image(number, Region::first());
             let mut regions = regions.iter();
@@ -83,7 +103,7 @@ impl Cloud {
         while taken(number) {
             number += 1;
         }
-        self.bakery.progress[index].made = number + 1 - build.start;
+        self.bakery.progress.builds[index].made = number + 1 - build.start;
         let mut ids = Ids::new();
         let mut copy_to: Vec<_> = self::regions(&build.copy_to).collect();
         for region in regions {
@@ -92,15 +112,15 @@ impl Cloud {
                 continue;
             }
             image.id = self.free_id(account, region, &image.name);
-            image.created_time = self.created_time(time);
+            image.created_time = self.created_time(at);
             ids.insert(region, image.id.clone());
             let unfinished = Unfinished {
-                until: time.now + build.create_time.0,
+                until: at + span(build.create_time.0),
                 image: (account, region, image.id.clone()),
                 copy_to: std::mem::take(&mut copy_to),
                 build: Some(index),
             };
-            self.bakery.unfinished.push(unfinished);
+            self.bakery.progress.unfinished.push(unfinished);
             self.keep(Some(index), account, region, image.id.clone());
             self.put_image(account, image);
         }
@@ -110,8 +130,11 @@ impl Cloud {
     /// Counts an image as one of the build's, and deletes the oldest that is not shared if there are too many.
     fn keep(&mut self, build: Option<usize>, account: usize, region: Region, id: String) {
         let Some(index) = build else { return };
-        let most = self.world.builds[index].keep.unwrap_or(usize::MAX);
-        let kept = self.bakery.progress[index].kept.entry(region).or_default();
+        let Some(most) = self.world.builds[index].keep else {
+            return;
+        };
+        let build = &mut self.bakery.progress.builds[index];
+        let kept = build.kept.entry(region).or_default();
         kept.push(id);
         if kept.len() > most {
             let images = &mut self.images;
@@ -121,7 +144,8 @@ impl Cloud {
                 image.is_none_or(|image| !image.is_shared())
             });
             if let Some(at) = idle {
-                images.remove(&(account, region, kept.remove(at)));
+                let oldest = kept.remove(at);
+                images.remove(&(account, region, oldest));
             }
         }
     }
@@ -134,7 +158,7 @@ impl Cloud {
         called: &str,
         to: &[Region],
         name: Option<&str>,
-        time: SimTime,
+        at: Timestamp,
     ) -> Result<Ids, String> {
         let source = self.image_called(account, region, called);
         let source = source.filter(|regional| !regional.image.deleted && !regional.image.received);
@@ -157,7 +181,7 @@ impl Cloud {
         }
         let copies = to.iter();
         Ok(copies
-            .map(|region| (*region, self.copy(account, &source, *region, &name, time)))
+            .map(|region| (*region, self.copy(account, &source, *region, &name, at)))
             .collect())
     }
 
@@ -168,7 +192,7 @@ impl Cloud {
         source: &Image,
         region: Region,
         name: &str,
-        time: SimTime,
+        at: Timestamp,
     ) -> String {
         let id = self.free_id(account, region, name);
         let image = Image {
@@ -176,7 +200,7 @@ impl Cloud {
             regions: vec![region.as_str().into()],
             name: name.into(),
             state: "SYNCING".into(),
-            created_time: self.created_time(time),
+            created_time: self.created_time(at),
             shared: false,
             blueprint_id: None,
             blueprint_state: None,
@@ -185,8 +209,9 @@ impl Cloud {
             error: None,
             ..source.clone()
         };
-        self.bakery.unfinished.push(Unfinished {
-            until: time.now + self.world.sync_image_time.0,
+        let until = at + span(self.world.sync_image_time.0);
+        self.bakery.progress.unfinished.push(Unfinished {
+            until,
             image: (account, region, id.clone()),
             copy_to: Vec::new(),
             build: None,
@@ -224,10 +249,15 @@ impl Cloud {
         })
     }
 
-    fn created_time(&self, time: SimTime) -> String {
-        let time = self.server_time(time.wall_time);
+    fn created_time(&self, at: Timestamp) -> String {
+        let time = self.server_time(at);
         time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
+}
+
+/// A length of time by the calendar. What is too long for that takes no time.
+fn span(length: Duration) -> TimeDelta {
+    TimeDelta::from_std(length).unwrap_or_default()
 }
 
 fn regions(names: &[String]) -> impl Iterator<Item = Region> {

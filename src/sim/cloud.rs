@@ -1,7 +1,6 @@
 //! The simulated cloud as a state machine: it checks each call, applies the faults and answers. It has no sockets,
 //! no clock of its own and no randomness but the world's seed; `lighthouse` and `sts` carry out the actions.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,15 +8,16 @@ use serde_json::{Value, json};
 use super::account::Account;
 use super::action::SimAction;
 use super::auth::{self, Caller};
-use super::bakery::{Bakery, SimTime};
+use super::bakery::{Bakery, Progress, SimTime};
 use super::call::{IncomingCall, Refusal, refuse};
 use super::faults::{ActiveFault, CallAttributes, FaultKind, FaultTiming, ReplyFault};
 use super::image::{ImageIndex, RegionalImage};
 use super::limiter::{LimitKey, Limiter};
 use super::roles::RoleIndex;
 use super::temporary_keys::TemporaryKeys;
+use super::tracked::{Images, Tracked};
 use super::world::{Latency, SampledPer, World};
-use super::world_image::{Image, derived_id};
+use super::world_image::{Image, PlacedImage, derived_id};
 use crate::api::protocol::wire::{Action, Service};
 use crate::model::{Monotonic, Region, Timestamp};
 
@@ -43,8 +43,8 @@ pub struct Reply {
 #[derive(Debug)]
 pub struct Cloud {
     /// The settings, and the accounts without their images.
-    pub(super) world: World,
-    pub(super) images: BTreeMap<ImageIndex, RegionalImage>,
+    pub(super) world: Tracked<World>,
+    pub(super) images: Images,
     pub(super) limiter: Limiter,
     /// [`Cloud::world`] does not keep them.
     pub(super) temporary_keys: TemporaryKeys,
@@ -52,32 +52,47 @@ pub struct Cloud {
     pub(super) rng: fastrand::Rng,
     /// Number of the newest blueprint, for the next one's id.
     pub(super) blueprints: u32,
+    /// What `blueprints` was when changes were taken last.
+    pub(super) kept_blueprints: u32,
     pub(super) bakery: Bakery,
+    /// Nothing of it has been kept yet.
+    pub(super) is_new: bool,
 }
 
 impl Cloud {
     /// A cloud in the state that `world` describes.
-    pub fn new(world: World) -> Self {
+    pub fn new(mut world: World) -> Self {
+        let accounts = std::mem::take(&mut world.accounts);
+        let progress = world.progress.take().unwrap_or_default();
+        let blueprints = std::mem::take(&mut world.newest_blueprint);
         let mut cloud = Self {
             rng: fastrand::Rng::with_seed(world.seed),
-            images: BTreeMap::new(),
+            images: Images::default(),
             limiter: Limiter::default(),
             temporary_keys: TemporaryKeys::default(),
             faults: Vec::new(),
-            blueprints: 0,
-            bakery: Bakery::default(),
-            world: World {
-                accounts: Vec::new(),
-                ..world.clone()
+            blueprints,
+            kept_blueprints: blueprints,
+            bakery: Bakery {
+                progress: Tracked::new(progress),
+                ..Bakery::default()
             },
+            is_new: true,
+            world: Tracked::new(world),
         };
-        cloud.set_faults(world.faults);
-        for (index, mut account) in world.accounts.into_iter().enumerate() {
+        cloud.set_faults(cloud.world.faults.clone());
+        for (index, mut account) in accounts.into_iter().enumerate() {
             let images = std::mem::take(&mut account.images);
             let generated = std::mem::take(&mut account.generate);
             cloud.world.accounts.push(account);
             for image in images {
-                cloud.put_image(index, image);
+                match kept_in(&image, blueprints) {
+                    Some(region) => {
+                        let key = (index, region, image.id.clone());
+                        cloud.restore_image(key, image);
+                    }
+                    None => cloud.put_image(index, image),
+                }
             }
             for generate in &generated {
                 for image in generate.images() {
@@ -88,36 +103,55 @@ impl Cloud {
         cloud
     }
 
-    /// The present state as a world, with which a later run begins.
+    /// The present state as a world, with which a later run begins. It has no windows of limits, counts, temporary keys, and
+    /// no word of how often faults applied: these begin anew.
     pub fn world(&self) -> World {
-        let mut world = self.world.clone();
-        // By then it is finished.
-        let unfinished: BTreeSet<_> = self.bakery.unfinished_images().collect();
-        for (key, regional) in &self.images {
-            let (account, region, _) = key;
-            let mut image = regional.image.clone();
-            image.regions = vec![region.as_str().into()];
-            image.shared = regional.is_shared();
-            image.blueprint_id = regional.blueprint().map(str::to_owned);
-            if unfinished.contains(key) {
-                image.state = "NORMAL".into();
-            }
-            world.accounts[*account].images.push(image);
+        let mut world = World::clone(&self.world);
+        world.newest_blueprint = self.blueprints;
+        let progress = Progress::clone(&self.bakery.progress);
+        world.progress = Some(progress).filter(|progress| !progress.is_empty());
+        for ((account, region, _), regional) in self.images.iter() {
+            world.accounts[*account].images.push(regional.kept(*region));
         }
         world
     }
 
-    /// The account of this name. If there is none, it is added with a key of its own.
-    pub fn account(&mut self, name: &str) -> &mut Account {
-        self.world.account(name)
+    /// Puts an image where it was, with the blueprint that it had.
+    pub(super) fn restore_image(&mut self, key: ImageIndex, image: Image) {
+        let blueprint = image.blueprint_id.clone();
+        let blueprint = blueprint.unwrap_or_else(|| match image.shared {
+            true => self.next_blueprint(),
+            false => String::new(),
+        });
+        self.count_blueprint(&blueprint);
+        self.images
+            .insert(key, RegionalImage::new(image, blueprint));
+    }
+
+    /// A key of the account of this name, which has `uin` from now on, if one is given.
+    pub fn key(&mut self, name: &str, uin: Option<&str>) -> &Account {
+        let known = self.world.accounts.iter();
+        let mut known = known.filter(|account| account.name == name);
+        if !known.any(|account| uin.is_none_or(|uin| account.uin == uin)) {
+            let account = self.world.account(name);
+            if let Some(uin) = uin {
+                account.uin = uin.to_owned();
+            }
+        }
+        let index = self.account_named(name).unwrap_or_default();
+        &self.world.accounts[index]
     }
 
     /// Adds an image to a region, unless the account has its id there already, or its name if it has no id. It may then have
     /// another id.
-    pub fn ensure(&mut self, account: &str, region: Region, image: Image) {
-        // Adds the account if there is none.
-        self.world.account(account);
-        let Some(index) = self.account_named(account) else {
+    pub fn ensure(&mut self, placed: PlacedImage) {
+        let PlacedImage {
+            account,
+            region,
+            image,
+        } = placed;
+        self.key(&account, None);
+        let Some(index) = self.account_named(&account) else {
             return;
         };
         let called = if image.id.is_empty() {
@@ -453,6 +487,15 @@ impl Cloud {
     }
 }
 
+/// The region of an image that a simulator kept, in a world with so many blueprints. Such an image takes no number of a
+/// blueprint for itself.
+fn kept_in(image: &Image, blueprints: u32) -> Option<Region> {
+    match image.regions.as_slice() {
+        [region] if blueprints > 0 && !image.id.is_empty() => Region::new(region).ok(),
+        _ => None,
+    }
+}
+
 fn with_offset_zero(body: &Value) -> Value {
     let mut body = body.clone();
     body["Offset"] = 0.into();
@@ -461,4 +504,4 @@ fn with_offset_zero(body: &Value) -> Value {
 
 #[cfg(test)]
 #[path = "cloud_tests.rs"]
-mod tests;
+pub(super) mod tests;

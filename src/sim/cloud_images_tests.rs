@@ -1,5 +1,7 @@
 //! Images by name, in CVM and on servers: ids by region, copies, builds on a schedule, and what uses a blueprint.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 const REGIONS: &str = "regions: [ap-tokyo]";

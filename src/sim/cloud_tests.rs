@@ -26,7 +26,7 @@ fn cloud(yaml: &str) -> Cloud {
 }
 
 /// A call of Lighthouse, signed with the default account's key.
-fn signed_call(action: &str, body: &Value, timestamp: i64) -> IncomingCall {
+pub(in crate::sim) fn signed_call(action: &str, body: &Value, timestamp: i64) -> IncomingCall {
     signed_call_to(Service::Lighthouse, action, body, timestamp)
 }
 

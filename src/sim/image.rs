@@ -34,14 +34,18 @@ pub(super) struct WriteCounts {
 
 impl RegionalImage {
     pub(super) fn new(image: Image, blueprint: String) -> Self {
-        let first = SharePeriod {
+        let period = |blueprint| SharePeriod {
             since: Monotonic::default(),
-            blueprint: image.shared.then_some(blueprint),
+            blueprint,
         };
+        // Servers may still use the blueprint that an image had.
+        let last = image.blueprint_id.clone().filter(|_| !image.shared);
+        let mut periods: Vec<_> = last.map(|last| period(Some(last))).into_iter().collect();
+        periods.push(period(image.shared.then_some(blueprint)));
         Self {
             occupied_calls: image.occupied_calls,
             image,
-            periods: vec![first],
+            periods,
             write_counts: WriteCounts::default(),
         }
     }
@@ -61,6 +65,17 @@ impl RegionalImage {
     pub(super) fn last_blueprint(&self) -> Option<&str> {
         let mut latest = self.periods.iter().rev();
         latest.find_map(|period| period.blueprint.as_deref())
+    }
+
+    /// The image as a kept world has it, in its region.
+    pub(super) fn kept(&self, region: Region) -> Image {
+        Image {
+            regions: vec![region.as_str().into()],
+            shared: self.is_shared(),
+            blueprint_id: self.last_blueprint().map(str::to_owned),
+            occupied_calls: self.occupied_calls,
+            ..self.image.clone()
+        }
     }
 
     /// The image's name; its id where the world gives no name.

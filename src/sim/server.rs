@@ -2,7 +2,7 @@
 //! connection. All decisions are the cloud's.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use super::bakery::SimTime;
 use super::call::IncomingCall;
 use super::cloud::{Cloud, LinkDelay, Reply};
 use super::faults::ReplyFault;
+use super::journal::{Journal, KeepError, WorldFiles};
 use super::metadata;
 use super::world::World;
 use crate::host::{Clock, SystemClock};
@@ -27,6 +28,20 @@ use crate::model::is_loopback;
 
 /// The API's limit on the size of a request.
 const BODY_BYTES_MAX: usize = 10 << 20;
+
+/// The path that tells which simulator answers.
+pub const IDENTITY: &str = "/_sim/identity";
+
+/// Why a simulator whose world is kept does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no port to listen on.
+    #[error("cannot start the simulator: {0}")]
+    Listen(#[from] io::Error),
+    /// Its world cannot be read or written.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
+}
 
 /// The simulator on a socket. It runs until it is stopped or dropped.
 pub struct Server {
@@ -36,8 +51,15 @@ pub struct Server {
 }
 
 struct SimState {
-    cloud: Mutex<Cloud>,
+    cloud: Mutex<KeptCloud>,
     clock: SystemClock,
+    identity: String,
+}
+
+/// A cloud, and the journal of what changes of it, where it is kept.
+struct KeptCloud {
+    cloud: Cloud,
+    journal: Option<Journal>,
 }
 
 /// Ends the connection without a reply.
@@ -53,12 +75,34 @@ impl std::fmt::Display for HangUp {
 impl std::error::Error for HangUp {}
 
 impl Server {
-    /// Listens on `address` (port 0 picks one) and serves `world`.
+    /// Listens on `address` (port 0 picks one) and serves `world`, which ends with it.
     pub async fn start(address: SocketAddr, world: World) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+        let cloud = KeptCloud {
+            cloud: Cloud::new(world),
+            journal: None,
+        };
+        Self::serve(TcpListener::bind(address).await?, cloud, String::new())
+    }
+
+    /// Serves the world that `files` keep on a port of this machine, and keeps what becomes of it. No other process may do
+    /// this at the same time. `identity` tells it from whatever listens there later.
+    pub async fn start_kept(files: &WorldFiles, identity: String) -> Result<Self, StartError> {
+        let (cloud, journal) = Journal::open(files)?;
+        let cloud = KeptCloud {
+            cloud,
+            journal: Some(journal),
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Ok(Self::serve(listener, cloud, identity)?)
+    }
+
+    fn serve(listener: TcpListener, cloud: KeptCloud, identity: String) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let (cloud, clock) = (Mutex::new(Cloud::new(world)), SystemClock::start());
-        let state = Arc::new(SimState { cloud, clock });
+        let state = Arc::new(SimState {
+            cloud: Mutex::new(cloud),
+            clock: SystemClock::start(),
+            identity,
+        });
         let task = tokio::spawn(accept(listener, Arc::clone(&state)));
         Ok(Self {
             address,
@@ -71,29 +115,48 @@ impl Server {
         self.address
     }
 
-    /// The present state, with which a later run can begin.
-    pub fn world(&self) -> World {
-        self.state.cloud().world()
-    }
-
     /// Changes the cloud between two calls.
-    pub fn change<T>(&self, change: impl FnOnce(&mut Cloud) -> T) -> T {
-        change(&mut self.state.cloud())
+    pub fn change<T>(&self, change: impl FnOnce(&mut Cloud) -> T) -> Result<T, KeepError> {
+        self.state.work(change)
     }
 
-    /// Ends the server and every connection.
-    pub async fn stop(self) {
+    /// Ends the server and every connection. A world that is kept is whole in its file then.
+    pub async fn stop(self) -> Result<(), KeepError> {
         self.task.abort();
         // The error says that the task was aborted, which is what was asked.
         let _ = self.task.await;
+        let mut kept = self.state.lock();
+        let KeptCloud { cloud, journal } = &mut *kept;
+        match journal.take() {
+            Some(journal) => journal.close(cloud),
+            None => Ok(()),
+        }
     }
 }
 
 impl SimState {
+    /// The only way to the cloud: what `work` changes of it is kept before anybody is told of it.
+    fn work<T>(&self, work: impl FnOnce(&mut Cloud) -> T) -> Result<T, KeepError> {
+        let mut kept = self.lock();
+        let KeptCloud { cloud, journal } = &mut *kept;
+        let done = work(cloud);
+        if let Some(journal) = journal {
+            journal.keep(cloud)?;
+        }
+        Ok(done)
+    }
+
     /// A panic that held the lock may have left a change half done. A simulator can go on with that.
-    fn cloud(&self) -> MutexGuard<'_, Cloud> {
+    fn lock(&self) -> MutexGuard<'_, KeptCloud> {
         self.cloud.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The answer to a call whose change could not be kept. It may be there when the world is read again, as after an error of
+/// the real service.
+fn not_kept(error: &KeepError) -> Response<Full<Bytes>> {
+    let words = format!("the simulator cannot keep its world: {error}");
+    json_response(500, serde_json::json!({"error": words}).to_string())
 }
 
 /// Accepts connections for ever. They end with this task.
@@ -182,32 +245,46 @@ fn respond_locally(
     }
     if of_metadata {
         let now = state.clock.now();
-        let (status, text) = metadata::handle(&mut state.cloud(), method, path, now);
-        return text_response(status, text, "text/plain");
+        let answer = state.work(|cloud| metadata::handle(cloud, method, path, now));
+        return match answer {
+            Ok((status, text)) => text_response(status, text, "text/plain"),
+            Err(error) => not_kept(&error),
+        };
+    }
+    if (method, path) == ("GET", IDENTITY) {
+        let identity = serde_json::json!({"identity": state.identity});
+        return json_response(200, identity.to_string());
     }
     let time = SimTime {
         now: state.clock.monotonic(),
         wall_time: state.clock.now(),
     };
-    let (status, answer) = admin::handle(&mut state.cloud(), method, path, body, time);
-    json_response(status, answer.to_string())
+    match state.work(|cloud| admin::handle(cloud, method, path, body, time)) {
+        Ok((status, answer)) => json_response(status, answer.to_string()),
+        Err(error) => not_kept(&error),
+    }
 }
 
 /// Answers one call of the API, with the delays and faults of the world.
 async fn call(state: &SimState, incoming: &IncomingCall) -> Result<Response<Full<Bytes>>, HangUp> {
     let clock = &state.clock;
     let wait = |length: Duration| clock.sleep_until(clock.monotonic() + length);
+    let delay = match state.work(|cloud| cloud.sample_delay(&incoming.host)) {
+        Ok(delay) => delay,
+        Err(error) => return Ok(not_kept(&error)),
+    };
     let LinkDelay {
         until_arrival,
         until_reply,
-    } = state.cloud().sample_delay(&incoming.host);
+    } = delay;
     if !until_arrival.is_zero() {
         wait(until_arrival).await;
     }
-    let Reply { body, date, fault } =
-        state
-            .cloud()
-            .answer(incoming, clock.monotonic(), clock.now());
+    let answer = state.work(|cloud| cloud.answer(incoming, clock.monotonic(), clock.now()));
+    let Reply { body, date, fault } = match answer {
+        Ok(reply) => reply,
+        Err(error) => return Ok(not_kept(&error)),
+    };
     if !until_reply.is_zero() {
         wait(until_reply).await;
     }

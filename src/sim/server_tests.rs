@@ -1,7 +1,5 @@
 //! The simulator over real sockets: which of its paths answer to which Host header.
 
-use std::net::Ipv4Addr;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
@@ -44,5 +42,5 @@ async fn the_metadata_service_answers_to_its_name_and_to_this_machines_alone() {
         let named = target.ends_with(path) && status == "200";
         assert_eq!(answer.ends_with("\r\n\r\nserver"), named, "{answer}");
     }
-    server.stop().await;
+    server.stop().await.expect("nothing to keep");
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::{Account, BlueprintType};
 use super::action::SimAction;
+use super::bakery::Progress;
 use super::faults::FaultRule;
 use super::role_config::Metadata;
 use super::roles::RoleIndex;
@@ -56,6 +57,16 @@ pub struct World {
     pub metadata: Option<Metadata>,
     /// Rules by which calls go wrong; the first that applies counts.
     pub faults: Vec<FaultRule>,
+    /// Number of the newest blueprint, as a simulator that keeps its world writes it: no later one gets an earlier id.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) newest_blueprint: u32,
+    /// How far builds and copies are, as a simulator that keeps its world writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) progress: Option<Progress>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Reply to CANCEL of an image that is not shared.
@@ -125,6 +136,8 @@ impl Default for World {
             token_lifetime: None,
             metadata: None,
             faults: Vec::new(),
+            newest_blueprint: 0,
+            progress: None,
         }
     }
 }
@@ -219,6 +232,9 @@ impl World {
             .is_some_and(|span| span.0.as_secs() == 0)
         {
             return Err("tokenLifetime: at least 1s".into());
+        }
+        if let Some(progress) = &self.progress {
+            progress.check(self.builds.len())?;
         }
         check_roles(self)
     }

@@ -75,6 +75,16 @@ pub struct Image {
     pub error: Option<String>,
 }
 
+/// An image, and where it is to be. Its own `regions` do not count.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlacedImage {
+    /// Name of the account, which is added if there is none.
+    pub account: String,
+    pub region: Region,
+    pub image: Image,
+}
+
 /// Many images with ids of `prefix` and a number of eight digits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

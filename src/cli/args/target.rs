@@ -12,7 +12,8 @@ pub(in crate::cli) struct Target {
     /// Access point; may hold `{region}`; plain http only to loopback hosts
     #[arg(long, value_name = "URL", value_parser = endpoint, env = "SHAREKEEPER_ENDPOINT")]
     pub endpoint: Option<Endpoint>,
-    /// Work against a simulator inside this process; its world is kept in the state directory
+    /// Work against a simulator inside this process, or that of a process which has the same state directory, where its
+    /// world is kept
     #[arg(long, env = "SHAREKEEPER_SIM", value_parser = FalseyValueParser::new())]
     pub sim: bool,
     /// Begin the simulator's world anew

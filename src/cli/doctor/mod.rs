@@ -67,7 +67,8 @@ pub(super) async fn run(
     };
     let documents = accounts::known(&desired, &selector);
     checks.extend(unknown_accounts(&selector, documents.keys()));
-    let mut session = Session::open(&arguments.target, &directory, &desired, &documents).await?;
+    let mut session =
+        Session::open_without_trace(&arguments.target, &directory, &desired, &documents).await?;
     let client_context = session::client_context()?;
     let connections = std::mem::take(&mut session.connections).into_iter();
     let accounts = connections.map(|(name, connection)| AccountCheck {
@@ -90,7 +91,7 @@ pub(super) async fn run(
     let examined = stream::iter(&accounts).map(account::examine);
     let examined: Vec<_> = examined.buffered(ACCOUNTS_AT_ONCE).collect().await;
     let told_apart = one_name_each(&accounts, &desired).await;
-    session.discard().await;
+    session.close().await?;
     for (account, examined) in accounts.iter().zip(examined) {
         checks.extend(examined);
         checks.push(budget(account, &accounts).of(&account.name));

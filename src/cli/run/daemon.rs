@@ -54,7 +54,7 @@ impl Connect for ApiTarget<'_> {
         document: Option<&Account>,
     ) -> Result<Connection, String> {
         self.connection(name, document)
-            .map_err(|error| error.to_string())
+            .map_err(|failure| failure.to_string())
     }
 }
 
@@ -77,7 +77,9 @@ impl DaemonSetup<'_> {
         let known_orphans = RefCell::default();
         let on_load = |generation: &Generation| {
             on_load(generation);
-            self.api.add_images(&generation.desired);
+            if let Err(failure) = self.api.add_images(&generation.desired) {
+                tracing::warn!("{failure}");
+            }
             self.warn_of_orphans(generation, &known_orphans);
         };
         let stop = Stop::default();
@@ -92,6 +94,7 @@ impl DaemonSetup<'_> {
         let daemon = std::pin::pin!(daemon.run(queue, &stop));
         let mut tasks: FuturesUnordered<LocalBoxFuture<'_, Failure>> = FuturesUnordered::new();
         tasks.push(Box::pin(tasks::stop_on_signals(&stop)));
+        tasks.push(Box::pin(self.api.ended()));
         tasks.push(Box::pin(tasks::reload_on_hangup(&reload, &supervisor)));
         tasks.push(Box::pin(tasks::feed(
             self.source_settings(),

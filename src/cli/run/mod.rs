@@ -37,7 +37,7 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<Exi
         Some(file) => Webhooks::load(file).map_err(|error| Failure::from_error(&error))?,
         None => Webhooks::default(),
     };
-    let api = ApiTarget::open(&arguments.target, &directory).await?;
+    let api = ApiTarget::open(&arguments.target, &directory, true).await?;
     if let Some(address) = api.sim_address() {
         tracing::info!(
             "the simulator listens on http://{address}; `POST /_sim/share` there makes drift"
