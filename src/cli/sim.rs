@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::args::{Common, SimArguments};
 use super::output::{self, Failure};
 use crate::report::{ExitStatus, FORMAT_VERSION};
-use crate::sim::{Account, METADATA_CREDENTIALS, Server, World};
+use crate::sim::{Account, Cloud, METADATA_CREDENTIALS, Server, World};
 
 /// What `sim` prints once it listens. The keys are made up, so they may be shown.
 #[derive(Serialize)]
@@ -16,6 +16,8 @@ struct SimDocument<'a> {
     accounts: Vec<AccountKey<'a>>,
     /// URL where a server finds the name and the key of its role, if the world gives it one.
     metadata: Option<String>,
+    /// Commands to begin with, for a shell that has the first account's key.
+    examples: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -53,6 +55,7 @@ impl<'a> SimDocument<'a> {
             format_version: FORMAT_VERSION,
             accounts: world.accounts.iter().map(AccountKey::from).collect(),
             metadata: metadata.map(|_| format!("{endpoint}{METADATA_CREDENTIALS}")),
+            examples: examples(&endpoint, world),
             endpoint,
         }
     }
@@ -75,12 +78,34 @@ impl<'a> SimDocument<'a> {
         text.push_str(&format!(
             "\nUse it:   sharekeeper plan --endpoint {endpoint}\nState:    GET {endpoint}/_sim/state\n"
         ));
+        if !self.examples.is_empty() {
+            text.push_str("Try it:\n");
+        }
+        for example in &self.examples {
+            text.push_str(&format!("  {example}\n"));
+        }
         if let Some(metadata) = &self.metadata {
             text.push_str(&format!("Metadata: GET {metadata}\n"));
         }
         text.push_str("End it:   Ctrl-C\n");
         text
     }
+}
+
+/// How the vendor's own client lists images and shares one; nothing where the world has none to share.
+fn examples(endpoint: &str, world: &World) -> Vec<String> {
+    let cloud = Cloud::new(world.clone());
+    let Some((region, image)) = cloud.shareable() else {
+        return Vec::new();
+    };
+    let call = |action: &str, parameters: &str| {
+        format!("tccli lighthouse {action} --region {region}{parameters} --endpoint {endpoint}")
+    };
+    let share = format!(" --ImageId {image} --Permission SHARE");
+    vec![
+        call("DescribeImagesToShare", ""),
+        call("ModifyImageSharePermission", &share),
+    ]
 }
 
 pub(super) async fn run(arguments: &SimArguments, common: &Common) -> Result<ExitStatus, Failure> {
@@ -120,6 +145,39 @@ pub(super) async fn run(arguments: &SimArguments, common: &Common) -> Result<Exi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn n9_the_default_world_comes_with_commands_that_work_in_it() {
+        let world = World::believable().expect("a world");
+        let document = SimDocument::new("http://127.0.0.1:7980".into(), &world);
+        let ends = " --endpoint http://127.0.0.1:7980";
+        let [list, share] = document.examples.as_slice() else {
+            panic!("{:?}", document.examples);
+        };
+        let region = "--region ap-singapore";
+        assert_eq!(
+            *list,
+            format!("tccli lighthouse DescribeImagesToShare {region}{ends}")
+        );
+        let image = share
+            .split_whitespace()
+            .find(|word| word.starts_with("img-"));
+        let image = image.expect("an image");
+        let images = world.accounts[0].images.iter();
+        let mut plain = images.filter(|known| !known.shared && known.ids.len() > 1);
+        let is_plain = plain.any(|known| known.ids["ap-singapore"] == image);
+        assert!(is_plain, "{share}");
+        assert!(share.contains(region) && share.ends_with(ends), "{share}");
+        let text = document.text();
+        assert!(
+            text.contains(&format!("Try it:\n  {list}\n  {share}\n")),
+            "{text}"
+        );
+
+        let empty = World::parse("{}").expect("a world");
+        let document = SimDocument::new("http://127.0.0.1:1".into(), &empty);
+        assert!(!document.text().contains("Try it"));
+    }
 
     #[test]
     fn what_is_said_names_roles_and_the_metadata_service_where_there_are_any() {

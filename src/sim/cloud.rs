@@ -464,6 +464,15 @@ impl Cloud {
             .position(|account| account.name == name || account.uin == name)
     }
 
+    /// An image of the first account that can be shared now.
+    pub fn shareable(&self) -> Option<(Region, &str)> {
+        let own = self.images.iter().find(|((account, ..), regional)| {
+            let is_own = *account == 0 && !regional.image.received && !regional.image.deleted;
+            is_own && regional.unshareable_reason().is_none()
+        });
+        own.map(|((_, region, id), _)| (*region, id.as_str()))
+    }
+
     pub fn accounts(&self) -> &[Account] {
         &self.world.accounts
     }

@@ -58,20 +58,25 @@ accounts:
 """
 
 
-class Simulator(unittest.TestCase):
+class Served(unittest.TestCase):
+    """A simulator in a process of its own, with `world`, or with its default one where that is none."""
+
+    world = None
+
     @classmethod
     def setUpClass(cls):
+        if cls is Served:
+            raise unittest.SkipTest("what the others have in common")
         cls.directory = tempfile.TemporaryDirectory()
-        folder = Path(cls.directory.name)
-        (folder / "world.yaml").write_text(WORLD)
-        command = [
-            os.environ["SHAREKEEPER_BIN"], "sim", "--listen", "127.0.0.1:0",
-            "--world", str(folder / "world.yaml"), "-o", "json",
-        ]  # fmt: skip
+        command = [os.environ["SHAREKEEPER_BIN"], "sim", "--listen", "127.0.0.1:0", "-o", "json"]
+        if cls.world is not None:
+            file = Path(cls.directory.name, "world.yaml")
+            file.write_text(cls.world)
+            command += ["--world", str(file)]
         cls.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        said = json.loads(cls.process.stdout.readline())
-        cls.address = said["endpoint"].removeprefix("http://")
-        account = said["accounts"][0]
+        cls.said = json.loads(cls.process.stdout.readline())
+        cls.address = cls.said["endpoint"].removeprefix("http://")
+        account = cls.said["accounts"][0]
         cls.uin, cls.secret_id, cls.secret_key = (account[name] for name in ("uin", "secret_id", "secret_key"))
 
     @classmethod
@@ -95,6 +100,68 @@ class Simulator(unittest.TestCase):
         with self.assertRaises(TencentCloudSDKException) as caught:
             self.modify(*arguments, **client)
         return caught.exception.get_code()
+
+
+
+class DefaultWorld(Served):
+    """What a new user meets: `sharekeeper sim`, with no world and no other call before the client's own."""
+
+    def images(self, region):
+        request = models.DescribeImagesToShareRequest()
+        return {row.ImageName: row for row in self.client(region).DescribeImagesToShare(request).ImageSet}
+
+    def blueprints(self, region):
+        rows = self.client(region).DescribeBlueprints(models.DescribeBlueprintsRequest()).BlueprintSet
+        return {row.ImageId: row for row in rows if row.ImageId}
+
+    def test_n9_there_are_images_of_each_kind_in_several_regions(self):
+        regions = {region: self.images(region) for region in ("ap-singapore", "eu-frankfurt", "na-ashburn")}
+        ids = [row.ImageId for images in regions.values() for row in images.values()]
+        self.assertEqual(len(ids), len(set(ids)), "an id belongs to one region")
+        for region, images in regions.items():
+            with self.subTest(region=region):
+                self.assertTrue({row.IsShareable for row in images.values()} == {True, False}, list(images))
+                self.assertIn(images["golden-ubuntu-1.4.0"].ImageId, self.blueprints(region))
+        reasons = {row.UnshareableReason for row in regions["ap-singapore"].values() if not row.IsShareable}
+        self.assertEqual(len(reasons), 6, reasons)
+
+    def test_n9_the_sdk_lists_shares_sees_and_cancels(self):
+        image = self.images("eu-frankfurt")["golden-debian-12.1"]
+        self.assertTrue(image.IsShareable)
+        blueprint = self.modify(image.ImageId, "SHARE", region="eu-frankfurt").BlueprintId
+        seen = self.blueprints("eu-frankfurt")[image.ImageId]
+        self.assertEqual((seen.BlueprintId, seen.BlueprintName), (blueprint, "golden-debian-12.1"))
+        self.assertFalse(self.images("eu-frankfurt")["golden-debian-12.1"].IsShareable)
+        self.modify(image.ImageId, "CANCEL", region="eu-frankfurt")
+        self.assertNotIn(image.ImageId, self.blueprints("eu-frankfurt"))
+
+    def tccli(self, line):
+        """Runs a line of tccli as it was printed, in a shell's environment with the printed key."""
+        command = line.split()
+        command[0] = str(Path(sys.executable).parent / command[0])
+        key = {"TENCENTCLOUD_SECRET_ID": self.secret_id, "TENCENTCLOUD_SECRET_KEY": self.secret_key}
+        with tempfile.TemporaryDirectory() as home:
+            environment = {"PATH": os.environ["PATH"], "HOME": home, **key}
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return json.loads(done.stdout)
+
+    def test_n9_the_printed_commands_of_tccli_work_as_they_are(self):
+        listing, share = self.said["examples"]
+        images = {row["ImageId"]: row for row in self.tccli(listing)["ImageSet"]}
+        image = next(word for word in share.split() if word.startswith("img-"))
+        self.assertTrue(images[image]["IsShareable"])
+        blueprint = self.tccli(share)["BlueprintId"]
+        blueprints = listing.replace("DescribeImagesToShare", "DescribeBlueprints")
+        rows = {row["ImageId"]: row["BlueprintId"] for row in self.tccli(blueprints)["BlueprintSet"]}
+        self.assertEqual(rows[image], blueprint)
+        self.tccli(share.replace("SHARE", "CANCEL"))
+        rows = [row["ImageId"] for row in self.tccli(blueprints)["BlueprintSet"]]
+        self.assertNotIn(image, rows)
+
+
+class Simulator(Served):
+    world = WORLD
 
     def test_share_list_and_cancel(self):
         blueprint = self.modify("img-sdk00001", "SHARE").BlueprintId
