@@ -1,6 +1,7 @@
-"""What the benchmarks share: the release binary, and waiting for it."""
+"""What the benchmarks share: the release binary, waiting for it, and what the kernel says it used."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,47 @@ from pathlib import Path
 
 BINARY = Path(__file__).resolve().parents[1] / "target/release/sharekeeper"
 
+# Nothing of the user's own counts.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("SHAREKEEPER_", "TENCENTCLOUD_"))}
+
+
+class Ended:
+    """A program that ran to its end: what it said, and what the kernel says it used."""
+
+    def __init__(self, words, environment, watch_memory=False):
+        with tempfile.TemporaryFile() as said:
+            started, self.began = time.monotonic(), time.time()
+            process = subprocess.Popen([str(word) for word in words], env=environment, stdout=said, stderr=said)
+            self.megabytes = self.peak(process.pid) if watch_memory else None
+            _, status, usage = os.wait4(process.pid, 0)
+            self.wall = time.monotonic() - started
+            process.returncode = os.waitstatus_to_exitcode(status)
+            said.seek(0)
+            self.said = said.read().decode()
+        if process.returncode != 0:
+            sys.exit(f"{words}: status {process.returncode}\n{self.said[-2000:]}")
+        self.cpu = usage.ru_utime + usage.ru_stime
+
+    @staticmethod
+    def peak(pid):
+        """The most memory that was resident. The kernel's own sum counts what this script held when it started the program."""
+        kilobytes = 0
+        while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+            kilobytes = max(kilobytes, int(found.group(1)) if found else 0)
+            time.sleep(0.002)
+        return kilobytes / 1024
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(pid, field="VmRSS"):
+    """Megabytes."""
+    return int(re.search(rf"{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1)) / 1024
+
 
 def ask(url, body=None):
     data = None if body is None else json.dumps(body).encode()
@@ -18,10 +60,10 @@ def ask(url, body=None):
         return json.loads(reply.read() or b"null")
 
 
-def start(words, environment, pattern):
-    """Starts a program; gives it and what its first line that matches says. Its output goes to a file that nobody reads on."""
+def start(words, environment, pattern, binary=BINARY):
+    """Starts the program with these words; gives it and what its first line that matches says. Its output goes to a file that nobody reads on."""
     log = tempfile.TemporaryFile("w+")
-    process = subprocess.Popen([str(BINARY), *words], env=environment, stdout=log, stderr=log)
+    process = subprocess.Popen([str(binary), *map(str, words)], env=environment, stdout=log, stderr=log)
     while process.poll() is None:
         log.seek(0)
         found = re.search(pattern, log.read())
@@ -39,6 +81,17 @@ def until(condition, patience=600.0):
             sys.exit("it does not come about")
         time.sleep(0.005)
     return time.monotonic() - started
+
+
+def calls(url, action):
+    """How many calls the simulator at `url` had, and how many of them it throttled."""
+    counts = [call for call in ask(f"{url}/_sim/state")["calls"] if call["action"] == action]
+    return sum(call["calls"] for call in counts), sum(call["throttled"] for call in counts)
+
+
+def access_points(url):
+    """The simulator at `url` as an access point for each region."""
+    return url.replace("127.0.0.1", "{region}.localhost")
 
 
 def regions():
