@@ -14,6 +14,8 @@ mod exposition;
 mod names;
 #[path = "monitoring/promtool.rs"]
 mod promtool;
+#[path = "monitoring/readiness.rs"]
+mod readiness;
 #[path = "monitoring/retried.rs"]
 mod retried;
 #[path = "monitoring/scrapes.rs"]

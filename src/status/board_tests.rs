@@ -566,3 +566,151 @@ fn a_name_is_known_as_long_as_nothing_else_is_seen() {
     board.planned(&plan(Verdict::InSync), at(3));
     assert_eq!(board.image_name(&key), None);
 }
+
+/// The states, reasons and number of images that need a person under these plans, made a minute apart.
+fn stands(plans: impl IntoIterator<Item = Plan>) -> Vec<(SyncState, Reason, usize)> {
+    let mut board = board();
+    let plans = (0..).zip(plans);
+    plans
+        .map(|(minute, plan)| {
+            board.planned(&plan, at(minute));
+            let status = &board.scopes[&scope()];
+            let image = &status.images[&id("img-a")];
+            (image.sync_state(), image.reason, status.counts().stalled)
+        })
+        .collect()
+}
+
+fn awaits(reason: crate::plan::Awaiting) -> Verdict {
+    Verdict::Await {
+        until: crate::model::Monotonic::default(),
+        reason: Box::new(reason),
+    }
+}
+
+#[test]
+fn r2_a_verdict_stands_while_it_is_tried_again_until_there_is_another_one() {
+    use crate::plan::Awaiting::{Outcome, OwnWrite};
+    let failed = |code: &str| {
+        Verdict::Failed(Box::new(Problem {
+            code: Some(code.into()),
+            ..Problem::new("no")
+        }))
+    };
+    let denied = Problem {
+        code: Some("UnauthorizedOperation.NoPermission".into()),
+        ..Problem::new("no")
+    };
+    let left_over = Problem::unmet(UnmetCondition::Leftover, "left over");
+    let pause = crate::attempts::WritePause::of_scope(denied.clone());
+    let table = [
+        (failed("InternalError"), Reason::Failed, 1),
+        (failed("RequestLimitExceeded"), Reason::Throttled, 0),
+        (
+            failed("UnsupportedOperation.ImageOccupied"),
+            Reason::ImageOccupied,
+            0,
+        ),
+        (Verdict::Blocked(Box::new(denied)), Reason::NoPermission, 1),
+        (
+            Verdict::Blocked(Box::new(left_over)),
+            Reason::LeftoverBlueprint,
+            1,
+        ),
+        (Verdict::NotTried(Box::new(pause)), Reason::NotTried, 1),
+    ];
+    for (verdict, reason, stalled) in table {
+        let again = [
+            Verdict::Act,
+            awaits(Outcome(Problem::new("?"))),
+            awaits(OwnWrite),
+        ];
+        let plans = [verdict.clone()].into_iter().chain(again);
+        let plans = plans.chain([verdict, Verdict::InSync, Verdict::Act]);
+        let blocked = (SyncState::Blocked, reason, stalled);
+        assert_eq!(
+            stands(plans.map(plan)),
+            [
+                blocked,
+                blocked,
+                blocked,
+                blocked,
+                blocked,
+                (SyncState::InSync, Reason::Shared, 0),
+                (SyncState::Pending, Reason::Pending, 0),
+            ]
+        );
+    }
+}
+
+#[test]
+fn r2_what_a_look_shows_to_be_over_is_over() {
+    let unmet = |unmet| Verdict::Blocked(Box::new(Problem::unmet(unmet, "why")));
+    let withheld = Verdict::Withheld(Box::new(Withheld::Protected));
+    let pending = (SyncState::Pending, Reason::Pending, 0);
+    for verdict in [
+        unmet(UnmetCondition::Absent),
+        unmet(UnmetCondition::Never),
+        unmet(UnmetCondition::NotYet),
+        unmet(UnmetCondition::Usable),
+        withheld,
+    ] {
+        assert_eq!(stands([verdict, Verdict::Act].map(plan))[1], pending);
+    }
+    // Another state is asked for, of which nothing is known yet.
+    let failed = Verdict::Failed(Box::new(Problem::new("no")));
+    let turned = [
+        decision(ShareState::Shared, failed),
+        decision(ShareState::Unshared, Verdict::Act),
+    ];
+    assert_eq!(stands(turned.map(plan_of))[1], pending);
+}
+
+#[test]
+fn r2_a_guard_that_waits_for_a_second_look_is_neither_cleared_nor_tripped_anew() {
+    use crate::plan::Awaiting::{Loss, Regions};
+    let held = || Verdict::Withheld(Box::new(Withheld::PartialManifests));
+    let verdicts = || {
+        let again = [awaits(Loss("lost".into())), held(), awaits(Regions), held()];
+        [held()].into_iter().chain(again)
+    };
+    let tripped = (SyncState::Withheld, Reason::GuardTripped, 1);
+    assert_eq!(stands(verdicts().map(plan)), [tripped; 5]);
+    assert_eq!(
+        reported(verdicts().map(plan)),
+        [(0, TransitionKind::GuardTripped)]
+    );
+}
+
+#[test]
+fn r2_what_was_not_tried_is_ahead_once_a_write_of_its_scope_is_permitted() {
+    let mut board = board();
+    let pause = crate::attempts::WritePause::of_scope(Problem::new("denied"));
+    let states = |board: &Board| board.scopes[&scope()].images[&id("img-a")].sync_state();
+    let permitted = |board: &mut Board, result| {
+        board.answered(Change {
+            at: at(3),
+            key: ImageKey {
+                scope: scope(),
+                image: id("img-b"),
+            },
+            permission: Permission::Share,
+            cause: Cause::Declared,
+            result,
+            code: None,
+            message: None,
+            request_id: None,
+            source: None,
+        });
+    };
+    board.planned(&plan(Verdict::NotTried(Box::new(pause))), at(1));
+    board.pass_began(&scope(), at(2));
+    board.planned(&plan(Verdict::Act), at(2));
+    permitted(&mut board, WriteResult::Rejected);
+    assert_eq!(states(&board), SyncState::Blocked);
+    permitted(&mut board, WriteResult::Applied);
+    assert_eq!(states(&board), SyncState::Pending);
+    board.planned(&plan(Verdict::Act), at(4));
+    assert_eq!(states(&board), SyncState::Pending);
+    assert_eq!(board.scopes[&scope()].counts().stalled, 0);
+}

@@ -7,7 +7,6 @@ use smol_str::SmolStr;
 
 use super::condition::{Condition, Truth};
 use super::reason::Reason;
-use super::sync_state::SyncState;
 use crate::attempts::{Problem, UnmetCondition};
 use crate::desired::Source;
 use crate::model::{Cause, ShareState, Timestamp};
@@ -79,14 +78,7 @@ impl ImageStatus {
         let reason = stands.map_or_else(|| Reason::of(decision), |stands| stands.reason);
         let in_sync = decision.verdict == Verdict::InSync;
         let unobserved = matches!(decision.verdict, Verdict::Unobserved(_));
-        let actual = decision.actual.state();
-        let drifted = match actual {
-            _ if decision.verdict.is_unsettled() => Truth::Unknown,
-            _ if decision.is_normal_course() => Truth::False,
-            Some(actual) => Truth::from(actual != decision.desired && !in_sync),
-            None if in_sync => Truth::False,
-            None => Truth::Unknown,
-        };
+        let drifted = drifted(decision);
         let ready = if unobserved {
             Truth::Unknown
         } else {
@@ -112,7 +104,7 @@ impl ImageStatus {
             },
             desired: decision.desired,
             cause: decision.cause,
-            actual,
+            actual: decision.actual.state(),
             blueprint: match &decision.actual {
                 Actual::Shared(Some(id)) => Some(id.as_str().into()),
                 Actual::Shared(None) | Actual::Unshared => None,
@@ -154,7 +146,8 @@ impl ImageStatus {
         if self.desired != decision.desired {
             return false;
         }
-        let is_in_the_way = matches!(self.sync_state(), SyncState::Blocked | SyncState::Withheld);
+        let is_in_the_way =
+            self.is_of_calls || self.reason.is_blocked() || self.reason.is_withheld();
         match &decision.verdict {
             Verdict::Act => self.is_of_calls,
             Verdict::Await { reason, .. } => match **reason {
@@ -234,6 +227,18 @@ fn is_of_calls(verdict: &Verdict) -> bool {
         | Verdict::Pending(_)
         | Verdict::Withheld(_)
         | Verdict::Unobserved(_) => false,
+    }
+}
+
+/// Whether it is seen to be in another state than desired, so that it matters.
+fn drifted(decision: &Decision) -> Truth {
+    let in_sync = decision.verdict == Verdict::InSync;
+    match decision.actual.state() {
+        _ if decision.verdict.is_unsettled() => Truth::Unknown,
+        _ if decision.is_normal_course() => Truth::False,
+        Some(actual) => Truth::from(actual != decision.desired && !in_sync),
+        None if in_sync => Truth::False,
+        None => Truth::Unknown,
     }
 }
 

@@ -382,12 +382,14 @@ pub(crate) fn calm(board: &mut Board, scope: &Scope, images: usize, passes: u64)
     plan.unmanaged = Unmanaged::default();
     for _ in 0..passes {
         // No two scopes have the same times.
-        let at = now() - TimeDelta::milliseconds(i64::from(fastrand::u16(..)));
-        board.pass_began(scope, at);
-        board.planned(&plan, at);
+        let began = now() - TimeDelta::milliseconds(i64::from(fastrand::u16(..)));
+        let seen = began + TimeDelta::milliseconds(i64::from(fastrand::u8(..)));
+        let ended = seen + TimeDelta::milliseconds(i64::from(fastrand::u8(..)));
+        board.pass_began(scope, began);
+        board.planned(&plan, seen);
         let rest = Activity::Idle { next: now() };
         let took = Duration::from_millis(80);
-        board.pass_ended(scope, PassResult::Synced, took, rest, at);
+        board.pass_ended(scope, PassResult::Synced, took, rest, ended);
     }
 }
 

@@ -2,9 +2,14 @@
 
 use std::cell::Cell;
 
+use chrono::TimeDelta;
 use sharekeeper::api::protocol::wire::Action;
+use sharekeeper::host::Clock;
+use sharekeeper::metrics::{MetricsExtra, metrics};
 use sharekeeper::model::Region;
+use sharekeeper::status::Board;
 
+use crate::boards::{extra, now};
 use crate::support::world::{REGIONAL, World, id};
 use crate::support::{Behaviour, desired};
 
@@ -55,4 +60,34 @@ async fn each_call_is_counted_once_by_its_answer() {
     let waited = &breakdown.actions[&write].waited;
     assert_eq!(waited.count, calls.writes.get());
     assert!(!waited.sum.is_zero(), "41 writes do not leave at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r6_the_offset_of_the_clock_is_what_replies_say_however_small() {
+    for seconds in [0, 10, -10, 120, 290, -120, 310] {
+        let world = World::new(1, REGIONAL);
+        world.cloud().add("ap-tokyo", &id(0), false);
+        world.behave(Behaviour {
+            clock_offset: TimeDelta::seconds(seconds),
+            ..Behaviour::default()
+        });
+        let wanted = desired([("ap-tokyo", id(0), true)]);
+        world.reconcile(&wanted).await;
+        let (context, cloud) = (&world.context, world.cloud());
+        let extra = MetricsExtra {
+            clock_offset: context
+                .clocks
+                .largest_offset(context.now(), cloud.monotonic()),
+            ..extra()
+        };
+        let shown = metrics(&Board::new(now(), false), &context.calls.breakdown(), &extra, now());
+        let line = shown
+            .lines()
+            .find_map(|line| line.strip_prefix("sharekeeper_clock_offset_seconds "));
+        let offset: f64 = line.expect("is shown").parse().expect("a number");
+        assert!(
+            (offset - seconds as f64).abs() <= 1.0,
+            "{seconds}: {offset}"
+        );
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use sharekeeper::api::CallBreakdown;
 use sharekeeper::metrics::{MetricsExtra, metrics};
-use sharekeeper::model::Region;
+use sharekeeper::model::{AccountName, Region, Scope};
 use sharekeeper::status::{Activity, Board, PassResult, Reason};
 
 use super::boards::{bad_day, board, calls, calm, every_kind, extra, now, reasons, scope};
@@ -193,7 +193,7 @@ fn n3_a_scope_has_few_series_and_as_many_as_things_are_wrong() {
     let mut board = Board::new(now() - TimeDelta::hours(6), false);
     let calm_scope = scope(Region::first());
     calm(&mut board, &calm_scope, 2_000, 1);
-    let shown = metrics(&board, &CallStats::default(), &extra(), now());
+    let shown = metrics(&board, &CallBreakdown::default(), &extra(), now());
     let at_rest = of_scope(&shown, "default", "ap-bangkok");
     let bytes: usize = at_rest.iter().map(|line| line.len() + 1).sum();
     assert!(at_rest.len() <= 20, "{}: {at_rest:#?}", at_rest.len());
@@ -201,7 +201,7 @@ fn n3_a_scope_has_few_series_and_as_many_as_things_are_wrong() {
     // Blocked, withheld, pending and drifted images that are to be shared and not to be, at once.
     let mut board = Board::new(now() - TimeDelta::hours(6), false);
     bad_day(&mut board, &calm_scope);
-    let shown = metrics(&board, &CallStats::default(), &extra(), now());
+    let shown = metrics(&board, &CallBreakdown::default(), &extra(), now());
     let on_a_bad_day = of_scope(&shown, "default", "ap-bangkok");
     assert!(
         on_a_bad_day.len() <= 25,
@@ -274,7 +274,7 @@ fn r10_counts_of_known_kinds_begin_at_0_in_each_region_of_the_manifests() {
     let named =
         ["ap-tokyo", "ap-seoul"].map(|region| scope(Region::new(region).expect("a region")));
     board.add_scopes(named.iter());
-    let shown = metrics(&board, &CallStats::default(), &extra(), now());
+    let shown = metrics(&board, &CallBreakdown::default(), &extra(), now());
     let zeros: BTreeSet<_> = series(&shown)
         .into_iter()
         .filter_map(|line| line.strip_suffix(" 0"))
@@ -319,4 +319,23 @@ fn r10_counts_of_known_kinds_begin_at_0_in_each_region_of_the_manifests() {
         f64::from(2 * (2 * 4 + 5 * 3 + 7)).to_bits(),
         "{all}"
     );
+}
+
+#[test]
+fn n3_a_fleet_of_3000_scopes_is_shown_in_few_bytes() {
+    const SCOPES: usize = 3_000;
+    let mut board = Board::new(now() - TimeDelta::hours(6), false);
+    for account in 0..SCOPES / Region::all().len() {
+        for region in Region::all() {
+            let scope = Scope {
+                account: AccountName::new(&format!("team-{account}")).expect("a name"),
+                region,
+            };
+            calm(&mut board, &scope, 5, 1);
+        }
+    }
+    let shown = metrics(&board, &calls(Region::all().len()), &extra(), now());
+    let per_scope = shown.len() / SCOPES;
+    assert!(per_scope <= 2_000, "{per_scope} bytes for each scope");
+    assert!(series(&shown).len() <= SCOPES * 22 + 2_000);
 }

@@ -27,7 +27,7 @@ pub(crate) fn shown(live: &Live<'_>) -> String {
             webhooks: &[],
             process: None,
         };
-        metrics(board, &context.calls, &extra, context.now())
+        metrics(board, &context.calls.breakdown(), &extra, context.now())
     })
 }
 
