@@ -175,14 +175,19 @@ pub trait Ledger: LedgerReader {
         false
     }
 
-    /// Why every request is refused until the process starts anew; `None` while requests are served. Once there is such
-    /// a reason, it stays.
+    /// Why every request is refused at the moment; `None` while requests are served. Only a ledger that is asked to recover
+    /// serves requests again.
     fn failure(&self) -> Option<LedgerError> {
         None
     }
 
     /// Returns as soon as [`Ledger::failure`] has a reason.
     fn until_failure(&self) -> impl Future<Output = LedgerError> {
+        std::future::pending()
+    }
+
+    /// Returns as soon as [`Ledger::failure`] has no reason any longer.
+    fn until_recovery(&self) -> impl Future<Output = ()> {
         std::future::pending()
     }
 

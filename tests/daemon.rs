@@ -111,6 +111,37 @@ async fn b5_c7_a_state_that_is_lost_ends_all_work_and_fails_health() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn c7_a_state_that_can_be_written_again_goes_on_by_itself() {
+    let world = World::new(3, REGIONAL);
+    let wanted = to_share(&world, 30);
+    world.ledger.lost_after.set(Some(7));
+    reconciling(&world, async |live| {
+        live.load(wanted).await;
+        // It may fail more than once.
+        for next_loss in [Some(19), None] {
+            let is_alive = |live: &Live| live.publisher.board(|board| board.alive().is_ok());
+            live.until(|live| !is_alive(live)).await;
+            live.pass(60).await;
+            let sent = writes(live);
+            live.pass(3600).await;
+            assert_eq!(writes(live), sent, "nothing is sent meanwhile");
+            world.ledger.lost_after.set(next_loss);
+            world.ledger.recover();
+        }
+        live.until(|live| live.in_sync(TOKYO)).await;
+        let told = live.told().into_iter();
+        let kinds: Vec<_> = told
+            .filter(|(_, of)| of == "state")
+            .map(|(kind, _)| kind)
+            .collect();
+        let (stalled, recovered) = (TransitionKind::Stalled, TransitionKind::Recovered);
+        assert_eq!(kinds, [stalled, recovered, stalled, recovered]);
+        assert_eq!(live.publisher.board(|board| board.alive()), Ok(()));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn b5_a_state_that_is_lost_in_a_pass_fails_health_at_once() {
     let world = World::new(3, REGIONAL);
     let wanted = to_share(&world, 30);

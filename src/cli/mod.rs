@@ -34,6 +34,7 @@ mod sim_images;
 mod sim_owner;
 mod sim_target;
 mod state;
+mod state_upgrade;
 mod status;
 mod status_server;
 mod survey;
@@ -98,6 +99,7 @@ async fn dispatch(arguments: &Arguments, stderr: Stderr) -> Result<ExitStatus, F
         Command::History(arguments) => history::run(arguments, common).await,
         Command::Suspend(arguments) => suspend::run(arguments, common).await,
         Command::Resume(arguments) => resume::run(arguments, common).await,
+        Command::State(arguments) => state_upgrade::run(arguments, common).await,
         Command::Doctor(arguments) => doctor::run(arguments, common).await,
         Command::Sim(arguments) => sim::run(arguments, common).await,
         Command::Schema => schema::run().await,

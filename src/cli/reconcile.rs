@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join, select};
 
 use super::args::{Common, OutputFormat, ReconcileArguments};
 use super::context::CommandContext;
@@ -178,7 +178,13 @@ impl Reconciliation<'_> {
         stderr: Stderr,
     ) -> Result<Finished, Failure> {
         let work = std::pin::pin!(self.reconcile(saved, clients, stderr));
-        let signals = std::pin::pin!(signals::stop_command(&self.stop));
+        let signals = signals::stop_command(&self.stop);
+        let hurry = async {
+            self.stop.tripped().await;
+            // The process ends soon, whoever has locked the state.
+            self.store.stop();
+        };
+        let signals = std::pin::pin!(async { join(signals, hurry).await.0 });
         match select(work, signals).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right((error, _)) => Err(Failure::new(format_args!(

@@ -11,7 +11,7 @@ use crate::ledger::{Ledger, LedgerReader};
 use crate::model::{ImageKey, Labels, Present, Scope, Selector, Timestamp};
 use crate::plan::Prune;
 use crate::report::Parked;
-use crate::store::{OperatorStore, Options, Reader, Store};
+use crate::store::{OperatorStore, Options, Reader, Store, Upgrade};
 use crate::words::brief;
 
 /// Where the state is. The simulator's state is kept apart, because what it shared is no real share.
@@ -77,6 +77,12 @@ pub(super) fn read(directory: &Path) -> Result<Reader, Failure> {
 /// Opens the state for what people say of images, which they may do while another process reconciles.
 pub(super) fn open_for_operator(directory: &Path, command: &str) -> Result<OperatorStore, Failure> {
     OperatorStore::open(directory, &options(command), now)
+        .map_err(|error| Failure::from_error(&error))
+}
+
+/// Migrates the state, unless a process reconciles with it. `None` if it was never used.
+pub(super) fn upgrade(directory: &Path) -> Result<Option<Upgrade>, Failure> {
+    Store::upgrade(directory, &options("state upgrade"), now())
         .map_err(|error| Failure::from_error(&error))
 }
 

@@ -70,7 +70,7 @@ pub struct Daemon<'a, H, R: PassRunner<H>> {
     on_load: OnLoad<'a>,
     generation: Option<Rc<Generation>>,
     scopes: BTreeMap<Scope, ScopeState>,
-    /// Nothing can be recorded any longer: there are no further passes.
+    /// Nothing can be recorded at the moment: no pass begins.
     is_state_lost: bool,
     passes: FuturesUnordered<LocalBoxFuture<'a, FinishedPass<R::Client>>>,
 }
@@ -102,21 +102,34 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
     /// Makes passes until `stop` trips, then waits for calls in flight to settle.
     pub async fn run(mut self, mut updates: mpsc::Receiver<Update>, stop: &Stop) -> StopReason {
         let runner = self.runner;
-        let mut lost = std::pin::pin!(runner.until_failure());
         loop {
             let wake_at = self.start_due_passes();
             tokio::select! {
                 biased;
                 reason = stop.tripped() => return self.shut_down(reason).await,
-                why = &mut lost, if !self.is_state_lost => {
+                why = runner.until_failure(), if !self.is_state_lost => {
                     self.is_state_lost = true;
                     self.publisher.state_lost(why);
                 }
+                () = runner.until_recovery(), if self.is_state_lost => self.state_recovered(),
                 Some(pass) = self.passes.next(), if !self.passes.is_empty() => self.pass_finished(pass),
                 Some(update) = updates.recv() => self.take_in(update),
                 () = sleep(&self.context.host, wake_at) => {}
             }
         }
+    }
+
+    /// Goes on where the state made an end to all work.
+    fn state_recovered(&mut self) {
+        self.is_state_lost = false;
+        self.publisher.state_recovered();
+        self.retry_all();
+    }
+
+    fn retry_all(&mut self) {
+        let now = self.context.host.monotonic();
+        let scopes = self.scopes.values_mut();
+        scopes.for_each(|state| state.retry_all(now));
     }
 
     async fn shut_down(mut self, reason: StopReason) -> StopReason {
@@ -134,10 +147,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
             Update::Asked => {
                 tracing::info!("looking at everything again, as asked");
                 self.accounts.reset_backoff();
-                let now = self.context.host.monotonic();
-                self.scopes
-                    .values_mut()
-                    .for_each(|state| state.retry_all(now));
+                self.retry_all();
             }
         }
     }

@@ -115,6 +115,27 @@ impl<H: Host> StatusPublisher<H> {
         self.update(|board| board.state_lost(why, now));
     }
 
+    /// It can be recorded again what is done.
+    pub(super) fn state_recovered(&self) {
+        let now = self.now();
+        self.update(|board| board.state_recovered(now));
+    }
+
+    /// What hinders the state without an end to work, if anything does.
+    pub fn state_hindered(&self, warning: Option<String>) {
+        if self.board(|board| board.state().warning == warning) {
+            return;
+        }
+        match &warning {
+            Some(warning) => tracing::warn!("{warning}"),
+            None => tracing::info!("the state is in order again"),
+        }
+        self.update(|board| {
+            board.state_hindered(warning);
+            Vec::new()
+        });
+    }
+
     pub(super) fn manifests_failed(&self, problems: &[ManifestProblem]) {
         for problem in problems {
             tracing::error!("{problem}");

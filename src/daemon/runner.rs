@@ -29,8 +29,13 @@ pub trait PassRunner<H> {
     /// Why no call of a pass can succeed with this client, if that is known.
     fn broken(client: &Self::Client) -> Option<Refusal>;
 
-    /// Returns once nothing can be recorded any longer, so that nothing may be done until the process starts anew.
+    /// Returns once nothing can be recorded any longer, so that nothing may be done until that has passed.
     fn until_failure(&self) -> impl Future<Output = String> {
+        std::future::pending()
+    }
+
+    /// Returns once it can be recorded again what is done.
+    fn until_recovery(&self) -> impl Future<Output = ()> {
         std::future::pending()
     }
 
@@ -91,6 +96,10 @@ impl<H: Host + 'static, L: Ledger> PassRunner<H> for Reconciler<'_, L> {
 
     async fn until_failure(&self) -> String {
         self.ledger.until_failure().await.to_string()
+    }
+
+    async fn until_recovery(&self) {
+        self.ledger.until_recovery().await;
     }
 
     async fn pass(

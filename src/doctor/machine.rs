@@ -120,9 +120,6 @@ pub fn state_directory(look: &StateLook<'_>) -> Check {
     let check = |status, message: String| Check::new(CheckName::StateDirectory, status, message);
     let summary = match &look.summary {
         Ok(summary) => summary,
-        Err(error @ OpenError::OlderSchema { .. }) => {
-            return check(Status::Warning, error.to_string());
-        }
         Err(error) => {
             return check(Status::Failed, error.to_string())
                 .remedy("mend it first: `reconcile` refuses it likewise");
@@ -160,6 +157,11 @@ pub fn state_directory(look: &StateLook<'_>) -> Check {
     if mode & OTHERS != 0 {
         return check(Status::Warning, message)
             .remedy(format!("close it to others with `chmod o= {path}`"));
+    }
+    if summary.is_older {
+        return check(Status::Warning, message).remedy(
+            "an older sharekeeper wrote it; `sharekeeper state upgrade` brings it up to date, as does the next `reconcile`",
+        );
     }
     if look.free.is_some_and(|bytes| bytes < SPACE_MIN) {
         return check(Status::Warning, message)

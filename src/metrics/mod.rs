@@ -82,9 +82,16 @@ fn process(families: &mut Families, board: &Board, extra: &MetricsExtra<'_>) {
     families.keep(
         gauge(
             "sharekeeper_state_lost",
-            "1 once the state cannot be written any longer, or is not the one in the directory: nothing is done until the process starts anew.",
+            "1 while the state cannot be written, and once it is not the one in the directory: nothing is done.",
         )
         .with(&[], flag(board.state().lost.is_some())),
+    );
+    families.keep(
+        gauge(
+            "sharekeeper_state_log_held",
+            "1 while another process keeps the log of the state from being written back, and the log is large; /status.json names the process.",
+        )
+        .with(&[], flag(board.state().warning.is_some())),
     );
     families.keep(
         gauge(

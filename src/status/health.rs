@@ -10,8 +10,10 @@ use crate::words::plural;
 pub struct StateStatus {
     /// It had never been used before this process opened it, and there is something to prune: nothing counts as ours.
     pub is_new: bool,
-    /// Why nothing can be recorded any longer until the process starts anew, and so nothing is done.
+    /// Why nothing can be recorded, and so nothing is done.
     pub lost: Option<String>,
+    /// What hinders it without an end to work.
+    pub warning: Option<String>,
 }
 
 impl Board {
@@ -19,6 +21,26 @@ impl Board {
     pub fn state_created(&mut self) {
         self.state.is_new = true;
         self.version += 1;
+    }
+
+    /// What hinders the state without an end to work, if anything does.
+    pub fn state_hindered(&mut self, warning: Option<String>) {
+        self.state.warning = warning;
+        self.version += 1;
+    }
+
+    /// It can be recorded again what is done. Returns what of it is new.
+    pub fn state_recovered(&mut self, now: Timestamp) -> Vec<Transition> {
+        let was_lost = self.state.lost.take().is_some();
+        let transition = Transition {
+            name: None,
+            at: now,
+            subject: Subject::State,
+            kind: TransitionKind::Recovered,
+            reason: None,
+            message: "the state can be written again, so work goes on".into(),
+        };
+        self.record(was_lost.then_some(transition).into_iter().collect())
     }
 
     /// Nothing can be recorded any longer. Returns what of it is new.
@@ -30,7 +52,7 @@ impl Board {
             subject: Subject::State,
             kind: TransitionKind::Stalled,
             reason: None,
-            message: format!("nothing is done until sharekeeper starts anew: {why}"),
+            message: format!("nothing is done: {why}"),
         };
         self.record((!is_known).then_some(transition).into_iter().collect())
     }

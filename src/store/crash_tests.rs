@@ -24,13 +24,13 @@ const WAL_FRAME: usize = 24 + 4096;
 
 /// The content of the database and of its log on disk.
 #[derive(Clone, PartialEq, Eq)]
-struct Image {
-    database: Vec<u8>,
-    log: Vec<u8>,
+pub(super) struct Image {
+    pub(super) database: Vec<u8>,
+    pub(super) log: Vec<u8>,
 }
 
 impl Image {
-    fn of(dir: &Path) -> Self {
+    pub(super) fn of(dir: &Path) -> Self {
         let read = |name| fs::read(dir.join(name)).unwrap_or_default();
         Self {
             database: read("state.db"),
@@ -39,7 +39,7 @@ impl Image {
     }
 
     /// Writes it to a new directory. The index of the log is missing, because a crash loses memory.
-    fn lay(&self, owner: Option<&str>) -> tempfile::TempDir {
+    pub(super) fn lay(&self, owner: Option<&str>) -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join("state.db"), &self.database).expect("written");
         fs::write(dir.path().join("state.db-wal"), &self.log).expect("written");
@@ -61,7 +61,7 @@ fn cuts(from: usize, to: usize, rng: &mut fastrand::Rng) -> Vec<usize> {
 
 /// What a crash can leave between two images that differ only in the log: a beginning of what was written, followed by
 /// what was there before, by nothing, or by zeros.
-fn torn(before: &Image, after: &Image, rng: &mut fastrand::Rng) -> Vec<Image> {
+pub(super) fn torn(before: &Image, after: &Image, rng: &mut fastrand::Rng) -> Vec<Image> {
     let same = before.log.iter().zip(&after.log);
     let from = same.take_while(|(old, new)| old == new).count();
     let mut images = Vec::new();

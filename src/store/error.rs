@@ -93,16 +93,19 @@ pub enum OpenError {
         found: i64,
         known: i64,
     },
-    /// An earlier version of sharekeeper wrote the database, and it was opened only to read.
+    /// An earlier version of sharekeeper wrote the database and works with it, so that it cannot be migrated now.
     #[error(
-        "{} has schema version {found}, and this sharekeeper reads version {known}: \
-         `sharekeeper reconcile` brings it up to date",
-        .path.display()
+        "{} has schema version {found}, and must be brought to version {known} first, but it is {}: stop that older \
+         sharekeeper and run this again, or do this with the older sharekeeper",
+        .path.display(),
+        held(.holder)
     )]
-    OlderSchema {
+    HeldByOlder {
         path: PathBuf,
         found: i64,
         known: i64,
+        /// The other process, if the lock file says which.
+        holder: Option<Box<Holder>>,
     },
     /// The file `owner` and the database belong to different installations.
     #[error(

@@ -131,6 +131,42 @@ impl Files {
         }
     }
 
+    /// Creates a file beside the database for a copy of it, empty, and returns its path. What an interrupted copy has left
+    /// is removed.
+    pub(super) fn make_copy_target(&self, name: &str) -> Result<PathBuf, OpenError> {
+        let path = self.dir.join(format!("{name}.part"));
+        let removed = match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        };
+        removed
+            .and_then(|()| {
+                OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(FILE_MODE)
+                    .open(&path)
+            })
+            .map_err(|error| OpenError::io(&path, "make it", &error))?;
+        Ok(path)
+    }
+
+    /// Makes a finished copy durable, and gives it its name.
+    pub(super) fn keep_copy(&self, written: &Path, name: &str) -> Result<PathBuf, OpenError> {
+        let path = self.dir.join(name);
+        File::open(written)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| fs::rename(written, &path))
+            .map_err(|error| OpenError::io(&path, "write it", &error))?;
+        sync_dir(&self.dir)?;
+        Ok(path)
+    }
+
+    /// The size of the write-ahead log in bytes; 0 if it does not exist.
+    pub(super) fn wal_len(&self) -> Result<u64, OpenError> {
+        Ok(metadata_if_present(&self.wal())?.map_or(0, |metadata| metadata.len()))
+    }
+
     /// The size of the database in bytes; `None` if it does not exist.
     pub(super) fn database_len(&self) -> Result<Option<u64>, OpenError> {
         Ok(metadata_if_present(&self.database())?.map(|metadata| metadata.len()))
@@ -138,7 +174,7 @@ impl Files {
 
     /// Whether there is a write-ahead log that is not empty.
     pub(super) fn has_wal(&self) -> Result<bool, OpenError> {
-        Ok(metadata_if_present(&self.wal())?.is_some_and(|metadata| metadata.len() > 0))
+        Ok(self.wal_len()? > 0)
     }
 
     /// Whether there is a rollback journal, which SQLite uses while it creates the database.

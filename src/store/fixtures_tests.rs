@@ -165,6 +165,19 @@ fn contents(conn: &Connection) -> Result<String, StoreError> {
 pub(super) const BACK_TO_4: &str =
     "DROP TABLE name_meanings; DROP TABLE version_clocks; PRAGMA user_version = 4;";
 
+/// Takes a state of the newest schema back to an older version, as the migrations since then do in the other direction.
+pub(super) fn back_to(dir: &Path, version: usize) {
+    const STEPS: [&str; 4] = [
+        "DROP TABLE newest_commit; PRAGMA user_version = 1;",
+        "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 2;",
+        "ALTER TABLE images DROP COLUMN word; ALTER TABLE images DROP COLUMN denied_since; PRAGMA user_version = 3;",
+        BACK_TO_4,
+    ];
+    for step in STEPS.iter().skip(version - 1).rev() {
+        by_hand(dir, step);
+    }
+}
+
 /// Runs SQL on a connection beside the store, as a person does with sqlite3.
 pub(super) fn by_hand(dir: &Path, sql: &str) {
     let conn = Connection::open(dir.join("state.db")).expect("a database");

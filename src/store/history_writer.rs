@@ -17,6 +17,8 @@ const STEPS: u64 = 100;
 /// An open intent keeps its entry and all later ones, until the history has this many times the limit. Then they are
 /// removed, because the row of the intent has all that is needed to resolve it.
 const PINNED_MAX: u64 = 2;
+/// The largest number of entries that are removed at once, some ten milliseconds of work.
+const ROTATED_MAX: u64 = 5_000;
 
 /// `by` of the entries that an observation caused and no person.
 pub(super) const OBSERVATION: &str = "observation";
@@ -61,37 +63,43 @@ impl HistoryWriter<'_> {
             "UPDATE chain SET head_seq = ?1, head_hash = ?2",
             (integer(entry.seq)?, hash),
         )?;
-        self.rotate(&Ends {
-            head: entry.seq,
-            head_hash: hash,
-            ..ends
-        })?;
+        rotate(
+            self.conn,
+            self.history_max,
+            &Ends {
+                head: entry.seq,
+                head_hash: hash,
+                ..ends
+            },
+        )?;
         Ok(entry.seq)
     }
+}
 
-    /// Removes the oldest entries, if there are more than are kept.
-    fn rotate(&self, ends: &Ends) -> Result<(), StoreError> {
-        let count = ends.head - ends.anchor;
-        if count <= self.history_max {
-            return Ok(());
-        }
-        let step = (self.history_max / STEPS).max(1);
-        let mut last = ends.anchor + (count - self.history_max).max(step).min(count);
-        if count < self.history_max.saturating_mul(PINNED_MAX)
-            && let Some(open) = images::oldest_open(self.conn, ends.anchor)?
-        {
-            last = last.min(open.saturating_sub(1));
-        }
-        if last <= ends.anchor {
-            return Ok(());
-        }
-        let last = integer(last)?;
-        rows::execute(
-            self.conn,
-            "UPDATE chain SET anchor_seq = ?1, anchor_hash = (SELECT hash FROM history WHERE seq = ?1)",
-            [last],
-        )?;
-        rows::execute(self.conn, "DELETE FROM history WHERE seq <= ?1", [last])?;
-        Ok(())
+/// Removes the oldest entries, if there are more than `history_max`: so many at a time that nobody waits for it. Returns
+/// whether any were removed.
+pub(super) fn rotate(conn: &Connection, history_max: u64, ends: &Ends) -> Result<bool, StoreError> {
+    let count = ends.head - ends.anchor;
+    if count <= history_max {
+        return Ok(false);
     }
+    let step = (history_max / STEPS).max(1);
+    let surplus = (count - history_max).max(step).min(count);
+    let mut last = ends.anchor + surplus.min(ROTATED_MAX);
+    if count < history_max.saturating_mul(PINNED_MAX)
+        && let Some(open) = images::oldest_open(conn, ends.anchor)?
+    {
+        last = last.min(open.saturating_sub(1));
+    }
+    if last <= ends.anchor {
+        return Ok(false);
+    }
+    let last = integer(last)?;
+    rows::execute(
+        conn,
+        "UPDATE chain SET anchor_seq = ?1, anchor_hash = (SELECT hash FROM history WHERE seq = ?1)",
+        [last],
+    )?;
+    rows::execute(conn, "DELETE FROM history WHERE seq <= ?1", [last])?;
+    Ok(true)
 }

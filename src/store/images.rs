@@ -181,6 +181,25 @@ pub(super) fn open_intents(
     )
 }
 
+/// The open intents of all images that were recorded after entry `seq` of the history.
+pub(super) fn open_intents_after(
+    conn: &Connection,
+    seq: u64,
+) -> Result<Vec<(ImageKey, OpenIntent)>, StoreError> {
+    rows::query_all(
+        conn,
+        "SELECT * FROM open_intents WHERE intent > ?1 ORDER BY intent",
+        [integer(seq)?],
+        |row| {
+            let key = ImageKey {
+                scope: row.scope()?,
+                image: row.image()?,
+            };
+            Ok((key, open_in(row)?.intent))
+        },
+    )
+}
+
 fn open_in(row: &NamedRow<'_>) -> Result<OpenIntentRow, StoreError> {
     Ok(OpenIntentRow {
         intent: OpenIntent {

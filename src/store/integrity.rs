@@ -12,7 +12,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::chain::{self, Ends};
-use super::error::{OpenError, Salvage, StoreError};
+use super::error::{ErrorKind, OpenError, Salvage, StoreError};
 use super::file_state::{FileId, FileStamp, stat};
 use super::files::Files;
 use super::lock::Lock;
@@ -168,6 +168,72 @@ impl IntegrityCheck {
         self.conclude(checked)
     }
 
+    /// The paths of the state.
+    pub(super) fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Checks that the database and the lock are the files that were opened and that the installation is the same, whatever
+    /// was written to them.
+    /// A discrepancy is checked twice; a file that cannot be looked at is none.
+    pub(super) fn check_identity(&mut self) -> Result<(), StoreError> {
+        let checked = match self.compare_identity() {
+            Ok(()) => Ok(()),
+            Err(found) => {
+                self.wait(&found);
+                self.compare_identity()
+            }
+        };
+        match checked {
+            Err(Discrepancy {
+                path,
+                difference: Difference::Unreadable(why),
+            }) => Err(StoreError::broken(format!(
+                "{} cannot be looked at ({why})",
+                path.display()
+            ))),
+            checked => self.conclude(checked),
+        }
+    }
+
+    /// Checks that the history is the one that is known or begins with it, and returns the number of the newest entry that
+    /// is known. The caller holds the write lock.
+    pub(super) fn check_history(&self, conn: &Connection) -> Result<u64, StoreError> {
+        let path = self.files.database();
+        let read = || {
+            let ends = chain::ends(conn)?;
+            let is_whole = chain::is_whole(conn)?;
+            Ok::<_, StoreError>(is_whole && (ends == self.ends || self.follows(conn, &ends)?))
+        };
+        let difference = match read() {
+            Ok(true) => return Ok(self.ends.head),
+            Ok(false) => Difference::SetBack,
+            // The tables of a state are missing, or say what no state says.
+            Err(error) if error.kind == ErrorKind::Request => {
+                Difference::Unreadable(error.to_string())
+            }
+            Err(error) => return Err(error),
+        };
+        Err(self.lost(&Discrepancy { path, difference }))
+    }
+
+    /// Remembers a state that was opened anew. `ends` are those of its chain.
+    pub(super) fn restart(&mut self, ends: Ends) -> Result<(), OpenError> {
+        let owner_file = stat(&self.files.owner())?;
+        self.owner_file = (FileId::of(&owner_file), FileStamp::of(&owner_file));
+        self.database = FileStamp::of(&stat(&self.files.database())?);
+        let log = [self.files.wal(), self.files.wal_index()];
+        for (path, id) in self
+            .opened
+            .iter_mut()
+            .filter(|(path, _)| log.contains(path))
+        {
+            *id = FileId::at(path)?;
+        }
+        self.record_commit(Some(ends));
+        Ok(())
+    }
+
     fn conclude<T>(&self, checked: Result<T, Discrepancy>) -> Result<T, StoreError> {
         self.is_suspect.store(checked.is_err(), Ordering::Relaxed);
         checked.map_err(|found| self.lost(&found))
@@ -219,16 +285,33 @@ impl IntegrityCheck {
 
     /// Compares the files at the paths with those that were opened.
     fn compare_files(&self) -> Result<(), Discrepancy> {
-        for (path, id) in &self.opened {
-            if FileId::of(&self.stat(path)?) != *id {
-                return Difference::Replaced.at(path);
-            }
-        }
+        self.compare_ids(|_| true)?;
         let path = self.files.database();
         let (was, is) = (self.database, FileStamp::of(&self.stat(&path)?));
         if is != was {
             return difference(was, is).at(&path);
         }
+        self.compare_owner()
+    }
+
+    /// The log does not matter here: once no process has the database open, it may be removed and made anew.
+    fn compare_identity(&self) -> Result<(), Discrepancy> {
+        let log = [self.files.wal(), self.files.wal_index()];
+        self.compare_ids(|path| !log.iter().any(|log| log == path))?;
+        self.compare_owner()
+    }
+
+    fn compare_ids(&self, is_compared: impl Fn(&Path) -> bool) -> Result<(), Discrepancy> {
+        let compared = self.opened.iter().filter(|(path, _)| is_compared(path));
+        for (path, id) in compared {
+            if FileId::of(&self.stat(path)?) != *id {
+                return Difference::Replaced.at(path);
+            }
+        }
+        Ok(())
+    }
+
+    fn compare_owner(&self) -> Result<(), Discrepancy> {
         let path = self.files.owner();
         let metadata = self.stat(&path)?;
         if (FileId::of(&metadata), FileStamp::of(&metadata)) == self.owner_file {

@@ -12,6 +12,7 @@
 //! refused ([`OpenError`]) and never replaced by an empty one. This module knows neither plans nor the API.
 
 mod chain;
+mod commit_thread;
 mod error;
 mod file_state;
 mod files;
@@ -27,14 +28,19 @@ mod newest_commit;
 mod open;
 mod operator;
 mod options;
+mod patience;
 mod reader;
+mod reopen;
 mod rows;
 mod schema;
 mod scopes;
+mod space;
 mod suspensions;
 mod takeover;
 mod transactions;
+mod upgrade;
 mod verify;
+mod write_ahead_log;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -42,13 +48,14 @@ use std::path::{Path, PathBuf};
 
 use error::StoreError;
 use files::Files;
-use group_commit::{Committer, Priority};
+use group_commit::{Committer, Condition, Priority};
 use history_writer::HistoryWriter;
 use integrity::{IntegrityCheck, RecheckDelay};
 use lock::Lock;
 use newest_commit::CommitAdvance;
 use options::Now;
 use rusqlite::Connection;
+use space::Upkeep;
 
 use crate::history::{HistoryEntry, WriteOutcome};
 use crate::inventory::{
@@ -65,6 +72,7 @@ pub use newest_commit::NewestCommit;
 pub use operator::{OperatorStore, SuspensionFilter};
 pub use options::Options;
 pub use reader::{HistoryExtent, ImageCounts, Reader, StateSummary};
+pub use upgrade::Upgrade;
 pub use verify::VerifyResult;
 
 /// The open state of the one process that reconciles.
@@ -72,6 +80,7 @@ pub struct Store {
     // Fields are dropped in this order: the committer must end before the lock is released.
     committer: Committer,
     database: PathBuf,
+    files: Files,
     owner: String,
     commit: RefCell<Option<String>>,
     /// The commit that becomes the newest with the first complete observation.
@@ -113,15 +122,17 @@ impl Store {
             is_new,
         } = open::open_exclusive(&files, &options.holder(at), at)?;
         let integrity = IntegrityCheck::start(&files, &lock, database, &conn, recheck_delay)?;
-        let committer = Committer::start(conn, integrity)
+        let history_max = options.history_max.max(1);
+        let committer = Committer::start(conn, integrity, Upkeep::new(history_max))
             .map_err(|error| OpenError::io(dir, "start the thread that writes to it", &error))?;
         Ok(Self {
             committer,
             database: files.database(),
+            files,
             owner,
             commit: RefCell::new(options.commit.clone()),
             advance: RefCell::default(),
-            history_max: options.history_max.max(1),
+            history_max,
             is_new,
             now,
             read_at: RefCell::default(),
@@ -144,6 +155,16 @@ impl Store {
         files.remove()
     }
 
+    /// Migrates the state in a directory and keeps a copy of what was there before. Fails if another process reconciles with
+    /// it. `None` if the directory was never used.
+    pub fn upgrade(
+        dir: &Path,
+        options: &Options,
+        now: Timestamp,
+    ) -> Result<Option<Upgrade>, OpenError> {
+        upgrade::upgrade(dir, options, now)
+    }
+
     /// The id of the installation.
     pub fn owner(&self) -> &str {
         &self.owner
@@ -157,6 +178,38 @@ impl Store {
     /// Checks that the state is still the one that was opened, as each transaction does.
     pub async fn check(&self) -> Result<(), LedgerError> {
         self.read(|_| Ok(())).await
+    }
+
+    /// Checks that the state is still the one that was opened and, if a write to it has failed, that it can be written. One
+    /// that could not is opened anew, if it is the same file, installation and history; then requests are served again.
+    /// What a commit that failed has left of intents is closed as not sent, because nobody was granted them.
+    pub async fn recover(&self) -> Recovery {
+        let (now, history_max) = ((self.now)(), self.history_max);
+        let settle = move |conn: &Connection, known: u64| {
+            let writer = HistoryWriter {
+                conn,
+                now,
+                history_max,
+            };
+            transactions::withdraw_intents_after(&writer, known)
+        };
+        match self.committer.recover(Box::new(settle)).await {
+            Condition::Writable => Recovery::Writable,
+            Condition::Failing(error) => Recovery::Failing(error.at(&self.database)),
+            Condition::Gone(error) => Recovery::Gone(error.at(&self.database)),
+        }
+    }
+
+    /// The process is to end: from now on, all waits for other processes that have locked the database together take
+    /// less than two seconds.
+    pub fn stop(&self) {
+        self.committer.stop();
+    }
+
+    /// What there is to say of a write-ahead log that another process keeps from being written back; `None` while it is of
+    /// moderate size.
+    pub fn oversized_log(&self) -> Option<String> {
+        write_ahead_log::oversized_log(&self.files)
     }
 
     /// Sets the commit of the manifests that intents are recorded with, as it is shown to people.
@@ -222,6 +275,17 @@ impl Store {
         let done = self.committer.run(priority, work).await;
         done.map_err(|error| error.at(&self.database))
     }
+}
+
+/// Whether a state can be written, by [`Store::recover`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    Writable,
+    /// It cannot be written, or is lost. Where it may pass, it is to be asked for again.
+    Failing(LedgerError),
+    /// Since a write failed, another state has taken the place of this one, or none is there: only a new start can tell what
+    /// to do with it.
+    Gone(LedgerError),
 }
 
 impl LedgerReader for Store {
@@ -292,6 +356,10 @@ impl Ledger for Store {
         self.committer.until_failure().await.at(&self.database)
     }
 
+    async fn until_recovery(&self) {
+        self.committer.until_recovery().await;
+    }
+
     async fn record_outcome(
         &self,
         outcome: WriteOutcome,
@@ -336,6 +404,12 @@ mod newest_commit_tests;
 #[cfg(test)]
 mod process_tests;
 #[cfg(test)]
+mod recovery_tests;
+#[cfg(test)]
 mod refusal_tests;
 #[cfg(test)]
 mod scopes_tests;
+#[cfg(test)]
+mod space_tests;
+#[cfg(test)]
+mod upgrade_tests;

@@ -14,13 +14,17 @@ use super::files::{Files, ReadMode};
 use super::holder::Holder;
 use super::lock::Lock;
 use super::schema::{self, APPLICATION_ID, FileHeader, MIGRATIONS, Migration};
+use super::space;
 use crate::model::Timestamp;
 
 /// How long SQLite waits for the transaction of another process. Ours take milliseconds.
-const BUSY: Duration = Duration::from_secs(10);
+pub(super) const BUSY: Duration = Duration::from_secs(10);
 
 /// The size of the statement cache. There are fewer statements, so that each is prepared once.
 const STATEMENTS: usize = 64;
+
+/// The size in bytes from which on the write-ahead log is written back into the database.
+pub(super) const LOG_SIZE: u64 = 4 * 1024 * 1024;
 
 /// The size in bytes of a database without tables.
 const FIRST_PAGE: u64 = 4096;
@@ -162,19 +166,31 @@ fn is_protocol(error: &rusqlite::Error) -> bool {
 
 /// Opens the database to write, and creates it if there is none. The caller has inspected the directory.
 pub(super) fn connect(files: &Files) -> Result<Connection, OpenError> {
-    let path = files.database();
     files.make_database()?;
+    connect_to_existing(files)
+}
+
+/// Opens the database to write. It is an error if there is none.
+pub(super) fn connect_to_existing(files: &Files) -> Result<Connection, OpenError> {
+    let path = files.database();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let conn = Connection::open_with_flags(files.uri("mode=rw"), flags)?;
         harden(&conn)?;
+        // In a new database, before its first page is written, so that pages can be given back; see `space`. In any other,
+        // this would be a write.
+        if conn.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
+            conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        }
         let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         // A commit has been written to disk when it returns.
         conn.pragma_update(None, "synchronous", "FULL")?;
         // The store does it itself: SQLite would keep to itself whether it failed.
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+        // A log that has grown beyond that is cut back once it is begun anew.
+        conn.pragma_update(None, "journal_size_limit", LOG_SIZE.cast_signed())?;
         conn.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok((conn, mode))
     };
@@ -209,32 +225,64 @@ pub(super) fn open_exclusive(
     holder: &Holder,
     now: Timestamp,
 ) -> Result<Opened, OpenError> {
+    let taken = take(files, holder)?;
+    let opened = taken.bring_up_to_date(files, now)?;
+    space::convert_if_small(files, &opened.conn);
+    Ok(opened)
+}
+
+/// A directory whose lock is held, with a database that can be trusted and may be of an older version.
+pub(super) struct Taken {
+    pub(super) lock: Lock,
+    pub(super) conn: Connection,
+    database: FileId,
+    pub(super) found: DirectoryState,
+}
+
+/// Takes the lock of the directory, and opens its database, which is created if there is none.
+pub(super) fn take(files: &Files, holder: &Holder) -> Result<Taken, OpenError> {
     // Inspected before anything is created, so that a directory that is refused stays as it is.
     inspect(files, MIGRATIONS, WalIndex::Repair)?;
     files.make_dir()?;
     let lock = Lock::take(files, holder)?;
     // Another process may have changed the directory before the lock was taken.
     let found = inspect(files, MIGRATIONS, WalIndex::Repair)?;
-    let (mut conn, database) = connect_to_one(files)?;
+    let (conn, database) = connect_to_one(files)?;
     check_pages(files, &conn)?;
     if let DirectoryState::InUse { .. } = found {
         check_history(files, &conn)?;
     }
-    let path = files.database();
-    schema::migrate(&mut conn, MIGRATIONS, now)
-        .map_err(|error| broken(&path, "bring its schema up to date", &error))?;
-    let owner =
-        schema::owner(&conn).map_err(|error| OpenError::sqlite(&path, "read it", &error))?;
-    if files.read_owner()?.is_none() {
-        files.write_owner(&owner)?;
-    }
-    Ok(Opened {
+    Ok(Taken {
         lock,
         conn,
         database,
-        owner,
-        is_new: found == DirectoryState::Unused,
+        found,
     })
+}
+
+impl Taken {
+    /// Migrates the schema, and writes the file `owner` if it does not exist.
+    pub(super) fn bring_up_to_date(
+        mut self,
+        files: &Files,
+        now: Timestamp,
+    ) -> Result<Opened, OpenError> {
+        let path = files.database();
+        schema::migrate(&mut self.conn, MIGRATIONS, now)
+            .map_err(|error| broken(&path, "bring its schema up to date", &error))?;
+        let owner = schema::owner(&self.conn)
+            .map_err(|error| OpenError::sqlite(&path, "read it", &error))?;
+        if files.read_owner()?.is_none() {
+            files.write_owner(&owner)?;
+        }
+        Ok(Opened {
+            lock: self.lock,
+            conn: self.conn,
+            database: self.database,
+            owner,
+            is_new: self.found == DirectoryState::Unused,
+        })
+    }
 }
 
 /// A directory that is open to reconcile with.
@@ -267,6 +315,12 @@ fn connect_to_one(files: &Files) -> Result<(Connection, FileId), OpenError> {
         reason: "other files take its place meanwhile".into(),
         kind: std::io::ErrorKind::Other,
     })
+}
+
+/// Writes the log back into the database, as far as readers allow it.
+pub(super) fn write_log_back(files: &Files, conn: &Connection) -> Result<(), OpenError> {
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .map_err(|error| OpenError::sqlite(&files.database(), "write its log back", &error))
 }
 
 /// Checks the pages of the database with `PRAGMA quick_check`.

@@ -48,16 +48,7 @@ impl OperatorStore {
     ) -> Result<Self, OpenError> {
         let files = Files::new(dir);
         let now: Now = Box::new(move || now().into());
-        let conn = match open::inspect(&files, MIGRATIONS, WalIndex::Repair)? {
-            DirectoryState::InUse { version } if version == schema::latest(MIGRATIONS) => {
-                open::connect(&files)?
-            }
-            // Only one process at a time may create the database or migrate its schema.
-            _ => {
-                let at = now().clock();
-                open::open_exclusive(&files, &options.holder(at), at)?.conn
-            }
-        };
+        let conn = connect(&files, options, now().clock())?;
         Ok(Self {
             files,
             conn,
@@ -227,6 +218,35 @@ impl OperatorStore {
             Ok(value)
         };
         written().map_err(|error: StoreError| error.at(&self.files.database()))
+    }
+}
+
+/// Opens the database to write. Creates it or migrates its schema, if need be and if no other process has the lock.
+fn connect(files: &Files, options: &Options, at: Timestamp) -> Result<Connection, OpenError> {
+    let known = schema::latest(MIGRATIONS);
+    let find = || open::inspect(files, MIGRATIONS, WalIndex::Repair);
+    let is_newest = |found: &DirectoryState| *found == DirectoryState::InUse { version: known };
+    if is_newest(&find()?) {
+        return open::connect(files);
+    }
+    // Only one process at a time may create the database or migrate its schema.
+    let holder = match open::open_exclusive(files, &options.holder(at), at) {
+        Err(OpenError::Locked { holder, .. }) => holder,
+        opened => return Ok(opened?.conn),
+    };
+    match find()? {
+        // The other process has just done so.
+        found if is_newest(&found) => open::connect(files),
+        DirectoryState::InUse { version } => Err(OpenError::HeldByOlder {
+            path: files.database(),
+            found: version,
+            known,
+            holder,
+        }),
+        DirectoryState::Unused => Err(OpenError::Locked {
+            dir: files.dir().to_owned(),
+            holder,
+        }),
     }
 }
 

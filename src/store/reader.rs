@@ -25,7 +25,7 @@ use crate::ledger::{LedgerError, LedgerReader};
 use crate::model::{Scope, Timestamp, Uin};
 
 /// A state directory that is open only to read. It takes no lock, makes no file, and works while another process
-/// reconciles. A directory that was never used reads as empty.
+/// reconciles. A directory that was never used reads as empty, and one of an older version as if it had been migrated.
 #[derive(Clone, Debug)]
 pub struct Reader {
     files: Files,
@@ -39,6 +39,8 @@ pub struct StateSummary {
     pub owner: Option<String>,
     /// The version of the database schema.
     pub schema: i64,
+    /// Whether an earlier version of sharekeeper wrote the database, so that it will be migrated.
+    pub is_older: bool,
     /// The process that reconciles with the directory at the moment.
     pub holder: Option<Holder>,
     /// Each scope of which anything is known.
@@ -137,23 +139,19 @@ impl Reader {
             let read = conn
                 .unchecked_transaction()
                 .map_err(StoreError::from)
-                .and_then(|transaction| work(&transaction));
+                .and_then(|transaction| {
+                    schema::view_as_newest(&transaction)?;
+                    work(&transaction)
+                });
             read.map_err(|error| error.at(&path))
         })
     }
 }
 
-/// Whether there is a state in the directory. A state that this version would have to migrate is refused.
+/// Whether there is a state in the directory, of whatever version up to ours.
 fn is_used(files: &Files) -> Result<bool, OpenError> {
-    let known = schema::latest(MIGRATIONS);
-    match open::inspect(files, MIGRATIONS, WalIndex::Leave)? {
-        DirectoryState::InUse { version } if version < known => Err(OpenError::OlderSchema {
-            path: files.database(),
-            found: version,
-            known,
-        }),
-        found => Ok(found != DirectoryState::Unused),
-    }
+    let found = open::inspect(files, MIGRATIONS, WalIndex::Leave)?;
+    Ok(found != DirectoryState::Unused)
 }
 
 impl LedgerReader for Reader {
@@ -177,6 +175,7 @@ impl Default for StateSummary {
         Self {
             owner: None,
             schema: schema::latest(MIGRATIONS),
+            is_older: false,
             holder: None,
             scopes: BTreeMap::new(),
             accounts: BTreeMap::new(),
@@ -237,9 +236,11 @@ fn summary(conn: &Connection) -> Result<StateSummary, StoreError> {
             |row| row.time("at"),
         )
     };
+    let version = schema::file_header(conn)?.version;
     Ok(StateSummary {
         owner: Some(schema::owner(conn)?),
-        schema: schema::file_header(conn)?.version,
+        schema: version,
+        is_older: version < schema::latest(MIGRATIONS),
         holder: None,
         scopes,
         accounts: scopes::all(conn)?.into_iter().collect(),

@@ -93,7 +93,7 @@ fn s18_d5_a_zero_filled_emptied_or_truncated_file_is_refused() {
     let mut smashed = database.clone();
     smashed[..100].fill(0);
     let mut hole = database.clone();
-    hole[4096..2 * 4096].fill(0);
+    hole[2 * 4096..3 * 4096].fill(0);
     let damage: [(&str, Vec<u8>); 6] = [
         ("emptied", Vec::new()),
         ("zero-filled", vec![0; database.len()]),

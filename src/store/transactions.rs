@@ -154,6 +154,28 @@ pub(super) fn record_outcome(
     Ok(())
 }
 
+/// Closes the open intents after entry `known`: they were in a commit that failed, so that nobody was granted them.
+pub(super) fn withdraw_intents_after(
+    writer: &HistoryWriter<'_>,
+    known: u64,
+) -> Result<(), StoreError> {
+    for (key, open) in images::open_intents_after(writer.conn, known)? {
+        let withdrawn = WriteOutcome {
+            intent: open.intent,
+            key,
+            image_name: None,
+            permission: open.permission,
+            result: WriteResult::NotSent,
+            error_code: None,
+            message: Some("the commit of its intent failed".into()),
+            request_id: None,
+            blueprint_id: None,
+        };
+        record_outcome(writer, withdrawn, None)?;
+    }
+    Ok(())
+}
+
 fn resolve(
     writer: &HistoryWriter<'_>,
     key: &ImageKey,

@@ -46,6 +46,7 @@ pub fn write_board_document(
             state => state.is_new.then_some("new"),
         },
         state_problem: board.state().lost.as_deref().map(Text),
+        state_warning: board.state().warning.as_deref().map(Text),
         summary: counts_document(&summary),
         scopes: Each(|| {
             let asked = counted.iter().filter(|(s, ..)| query.picks_scope(s));
@@ -113,6 +114,9 @@ struct Document<'a, S, C, T, E> {
     state: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     state_problem: Option<Text<'a>>,
+    /// What hinders the state without an end to work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_warning: Option<Text<'a>>,
     summary: CountsDocument,
     scopes: S,
     changes: C,

@@ -331,3 +331,120 @@ fn b5_s18_a_new_state_is_told_of_where_something_is_to_be_pruned() {
     let document = bench.json(&["reconcile", "--prune", "owned"], 0);
     assert_eq!(document.get("state"), None);
 }
+
+/// What takes the newest schema version back to each older one, from the newest.
+const BACK: [&str; 4] = [
+    "DROP TABLE name_meanings; DROP TABLE version_clocks; PRAGMA user_version = 4;",
+    "ALTER TABLE images DROP COLUMN word; ALTER TABLE images DROP COLUMN denied_since; PRAGMA user_version = 3;",
+    "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 2;",
+    "DROP TABLE newest_commit; PRAGMA user_version = 1;",
+];
+
+/// A state of each older version, with its version.
+fn older_benches() -> impl Iterator<Item = (Bench, usize)> {
+    (1..=BACK.len()).map(|steps| {
+        let bench = bench();
+        bench
+            .database()
+            .execute_batch(&BACK[..steps].concat())
+            .expect("taken back");
+        (bench, BACK.len() + 1 - steps)
+    })
+}
+
+fn version(bench: &Bench) -> usize {
+    let version = bench
+        .database()
+        .query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    usize::try_from(version.expect("a version")).expect("positive")
+}
+
+#[test]
+fn r12_commands_that_look_work_on_states_of_older_versions() {
+    for (bench, older) in older_benches() {
+        let plan = bench.json(&["plan"], 0);
+        assert_eq!(plan["changes"], json!([]), "version {older}");
+        let status = bench.json(&["status"], 0);
+        assert_eq!(status["schema_version"], older);
+        assert_eq!(status["scopes"].as_array().expect("scopes").len(), 2);
+        assert_eq!(
+            bench.json(&["history"], 0)["entries"]
+                .as_array()
+                .expect("entries")
+                .len(),
+            4
+        );
+        bench.json(&["history", "verify"], 0);
+        let explained = bench.run(&["explain", "img-a"], 0);
+        holds(&stdout(&explained), &["img-a"]);
+        assert_eq!(version(&bench), older, "who only looks changes nothing");
+    }
+}
+
+#[test]
+fn r12_a_plan_that_was_saved_before_an_upgrade_is_carried_out_after_it() {
+    for (bench, older) in older_benches() {
+        bench.declare("tokyo", TOKYO, &["img-a", "img-new"]);
+        let plan = bench.path("plan.json");
+        let plan = plan.to_str().expect("a path");
+        bench.run(&["plan", "--out", plan], 0);
+        assert_eq!(version(&bench), older);
+        let done = bench.json(&["reconcile", "--plan", plan], 0);
+        assert_eq!(done["synced"], true, "version {older}");
+        assert_eq!(version(&bench), BACK.len() + 1);
+    }
+}
+
+#[test]
+fn r12_what_people_say_migrates_the_state_unless_an_older_process_works_with_it() {
+    for (bench, older) in older_benches() {
+        let lock = File::options()
+            .write(true)
+            .open(bench.state().join("lock"))
+            .expect("the lock file");
+        lock.lock().expect("the lock");
+        for arguments in [
+            &["suspend", "--reason", "x"] as &[&str],
+            &["state", "upgrade"],
+            &["reconcile"],
+        ] {
+            let refused = bench.run(arguments, 1);
+            holds(&stderr(&refused), &["in use by another process"]);
+        }
+        assert_eq!(version(&bench), older);
+        drop(lock);
+        bench.run(&["suspend", "--reason", "x"], 0);
+        assert_eq!(version(&bench), BACK.len() + 1);
+        bench.run(&["resume"], 0);
+    }
+}
+
+#[test]
+fn r12_state_upgrade_tells_what_it_did_and_keeps_a_copy() {
+    for (bench, older) in older_benches() {
+        let done = bench.json(&["state", "upgrade"], 0);
+        assert_eq!(done["upgraded"], true);
+        assert_eq!(done["from_version"], older);
+        assert_eq!(done["to_version"], BACK.len() + 1);
+        let backup = done["backup"].as_str().expect("a copy");
+        assert!(fs::metadata(bench.path(backup)).expect("there").len() > 4096);
+        let again = bench.json(&["state", "upgrade"], 0);
+        assert_eq!(again["upgraded"], false);
+        assert_eq!(again["backup"], json!(null));
+        holds(
+            &bench.text(&["state", "upgrade"], 0),
+            &["newest schema version already"],
+        );
+        bench.run(&["reconcile"], 0);
+    }
+    let bench = bench();
+    bench
+        .database()
+        .pragma_update(None, "user_version", 9)
+        .expect("set");
+    let refused = bench.json(&["state", "upgrade"], 1);
+    holds(
+        refused["error"].as_str().expect("why"),
+        &["use the newer sharekeeper that wrote it"],
+    );
+}

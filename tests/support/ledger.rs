@@ -76,6 +76,11 @@ impl Recorded {
         }));
     }
 
+    /// Everything is granted again.
+    pub fn recover(&self) {
+        self.lost.send_replace(None);
+    }
+
     fn now(&self) -> Timestamp {
         self.context.present().stamp()
     }
@@ -256,6 +261,11 @@ impl Ledger for Recorded {
         let mut lost = self.lost.subscribe();
         let why = lost.wait_for(Option::is_some).await.expect("it is kept");
         why.clone().expect("it is lost")
+    }
+
+    async fn until_recovery(&self) {
+        let mut lost = self.lost.subscribe();
+        lost.wait_for(Option::is_none).await.expect("it is kept");
     }
 
     async fn recheck_forbidden(&self, attempt: &Attempt) -> Result<(), WriteRefused> {

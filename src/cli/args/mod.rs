@@ -21,6 +21,7 @@ mod run;
 mod selector;
 mod sim;
 mod state;
+mod state_command;
 mod suspend;
 mod target;
 mod time;
@@ -48,6 +49,7 @@ pub(super) use run::{Listen, ReportingArguments, RunArguments};
 pub(super) use selector::{KeySelectorArguments, ScopeSelectorArguments, SelectorArguments};
 pub(super) use sim::SimArguments;
 pub(super) use state::StateArguments;
+pub(super) use state_command::{StateCommand, StateCommandArguments};
 pub(super) use suspend::SuspendArguments;
 pub(super) use target::Target;
 pub(super) use write::WriteArguments;
@@ -113,6 +115,8 @@ pub(super) enum Command {
     Suspend(SuspendArguments),
     /// End a suspension, or let parked images be reconciled again
     Resume(ResumeArguments),
+    /// Look after the state directory
+    State(StateCommandArguments),
     /// Find out what stands in the way: manifests, credentials, clock, network, permissions, state; changes nothing
     Doctor(DoctorArguments),
     /// Run a local simulator of the API
@@ -143,6 +147,7 @@ impl Command {
             | Self::History(_)
             | Self::Suspend(_)
             | Self::Resume(_)
+            | Self::State(_)
             | Self::Sim(_)
             | Self::Schema
             | Self::Completions(_)

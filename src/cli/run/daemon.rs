@@ -111,7 +111,12 @@ impl DaemonSetup<'_> {
             tasks.push(Box::pin(tasks::feed_status(engine, self.view(&publisher))));
         }
         if let Some(store) = store {
-            tasks.push(Box::pin(tasks::check_state(store, self.context)));
+            tasks.push(Box::pin(tasks::check_state(
+                store,
+                self.context,
+                &publisher,
+            )));
+            tasks.push(Box::pin(tasks::hurry_state(store, &stop)));
         }
         tasks.push(Box::pin(tasks::report_to_supervisor(
             &supervisor,

@@ -18,7 +18,7 @@ use crate::host::{
 };
 use crate::serve::{EngineEnd, PortThread};
 use crate::source::{self, Update};
-use crate::store::Store;
+use crate::store::{Recovery, Store};
 use crate::webhooks::DeliveryWorker;
 
 pub(super) async fn stop_on_signals(stop: &Stop) -> Failure {
@@ -89,17 +89,34 @@ pub(super) async fn port_ended(thread: PortThread, context: &ClientContext<Syste
     select(pin!(thread.ended()), late).await;
 }
 
-/// Checks the state also while nothing is written, so that the status port and the supervisor soon tell if it is lost.
-pub(super) async fn check_state(store: &Store, context: &ClientContext<System>) -> Failure {
+/// Checks the state also while nothing is written, so that the status port and the supervisor soon tell if it cannot be
+/// used, and opens it anew once it can be written again. Ends if another state has taken its place by then.
+pub(super) async fn check_state(
+    store: &Store,
+    context: &ClientContext<System>,
+    publisher: &StatusPublisher<System>,
+) -> Failure {
     const CHECK_INTERVAL: Duration = Duration::from_secs(10);
     loop {
-        // A loss that lasts, the daemon learns from the store itself.
-        if let Err(error) = store.check().await {
-            tracing::debug!(%error, "the state cannot be looked at");
+        match store.recover().await {
+            Recovery::Writable => {}
+            // The daemon learns from the store itself that it can do nothing.
+            Recovery::Failing(error) => tracing::debug!(%error, "the state cannot be written"),
+            Recovery::Gone(error) => {
+                return Failure::new(format_args!("the state cannot be opened again: {error}"));
+            }
         }
+        publisher.state_hindered(store.oversized_log());
         let host = &context.host;
         host.sleep_until(host.monotonic() + CHECK_INTERVAL).await;
     }
+}
+
+/// Keeps the store from waiting long for other processes once a stop was asked for.
+pub(super) async fn hurry_state(store: &Store, stop: &Stop) -> Failure {
+    stop.tripped().await;
+    store.stop();
+    std::future::pending().await
 }
 
 pub(super) async fn report_to_supervisor(

@@ -1,0 +1,74 @@
+//! Opens a state anew after a write to it failed, if it is still the same. What a commit that failed may have left in the
+//! log is never built on unseen: all of it goes into the database and to disk first.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::commit_thread::end_transaction;
+use super::error::{ErrorKind, OpenError, StoreError};
+use super::group_commit::Settle;
+use super::integrity::IntegrityCheck;
+use super::open;
+use super::patience::Patience;
+use super::write_ahead_log::Checkpoint;
+
+/// Why a state is not open again.
+#[derive(Debug)]
+pub(super) enum NotReopened {
+    /// It still cannot be written.
+    StillFailing(StoreError),
+    /// It is another one, or an earlier one, or none.
+    Other(StoreError),
+}
+
+impl From<StoreError> for NotReopened {
+    fn from(error: StoreError) -> Self {
+        match error.kind {
+            ErrorKind::Lost(_) => Self::Other(error),
+            _ => Self::StillFailing(error),
+        }
+    }
+}
+
+impl From<OpenError> for NotReopened {
+    fn from(error: OpenError) -> Self {
+        Self::StillFailing(StoreError::broken(error.to_string()).caused_by(error))
+    }
+}
+
+impl From<rusqlite::Error> for NotReopened {
+    fn from(error: rusqlite::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+/// Replaces the connection by a new one, if the files are those that were opened and hold the history that is known.
+/// `settle` closes what the commit that failed has left.
+pub(super) fn reopen(
+    slot: &mut Option<Connection>,
+    integrity: &mut IntegrityCheck,
+    patience: &Patience,
+    settle: Settle,
+) -> Result<(), NotReopened> {
+    integrity.check_identity()?;
+    // The last connection of a process takes with it what it has in memory, and what SQLite believes to be on disk.
+    *slot = None;
+    let files = integrity.files().clone();
+    let mut conn = open::connect_to_existing(&files)?;
+    patience.install(&mut conn)?;
+    integrity.check_identity()?;
+    open::check_pages(&files, &conn)?;
+    // The disk may have lost pages that it once refused, though they can still be read. In the database, they are written
+    // once more.
+    let is_written_back = patience.without_waiting(|| Checkpoint::Truncate.run(&conn))?;
+    if !is_written_back {
+        let text = "the log of the state cannot be written back while another process uses it";
+        return Err(StoreError::broken(text).into());
+    }
+    let transaction = Transaction::new_unchecked(&conn, TransactionBehavior::Immediate)?;
+    let known = integrity.check_history(&transaction)?;
+    settle(&transaction, known)?;
+    let ends = end_transaction(transaction, true)?;
+    integrity.restart(ends)?;
+    *slot = Some(conn);
+    Ok(())
+}
