@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::WriteClient;
@@ -14,6 +15,8 @@ use sharekeeper::model::{AccountName, Region, Selector};
 use sharekeeper::plan::Policy;
 use support::world::{GLOBAL, REGIONAL, TEN_MINUTES, World, id, regions};
 use support::{Behaviour, Fault, desired};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// `count` unshared images in each region, and the desire to have them shared.
 fn all_to_share(world: &World, regions: &[&'static str], count: usize) -> Desired {
@@ -120,6 +123,21 @@ async fn b5_s9_calls_in_line_wait_while_the_state_is_in_doubt() {
     assert_eq!(world.cloud().writes().len(), 0, "{:#}", ended.json);
     assert!(!world.ledger.intents().is_empty(), "they stood in line");
     assert_eq!(ended.exit(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l2_who_waits_for_the_ledger_keeps_no_place_in_its_line_from_others() {
+    let world = World::new(2, GLOBAL);
+    let wanted = all_to_share(&world, &regions(15), 10);
+    world
+        .ledger
+        .places
+        .replace(Some(Rc::new(Semaphore::new(1))));
+    let run = timeout(2 * TEN_MINUTES, world.reconcile(&wanted));
+    let ended = run.await.expect("it does not wait for ever");
+    assert_eq!(ended.exit(), 0, "{:#}", ended.json);
+    assert_eq!(world.ledger.sent(), 150);
+    assert!(ended.took < TEN_MINUTES, "{:?}", ended.took);
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,9 @@
 //! The intent is recorded before the permit is waited for, so that a write leaves the moment its permit comes and the disk
 //! costs the rate nothing. An intent whose write does not leave gets the outcome *not sent*. It must not decide what is
 //! written: that is the plan's.
+//!
+//! Between two polls of the writes under way, nothing is awaited. One of them may be given a place in a queue that others
+//! wait for, the ledger's above all, and keeps it from everybody until it is polled again.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -22,7 +25,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use super::context::ScopeContext;
 use super::event::Event;
@@ -55,12 +58,14 @@ struct Write {
 
 /// How the preparation of a write ended.
 enum Prepared {
-    /// Its intent was recorded at that time, and it may call.
-    Permitted(IntentId, Monotonic, WritePermit),
+    /// Its intent was recorded, and it may call, unless a person has come to forbid it.
+    Permitted(IntentId, WritePermit, Result<(), NotSent>),
     /// Its intent was recorded, but it got no permit. Without a refusal, it gave its place in the queue up.
     NotPermitted(IntentId, Option<Refusal>),
     /// Its intent was not recorded.
     NotRecorded(WriteRefused),
+    /// It was not sent, and that is recorded.
+    Closed,
 }
 
 type Reply = (WriteId, Result<Modified, CallError>);
@@ -69,8 +74,9 @@ type Reply = (WriteId, Result<Modified, CallError>);
 struct Writes<'t> {
     executor: Executor,
     freshness: Freshness,
+    /// Writes that are on their way to a call, or back from there because they were not sent.
     preparing: FuturesUnordered<LocalBoxFuture<'t, (Write, Prepared)>>,
-    /// Makes a write that is being prepared give its place in the permit queue up.
+    /// Has each of these. Makes it give its place in the permit queue up.
     give_up: BTreeMap<WriteId, Rc<Notify>>,
     sending: FuturesUnordered<LocalBoxFuture<'t, Reply>>,
     /// Held by each write that may be denied, until that is known.
@@ -132,8 +138,8 @@ pub(super) async fn execute<H: Host, L: Ledger>(
             Some(reply) = writes.sending.next(), if !writes.sending.is_empty() => {
                 writer.replied(&mut writes, reply);
             }
-            Some((write, send_or_give_up)) = writes.preparing.next(), if !writes.preparing.is_empty() => {
-                writer.send_or_give_up(&mut writes, write, send_or_give_up).await;
+            Some((write, prepared)) = writes.preparing.next(), if !writes.preparing.is_empty() => {
+                writer.send_or_give_up(&mut writes, write, prepared);
             }
             Some(answer) = writes.rechecks.next(), if !writes.rechecks.is_empty() => {
                 writes.freshness.rechecked(context, &mut writes.executor, answer);
@@ -176,6 +182,12 @@ impl Writes<'_> {
 
     fn is_idle(&self) -> bool {
         self.preparing.is_empty() && self.sending.is_empty() && self.rechecks.is_empty()
+    }
+
+    /// A write is no longer prepared, and was not sent.
+    fn closed(&mut self, id: WriteId) {
+        self.give_up.remove(&id);
+        self.probes.remove(&id);
     }
 
     /// Makes all that are being prepared give their places up, because nothing may be sent now.
@@ -228,8 +240,8 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
             let place = Rc::new(Notify::new());
             writes.give_up.insert(write.id, Rc::clone(&place));
             writes.preparing.push(Box::pin(async move {
-                let send_or_give_up = self.prepare(&write, &place).await;
-                (write, send_or_give_up)
+                let prepared = self.prepare(&write, &place).await;
+                (write, prepared)
             }));
         }
         false
@@ -296,81 +308,81 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         }
     }
 
-    /// Records the write's intent, then waits for its permit.
+    /// Records the write's intent, waits for its permit, and asks the ledger once more.
     async fn prepare(&self, write: &Write, give_up: &Notify) -> Prepared {
-        match self
-            .context
-            .engine
-            .ledger
-            .record_intent(&write.attempt)
-            .await
-        {
-            Ok(intent) => {
-                let recorded_at = self.context.host().monotonic();
-                self.await_permit(intent, recorded_at, give_up).await
+        let attempt = &write.attempt;
+        let intent = match self.context.engine.ledger.record_intent(attempt).await {
+            Ok(intent) => intent,
+            Err(refused) => return Prepared::NotRecorded(refused),
+        };
+        let recorded_at = self.context.host().monotonic();
+        let Some((_turn, permit)) = self.await_permit(give_up).await else {
+            return Prepared::NotPermitted(intent, None);
+        };
+        match permit {
+            Ok(permit) => {
+                let allowed = last_checks::still_allowed(self.context, attempt, recorded_at).await;
+                Prepared::Permitted(intent, permit, allowed)
             }
-            Err(refused) => Prepared::NotRecorded(refused),
+            Err(refusal) => Prepared::NotPermitted(intent, Some(refusal)),
         }
     }
 
+    /// Waits for the permit to call. The turn is kept until the ledger has been asked: permits that add up meanwhile would
+    /// leave all at once. `None` if the place in the queue was given up.
     async fn await_permit(
         &self,
-        intent: IntentId,
-        recorded_at: Monotonic,
         give_up: &Notify,
-    ) -> Prepared {
+    ) -> Option<(MutexGuard<'_, ()>, Result<WritePermit, Refusal>)> {
         let permit = std::pin::pin!(async {
-            let _first = self.permit_queue.lock().await;
-            self.context
-                .client
-                .permit(self.context.task.scope.region)
-                .await
+            let turn = self.permit_queue.lock().await;
+            let region = self.context.task.scope.region;
+            (turn, self.context.client.permit(region).await)
         });
         match select(permit, std::pin::pin!(give_up.notified())).await {
-            Either::Left((Ok(permit), _)) => Prepared::Permitted(intent, recorded_at, permit),
-            Either::Left((Err(refusal), _)) => Prepared::NotPermitted(intent, Some(refusal)),
-            Either::Right(_) => Prepared::NotPermitted(intent, None),
+            Either::Left((permit, _)) => Some(permit),
+            Either::Right(_) => None,
         }
     }
 
-    /// Sends the write if it is permitted and the last checks pass. Otherwise records that it was not sent, and tells the
-    /// executor what that means for it.
-    async fn send_or_give_up<'t>(
-        &'t self,
-        writes: &mut Writes<'t>,
-        write: Write,
-        prepared: Prepared,
-    ) {
+    /// Sends the write if it is permitted and the last checks pass. Otherwise has it recorded that it was not sent, and tells
+    /// the executor what that means for it.
+    fn send_or_give_up<'t>(&'t self, writes: &mut Writes<'t>, write: Write, prepared: Prepared) {
         let id = write.id;
-        writes.give_up.remove(&id);
-        match prepared {
-            Prepared::Permitted(intent, recorded_at, permit) => {
-                match self.last_checks(writes, &write, recorded_at, &permit).await {
+        let (intent, why) = match prepared {
+            Prepared::Permitted(intent, permit, allowed) => {
+                match self.last_checks(writes, &write, allowed, &permit) {
                     Ok(()) => {
-                        writes
-                            .sending
-                            .push(Box::pin(self.send(write, intent, permit)));
+                        writes.give_up.remove(&id);
+                        let sending = self.send(write, intent, permit);
+                        writes.sending.push(Box::pin(sending));
                         return;
                     }
-                    Err(why) => {
-                        // A permit may be the probe that other scopes of the account wait for; a commit would keep them.
-                        drop(permit);
-                        self.not_sent(intent, &write.attempt, &why).await;
-                    }
+                    // The permit ends here. It may be the probe that other scopes of the account wait for; a commit would keep
+                    // them.
+                    Err(why) => (intent, why),
                 }
             }
-            Prepared::NotPermitted(intent, None) => {
-                let why = NotSent::GivenUp;
-                self.not_sent(intent, &write.attempt, &why).await;
-            }
+            Prepared::NotPermitted(intent, None) => (intent, NotSent::GivenUp),
             Prepared::NotPermitted(intent, Some(refusal)) => {
                 writes.executor.account_broken(&refusal);
-                let why = NotSent::NotPermitted(refusal);
-                self.not_sent(intent, &write.attempt, &why).await;
+                (intent, NotSent::NotPermitted(refusal))
             }
-            Prepared::NotRecorded(refused) => self.not_recorded(writes, id, &refused),
-        }
-        writes.probes.remove(&id);
+            Prepared::NotRecorded(refused) => {
+                self.not_recorded(writes, id, &refused);
+                writes.closed(id);
+                return;
+            }
+            Prepared::Closed => {
+                writes.closed(id);
+                return;
+            }
+        };
+        // Until it is recorded, the image is not prepared anew.
+        writes.preparing.push(Box::pin(async move {
+            self.not_sent(intent, &write.attempt, &why).await;
+            (write, Prepared::Closed)
+        }));
     }
 
     fn not_recorded(&self, writes: &mut Writes<'_>, id: WriteId, refused: &WriteRefused) {
@@ -390,13 +402,13 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         }
     }
 
-    /// Checks everything that may have changed since the plan was made, and puts the write in flight. An error says why the
-    /// write is not sent. The ledger is asked first, because its answer may take long; nothing is waited for after it.
-    async fn last_checks(
+    /// Checks everything that may have changed since the plan was made, and puts the write in flight. `allowed` is what the
+    /// ledger says, which was asked before, because its answer may take long. An error says why the write is not sent.
+    fn last_checks(
         &self,
         writes: &mut Writes<'_>,
         write: &Write,
-        recorded_at: Monotonic,
+        allowed: Result<(), NotSent>,
         permit: &WritePermit,
     ) -> Result<(), NotSent> {
         if !last_checks::is_planned_with(self.planned, permit) {
@@ -404,7 +416,6 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
             writes.executor.stop();
             return Err(NotSent::CredentialsChanged);
         }
-        let allowed = last_checks::still_allowed(self.context, &write.attempt, recorded_at).await;
         // A stop may have been asked for while the ledger was.
         if self.context.engine.stop.reason().is_some() || self.context.is_lost() {
             writes.executor.stop();
@@ -420,11 +431,8 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         // A write whose image was seen too long ago stays in the executor's queue, and the image is rechecked.
         let is_fresh =
             writes.freshness.may_send(write.id, at) && !writes.freshness.machine_slept(at);
-        if is_fresh
-            && writes
-                .executor
-                .take(write.id, self.context.host().monotonic())
-        {
+        let now = self.context.host().monotonic();
+        if is_fresh && writes.executor.take(write.id, now) {
             Ok(())
         } else {
             Err(NotSent::GivenUp)

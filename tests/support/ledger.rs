@@ -17,7 +17,7 @@ use sharekeeper::inventory::{
 use sharekeeper::ledger::{Attempt, Ledger, LedgerError, LedgerReader, WriteRefused};
 use sharekeeper::model::{AccountName, Cause, ImageKey, Permission, Scope, Timestamp, Uin};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::Cloud;
 
@@ -40,6 +40,10 @@ pub struct Recorded {
     pub commit_takes: Cell<Duration>,
     /// How long it takes to ask whether a recorded intent may still be sent.
     pub allows_takes: Cell<Duration>,
+    /// The places of those who wait for the disk, if they are limited. They are given in the order of the requests, and
+    /// each is held for 50 ms. Meanwhile the state is being checked, so that each write is asked about once more before it
+    /// leaves.
+    pub places: RefCell<Option<Rc<Semaphore>>>,
     /// Why nothing is granted any longer.
     lost: watch::Sender<Option<LedgerError>>,
     /// It is lost after so many intents.
@@ -62,6 +66,7 @@ impl Recorded {
             full: Cell::default(),
             commit_takes: Cell::default(),
             allows_takes: Cell::default(),
+            places: RefCell::default(),
             lost: watch::Sender::new(None),
             lost_after: Cell::default(),
             in_doubt: Cell::default(),
@@ -79,6 +84,16 @@ impl Recorded {
     /// Everything is granted again.
     pub fn recover(&self) {
         self.lost.send_replace(None);
+    }
+
+    async fn turn(&self) {
+        let places = self.places.borrow().clone();
+        if let Some(places) = places {
+            let _place = places.acquire().await.expect("it stays open");
+            let host = &self.context.host;
+            host.sleep_until(host.monotonic() + Duration::from_millis(50))
+                .await;
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -209,6 +224,7 @@ impl Recorded {
 
 impl Ledger for Recorded {
     async fn record_intent(&self, attempt: &Attempt) -> Result<IntentId, WriteRefused> {
+        self.turn().await;
         let host = &self.context.host;
         host.sleep_until(host.monotonic() + self.commit_takes.get())
             .await;
@@ -250,7 +266,7 @@ impl Ledger for Recorded {
     }
 
     fn is_verifying(&self) -> bool {
-        self.in_doubt.get()
+        self.in_doubt.get() || self.places.borrow().is_some()
     }
 
     fn failure(&self) -> Option<LedgerError> {
@@ -269,6 +285,7 @@ impl Ledger for Recorded {
     }
 
     async fn recheck_forbidden(&self, attempt: &Attempt) -> Result<(), WriteRefused> {
+        self.turn().await;
         let host = &self.context.host;
         host.sleep_until(host.monotonic() + self.allows_takes.get())
             .await;
@@ -288,6 +305,7 @@ impl Ledger for Recorded {
         outcome: WriteOutcome,
         record: Option<InventoryEntry>,
     ) -> Result<(), LedgerError> {
+        self.turn().await;
         self.writable()?;
         let mut outcome = outcome;
         let mut scopes = self.scopes.borrow_mut();
