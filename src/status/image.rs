@@ -79,10 +79,9 @@ impl ImageStatus {
         let in_sync = decision.verdict == Verdict::InSync;
         let unobserved = matches!(decision.verdict, Verdict::Unobserved(_));
         let drifted = drifted(decision);
-        let ready = if unobserved {
-            Truth::Unknown
-        } else {
-            Truth::from(in_sync)
+        let ready = match unobserved {
+            true => Truth::Unknown,
+            false => Truth::from(in_sync),
         };
         let stalled = Truth::from(reason.needs_a_person());
         let condition =
