@@ -607,7 +607,7 @@ async fn c13_t4_the_board_names_a_state_that_is_not_documented() {
             live.publisher.board(|board| {
                 board.scopes()[&support::live::scope(TOKYO)]
                     .warnings
-                    .clone()
+                    .to_vec()
             })
         };
         assert!(warnings()[0].contains("BRAND_NEW"), "{:?}", warnings());

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use board::{at, bad, decision, good, hostile, huge, id, now, pass, plan, scope};
 use serde_json::Value;
 use sharekeeper::model::{ImageId, ImageName};
-use sharekeeper::plan::{Decision, Plan, Stray, UndocumentedState, Verdict};
+use sharekeeper::observation::Unobserved;
+use sharekeeper::plan::{Decision, Plan, Stray, UndocumentedState, Verdict, Withheld};
 use sharekeeper::resolve::{Resolution, ResolvedImage, ResolvedVerdict};
 use sharekeeper::status::{Board, PassResult};
 use sharekeeper::web::{PAGE_CSS, PAGE_ICON, PAGE_JS, Query, page, write_board_document};
@@ -152,6 +153,87 @@ fn a_page_of_30_000_images_shows_only_so_many_rows() {
     assert!(html.contains("href=\"?show=all\">‹ before</a>"));
     assert!(html.contains("href=\"?show=all&amp;page=3\">next ›</a>"));
     assert!(text(&html).contains("page 2 of 150"));
+}
+
+/// Links of the table of accounts and regions, page by page.
+fn scopes_page_by_page(board: &Board) -> Vec<Vec<String>> {
+    let (mut pages, mut next) = (Vec::new(), Some(String::new()));
+    while let Some(query) = next.take() {
+        let html = shown(board, &query);
+        let table = html.split("id=\"scopes\"").nth(1).expect("a table");
+        let (table, after) = table.split_once("</table>").expect("an end");
+        let links = table
+            .split("<th scope=\"row\" class=\"scope\"><a href=\"?")
+            .skip(1);
+        let links = links.map(|rest| rest.split('"').next().expect("an end").to_owned());
+        pages.push(links.collect());
+        let pager = after.split("<h2>").next().expect("what follows the table");
+        let link = pager.split("rel=\"next\" href=\"?").nth(1);
+        next = link.map(|rest| rest.split('"').next().expect("an end").to_owned());
+    }
+    pages
+}
+
+#[test]
+fn b3_a_page_of_3_000_accounts_and_regions_adds_up_what_is_in_sync_and_shows_the_rest_first() {
+    let failed = || Verdict::Failed(Box::new(board::problem("occupied", Some("Odd"), None)));
+    let board = board::fleet(200, |account, region| match (account, region) {
+        (7, 3) => Verdict::Act,
+        (9, 2) => Verdict::Withheld(Box::new(Withheld::Parked(at(-4_000)))),
+        (199, 14) => failed(),
+        _ => Verdict::InSync,
+    });
+    let html = shown(&board, "");
+    assert!(html.len() < 200_000, "{} bytes", html.len());
+    let pages = scopes_page_by_page(&board);
+    assert_eq!(
+        pages.iter().map(Vec::len).collect::<Vec<_>>(),
+        [100, 100, 3]
+    );
+    let first = [
+        "account=team-009&amp;region=ap-chengdu",
+        "account=team-199&amp;region=sa-saopaulo",
+        "account=team-007&amp;region=ap-guangzhou",
+    ];
+    assert_eq!(pages[0][..3], first, "a person is needed before a call is");
+    let accounts = pages.concat().split_off(3);
+    let expected: Vec<_> = (0..200).map(|n| format!("account=team-{n:03}")).collect();
+    assert_eq!(accounts, expected, "each account once");
+    let text = text(&html);
+    for words in [
+        "team-000 15 regions",
+        "team-007 14 regions",
+        "60,000",
+        "page 1 of 3",
+    ] {
+        assert!(text.contains(words), "{words}");
+    }
+    // An account's own page has each of its regions.
+    let html = shown(&board, "account=team-009");
+    assert_eq!(
+        html.matches("<a href=\"?account=team-009&amp;region=")
+            .count(),
+        15
+    );
+    assert!(!html.contains("page 1 of"));
+}
+
+#[test]
+fn b3_where_nothing_is_seen_of_3_000_accounts_and_regions_the_page_stays_small_and_leads_to_each() {
+    let why = Unobserved::new("the network is down");
+    let board = board::fleet(200, |_, _| Verdict::Unobserved(Box::new(why.clone())));
+    let html = shown(&board, "");
+    assert!(html.len() < 400_000, "{} bytes", html.len());
+    assert!(text(&html).contains("and 2,950 more; they come first among accounts and regions"));
+    let pages = scopes_page_by_page(&board);
+    assert!(pages.iter().all(|page| page.len() == 100));
+    assert_eq!(pages.concat().len(), 3_000, "each has a row of its own");
+    let own = shown(&board, "account=team-150&region=ap-tokyo");
+    let banner = own.split("banner").nth(1).expect("a banner");
+    assert!(
+        text(banner).contains("Nothing is seenteam-150/ap-tokyo: Not seen"),
+        "{banner}"
+    );
 }
 
 #[test]

@@ -181,6 +181,17 @@ impl Board {
         scopes.map(|status| status.findings.len()).sum()
     }
 
+    /// The scopes of an account, which stand together.
+    fn scopes_of(&self, account: &AccountName) -> impl Iterator<Item = (&Scope, &ScopeStatus)> {
+        let first = Scope {
+            account: account.clone(),
+            region: Region::first(),
+        };
+        let from_first = self.scopes.range(first.clone()..);
+        let of_account = from_first.take_while(move |(scope, _)| scope.account == first.account);
+        of_account.map(|(scope, status)| (scope, &**status))
+    }
+
     /// Ends a change of the board: it has a new version, and `transitions` are kept to be shown.
     fn record(&mut self, mut transitions: Vec<Transition>) -> Vec<Transition> {
         self.version += 1;

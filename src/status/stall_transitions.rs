@@ -104,11 +104,9 @@ impl Board {
 
     /// That an account is denied all that is tried is reported once, until none of its scopes says so.
     fn denial_transition(&mut self, account: &AccountName, now: Timestamp) -> Option<Transition> {
-        let mut scopes = self
-            .scopes
-            .iter()
-            .filter(|(scope, _)| scope.account == *account);
-        let why = scopes.find_map(|(_, status)| status.stall.denial(true));
+        let why = self
+            .scopes_of(account)
+            .find_map(|(_, status)| status.stall.denial(true));
         let (kind, message) = match why {
             Some(why) if self.denied_accounts.insert(account.clone()) => {
                 (TransitionKind::Stalled, why)

@@ -7,6 +7,7 @@ use super::badge::Badge;
 use super::html::{Count, Html, write_html};
 use super::overview;
 use super::page::Page;
+use super::pager::pager;
 use super::query::{Query, ScopeText, Show};
 use crate::model::{ImageId, ImageKey, Scope, ShareState};
 use crate::status::{Condition, ImageStatus, Reason, SyncState};
@@ -234,37 +235,9 @@ impl<'a> Page<'a> {
     /// Links to the pages beside this one.
     pub(super) fn pager(&self, html: &mut Html, listed: usize) {
         let pages = listed.div_ceil(ROWS_MAX);
-        if pages < 2 && self.query.page == 0 {
-            return;
-        }
-        let page = self.query.page;
-        html.markup("<nav class=\"pager\" aria-label=\"Pages\">");
-        if page > 0 {
-            let before = (page - 1).min(pages.saturating_sub(1));
-            write_html!(
-                html,
-                "<a rel=\"prev\" href=\"",
-                (self.query.on_page(before)),
-                "\">‹ before</a> "
-            );
-        }
-        write_html!(
-            html,
-            "<span>page ",
-            (Count(page.saturating_add(1))),
-            " of ",
-            (Count(pages.max(1))),
-            "</span>"
-        );
-        if page + 1 < pages {
-            write_html!(
-                html,
-                " <a rel=\"next\" href=\"",
-                (self.query.on_page(page + 1)),
-                "\">next ›</a>"
-            );
-        }
-        html.markup("</nav>\n");
+        pager(html, "Pages", self.query.page, pages, |page| {
+            self.query.on_page(page)
+        });
     }
 }
 

@@ -3,11 +3,13 @@
 
 mod badge;
 mod expiries;
+mod fleet;
 mod headline;
 mod html;
 mod images;
 mod overview;
 mod page;
+mod pager;
 mod policy_images;
 mod query;
 mod recent;

@@ -6,6 +6,14 @@ use crate::model::Scope;
 use crate::plan::View;
 use crate::status::{Activity, Counts, ScopeStatus};
 
+/// Rows of the table on one page. Up to so many accounts and regions are listed one by one.
+pub(super) const SCOPE_ROWS_MAX: usize = 100;
+
+/// Whether so many accounts and regions are too many to be listed one by one.
+pub(super) fn is_folded(scopes: usize) -> bool {
+    scopes > SCOPE_ROWS_MAX
+}
+
 /// What is counted of each scope, in the order of the columns.
 pub(super) fn columns(counts: &Counts) -> [(&'static str, usize); 7] {
     [
@@ -20,13 +28,21 @@ pub(super) fn columns(counts: &Counts) -> [(&'static str, usize); 7] {
 }
 
 impl Page<'_> {
-    /// One row for each account and region.
+    /// One row for each account and region; of many, only for those that matter.
     pub(super) fn overview(&self, html: &mut Html) {
+        let scopes: Vec<_> = self.scopes().collect();
+        let is_folded = is_folded(scopes.len());
         html.markup(
-            "<div class=\"scroll\"><table class=\"cards\"><caption>Accounts and regions \
-             <small>Drifted: seen in another state than desired, and counted in one of the next columns, too.\
-             </small></caption><thead><tr><th scope=\"col\">Account / region</th>",
+            "<div class=\"scroll\" id=\"scopes\"><table class=\"cards\"><caption>Accounts and regions \
+             <small>Drifted: seen in another state than desired, and counted in one of the next columns, too.",
         );
+        if is_folded {
+            html.markup(
+                " What needs a person or is changing comes first; where all is as desired, the regions of an \
+                 account are added up.",
+            );
+        }
+        html.markup("</small></caption><thead><tr><th scope=\"col\">Account / region</th>");
         for (label, _) in columns(&self.total) {
             write_html!(html, "<th scope=\"col\" class=\"n\">", (label), "</th>");
         }
@@ -34,25 +50,39 @@ impl Page<'_> {
             "<th scope=\"col\">last seen</th><th scope=\"col\">next look</th>\
              <th scope=\"col\">activity</th></tr></thead><tbody>\n",
         );
-        let (mut sum, mut rows) = (Counts::default(), 0);
-        for (scope, status, counts) in self.scopes() {
-            self.scope(html, scope, status, &counts);
-            sum += counts;
-            rows += 1;
-        }
-        if rows == 0 {
+        let rows = match is_folded {
+            true => self.folded_scopes(html, &scopes),
+            false => {
+                for (scope, status, counts) in &scopes {
+                    self.scope(html, scope, status, counts);
+                }
+                scopes.len()
+            }
+        };
+        if scopes.is_empty() {
             html.markup("<tr><td colspan=\"11\">None.</td></tr>");
         }
         html.markup("</tbody>");
-        if rows > 1 {
+        if scopes.len() > 1 {
+            let mut sum = Counts::default();
+            scopes.iter().for_each(|(_, _, counts)| sum += *counts);
             html.markup("<tfoot><tr><th scope=\"row\">All of these</th>");
             numbers(html, &sum);
             html.markup("<td class=\"none\" colspan=\"3\"></td></tr></tfoot>");
         }
         html.markup("</table></div>\n");
+        if is_folded {
+            self.scopes_pager(html, rows);
+        }
     }
 
-    fn scope(&self, html: &mut Html, scope: &Scope, status: &ScopeStatus, counts: &Counts) {
+    pub(super) fn scope(
+        &self,
+        html: &mut Html,
+        scope: &Scope,
+        status: &ScopeStatus,
+        counts: &Counts,
+    ) {
         write_html!(
             html,
             "<tr><th scope=\"row\" class=\"scope\"><a href=\"",
@@ -121,7 +151,7 @@ impl Page<'_> {
     }
 }
 
-fn numbers(html: &mut Html, counts: &Counts) {
+pub(super) fn numbers(html: &mut Html, counts: &Counts) {
     for (label, count) in columns(counts) {
         let class = match (label, count) {
             (_, 0) => "n zero",

@@ -29,6 +29,8 @@ pub struct Query {
     pub search: String,
     /// Page of the list of images, from 0.
     pub page: usize,
+    /// Page of the table of accounts and regions, from 0.
+    pub scopes_page: usize,
 }
 
 /// Which images are listed.
@@ -109,8 +111,11 @@ impl Query {
                 self.show = Some(show.ok_or_else(|| wrong("show", "give wrong, all or expiring"))?);
             }
             "page" => {
-                let page = value.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
-                self.page = page.ok_or_else(|| wrong("page", "give a number from 1"))?;
+                self.page = page(value).ok_or_else(|| wrong("page", "give a number from 1"))?;
+            }
+            "scopes" => {
+                let page = page(value);
+                self.scopes_page = page.ok_or_else(|| wrong("scopes", "give a number from 1"))?;
             }
             "q" => self.search = value.chars().take(SEARCH_CHARS_MAX).collect(),
             _ => {}
@@ -167,6 +172,7 @@ impl Query {
             account: scope.map(|scope| scope.account.clone()),
             region: scope.map(|scope| scope.region),
             page: 0,
+            scopes_page: 0,
             ..self.clone()
         }
     }
@@ -201,7 +207,8 @@ impl Query {
 /// A relative link that begins with `?`, so that it works behind a reverse proxy with any path.
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let page = (self.page > 0).then(|| (self.page + 1).to_string());
+        let page = |page: usize| (page > 0).then(|| page.saturating_add(1).to_string());
+        let (page, scopes_page) = (page(self.page), page(self.scopes_page));
         let pairs = [
             ("account", self.account.as_ref().map(AccountName::as_str)),
             ("region", self.region.map(Region::as_str)),
@@ -210,6 +217,7 @@ impl fmt::Display for Query {
             ("show", self.show.map(Show::as_str)),
             ("q", Some(&*self.search).filter(|text| !text.is_empty())),
             ("page", page.as_deref()),
+            ("scopes", scopes_page.as_deref()),
         ];
         f.write_char('?')?;
         let given = pairs.into_iter().filter_map(|(n, v)| Some((n, v?)));
@@ -220,6 +228,11 @@ impl fmt::Display for Query {
         }
         Ok(())
     }
+}
+
+/// A page's number, which is from 1 in a URL.
+fn page(value: &str) -> Option<usize> {
+    value.parse::<usize>().ok()?.checked_sub(1)
 }
 
 /// A scope's text, made once for all its images.
@@ -295,10 +308,10 @@ mod tests {
 
     #[test]
     fn a_query_reads_what_it_has_written() {
-        let text = "?account=prod&region=ap-tokyo&image=img-a&reason=NotEligible&show=all&q=a%20%3C%26%25%C3%A9%2B&page=3";
+        let text = "?account=prod&region=ap-tokyo&image=img-a&reason=NotEligible&show=all&q=a%20%3C%26%25%C3%A9%2B&page=3&scopes=2";
         let query = Query::parse(&text[1..]).unwrap();
         assert_eq!(query.search, "a <&%é+");
-        assert_eq!(query.page, 2);
+        assert_eq!((query.page, query.scopes_page), (2, 1));
         assert_eq!(query.to_string(), text);
         assert_eq!(Query::default().to_string(), "?");
     }
@@ -318,6 +331,7 @@ mod tests {
             "show=x",
             "only=good",
             "page=0",
+            "scopes=0",
         ] {
             let error = Query::parse(bad).unwrap_err().to_string();
             assert!(error.contains("give "), "{bad}: {error}");

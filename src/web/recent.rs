@@ -3,7 +3,7 @@
 use super::badge::Badge;
 use super::html::{Count, Html, write_html};
 use super::images::{key_cells, scope_cell};
-use super::overview::reference;
+use super::overview::{is_folded, reference};
 use super::page::Page;
 use crate::history::WriteResult;
 use crate::model::Permission;
@@ -11,6 +11,8 @@ use crate::status::{Change, Subject, Transition};
 
 /// Rows that are shown without opening the rest.
 const FIRST_ROWS: usize = 10;
+/// Rows in all where there are many accounts and regions.
+const FLEET_ROWS_MAX: usize = 50;
 
 impl Page<'_> {
     /// The last transitions and the last writes.
@@ -40,7 +42,12 @@ impl Page<'_> {
         if items.is_empty() {
             return html.markup("<p>Nothing since the process began.</p>\n");
         }
-        let (first, rest) = items.split_at(items.len().min(FIRST_ROWS));
+        let most = match is_folded(self.board.scopes().len()) {
+            true => FLEET_ROWS_MAX,
+            false => items.len(),
+        };
+        let (shown, more) = items.split_at(items.len().min(most));
+        let (first, rest) = shown.split_at(shown.len().min(FIRST_ROWS));
         table(self, html, first);
         if !rest.is_empty() {
             write_html!(
@@ -53,6 +60,14 @@ impl Page<'_> {
             );
             table(self, html, rest);
             html.markup("</details>\n");
+        }
+        if !more.is_empty() {
+            write_html!(
+                html,
+                "<p>",
+                (Count(more.len())),
+                " more are in the JSON document.</p>\n"
+            );
         }
     }
 

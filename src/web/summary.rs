@@ -9,6 +9,8 @@ use crate::status::{Activity, ScopeStatus};
 
 /// Problems of manifests that are shown; a page with more is no help.
 const PROBLEMS_MAX: usize = 100;
+/// Scopes with trouble that are shown. The table of accounts and regions has all of them.
+const IMPAIRED_MAX: usize = 50;
 
 impl Page<'_> {
     /// The headline, what it is about, and what is wrong with everything.
@@ -133,9 +135,13 @@ impl Page<'_> {
     /// What keeps whole scopes from being observed or worked on.
     fn scopes_banner(&self, html: &mut Html) {
         let scopes = self.board.scopes().iter();
-        let impaired: Vec<_> = scopes.filter(|(_, status)| is_impaired(status)).collect();
+        let mut impaired: Vec<_> = scopes.filter(|(_, status)| is_impaired(status)).collect();
         if impaired.is_empty() {
             return;
+        }
+        if impaired.len() > IMPAIRED_MAX {
+            // Stable: those that are asked for first, otherwise in the order of accounts and regions.
+            impaired.sort_by_key(|(scope, _)| !self.query.picks_scope(scope));
         }
         let unobserved = self
             .board
@@ -148,10 +154,23 @@ impl Page<'_> {
         } else {
             html.markup("<section class=\"banner warn\"><h2>! Scopes with trouble</h2><ul>");
         }
-        for (scope, status) in impaired {
+        let mut room = PROBLEMS_MAX;
+        for (scope, status) in impaired.iter().take(IMPAIRED_MAX) {
             write_html!(html, "<li><b>", (scope), "</b>: ");
             self.scope_problems(html, status);
+            words(html, status, &mut room);
             html.markup("</li>");
+        }
+        let more = impaired.len().saturating_sub(IMPAIRED_MAX);
+        if more > 0 {
+            write_html!(
+                html,
+                "<li>and ",
+                (Count(more)),
+                " more; they come first among <a href=\"",
+                (self.query.within(None)),
+                "#scopes\">accounts and regions</a>, where each leads to its own page</li>"
+            );
         }
         html.markup("</ul></section>\n");
     }
@@ -191,25 +210,37 @@ impl Page<'_> {
         if let Some(loss) = status.loss {
             write_html!(html, (Withheld::Lost(loss)), ".");
         }
-        for finding in status.findings.iter() {
-            write_html!(
-                html,
-                (finding.kind.noun()),
-                " <b>",
-                (finding.subject),
-                "</b>: ",
-                (finding.message)
-            );
-            if let Some(source) = &finding.source {
-                html.markup(" <small>");
-                html.text(source);
-                html.markup("</small>");
-            }
-            html.markup(". ");
+    }
+}
+
+/// What a person must settle in a scope or should be warned of, while there is room for it.
+fn words(html: &mut Html, status: &ScopeStatus, room: &mut usize) {
+    let findings = status.findings.len().min(*room);
+    for finding in &status.findings[..findings] {
+        write_html!(
+            html,
+            (finding.kind.noun()),
+            " <b>",
+            (finding.subject),
+            "</b>: ",
+            (finding.message)
+        );
+        if let Some(source) = &finding.source {
+            html.markup(" <small>");
+            html.text(source);
+            html.markup("</small>");
         }
-        for warning in status.warnings.iter() {
-            write_html!(html, (warning), ". ");
-        }
+        html.markup(". ");
+    }
+    *room -= findings;
+    let warnings = status.warnings.len().min(*room);
+    for warning in &status.warnings[..warnings] {
+        write_html!(html, (warning), ". ");
+    }
+    *room -= warnings;
+    let more = status.findings.len() + status.warnings.len() - findings - warnings;
+    if more > 0 {
+        write_html!(html, (Count(more)), " more are in the JSON document.");
     }
 }
 

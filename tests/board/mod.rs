@@ -342,6 +342,25 @@ pub fn huge() -> Board {
     board
 }
 
+/// So many accounts with 15 regions of 20 images each. `verdict` is that of the images of an account and region, by their
+/// numbers.
+pub fn fleet(accounts: usize, verdict: impl Fn(usize, usize) -> Verdict) -> Board {
+    let mut board = sized(accounts * 15 * 20);
+    for account in 0..accounts {
+        for (n, region) in Region::all().enumerate() {
+            let verdict = verdict(account, n);
+            let images = (0..20).map(|image| (id(image), decision(verdict.clone())));
+            let scope = scope(&format!("team-{account:03}"), region.as_str());
+            let mut plan = plan(&scope, images);
+            if let Verdict::Unobserved(why) = verdict {
+                plan.view = View::Unobserved(*why);
+            }
+            pass(&mut board, &plan, PassResult::Incomplete);
+        }
+    }
+    board
+}
+
 /// A board with all that others have a say in saying what would break out of a page, a line or a document.
 pub fn hostile(evil: &str) -> Board {
     let mut board = loaded(evil, evil, 3);
