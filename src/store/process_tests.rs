@@ -7,7 +7,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rusqlite::Connection;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use super::files::Files;
 use super::fixtures_tests::{block_on, dump, open, options, share, ticking};
+use super::write_ahead_log::oversized_log;
 use super::{
     HistoryQuery, OpenError, OperatorStore, Reader, Store, SuspensionFilter, VerifyResult,
 };
@@ -90,6 +95,25 @@ fn in_a_role() {
                 drop(taken.pop());
                 say(&error.expect("refused").to_string());
             }
+        }
+        "recover" => {
+            let store = open(dir);
+            while block_on(store.record_intent(&share("a"))).is_ok() {}
+            say(&store.failure().expect("it fails").to_string());
+            let mut limit = getrlimit(Resource::Fsize);
+            limit.current = limit.maximum;
+            setrlimit(Resource::Fsize, limit).expect("lifted");
+            say(&format!("{:?}", block_on(store.recover())));
+            let intent = block_on(store.record_intent(&share("b")));
+            say(&intent.expect("recorded").0.to_string());
+            store.close().expect("closed");
+        }
+        "read" => {
+            let conn = Connection::open(dir.join("state.db")).expect("a database");
+            conn.execute_batch("BEGIN; SELECT * FROM chain")
+                .expect("read");
+            say("reading");
+            let _ = std::io::stdin().read(&mut [0]);
         }
         other => panic!("no such role: {other}"),
     }
@@ -198,6 +222,46 @@ fn d3_after_a_failed_write_no_more_is_written_until_the_directory_is_opened_anew
     assert!(kept.starts_with(seqs), "{kept:?} {seqs:?}");
     let free: Result<_, WriteRefused> = block_on(store.record_intent(&share("b")));
     free.expect("recorded");
+}
+
+#[test]
+fn c7_a_disk_that_is_well_again_is_written_to_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut failing = child("recover", dir.path(), "trap '' XFSZ; ulimit -S -f 400;");
+    let told: Vec<_> = lines(&mut failing).collect();
+    failing.wait().expect("gone");
+    let [failure, well, intent] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert!(failure.contains("disk I/O error"), "{failure}");
+    assert_eq!(well, "Writable");
+    let (_, verified) = dump(dir.path()).expect("readable");
+    let VerifyResult::Intact { head, .. } = verified else {
+        panic!("{verified:?}")
+    };
+    assert_eq!(*intent, head.to_string());
+}
+
+#[test]
+fn r13_a_process_that_holds_a_large_log_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    block_on(store.record_intent(&share("a"))).expect("recorded");
+    drop(store);
+    let files = Files::new(dir.path());
+    let mut reading = child("read", dir.path(), "");
+    assert_eq!(lines(&mut reading).next().as_deref(), Some("reading"));
+    assert_eq!(oversized_log(&files), None);
+    let log = fs::File::options().write(true).open(files.wal());
+    log.expect("a log").set_len(65 << 20).expect("grown");
+    let warning = oversized_log(&files).expect("it is large");
+    drop(reading.stdin.take());
+    reading.wait().expect("gone");
+    assert!(warning.contains("has 65 MB"), "{warning}");
+    assert!(
+        warning.contains(&format!("process {}", reading.id())),
+        "{warning}"
+    );
 }
 
 #[test]

@@ -306,6 +306,10 @@ fn lock_out(dir: &Path) -> Connection {
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the promise is about the time that passes"
+)]
 fn c15_l7_a_stop_does_not_wait_for_each_transaction_that_another_process_holds_up() {
     let used = Used::new();
     let other = lock_out(&used.dir());
@@ -366,6 +370,10 @@ fn c15_an_outcome_is_recorded_if_the_lock_is_given_back_in_time() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the promise is about the time that passes"
+)]
 fn c15_a_close_does_not_wait_long_for_who_reads_or_writes() {
     let used = Used::new();
     let other = lock_out(&used.dir());
