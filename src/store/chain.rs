@@ -2,10 +2,10 @@
 //! changed, missing or added entry shows. The chain guards against accidents and damage, and against edits of a copy whose
 //! head is known elsewhere. It does not guard against somebody who can write the file, and so make a new chain.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 use sha2::{Digest, Sha256};
 
-use super::error::StoreError;
+use super::error::{ErrorKind, StoreError};
 use super::rows::{self, format_time};
 use crate::history::HistoryEntry;
 
@@ -85,6 +85,25 @@ pub(super) fn is_whole(conn: &Connection) -> Result<bool, StoreError> {
 /// which a database that is set back shows.
 pub(super) fn advance(conn: &Connection) -> Result<(), StoreError> {
     rows::execute(conn, "UPDATE chain SET generation = generation + 1", [])
+}
+
+/// Commits, and returns the ends of the chain.
+pub(super) fn end_transaction(
+    transaction: Transaction<'_>,
+    has_written: bool,
+) -> Result<Ends, StoreError> {
+    if has_written {
+        advance(&transaction)?;
+    }
+    let after = ends(&transaction)?;
+    transaction.commit().map_err(|error| {
+        let error = StoreError::from(error);
+        match error.kind {
+            ErrorKind::Transient => error,
+            _ => StoreError::broken(error.to_string()).caused_by(error),
+        }
+    })?;
+    Ok(after)
 }
 
 /// The columns of an entry, which repeat what its body says.

@@ -9,10 +9,10 @@ use tokio::sync::{mpsc, watch};
 
 use super::chain::{self, Ends};
 use super::error::{ErrorKind, Salvage, StoreError};
-use super::group_commit::{Condition, Message, Priority, Reply, Request, Settle};
 use super::integrity::IntegrityCheck;
 use super::patience::Patience;
 use super::reopen::{self, NotReopened};
+use super::request::{Condition, Message, Priority, Reply, Request, Settle};
 use super::rows;
 use super::space::Upkeep;
 use super::write_ahead_log::{Checkpoint, CheckpointSchedule};
@@ -391,7 +391,7 @@ fn try_out(
 ) -> Result<(), StoreError> {
     let transaction = integrity.transaction(conn)?;
     if writes {
-        let ends = end_transaction(transaction, true)?;
+        let ends = chain::end_transaction(transaction, true)?;
         integrity.record_commit(Some(ends));
     }
     Ok(())
@@ -405,7 +405,7 @@ fn step_of_upkeep(
     let transaction = integrity.transaction(conn)?;
     let has_stepped = upkeep.step(&transaction)?;
     if has_stepped {
-        let ends = end_transaction(transaction, true);
+        let ends = chain::end_transaction(transaction, true);
         integrity.record_commit(ends.as_ref().ok().copied());
         ends?;
     }
@@ -470,32 +470,13 @@ fn run_batch(transaction: Transaction<'_>, batch: Vec<Request>) -> Batch {
     }
     let committed = so_far.and_then(|()| {
         let has_written = transaction.total_changes() != changes;
-        end_transaction(transaction, has_written)
+        chain::end_transaction(transaction, has_written)
     });
     Batch {
         committed,
         failed,
         replies,
     }
-}
-
-/// Commits, and returns the ends of the chain.
-pub(super) fn end_transaction(
-    transaction: Transaction<'_>,
-    has_written: bool,
-) -> Result<Ends, StoreError> {
-    if has_written {
-        chain::advance(&transaction)?;
-    }
-    let ends = chain::ends(&transaction)?;
-    transaction.commit().map_err(|error| {
-        let error = StoreError::from(error);
-        match error.kind {
-            ErrorKind::Transient => error,
-            _ => StoreError::broken(error.to_string()).caused_by(error),
-        }
-    })?;
-    Ok(ends)
 }
 
 fn reply_all(replies: Vec<Reply>, committed: &Result<(), StoreError>) {

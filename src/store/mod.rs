@@ -31,6 +31,7 @@ mod options;
 mod patience;
 mod reader;
 mod reopen;
+mod request;
 mod rows;
 mod schema;
 mod scopes;
@@ -48,12 +49,13 @@ use std::path::{Path, PathBuf};
 
 use error::StoreError;
 use files::Files;
-use group_commit::{Committer, Condition, Priority};
+use group_commit::Committer;
 use history_writer::HistoryWriter;
 use integrity::{IntegrityCheck, RecheckDelay};
 use lock::Lock;
 use newest_commit::CommitAdvance;
 use options::Now;
+use request::{Condition, Priority};
 use rusqlite::Connection;
 use space::Upkeep;
 

@@ -317,12 +317,6 @@ fn connect_to_one(files: &Files) -> Result<(Connection, FileId), OpenError> {
     })
 }
 
-/// Writes the log back into the database, as far as readers allow it.
-pub(super) fn write_log_back(files: &Files, conn: &Connection) -> Result<(), OpenError> {
-    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        .map_err(|error| OpenError::sqlite(&files.database(), "write its log back", &error))
-}
-
 /// Checks the pages of the database with `PRAGMA quick_check`.
 pub(super) fn check_pages(files: &Files, conn: &Connection) -> Result<(), OpenError> {
     let path = files.database();

@@ -3,12 +3,12 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::commit_thread::end_transaction;
+use super::chain::end_transaction;
 use super::error::{ErrorKind, OpenError, StoreError};
-use super::group_commit::Settle;
 use super::integrity::IntegrityCheck;
 use super::open;
 use super::patience::Patience;
+use super::request::Settle;
 use super::write_ahead_log::Checkpoint;
 
 /// Why a state is not open again.

@@ -10,7 +10,6 @@ use super::chain;
 use super::error::{OpenError, StoreError};
 use super::files::Files;
 use super::history_writer::rotate;
-use super::open::write_log_back;
 use crate::host::free_space;
 
 /// The value of `PRAGMA auto_vacuum` of a file whose free pages can be given back in steps.
@@ -84,6 +83,12 @@ pub(super) fn convert(files: &Files, conn: &Connection) -> Result<(), OpenError>
         .and_then(|()| conn.execute_batch("VACUUM"))
         .map_err(sqlite)?;
     write_log_back(files, conn)
+}
+
+/// Writes the log back into the database, as far as readers allow it.
+pub(super) fn write_log_back(files: &Files, conn: &Connection) -> Result<(), OpenError> {
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .map_err(|error| OpenError::sqlite(&files.database(), "write its log back", &error))
 }
 
 /// Copies the database to a file beside it. The copy is a database of its own, and has no log.

@@ -50,7 +50,7 @@ pub(super) fn upgrade(
     let bytes_before = size()?;
     let opened = taken.bring_up_to_date(&files, now)?;
     space::convert(&files, &opened.conn)?;
-    open::write_log_back(&files, &opened.conn)?;
+    space::write_log_back(&files, &opened.conn)?;
     Ok(Some(Upgrade {
         from,
         to,
