@@ -10,12 +10,13 @@ use sharekeeper::daemon::Reconciler;
 use sharekeeper::desired::{Desired, DesiredShare};
 use sharekeeper::engine::StopReason;
 use sharekeeper::host::Clock;
+use sharekeeper::model::{AccountName, Monotonic};
 use sharekeeper::plan::Policy;
 use sharekeeper::source::{ManifestProblem, Update};
 use sharekeeper::status::{Activity, RECENT_MAX, Reason, TransitionKind, Truth};
 use support::live::{INTERVAL, Keys, Live, observing, reconciling, run_with, scope, settings};
-use support::world::{REGIONAL, World, id, regions};
-use support::{Behaviour, Fault, desired};
+use support::world::{GLOBAL, REGIONAL, World, id, regions};
+use support::{Behaviour, Fault, desired, with_rate};
 
 const TOKYO: &str = "ap-tokyo";
 const BANGKOK: &str = "ap-bangkok";
@@ -814,4 +815,118 @@ async fn l1_a_day_with_faults_of_every_class_ends_each_hour_in_sync() {
     })
     .await;
     assert!(world.cloud().most_in_a_second("ModifyImageSharePermission") <= 19);
+}
+
+/// The most writes that arrived within any sliding second since `from`.
+fn most_in_a_second(world: &World, from: Monotonic) -> usize {
+    let writes = world.cloud().writes();
+    let at: Vec<_> = writes
+        .iter()
+        .map(|call| call.at)
+        .filter(|at| *at >= from)
+        .collect();
+    let within = |start: &Monotonic| {
+        let rest = at.iter().filter(|at| **at >= *start);
+        rest.filter(|at| at.since(*start) < Duration::from_secs(1))
+            .count()
+    };
+    at.iter().map(within).max().unwrap_or(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn c6_a_rate_that_is_raised_or_lowered_in_the_manifests_holds_from_the_next_call_on() {
+    let world = World::new(71, REGIONAL);
+    let keys = Keys {
+        world: &world,
+        missing: RefCell::default(),
+    };
+    let work = Reconciler {
+        ledger: &world.ledger,
+    };
+    to_share(&world, 700);
+    let settings = settings(Policy::default());
+    run_with(&world, &work, &keys, settings, async |live| {
+        let start = world.cloud().monotonic();
+        live.load(with_rate(wanted(700), 1)).await;
+        live.pass(20).await;
+        let slow = writes(live);
+        assert!((15..=21).contains(&slow), "{slow}");
+        assert!(most_in_a_second(&world, start) <= 1);
+        let raised = world.cloud().monotonic();
+        live.load(with_rate(wanted(700), 19)).await;
+        live.pass(20).await;
+        let fast = writes(live) - slow;
+        assert!(fast > 300, "{fast} in 20 s");
+        let most = most_in_a_second(&world, raised);
+        assert!((18..=19).contains(&most), "{most}");
+        live.load(with_rate(wanted(700), 2)).await;
+        live.pass(2).await;
+        let (lowered, before) = (world.cloud().monotonic(), writes(live));
+        live.pass(20).await;
+        let slow = writes(live) - before;
+        assert!((30..=42).contains(&slow), "{slow} in 20 s");
+        assert!(most_in_a_second(&world, lowered) <= 2);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c6_the_lowest_rate_of_documents_with_one_key_counts_for_as_long_as_they_are_there() {
+    let world = World::new(72, GLOBAL);
+    let keys = Keys {
+        world: &world,
+        missing: RefCell::default(),
+    };
+    let work = Reconciler {
+        ledger: &world.ledger,
+    };
+    let alone = with_rate(to_share(&world, 700), 19);
+    world.cloud().add(BANGKOK, &id(9_000), true);
+    // Another document, which says nothing but how fast the key may be used.
+    let other = AccountName::new("other").expect("a name");
+    let mut both = alone.clone();
+    let mut account = alone.accounts[&AccountName::default()].clone();
+    account.rate = Some(2);
+    both.accounts.insert(other.clone(), account);
+    for (mut key, image) in desired([(BANGKOK, id(9_000), true)]).images {
+        key.scope.account = other.clone();
+        both.images.insert(key, image);
+    }
+    let settings = settings(Policy::default());
+    run_with(&world, &work, &keys, settings, async |live| {
+        let written = async |seconds| {
+            let before = writes(live);
+            live.pass(seconds).await;
+            writes(live) - before
+        };
+        live.load(both).await;
+        live.pass(2).await;
+        let shared = written(20).await;
+        assert!((30..=42).contains(&shared), "{shared} in 20 s");
+        live.load(alone).await;
+        let own = written(20).await;
+        assert!(own > 300, "{own} in 20 s");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c15_l7_a_stop_waits_no_longer_than_that_for_a_store_that_does_not_answer() {
+    let world = World::new(73, REGIONAL);
+    let wanted = to_share(&world, 30);
+    world.ledger.outcome_takes.set(Duration::from_secs(600));
+    let stopped = Cell::new(Monotonic::default());
+    reconciling(&world, async |live| {
+        live.load(wanted).await;
+        live.until(|live| writes(live) > 3).await;
+        stopped.set(world.cloud().monotonic());
+    })
+    .await;
+    let took = world.cloud().monotonic().since(stopped.get());
+    assert!(took < Duration::from_secs(9), "{took:?}");
+    let (intents, outcomes) = (world.ledger.intents(), world.ledger.outcomes());
+    assert!(
+        intents.len() > outcomes.len(),
+        "some stay open for the next run"
+    );
 }

@@ -14,6 +14,7 @@ mod explain;
 mod history;
 mod images;
 mod import;
+mod line_queue;
 mod lock;
 mod logging;
 mod man;
@@ -27,6 +28,7 @@ mod run;
 mod saved_plan;
 mod schema;
 mod session;
+mod shutdown;
 mod signals;
 mod sim;
 mod sim_guest;
@@ -37,50 +39,90 @@ mod state;
 mod state_upgrade;
 mod status;
 mod status_server;
+mod stderr;
 mod survey;
 mod suspend;
 mod validate;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::pin::pin;
 use std::process::ExitCode;
 
 use args::{Arguments, Command, OutputFormat};
+use futures_util::future::{Either, select};
 use output::Failure;
 use progress::Stderr;
+use signals::SignalListener;
 
 use crate::report::{ErrorDocument, ExitStatus};
 
 /// Runs the command line `arguments`, which begins with the name of the program.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    // Before anything else, so that no signal ends the process before it is known what to make of it.
+    let signals = SignalListener::start();
     crate::host::keep_memory_private();
     let exit = match args::parse(&arguments) {
-        Ok(arguments) => run_command(&arguments),
+        Ok(arguments) => run_command(&arguments, signals),
         Err(error) => print_usage(&error, &arguments),
     };
+    shutdown::flush_log();
     ExitCode::from(exit.code())
 }
 
-fn run_command(arguments: &Arguments) -> ExitStatus {
+fn run_command(arguments: &Arguments, signals: io::Result<SignalListener>) -> ExitStatus {
+    output::choose_color(arguments.common.color);
+    let done = start(arguments, signals);
+    done.unwrap_or_else(|failure| {
+        // Where even stdout fails, only the exit status is left to tell.
+        let _ = output::fail(arguments.common.output, &failure);
+        failure.exit()
+    })
+}
+
+/// Prepares the process for the command, and runs it.
+fn start(
+    arguments: &Arguments,
+    signals: io::Result<SignalListener>,
+) -> Result<ExitStatus, Failure> {
     let common = &arguments.common;
-    output::choose_color(common.color);
+    let cannot = |what: &'static str| {
+        move |error: io::Error| Failure::new(format_args!("cannot {what}: {error}"))
+    };
+    let signals = signals.map_err(cannot("listen for signals"))?;
+    if matches!(arguments.command, Command::Run(_)) {
+        let listening = signals.reload(common.output);
+        listening.map_err(cannot("listen for SIGHUP"))?;
+        let started = stderr::write_in_background();
+        started.map_err(cannot("start the thread that writes the log"))?;
+    } else {
+        signals.leave(common.output);
+    }
     let stderr = Stderr::default();
     logging::start(common, arguments.command.log_level(), &stderr);
     // One thread is plenty for 20 calls a second.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build();
-    let done = runtime
-        .map_err(Failure::from)
-        .and_then(|runtime| runtime.block_on(dispatch(arguments, stderr)));
-    done.unwrap_or_else(|failure| {
-        // Where even stdout fails, only the exit status is left to tell.
-        let _ = output::fail(common.output, &failure);
-        failure.exit()
-    })
+        .build()
+        .map_err(cannot("start the event loop"))?;
+    let done = runtime.block_on(async {
+        let stopped = pin!(signals.stopped_at_start());
+        let command = pin!(dispatch(arguments, stderr, &signals));
+        match select(stopped, command).await {
+            Either::Left((reason, _)) => Err(Failure::stopped(reason)),
+            Either::Right((done, _)) => done,
+        }
+    });
+    // A file that cannot be read to its end, or a name that nobody resolves, holds up no end.
+    runtime.shutdown_background();
+    done
 }
 
-async fn dispatch(arguments: &Arguments, stderr: Stderr) -> Result<ExitStatus, Failure> {
+async fn dispatch(
+    arguments: &Arguments,
+    stderr: Stderr,
+    signals: &SignalListener,
+) -> Result<ExitStatus, Failure> {
     let common = &arguments.common;
     if let Some(target) = arguments.command.target() {
         target.check()?;
@@ -88,8 +130,8 @@ async fn dispatch(arguments: &Arguments, stderr: Stderr) -> Result<ExitStatus, F
     match &arguments.command {
         Command::Validate(arguments) => validate::run(arguments, common).await,
         Command::Plan(arguments) => plan::run(arguments, common).await,
-        Command::Reconcile(arguments) => reconcile::run(arguments, common, stderr).await,
-        Command::Run(arguments) => run::run(arguments, common).await,
+        Command::Reconcile(arguments) => reconcile::run(arguments, common, stderr, signals).await,
+        Command::Run(arguments) => run::run(arguments, common, signals).await,
         Command::Images(arguments) => images::run(arguments, common).await,
         Command::Explain(arguments) => explain::run(arguments, common).await,
         Command::Lock(arguments) => lock::run(arguments, common).await,
@@ -101,7 +143,7 @@ async fn dispatch(arguments: &Arguments, stderr: Stderr) -> Result<ExitStatus, F
         Command::Resume(arguments) => resume::run(arguments, common).await,
         Command::State(arguments) => state_upgrade::run(arguments, common).await,
         Command::Doctor(arguments) => doctor::run(arguments, common).await,
-        Command::Sim(arguments) => sim::run(arguments, common).await,
+        Command::Sim(arguments) => sim::run(arguments, common, signals).await,
         Command::Schema => schema::run().await,
         Command::Completions(arguments) => completions::run(arguments).await,
         Command::Man(arguments) => man::run(arguments).await,

@@ -3,10 +3,12 @@
 
 use std::fmt::{self, Display};
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
 use super::args::{ColorWhen, OutputFormat};
+use super::stderr;
 use crate::api::ClientContext;
 use crate::engine::StopReason;
 use crate::host::Host;
@@ -106,30 +108,48 @@ pub(super) fn choose_color(color: ColorWhen) {
     choice.write_global();
 }
 
+/// Set while a result is written, whose reader is waited for.
+static IS_PRINTING: AtomicBool = AtomicBool::new(false);
+
+/// Whether a result is being written at this moment.
+pub(super) fn is_printing() -> bool {
+    IS_PRINTING.load(Ordering::SeqCst)
+}
+
+fn print_whole(print: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    IS_PRINTING.store(true, Ordering::SeqCst);
+    let printed = print();
+    IS_PRINTING.store(false, Ordering::SeqCst);
+    printed
+}
+
 /// Prints a result: `document` as JSON, or `text`.
 pub(super) fn print(format: OutputFormat, document: &impl Serialize, text: &str) -> io::Result<()> {
-    let mut stdout = anstream::stdout().lock();
-    match format {
-        OutputFormat::Text => stdout.write_all(text.as_bytes())?,
-        OutputFormat::Json => {
-            serde_json::to_writer(&mut stdout, document)?;
-            stdout.write_all(b"\n")?;
+    print_whole(|| {
+        let mut stdout = anstream::stdout().lock();
+        match format {
+            OutputFormat::Text => stdout.write_all(text.as_bytes())?,
+            OutputFormat::Json => {
+                serde_json::to_writer(&mut stdout, document)?;
+                stdout.write_all(b"\n")?;
+            }
         }
-    }
-    stdout.flush()
+        stdout.flush()
+    })
 }
 
 /// Prints a file of a form of its own: a schema, a completion script, a manual page.
 pub(super) fn print_raw(bytes: &[u8]) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes)?;
-    stdout.flush()
+    print_whole(|| {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        stdout.flush()
+    })
 }
 
 /// Prints a line for a person on stderr.
 pub(super) fn note(text: impl Display) {
-    // There is nowhere to report that stderr is closed.
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    stderr::print(text);
 }
 
 /// Reports a failure, if that was not done, on stderr, and as a document where JSON was asked for.

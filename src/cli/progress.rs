@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::output;
+use super::{output, stderr};
 use crate::engine::{Event, Listener};
 use crate::history::WriteResult;
 use crate::host::{Clock, SystemClock};
@@ -41,7 +41,7 @@ impl Write for Stderr {
             .clone();
         match bar {
             Some(bar) => bar.suspend(|| io::stderr().write(bytes)),
-            None => io::stderr().write(bytes),
+            None => stderr::write(bytes).map(|()| bytes.len()),
         }
     }
 

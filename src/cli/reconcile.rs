@@ -12,7 +12,8 @@ use super::context::CommandContext;
 use super::output::{self, Failure};
 use super::progress::{Progress, Stderr};
 use super::session::{self, Session};
-use super::{accounts, commit, saved_plan, signals, sim_target, state};
+use super::signals::SignalListener;
+use super::{accounts, commit, saved_plan, shutdown, sim_target, state};
 use crate::api::{ClientContext, ReadClient, WriteClient};
 use crate::engine::{self, Engine, ScopeOutcome, Stop, StopReason};
 use crate::host::{Clock, System};
@@ -30,6 +31,7 @@ pub(super) async fn run(
     arguments: &ReconcileArguments,
     common: &Common,
     stderr: Stderr,
+    signals: &SignalListener,
 ) -> Result<ExitStatus, Failure> {
     let mut context = load(arguments, common.output).await?;
     let saved = saved_plan::admit(arguments, &mut context)?;
@@ -61,8 +63,10 @@ pub(super) async fn run(
         store: &store,
         stop: Stop::default(),
     };
-    let outcome = reconciliation.run(saved, clients, stderr).await;
+    shutdown::now_waits_for("calls in flight");
+    let outcome = reconciliation.run(saved, clients, stderr, signals).await;
     session.close().await?;
+    shutdown::now_waits_for("the state to be closed; another process may have locked it");
     state::close(store);
     let clock_warnings = output::clock_warnings(&client_context);
     match outcome? {
@@ -176,20 +180,19 @@ impl Reconciliation<'_> {
         saved: Option<SavedPlan>,
         clients: BTreeMap<AccountName, ReadClient<System>>,
         stderr: Stderr,
+        signals: &SignalListener,
     ) -> Result<Finished, Failure> {
         let work = std::pin::pin!(self.reconcile(saved, clients, stderr));
-        let signals = signals::stop_command(&self.stop);
+        let stopping = signals.stop_work(&self.stop);
         let hurry = async {
             self.stop.tripped().await;
             // The process ends soon, whoever has locked the state.
             self.store.stop();
         };
-        let signals = std::pin::pin!(async { join(signals, hurry).await.0 });
-        match select(work, signals).await {
+        let stopping = std::pin::pin!(async { join(stopping, hurry).await.0 });
+        match select(work, stopping).await {
             Either::Left((outcome, _)) => outcome,
-            Either::Right((error, _)) => Err(Failure::new(format_args!(
-                "cannot listen for signals: {error}"
-            ))),
+            Either::Right((never, _)) => match never {},
         }
     }
 

@@ -1,106 +1,257 @@
 //! What the signals of the operating system ask of a process: to stop, at once if they ask twice, or to read everything
-//! anew. What follows from a stop is not known here.
+//! anew. They are heard from the first moment on and on a thread of their own, so that they are heard also while all else
+//! stands still. What follows from a stop is not known here.
 
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
+use std::thread;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+use tokio::sync::watch;
 
-use super::output;
+use super::args::OutputFormat;
+use super::{output, shutdown};
 use crate::engine::{Stop, StopReason};
-use crate::host::{is_signal_ignored, kill_programs};
+use crate::host::is_signal_ignored;
 use crate::report::ExitStatus;
 
-/// SIGINT and SIGTERM. The first asks for an end; the second does not wait for it.
-struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
+/// What a command makes of a signal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Conduct {
+    /// The command line has not been read yet: signals are kept.
+    #[default]
+    Undecided,
+    /// There is nothing to settle: it leaves.
+    Leave,
+    /// What is under way is settled first.
+    Settle,
+    /// The same for SIGINT and SIGTERM. SIGHUP is a request to reload.
+    Reload,
 }
 
-impl StopSignals {
-    fn listen() -> io::Result<Self> {
+/// What was asked for so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Requests {
+    conduct: Conduct,
+    stop: Option<StopReason>,
+    hangups: u64,
+    format: OutputFormat,
+}
+
+/// What the process does at once because of a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reaction {
+    None,
+    /// The stop that has begun must end within its deadline.
+    StartDeadline(ExitStatus),
+    Leave(ExitStatus),
+}
+
+impl Requests {
+    fn hear(&mut self, signal: i32) -> Reaction {
+        let reason = match signal {
+            SIGHUP => {
+                self.hangups += 1;
+                if matches!(self.conduct, Conduct::Undecided | Conduct::Reload) {
+                    return Reaction::None;
+                }
+                StopReason::HungUp
+            }
+            SIGINT => StopReason::Interrupted,
+            _ => StopReason::Terminated,
+        };
+        if self.stop.is_some() || self.conduct == Conduct::Leave {
+            return Reaction::Leave(exit(reason));
+        }
+        self.stop = Some(reason);
+        Reaction::StartDeadline(exit(reason))
+    }
+
+    fn decide(&mut self, conduct: Conduct) -> Reaction {
+        self.conduct = conduct;
+        let is_hung_up = self.hangups > 0 && conduct != Conduct::Reload;
+        match self.stop.or(is_hung_up.then_some(StopReason::HungUp)) {
+            Some(reason) if conduct == Conduct::Leave => Reaction::Leave(exit(reason)),
+            _ => Reaction::None,
+        }
+    }
+}
+
+/// The exit status of a process that a signal ended.
+fn exit(reason: StopReason) -> ExitStatus {
+    match reason {
+        StopReason::Interrupted => ExitStatus::Interrupted,
+        StopReason::HungUp => ExitStatus::HungUp,
+        _ => ExitStatus::Terminated,
+    }
+}
+
+/// SIGINT, SIGTERM and SIGHUP, as this process has received them since it began.
+pub(super) struct SignalListener {
+    requests: Arc<watch::Sender<Requests>>,
+    handle: Handle,
+    /// Whether the command sees to stops itself by now.
+    is_taken: Cell<bool>,
+}
+
+impl SignalListener {
+    /// Begins to listen. What comes before the command line has been read is kept. SIGHUP is not heard where whoever started
+    /// the process had it ignored, as `nohup` does: to listen would undo that.
+    pub(super) fn start() -> io::Result<Self> {
+        let stops = [SIGTERM, SIGINT];
+        let mut incoming = match is_signal_ignored(SIGHUP) {
+            true => Signals::new(stops),
+            false => Signals::new([SIGHUP].iter().chain(&stops)),
+        }?;
+        let requests = Arc::new(watch::Sender::new(Requests::default()));
+        let handle = incoming.handle();
+        let hears = Arc::clone(&requests);
+        thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                for signal in incoming.forever() {
+                    react(&hears, |requests| requests.hear(signal));
+                }
+            })?;
         Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
+            requests,
+            handle,
+            is_taken: Cell::new(false),
         })
     }
 
-    async fn recv(&mut self) -> (StopReason, ExitStatus) {
-        tokio::select! {
-            _ = self.interrupt.recv() => (StopReason::Interrupted, ExitStatus::Interrupted),
-            _ = self.terminate.recv() => (StopReason::Terminated, ExitStatus::Terminated),
+    /// The command has nothing to settle yet: a signal ends it, also one that has come already.
+    pub(super) fn leave(&self, format: OutputFormat) {
+        self.conduct(Conduct::Leave, format);
+    }
+
+    /// The command is a daemon: SIGHUP asks it to reload, also if it was to be ignored.
+    pub(super) fn reload(&self, format: OutputFormat) -> io::Result<()> {
+        self.handle.add_signal(SIGHUP)?;
+        self.conduct(Conduct::Reload, format);
+        Ok(())
+    }
+
+    fn conduct(&self, conduct: Conduct, format: OutputFormat) {
+        react(&self.requests, |requests| {
+            requests.format = format;
+            requests.decide(conduct)
+        });
+    }
+
+    /// Lets signals stop a command that has something to settle from now on.
+    pub(super) async fn stop_work(&self, stop: &Stop) -> Infallible {
+        let reason = self.stopped().await;
+        output::note(
+            "stopping: no new calls; waiting for those in flight (once more to leave at once)",
+        );
+        stop.trip(reason);
+        std::future::pending().await
+    }
+
+    /// Returns once a stop is asked for, which whoever calls sees to from now on.
+    pub(super) async fn stopped(&self) -> StopReason {
+        self.is_taken.set(true);
+        let Requests {
+            conduct, format, ..
+        } = *self.requests.borrow();
+        if conduct == Conduct::Leave {
+            self.conduct(Conduct::Settle, format);
+        }
+        self.asked().await
+    }
+
+    /// Returns once a stop is asked for, unless the command sees to that by now.
+    pub(super) async fn stopped_at_start(&self) -> StopReason {
+        let reason = self.asked().await;
+        if self.is_taken.get() {
+            std::future::pending().await
+        }
+        reason
+    }
+
+    async fn asked(&self) -> StopReason {
+        let mut requests = self.requests.subscribe();
+        let asked = requests.wait_for(|requests| requests.stop.is_some());
+        match asked.await.map(|requests| requests.stop) {
+            Ok(Some(reason)) => reason,
+            // The sender lives as long as this listener.
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Returns once SIGHUP has come more than `seen` times; how many times it has.
+    pub(super) async fn hung_up(&self, seen: u64) -> u64 {
+        let mut requests = self.requests.subscribe();
+        match requests.wait_for(|requests| requests.hangups > seen).await {
+            Ok(requests) => requests.hangups,
+            // The sender lives as long as this listener.
+            Err(_) => std::future::pending().await,
         }
     }
 }
 
-/// SIGHUP, for a command that should not outlive its terminal. It is not heard where whoever started the process had it
-/// ignored, as `nohup` does: to listen would undo that.
-struct Hangup(Option<Signal>);
-
-impl Hangup {
-    fn listen() -> io::Result<Self> {
-        let hangup = SignalKind::hangup();
-        if is_signal_ignored(hangup) {
-            return Ok(Self(None));
+fn react(requests: &watch::Sender<Requests>, change: impl FnOnce(&mut Requests) -> Reaction) {
+    let mut reaction = Reaction::None;
+    requests.send_modify(|requests| reaction = change(requests));
+    match reaction {
+        Reaction::None => {}
+        Reaction::StartDeadline(exit) => {
+            let format = requests.borrow().format;
+            shutdown::start_deadline(exit, format);
         }
-        signal(hangup).map(Some).map(Self)
-    }
-
-    async fn recv(&mut self) {
-        match &mut self.0 {
-            Some(signal) => {
-                signal.recv().await;
-            }
-            None => std::future::pending().await,
-        }
+        Reaction::Leave(exit) => shutdown::leave_at_once(exit),
     }
 }
 
-/// Lets SIGINT, SIGTERM or SIGHUP stop a command. Returns only if the process cannot listen for signals.
-pub(super) async fn stop_command(stop: &Stop) -> io::Error {
-    let listen = || Ok((StopSignals::listen()?, Hangup::listen()?));
-    let (mut signals, mut hangup) = match listen() {
-        Ok(listening) => listening,
-        Err(error) => return error,
-    };
-    loop {
-        let (reason, exit) = tokio::select! {
-            received = signals.recv() => received,
-            () = hangup.recv() => (StopReason::HungUp, ExitStatus::HungUp),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMINATED: Reaction = Reaction::Leave(ExitStatus::Terminated);
+    const INTERRUPTED: Reaction = Reaction::Leave(ExitStatus::Interrupted);
+
+    #[test]
+    fn g9_what_comes_before_the_command_is_known_is_done_once_it_is() {
+        let early = |signal, conduct| {
+            let mut requests = Requests::default();
+            let at_once = requests.hear(signal);
+            assert!(!matches!(at_once, Reaction::Leave(_)), "{signal}");
+            let then = requests.decide(conduct);
+            (then, requests.stop, requests.hangups)
         };
-        request_stop(stop, reason, exit);
+        let none = Reaction::None;
+        assert_eq!(early(SIGHUP, Conduct::Reload), (none, None, 1));
+        let (then, ..) = early(SIGHUP, Conduct::Leave);
+        assert_eq!(then, Reaction::Leave(ExitStatus::HungUp));
+        assert_eq!(early(SIGTERM, Conduct::Leave).0, TERMINATED);
+        assert_eq!(early(SIGINT, Conduct::Leave).0, INTERRUPTED);
+        let stop = Some(StopReason::Terminated);
+        assert_eq!(early(SIGTERM, Conduct::Reload), (none, stop, 0));
     }
-}
 
-/// Lets SIGINT or SIGTERM stop a daemon. Returns only if the process cannot listen for signals.
-pub(super) async fn stop_daemon(stop: &Stop) -> io::Error {
-    let mut signals = match StopSignals::listen() {
-        Ok(listening) => listening,
-        Err(error) => return error,
-    };
-    loop {
-        let (reason, exit) = signals.recv().await;
-        request_stop(stop, reason, exit);
+    #[test]
+    fn p2_the_first_stop_settles_and_the_second_leaves() {
+        for conduct in [Conduct::Settle, Conduct::Reload] {
+            let mut requests = Requests::default();
+            requests.decide(conduct);
+            let first = requests.hear(SIGTERM);
+            assert_eq!(first, Reaction::StartDeadline(ExitStatus::Terminated));
+            assert_eq!(requests.stop, Some(StopReason::Terminated));
+            assert_eq!(requests.hear(SIGINT), INTERRUPTED);
+        }
+        let mut daemon = Requests::default();
+        daemon.decide(Conduct::Reload);
+        for _ in 0..3 {
+            assert_eq!(daemon.hear(SIGHUP), Reaction::None);
+        }
+        assert_eq!((daemon.stop, daemon.hangups), (None, 3));
+        let mut command = Requests::default();
+        command.decide(Conduct::Settle);
+        let hangup = command.hear(SIGHUP);
+        assert_eq!(hangup, Reaction::StartDeadline(ExitStatus::HungUp));
     }
-}
-
-/// SIGHUP as a daemon takes it: a request to reload. It would end the process if nobody listened.
-pub(super) fn reload_requests() -> io::Result<Signal> {
-    signal(SignalKind::hangup())
-}
-
-fn request_stop(stop: &Stop, reason: StopReason, exit: ExitStatus) {
-    if stop.reason().is_some() {
-        leave_at_once(exit);
-    }
-    output::note(
-        "stopping: no new calls; waiting for those in flight (once more to leave at once)",
-    );
-    stop.trip(reason);
-}
-
-#[expect(clippy::disallowed_methods, reason = "the second signal means at once")]
-fn leave_at_once(exit: ExitStatus) {
-    // Nothing is dropped here, so what git started would live on.
-    kill_programs();
-    std::process::exit(exit.code().into());
 }

@@ -1,10 +1,11 @@
 //! `sim`: serves the simulator of the API until a signal stops it. What is simulated, and how, is `crate::sim`'s matter.
 
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{Common, SimArguments};
 use super::output::{self, Failure};
+use super::signals::SignalListener;
+use crate::engine::StopReason;
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::sim::{Account, Cloud, METADATA_CREDENTIALS, Server, World};
 
@@ -108,7 +109,11 @@ fn examples(endpoint: &str, world: &World) -> Vec<String> {
     ]
 }
 
-pub(super) async fn run(arguments: &SimArguments, common: &Common) -> Result<ExitStatus, Failure> {
+pub(super) async fn run(
+    arguments: &SimArguments,
+    common: &Common,
+    signals: &SignalListener,
+) -> Result<ExitStatus, Failure> {
     let mut world = match &arguments.world {
         Some(file) => World::load(file).map_err(|error| Failure::from_error(&error))?,
         None => World::believable().map_err(|error| Failure::from_error(&error))?,
@@ -117,8 +122,6 @@ pub(super) async fn run(arguments: &SimArguments, common: &Common) -> Result<Exi
         world.seed = seed;
     }
     let described = world.clone();
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
     let server = Server::start(arguments.listen, world)
         .await
         .map_err(|error| {
@@ -130,9 +133,10 @@ pub(super) async fn run(arguments: &SimArguments, common: &Common) -> Result<Exi
     let address = server.address();
     let document = SimDocument::new(format!("http://{address}"), &described);
     output::print(common.output, &document, &document.text())?;
-    let exit = tokio::select! {
-        _ = interrupt.recv() => ExitStatus::Interrupted,
-        _ = terminate.recv() => ExitStatus::Terminated,
+    let exit = match signals.stopped().await {
+        StopReason::Interrupted => ExitStatus::Interrupted,
+        StopReason::HungUp => ExitStatus::HungUp,
+        _ => ExitStatus::Terminated,
     };
     // It keeps nothing: a world file is the user's own.
     server

@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 
 use super::args::{Listen, ReportingArguments};
 use super::output::Failure;
+use super::stderr;
 use crate::api::{CallBreakdown, ClientContext};
 use crate::daemon::StatusPublisher;
 use crate::host::{Clock, System, SystemClock, process_counts};
@@ -142,6 +143,7 @@ impl Snapshot for DaemonSnapshot {
             ready: self.board.ready().is_ok(),
             clock_offset: self.clock_offset,
             webhooks: &webhooks,
+            log_dropped: stderr::dropped(),
             process: process_counts(),
         };
         metrics(&self.board, &self.calls, &extra, self.taken_at)

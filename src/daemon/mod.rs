@@ -43,6 +43,9 @@ pub use publisher::StatusPublisher;
 pub use runner::{Observer, OtherAccounts, PassRunner, Reconciler};
 pub use supervisor::report_to_supervisor;
 
+/// How long passes have to settle after a stop: calls in flight have eight seconds, and what they came to is recorded then.
+const SETTLE_MAX: Duration = Duration::from_millis(8_500);
+
 /// How often and under which policy the daemon makes passes.
 pub struct Settings {
     /// Between two passes over a scope in which nothing happens.
@@ -99,7 +102,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         }
     }
 
-    /// Makes passes until `stop` trips, then waits for calls in flight to settle.
+    /// Makes passes until `stop` trips, then waits for calls in flight to settle, for [`SETTLE_MAX`] at most.
     pub async fn run(mut self, mut updates: mpsc::Receiver<Update>, stop: &Stop) -> StopReason {
         let runner = self.runner;
         loop {
@@ -134,10 +137,27 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
 
     async fn shut_down(mut self, reason: StopReason) -> StopReason {
         self.scopes.values().for_each(|state| state.stop(reason));
-        while let Some(pass) = self.passes.next().await {
-            self.pass_finished(pass);
+        let context = Rc::clone(&self.context);
+        let late_at = context.host.monotonic() + SETTLE_MAX;
+        let mut late = std::pin::pin!(context.host.sleep_until(late_at));
+        while !self.passes.is_empty() {
+            tokio::select! {
+                biased;
+                Some(pass) = self.passes.next() => self.pass_finished(pass),
+                () = &mut late => {
+                    self.log_unsettled();
+                    break;
+                }
+            }
         }
         reason
+    }
+
+    fn log_unsettled(&self) {
+        let running = self.scopes.iter().filter(|(_, state)| state.is_running());
+        for (scope, _) in running {
+            tracing::warn!(%scope, "the pass has not settled in time: what it has sent and not recorded, the next run resolves");
+        }
     }
 
     fn take_in(&mut self, update: Update) {

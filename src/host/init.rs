@@ -4,17 +4,16 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::future::poll_fn;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
-use std::task::Poll;
 
 use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpgrp, kill_process, kill_process_group, wait,
 };
 use rustix::termios::{tcgetpgrp, tcsetpgrp};
-use tokio::signal::unix::{self, SignalKind, signal};
+use signal_hook::consts::SIGCHLD;
+use signal_hook::iterator::Signals;
 
 use super::{is_signal_ignored, keep_memory_private};
 
@@ -40,58 +39,28 @@ pub fn run_below_init(arguments: &[OsString]) -> io::Result<Option<ExitCode>> {
     }
     // Its environment holds the same keys.
     keep_memory_private();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
-    runtime.block_on(supervise(arguments)).map(Some)
+    supervise(arguments).map(Some)
 }
 
-async fn supervise(arguments: &[OsString]) -> io::Result<ExitCode> {
+fn supervise(arguments: &[OsString]) -> io::Result<ExitCode> {
+    // What whoever started the process had it ignore stays ignored, for the worker inherits that.
+    let requests = PASSED_ON.map(Signal::as_raw).into_iter();
+    let requests = requests.filter(|signal| !is_signal_ignored(*signal));
     // Before there is a worker, so that no signal for it and no end of it is missed.
-    let mut ended = signal(SignalKind::child())?;
-    let mut requests = Requests::listen()?;
+    let mut incoming = Signals::new(requests.chain([SIGCHLD]))?;
     let worker = start(arguments)?;
     hand_over_terminal(worker);
-    loop {
-        tokio::select! {
-            _ = ended.recv() => {
-                if let Some(exit) = reap(worker) {
-                    return Ok(exit);
-                }
+    for signal in incoming.forever() {
+        if signal == SIGCHLD {
+            if let Some(exit) = reap(worker) {
+                return Ok(exit);
             }
-            request = requests.next() => {
-                // A worker that is gone is reaped next.
-                let _ = kill_process(worker, request);
-            }
+        } else if let Some(request) = Signal::from_named_raw(signal) {
+            // A worker that is gone is reaped next.
+            let _ = kill_process(worker, request);
         }
     }
-}
-
-/// Signals that are passed on.
-struct Requests(Vec<(Signal, unix::Signal)>);
-
-impl Requests {
-    /// What whoever started the process had it ignore stays ignored, for the worker inherits that.
-    fn listen() -> io::Result<Self> {
-        let kinds = PASSED_ON.map(|passed| (passed, SignalKind::from_raw(passed.as_raw())));
-        let heard = kinds
-            .into_iter()
-            .filter(|(_, kind)| !is_signal_ignored(*kind));
-        let listening = heard.map(|(passed, kind)| Ok((passed, signal(kind)?)));
-        listening.collect::<io::Result<_>>().map(Self)
-    }
-
-    async fn next(&mut self) -> Signal {
-        poll_fn(|context| {
-            for (passed, listening) in &mut self.0 {
-                if listening.poll_recv(context).is_ready() {
-                    return Poll::Ready(*passed);
-                }
-            }
-            Poll::Pending
-        })
-        .await
-    }
+    Err(io::Error::other("signals can no longer be received"))
 }
 
 /// Starts the worker, in a process group of its own: what the terminal sends to the group of process 1 is passed on to it

@@ -1,31 +1,31 @@
-//! Which signals this process was started to ignore. tokio cannot tell: to listen for such a signal undoes the wish of
-//! whoever started the process.
+//! Which signals this process was started to ignore. To listen for such a signal undoes the wish of whoever started the
+//! process.
 
 use std::fs;
 
-use tokio::signal::unix::SignalKind;
-
 /// Whether whoever started this process had it ignore the signal, as `nohup` does with SIGHUP. False where Linux does not
 /// tell.
-pub fn is_signal_ignored(signal: SignalKind) -> bool {
+pub fn is_signal_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignores(&status, signal)
 }
 
 /// The line `SigIgn:` is a mask in hexadecimal: bit 0 is signal 1 (proc_pid_status(5)).
-fn ignores(status: &str, signal: SignalKind) -> bool {
+fn ignores(status: &str, signal: i32) -> bool {
     let mask = status
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    let bit = u32::try_from(signal.as_raw_value() - 1).ok();
+    let bit = u32::try_from(signal - 1).ok();
     let bit = bit.and_then(|bit| 1u64.checked_shl(bit));
     mask.zip(bit).is_some_and(|(mask, bit)| mask & bit != 0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{SignalKind, ignores};
+    use signal_hook::consts::SIGHUP;
+
+    use super::ignores;
 
     #[test]
     fn p2_a_signal_is_ignored_if_its_bit_is_set() {
@@ -36,12 +36,8 @@ mod tests {
             ("0000000000001000", false),
             ("", false),
         ] {
-            assert_eq!(
-                ignores(&status(mask), SignalKind::hangup()),
-                ignored,
-                "{mask}"
-            );
+            assert_eq!(ignores(&status(mask), SIGHUP), ignored, "{mask}");
         }
-        assert!(!ignores("", SignalKind::hangup()));
+        assert!(!ignores("", SIGHUP));
     }
 }

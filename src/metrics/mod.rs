@@ -32,6 +32,8 @@ pub struct MetricsExtra<'a> {
     pub clock_offset: TimeDelta,
     /// Deliveries to each webhook. Names are unique.
     pub webhooks: &'a [WebhookCounts<'a>],
+    /// Lines of the log that were dropped, because nobody read it.
+    pub log_dropped: u64,
     /// What the operating system says of the process, where it says anything.
     pub process: Option<ProcessCounts>,
 }
@@ -113,6 +115,13 @@ fn process(families: &mut Families, board: &Board, extra: &MetricsExtra<'_>) {
             "When the process began, in seconds since 1970.",
         )
         .with(&[], seconds(board.started())),
+    );
+    families.keep(
+        counter(
+            "sharekeeper_log_dropped_total",
+            "Lines of the log that were dropped, because nobody read it and no more of them could wait.",
+        )
+        .with(&[], extra.log_dropped as f64),
     );
     let Some(process) = extra.process else {
         return;

@@ -132,19 +132,6 @@ impl Board {
         &self.scopes
     }
 
-    /// The scopes of one account, which stand together in the order of scopes.
-    fn scopes_of<'b>(
-        &'b self,
-        account: &'b AccountName,
-    ) -> impl Iterator<Item = (&'b Scope, &'b Arc<ScopeStatus>)> {
-        let first = Scope {
-            account: account.clone(),
-            region: Region::first(),
-        };
-        let scopes = self.scopes.range(first..);
-        scopes.take_while(move |(scope, _)| scope.account == *account)
-    }
-
     /// The last writes that were answered, the newest last.
     pub fn changes(&self) -> &VecDeque<Change> {
         &self.changes

@@ -80,6 +80,7 @@ pub(crate) fn extra() -> MetricsExtra<'static> {
         ready: true,
         clock_offset: TimeDelta::milliseconds(-1_500),
         webhooks: &WEBHOOKS,
+        log_dropped: 12,
         process: Some(ProcessCounts {
             resident_bytes: 31_457_280,
             cpu: Duration::from_millis(12_250),

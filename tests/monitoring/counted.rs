@@ -80,7 +80,12 @@ async fn r6_the_offset_of_the_clock_is_what_replies_say_however_small() {
                 .largest_offset(context.now(), cloud.monotonic()),
             ..extra()
         };
-        let shown = metrics(&Board::new(now(), false), &context.calls.breakdown(), &extra, now());
+        let shown = metrics(
+            &Board::new(now(), false),
+            &context.calls.breakdown(),
+            &extra,
+            now(),
+        );
         let line = shown
             .lines()
             .find_map(|line| line.strip_prefix("sharekeeper_clock_offset_seconds "));

@@ -87,6 +87,7 @@ fn a_board_of_which_nothing_is_known_yet_shows_what_there_is() {
         ready: false,
         clock_offset: TimeDelta::zero(),
         webhooks: &[],
+        log_dropped: 0,
         process: None,
     };
     let mut board = Board::new(now(), true);

@@ -25,6 +25,7 @@ pub(crate) fn shown(live: &Live<'_>) -> String {
             ready: board.ready().is_ok(),
             clock_offset: TimeDelta::zero(),
             webhooks: &[],
+            log_dropped: 0,
             process: None,
         };
         metrics(board, &context.calls.breakdown(), &extra, context.now())

@@ -44,6 +44,8 @@ pub struct Recorded {
     /// each is held for 50 ms. Meanwhile the state is being checked, so that each write is asked about once more before it
     /// leaves.
     pub places: RefCell<Option<Rc<Semaphore>>>,
+    /// How long it takes until an outcome is on the disk.
+    pub outcome_takes: Cell<Duration>,
     /// Why nothing is granted any longer.
     lost: watch::Sender<Option<LedgerError>>,
     /// It is lost after so many intents.
@@ -67,6 +69,7 @@ impl Recorded {
             commit_takes: Cell::default(),
             allows_takes: Cell::default(),
             places: RefCell::default(),
+            outcome_takes: Cell::default(),
             lost: watch::Sender::new(None),
             lost_after: Cell::default(),
             in_doubt: Cell::default(),
@@ -306,6 +309,9 @@ impl Ledger for Recorded {
         record: Option<InventoryEntry>,
     ) -> Result<(), LedgerError> {
         self.turn().await;
+        let host = &self.context.host;
+        host.sleep_until(host.monotonic() + self.outcome_takes.get())
+            .await;
         self.writable()?;
         let mut outcome = outcome;
         let mut scopes = self.scopes.borrow_mut();

@@ -28,9 +28,10 @@ pub(in crate::cli) struct Common {
     pub typed: BTreeSet<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum OutputFormat {
     /// For people
+    #[default]
     Text,
     /// One JSON document, on failure too
     Json,

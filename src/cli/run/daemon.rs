@@ -15,8 +15,9 @@ use crate::api::{ClientContext, Connection};
 use crate::cli::api_target::ApiTarget;
 use crate::cli::args::RunArguments;
 use crate::cli::output::Failure;
-use crate::cli::state;
+use crate::cli::signals::SignalListener;
 use crate::cli::status_server::{self, DaemonView};
+use crate::cli::{shutdown, state};
 use crate::daemon::{Connect, Daemon, PassRunner, Settings, StatusPublisher};
 use crate::desired::Account;
 use crate::engine::{Stop, StopReason};
@@ -39,6 +40,7 @@ pub(super) struct DaemonSetup<'a> {
     pub(super) api: &'a ApiTarget<'a>,
     pub(super) origin: Origin,
     pub(super) webhook_sender: WebhookSender,
+    pub(super) signals: &'a SignalListener,
 }
 
 /// What runs beside the daemon and tells others of it.
@@ -93,9 +95,13 @@ impl DaemonSetup<'_> {
         );
         let daemon = std::pin::pin!(daemon.run(queue, &stop));
         let mut tasks: FuturesUnordered<LocalBoxFuture<'_, Failure>> = FuturesUnordered::new();
-        tasks.push(Box::pin(tasks::stop_on_signals(&stop)));
+        tasks.push(Box::pin(tasks::stop_on_signals(self.signals, &stop)));
         tasks.push(Box::pin(self.api.ended()));
-        tasks.push(Box::pin(tasks::reload_on_hangup(&reload, &supervisor)));
+        tasks.push(Box::pin(tasks::reload_on_hangup(
+            self.signals,
+            &reload,
+            &supervisor,
+        )));
         tasks.push(Box::pin(tasks::feed(
             self.source_settings(),
             &updates,
@@ -123,6 +129,7 @@ impl DaemonSetup<'_> {
             self.context,
             &publisher,
         )));
+        shutdown::now_waits_for("calls in flight");
         let ended = match select(daemon, tasks.next()).await {
             Either::Left((reason, _)) => Ok(reason),
             // A task ends only by a fault.

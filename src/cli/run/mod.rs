@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::api_target::ApiTarget;
 use super::args::{Common, OutputFormat, RunArguments};
 use super::output::{self, Failure};
-use super::{session, sim_target, state, status_server};
+use super::signals::SignalListener;
+use super::{session, shutdown, sim_target, state, status_server};
 use crate::daemon::{Observer, Reconciler};
 use crate::engine::StopReason;
 use crate::report::{ExitStatus, FORMAT_VERSION};
@@ -28,7 +29,11 @@ struct RunDocument {
     stopped_by: &'static str,
 }
 
-pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<ExitStatus, Failure> {
+pub(super) async fn run(
+    arguments: &RunArguments,
+    common: &Common,
+    signals: &SignalListener,
+) -> Result<ExitStatus, Failure> {
     arguments.check()?;
     let directory = state::directory(common, arguments.target.sim)?;
     sim_target::reset(&arguments.target, &directory)?;
@@ -53,6 +58,7 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<Exi
         api: &api,
         origin,
         webhook_sender,
+        signals,
     };
     let services = Services {
         port: status_server::bind(&arguments.reporting)?,
@@ -65,13 +71,16 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<Exi
     } else {
         let clock = Rc::clone(&context);
         let max = arguments.working.history_max;
+        shutdown::now_waits_for("the state to be opened; another process may have locked it");
         let store = state::open(&directory, "run", None, max, move || clock.present())?;
         let work = Reconciler { ledger: &store };
         let on_load = |generation: &Generation| store.set_commit(generation.commit.clone());
         let stopped = setup.run(&work, on_load, Some(&store), services).await;
+        shutdown::now_waits_for("the state to be closed; another process may have locked it");
         state::close(store);
         stopped
     };
+    shutdown::now_waits_for("the simulator to end");
     api.close().await?;
     let (exit, stopped_by) = match stopped? {
         StopReason::Interrupted => (ExitStatus::Interrupted, "SIGINT"),

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::api::ClientContext;
 use crate::cli::output::Failure;
-use crate::cli::signals;
+use crate::cli::signals::SignalListener;
 use crate::cli::status_server::DaemonView;
 use crate::daemon::{self, StatusPublisher};
 use crate::engine::Stop;
@@ -21,19 +21,20 @@ use crate::source::{self, Update};
 use crate::store::{Recovery, Store};
 use crate::webhooks::DeliveryWorker;
 
-pub(super) async fn stop_on_signals(stop: &Stop) -> Failure {
-    let error = signals::stop_daemon(stop).await;
-    Failure::new(format_args!("cannot listen for signals: {error}"))
+pub(super) async fn stop_on_signals(signals: &SignalListener, stop: &Stop) -> Failure {
+    match signals.stop_work(stop).await {}
 }
 
-/// Has everything read anew at each SIGHUP. When that is done, all is looked at and tried again.
-pub(super) async fn reload_on_hangup(reload: &Notify, supervisor: &Supervisor) -> Failure {
-    let mut requests = match signals::reload_requests() {
-        Ok(requests) => requests,
-        Err(error) => return Failure::new(format_args!("cannot listen for SIGHUP: {error}")),
-    };
+/// Has everything read anew at each SIGHUP, one of before the daemon began included. When that is done, all is looked at and
+/// tried again.
+pub(super) async fn reload_on_hangup(
+    signals: &SignalListener,
+    reload: &Notify,
+    supervisor: &Supervisor,
+) -> Failure {
+    let mut seen = 0;
     loop {
-        requests.recv().await;
+        seen = signals.hung_up(seen).await;
         supervisor.reloading();
         reload.notify_one();
     }

@@ -1,0 +1,452 @@
+//! The process of the real binary under pressure: readers that stand still, signals at any moment, a state that another
+//! process has locked. It works on, tells what it can, and ends when it is asked to.
+
+mod binary;
+
+use std::fs;
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use sharekeeper::host::{Clock, SystemClock};
+
+use binary::{Bench, command};
+
+const TOKYO: &str = "ap-tokyo";
+/// Longer than anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A process ends within this time after a signal, whatever stands still.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
+/// A process that is ended with the test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Process {
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.0);
+        kill_process(pid, signal).expect("it has not been waited for");
+    }
+
+    /// Sends the signal as soon as the process listens for it.
+    fn signal_at_once(&self, signal: Signal) {
+        let status = format!("/proc/{}/status", self.0.id());
+        until("it listens for signals", || {
+            let status = fs::read_to_string(&status).expect("it has not been waited for");
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            caught.is_some_and(|mask| mask & (1 << (signal.as_raw() - 1)) != 0)
+        });
+        self.signal(signal);
+    }
+
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().expect("a child")
+    }
+
+    fn wait(&mut self) -> Option<i32> {
+        until("it ends", || self.ended().is_some());
+        self.ended().and_then(|status| status.code())
+    }
+
+    /// Asks for the end once, and demands it in time.
+    fn stop(&mut self, signal: Signal) -> Option<i32> {
+        let clock = SystemClock::start();
+        self.signal(signal);
+        let status = self.wait();
+        let took = clock.monotonic().since_start();
+        assert!(took < STOP_MAX, "it took {took:?}");
+        status
+    }
+}
+
+/// Waits for a condition.
+#[track_caller]
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let clock = SystemClock::start();
+    while !holds() {
+        assert!(
+            clock.monotonic().since_start() < PATIENCE,
+            "it does not come about: {what}"
+        );
+        // A daemon on a busy machine needs the processor more than this test.
+        thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// A daemon with `--sim`, and its status port.
+struct Daemon {
+    process: Process,
+    port: u16,
+}
+
+impl Daemon {
+    fn start(bench: &Bench, more: &[&str], stdout: Stdio, stderr: Stdio) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = port.local_addr().expect("an address").port();
+        let listen = format!("127.0.0.1:{port}");
+        let child = command(&["run", "manifests", "--state-dir", "state", "--sim"])
+            .args(["--listen", &listen, "--interval", "1s"])
+            .args(more)
+            .current_dir(bench.path(""))
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
+            .spawn()
+            .expect("the binary starts");
+        Self {
+            process: Process(child),
+            port,
+        }
+    }
+
+    /// Status and body of a page; `None` while the port does not listen.
+    fn get(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let host = format!("127.0.0.1:{}", self.port);
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )
+        .ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some((status, body.to_owned()))
+    }
+
+    fn status(&self) -> Option<Value> {
+        let (_, body) = self.get("/status.json")?;
+        serde_json::from_str(&body).ok()
+    }
+
+    fn until_in_sync(&self, images: u64) {
+        until("all is in sync", || {
+            self.status()
+                .is_some_and(|status| status["summary"]["in_sync"] == images)
+        });
+    }
+
+    fn dropped_lines(&self) -> u64 {
+        let (_, text) = self.get("/metrics").expect("it listens");
+        let mut lines = text.lines();
+        let line = lines.find_map(|line| line.strip_prefix("sharekeeper_log_dropped_total "));
+        line.expect("a metric").parse().expect("a number")
+    }
+}
+
+/// A pipe that takes nothing before somebody reads, and how much is in it.
+fn full_pipe() -> (PipeReader, PipeWriter, usize) {
+    let (reader, mut writer) = io::pipe().expect("a pipe");
+    let flags = fcntl_getfl(&writer).expect("flags");
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).expect("flags");
+    let mut filled = 0;
+    for size in [4096, 1] {
+        while let Ok(written) = writer.write(&vec![b'.'; size]) {
+            filled += written;
+        }
+    }
+    fcntl_setfl(&writer, flags).expect("flags");
+    (reader, writer, filled)
+}
+
+/// What comes out of a pipe, while it comes.
+struct Log {
+    said: Arc<Mutex<Vec<u8>>>,
+    reads: JoinHandle<()>,
+}
+
+impl Log {
+    fn of(mut reader: PipeReader) -> Self {
+        let said = Arc::<Mutex<Vec<u8>>>::default();
+        let keeps = Arc::clone(&said);
+        let reads = thread::spawn(move || {
+            let mut part = [0; 1 << 16];
+            loop {
+                let length = reader.read(&mut part).expect("a pipe");
+                if length == 0 {
+                    return;
+                }
+                keeps
+                    .lock()
+                    .expect("no panic")
+                    .extend_from_slice(&part[..length]);
+            }
+        });
+        Self { said, reads }
+    }
+
+    fn until(&self, words: &str) {
+        until(words, || {
+            let said = self.said.lock().expect("no panic");
+            String::from_utf8_lossy(&said).contains(words)
+        });
+    }
+
+    /// All of it, without what filled the pipe before.
+    fn end(self, filled: usize) -> String {
+        self.reads.join().expect("it ends");
+        let mut said = self.said.lock().expect("no panic");
+        String::from_utf8(said.split_off(filled)).expect("text")
+    }
+}
+
+fn bench(images: &[&str]) -> Bench {
+    let bench = Bench::new();
+    bench.declare("all", TOKYO, images);
+    bench
+}
+
+#[test]
+fn g6_a_daemon_whose_log_nobody_reads_works_on_and_ends_when_it_is_asked() {
+    let bench = bench(&["img-a", "img-b"]);
+    for signal in [Signal::TERM, Signal::INT] {
+        let (_unread, stderr, _) = full_pipe();
+        let mut daemon = Daemon::start(
+            &bench,
+            &["--log-level", "trace"],
+            Stdio::null(),
+            stderr.into(),
+        );
+        daemon.until_in_sync(2);
+        assert_eq!(daemon.get("/healthz").map(|(status, _)| status), Some(200));
+        assert_eq!(daemon.dropped_lines(), 0, "all of it may wait");
+        let status = match signal {
+            Signal::TERM => 143,
+            _ => 130,
+        };
+        assert_eq!(daemon.process.stop(signal), Some(status));
+    }
+    let history = bench.json(&["history"], 0);
+    let text = history.to_string();
+    assert!(text.contains("img-a") && text.contains("img-b"), "{text}");
+}
+
+#[test]
+fn g6_what_was_said_meanwhile_is_there_for_a_reader_that_comes_back() {
+    let bench = bench(&["img-a"]);
+    let (reader, stderr, filled) = full_pipe();
+    let mut daemon = Daemon::start(&bench, &[], Stdio::null(), stderr.into());
+    daemon.until_in_sync(1);
+    let reads = Log::of(reader);
+    assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
+    let log = reads.end(filled);
+    for words in ["manifests loaded", "img-a", "stopping: no new calls"] {
+        assert!(log.contains(words), "{words}: {log}");
+    }
+    assert!(!log.contains("dropped"), "{log}");
+}
+
+#[test]
+fn g6_a_log_that_cannot_be_written_hinders_nothing() {
+    let bench = bench(&["img-a"]);
+    let full = || {
+        fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("a device")
+    };
+    let mut daemon = Daemon::start(&bench, &[], Stdio::null(), full().into());
+    daemon.until_in_sync(1);
+    assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
+    let (reader, stderr, _) = full_pipe();
+    drop(reader);
+    let mut daemon = Daemon::start(&bench, &[], Stdio::null(), stderr.into());
+    daemon.until_in_sync(1);
+    assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
+}
+
+#[test]
+fn g6_the_last_document_waits_for_its_reader_and_a_second_signal_does_not() {
+    let bench = bench(&["img-a"]);
+    let (reader, stdout, filled) = full_pipe();
+    let mut daemon = Daemon::start(&bench, &["-o", "json"], stdout.into(), Stdio::null());
+    daemon.until_in_sync(1);
+    let reads = Log::of(reader);
+    assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
+    let document: Value = serde_json::from_str(&reads.end(filled)).expect("a document");
+    assert_eq!(document["exit_code"], 143);
+
+    let (_unread, stdout, _) = full_pipe();
+    let mut daemon = Daemon::start(&bench, &["-o", "json"], stdout.into(), Stdio::null());
+    daemon.until_in_sync(1);
+    // Two that come at once are one.
+    until("it leaves", || {
+        if daemon.process.ended().is_none() {
+            daemon.process.signal(Signal::TERM);
+        }
+        daemon.process.ended().is_some()
+    });
+    assert_eq!(daemon.process.wait(), Some(143));
+}
+
+#[test]
+fn g9_a_daemon_hears_signals_from_the_first_moment_on() {
+    let bench = bench(&["img-a"]);
+    for _ in 0..10 {
+        for (signal, status) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+            let mut daemon = Daemon::start(&bench, &[], Stdio::null(), Stdio::null());
+            daemon.process.signal_at_once(signal);
+            assert_eq!(daemon.process.wait(), Some(status));
+        }
+        let (reader, stderr) = io::pipe().expect("a pipe");
+        let mut daemon = Daemon::start(&bench, &[], Stdio::null(), stderr.into());
+        daemon.process.signal_at_once(Signal::HUP);
+        let log = Log::of(reader);
+        log.until("looking at everything again, as asked");
+        assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
+    }
+}
+
+/// A command that waits for an API which never answers.
+fn waiting(bench: &Bench, shell: &[&str], arguments: &[&str]) -> (Process, TcpListener) {
+    let api = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", api.local_addr().expect("an address"));
+    let mut binary = command(arguments);
+    binary.args(["manifests", "--state-dir", "state", "--endpoint", &endpoint]);
+    let mut command = match shell {
+        [] => binary,
+        [shell, script @ ..] => {
+            let mut through = std::process::Command::new(shell);
+            through
+                .env_clear()
+                .args(script)
+                .arg(binary.get_program())
+                .args(binary.get_args());
+            let given = binary
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?)));
+            through.envs(given.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            through
+        }
+    };
+    let child = command
+        .env("TENCENTCLOUD_SECRET_ID", "AKIDtest")
+        .env("TENCENTCLOUD_SECRET_KEY", "secret")
+        .current_dir(bench.path(""))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    (Process(child), api)
+}
+
+/// As a shell does that does not ignore SIGHUP itself, and as `nohup` does it.
+const HEARS_HANGUPS: [&str; 3] = ["sh", "-c", "trap - HUP; exec \"$0\" \"$@\""];
+const IGNORES_HANGUPS: [&str; 3] = ["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""];
+
+#[test]
+fn g9_a_command_that_runs_once_hears_signals_from_the_first_moment_on() {
+    let bench = bench(&["img-a"]);
+    for command in ["plan", "reconcile"] {
+        for (signal, status) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+            let (mut process, _api) = waiting(&bench, &[], &[command]);
+            process.signal_at_once(signal);
+            assert_eq!(process.wait(), Some(status), "{command}");
+        }
+        let (mut process, _api) = waiting(&bench, &HEARS_HANGUPS, &[command]);
+        if is_hangup_ignored(Path::new("/proc/self/status")) {
+            continue;
+        }
+        process.signal_at_once(Signal::HUP);
+        assert_eq!(process.wait(), Some(129), "{command}");
+    }
+}
+
+/// No shell can undo that whoever runs the tests has SIGHUP ignored.
+fn is_hangup_ignored(status: &Path) -> bool {
+    let status = fs::read_to_string(status).expect("Linux tells");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.map(|mask| u64::from_str_radix(mask.trim(), 16).expect("a mask"));
+    ignored.expect("a mask") & 1 != 0
+}
+
+#[test]
+fn g9_a_hangup_that_was_to_be_ignored_is() {
+    let bench = bench(&["img-a"]);
+    for command in ["plan", "reconcile"] {
+        let (mut process, api) = waiting(&bench, &IGNORES_HANGUPS, &[command]);
+        api.accept().expect("it calls");
+        process.signal(Signal::HUP);
+        process.signal(Signal::TERM);
+        assert_eq!(process.wait(), Some(143), "{command}");
+    }
+}
+
+#[test]
+fn c15_l7_a_stop_takes_no_longer_while_another_process_has_locked_the_state() {
+    for is_asked_twice in [false, true] {
+        let bench = bench(&["img-a"]);
+        let mut daemon = Daemon::start(&bench, &[], Stdio::null(), Stdio::null());
+        daemon.until_in_sync(1);
+        let database = bench.database();
+        database.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+        bench.declare("all", TOKYO, &["img-a", "img-b", "img-c"]);
+        until("it has read them", || {
+            daemon
+                .status()
+                .is_some_and(|status| status["summary"]["images"] == 3)
+        });
+        match is_asked_twice {
+            false => assert_eq!(daemon.process.stop(Signal::TERM), Some(143)),
+            true => {
+                daemon.process.signal(Signal::TERM);
+                until("it leaves", || {
+                    if daemon.process.ended().is_none() {
+                        daemon.process.signal(Signal::TERM);
+                    }
+                    daemon.process.ended().is_some()
+                });
+                assert_eq!(daemon.process.wait(), Some(143));
+            }
+        }
+        database.execute_batch("ROLLBACK").expect("the lock");
+        // The next run finds a state that it can work with.
+        bench.run(&["reconcile", "manifests"], 0);
+    }
+}
+
+#[test]
+fn c15_l7_a_stop_takes_no_longer_while_the_api_does_not_answer() {
+    let bench = bench(&["img-a"]);
+    for arguments in [&["reconcile"][..], &["run", "--listen", "off"]] {
+        let (mut process, api) = waiting(&bench, &[], arguments);
+        let (_held, _) = api.accept().expect("it calls");
+        assert_eq!(process.stop(Signal::TERM), Some(143), "{arguments:?}");
+    }
+}
+
+#[test]
+fn c10_an_observer_sees_a_state_that_is_first_used_while_it_runs() {
+    let bench = bench(&["img-a"]);
+    let mut daemon = Daemon::start(&bench, &["--observe-only"], Stdio::null(), Stdio::null());
+    let shows = |word: &str| {
+        let status = daemon.status();
+        status.is_some_and(|status| status.to_string().contains(word))
+    };
+    until("it has looked", || shows("img-a"));
+    assert!(
+        !bench.state().join("state.db").exists(),
+        "it is not used yet"
+    );
+    bench.run(&["suspend", "--reason", "a-freeze-of-mine"], 0);
+    until("it sees the suspension", || shows("a-freeze-of-mine"));
+    assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
+}
