@@ -1,9 +1,13 @@
 //! Text for people: counts, durations, and foreign text made safe to show.
 
+mod secret_parts;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+
+pub use secret_parts::{is_plain, masked, without_secrets, without_url_secrets};
 
 /// `1 write`, `2 writes`.
 pub fn plural(count: u64, noun: &str) -> String {

@@ -127,6 +127,8 @@ impl Class {
                 _,
             ) => Self::Throttled(ThrottleScope::Account),
             ("RequestLimitExceeded.IPLimitExceeded", _) => Self::Throttled(ThrottleScope::Host),
+            // Other limits of this family are of things that there may be, which no waiting changes.
+            ("LimitExceeded.RateLimitExceeded", _) => Self::Throttled(ThrottleScope::Bucket),
             _ => return None,
         })
     }
@@ -277,6 +279,9 @@ impl Refusal {
             "ResourceNotFound.RoleNotFound" => {
                 "create the Lighthouse service role by opening the image sharing page of the Lighthouse console once"
             }
+            "InternalError.GetRoleError" | "InternalError.IllegalRole" => {
+                "check that the role exists, and that its trust policy lets this key assume it"
+            }
             "UnsupportedOperation.AssumeRoleFailed" => {
                 "check the trust policy of the Lighthouse service role in CAM"
             }
@@ -367,6 +372,29 @@ impl CallError {
 mod tests {
     use super::*;
     use Permission::{Cancel, Share};
+
+    #[test]
+    fn t9_a_rate_limit_of_another_family_slows_down_and_a_role_that_cannot_be_read_has_a_remedy() {
+        for permission in [None, Some(Share), Some(Cancel)] {
+            let class = Class::of("LimitExceeded.RateLimitExceeded", permission);
+            assert_eq!(class, Class::Throttled(ThrottleScope::Bucket));
+        }
+        let other = Class::of("LimitExceeded.Images", Some(Share));
+        assert_eq!(other, Class::ImageBlocked);
+        for code in ["InternalError.GetRoleError", "InternalError.IllegalRole"] {
+            let refusal = Refusal {
+                code: code.into(),
+                message: String::new(),
+                request_id: None,
+                class: Class::of(code, None),
+            };
+            assert!(
+                refusal
+                    .remedy()
+                    .is_some_and(|it| it.contains("trust policy"))
+            );
+        }
+    }
 
     #[test]
     fn the_twelve_documented_codes_have_their_class() {

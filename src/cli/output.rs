@@ -13,6 +13,7 @@ use crate::api::ClientContext;
 use crate::engine::StopReason;
 use crate::host::Host;
 use crate::report::{ErrorDocument, ExitStatus};
+use crate::words::without_secrets;
 
 /// Why a command ends without a result of its own.
 #[derive(Debug)]
@@ -147,9 +148,9 @@ pub(super) fn print_raw(bytes: &[u8]) -> io::Result<()> {
     })
 }
 
-/// Prints a line for a person on stderr.
+/// Prints a line for a person on stderr. It may quote what was typed, and loses what may be a secret.
 pub(super) fn note(text: impl Display) {
-    stderr::print(text);
+    stderr::print(without_secrets(&text.to_string()));
 }
 
 /// Reports a failure, if that was not done, on stderr, and as a document where JSON was asked for.
@@ -160,7 +161,10 @@ pub(super) fn fail(format: OutputFormat, failure: &Failure) -> io::Result<()> {
     error(message);
     match format {
         OutputFormat::Text => Ok(()),
-        OutputFormat::Json => print(format, &ErrorDocument::new(*exit, message), ""),
+        OutputFormat::Json => {
+            let message = without_secrets(message);
+            print(format, &ErrorDocument::new(*exit, &message), "")
+        }
     }
 }
 

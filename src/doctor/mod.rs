@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::model::{AccountName, Region};
 use crate::report::{ExitStatus, FORMAT_VERSION, heading};
-use crate::words::safe;
+use crate::words::{safe, without_secrets};
 
 pub use account::{clocks, credentials, identity, rate_budget, told_apart};
 pub use machine::{
@@ -125,14 +125,14 @@ impl Status {
 }
 
 impl Check {
-    /// A check of the machine; `message` is one line, and foreign text in it is made safe.
+    /// A check of the machine; `message` is one line. Foreign text in it is made safe, and loses what may be a secret.
     pub fn new(name: CheckName, status: Status, message: impl AsRef<str>) -> Self {
         Self {
             name,
             account: None,
             region: None,
             status,
-            message: safe(message.as_ref()),
+            message: safe(&without_secrets(message.as_ref())),
             remedy: None,
             routes: Vec::new(),
         }
@@ -142,7 +142,7 @@ impl Check {
     #[must_use]
     pub fn remedy(self, remedy: impl AsRef<str>) -> Self {
         Self {
-            remedy: Some(safe(remedy.as_ref())),
+            remedy: Some(safe(&without_secrets(remedy.as_ref()))),
             ..self
         }
     }

@@ -8,14 +8,11 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 
-use super::proxy::is_link_local;
+use super::near::{METADATA_HOST, is_link_local};
 use super::{Method, Proxy, ProxySettings, Reply, Request, Transport, TransportError};
 
 /// Longest wait for a connection, TLS included; a region that does not answer fails fast.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Where a CVM instance learns of itself. Whoever answers there hands out keys, so that it must be the machine's own
-/// network that answers, and not what a name server makes of the name.
-pub const METADATA_HOST: &str = "metadata.tencentyun.com";
 /// Largest reply that is read. A full page of 100 rows is some 100 KB.
 const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -157,6 +154,9 @@ fn through(proxy: &Proxy, text: &str) -> String {
         ),
         "tunnel error: unexpected end of file" => {
             format!("the proxy {address} ({variable}) hung up")
+        }
+        text if text.ends_with("failed to create underlying connection") => {
+            format!("the proxy {address} ({variable}) cannot be reached")
         }
         text => format!("through the proxy {address} ({variable}): {text}"),
     }

@@ -3,15 +3,15 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 
-use super::METADATA_HOST;
-use crate::model::{Secret, is_loopback};
+use super::near::is_near;
+use crate::model::Secret;
 
 /// Both spellings of each variable. The first that is set counts, even if it is empty.
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
@@ -184,7 +184,7 @@ impl Proxy {
         Ok((url, address))
     }
 
-    /// Host and port.
+    /// Host and port, which are all that may be shown.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -208,24 +208,6 @@ impl Proxy {
                 "calls go through a proxy"
             );
         }
-    }
-}
-
-/// Whether a host is never called through a proxy: what it would reach is another machine's.
-fn is_near(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    let is_near_address = address.parse::<IpAddr>().is_ok_and(|address| {
-        let address = address.to_canonical();
-        address.is_loopback() || is_link_local(address)
-    });
-    is_near_address || is_loopback(host) || host.eq_ignore_ascii_case(METADATA_HOST)
-}
-
-/// Whether an address is reached without a router.
-pub(super) fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
 }
 

@@ -203,18 +203,3 @@ fn t3_only_host_and_port_of_a_proxy_are_ever_shown() {
         "{shown}"
     );
 }
-
-#[test]
-fn c12_only_the_machines_own_network_is_link_local() {
-    for (address, expected) in [
-        ("169.254.0.23", true),
-        ("fe80::1", true),
-        ("127.0.0.1", false),
-        ("10.0.0.1", false),
-        ("93.184.216.34", false),
-        ("::1", false),
-    ] {
-        let ip = address.parse().expect("an address");
-        assert_eq!(is_link_local(ip), expected, "{address}");
-    }
-}

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::source_text::{SourceText, boundary};
 use crate::desired::Source;
-use crate::words::{plural, safe};
+use crate::words::{masked, plural, safe, without_secrets, without_url_secrets};
 
 /// Errors that are listed; a file of the wrong kind can have a million.
 const ERRORS_MAX: usize = 100;
@@ -98,11 +98,12 @@ impl Diagnostic {
     pub(super) fn of_path(file: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
-            file: safe(file),
+            // The path may be something else that was typed in its place.
+            file: safe(&without_url_secrets(file)),
             line: 0,
             column: 0,
-            message: message.into(),
-            help: Some(help.into()),
+            message: without_url_secrets(&message.into()),
+            help: Some(without_url_secrets(&help.into())),
             related: Vec::new(),
             excerpt: None,
         }
@@ -356,7 +357,7 @@ impl<'a> Sink<'a> {
             file: safe(source.name()),
             line,
             column,
-            message: safe(&message),
+            message: safe(&without_secrets(&message)),
             help: None,
             related: Vec::new(),
             excerpt: excerpt(source, place),
@@ -415,7 +416,7 @@ impl DiagnosticBuilder<'_, '_> {
 
     pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
         if let (Some(diagnostic), Some(help)) = (&mut self.diagnostic, help) {
-            diagnostic.help = Some(safe(&help));
+            diagnostic.help = Some(safe(&without_secrets(&help)));
         }
         self
     }
@@ -450,8 +451,8 @@ impl DiagnosticBuilder<'_, '_> {
     }
 }
 
-/// The line of `place`, made safe to print, and the marked part of it. `None` for a file that may hold a secret: any
-/// line could be its value.
+/// The line of `place`, made safe to print and with what may be a secret masked, and the marked part of it. `None` for a file
+/// that may hold a secret: any line could be its value.
 fn excerpt(source: &SourceText, place: Place) -> Option<Excerpt> {
     let line = source.line_around(place.start);
     if source.may_hold_secret() || line.len() > LINE_BYTES_MAX {
@@ -460,10 +461,20 @@ fn excerpt(source: &SourceText, place: Place) -> Option<Excerpt> {
     let text = source.text();
     let start = boundary(text, place.start as usize);
     let end = boundary(text, (place.end as usize).clamp(start, line.end.max(start)));
-    let before = safe(&text[line.start..start]);
-    let marked = safe(&text[start..end]);
-    let after = safe(&text[end..line.end.max(end)]);
+    // Neither changes the number of characters.
+    let shown = safe(&masked(&text[line.start..line.end.max(end)]));
+    let (before, rest) = split(&shown, text[line.start..start].chars().count());
+    let (marked, after) = split(rest, text[start..end].chars().count());
     let (start, end) = (before.len(), before.len() + marked.len());
     let text = format!("{before}{marked}{}", after.trim_end());
     Some(Excerpt { text, start, end })
+}
+
+/// What comes before and after the first `count` characters.
+fn split(text: &str, count: usize) -> (&str, &str) {
+    let at = text
+        .char_indices()
+        .nth(count)
+        .map_or(text.len(), |(at, _)| at);
+    text.split_at(at)
 }

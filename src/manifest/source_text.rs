@@ -73,12 +73,20 @@ impl SourceText {
         self.text.lines().all(blank)
     }
 
-    /// Whether a field name in it is a secret's.
+    /// Whether a field name in it is a secret's, or it is no manifest at all but anything else that was given for one.
     pub(super) fn may_hold_secret(&self) -> bool {
         *self.may_hold_secret.get_or_init(|| {
-            let field = |line: &str| line.split([':', ',', '{']).any(is_secret_word);
-            self.text.lines().any(field)
+            let any_field = |is: fn(&str) -> bool| {
+                let mut lines = self.text.lines();
+                lines.any(|line| line.split([':', ',', '{']).any(is))
+            };
+            any_field(is_secret_word) || !any_field(is_header_word) || self.is_binary()
         })
+    }
+
+    fn is_binary(&self) -> bool {
+        let is_text = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
+        !self.text.chars().all(is_text)
     }
 
     /// Whether it could declare an account. The text may not even be YAML, so any mention counts.
@@ -141,6 +149,13 @@ impl SourceText {
             std::iter::once(0).chain(starts).collect()
         })
     }
+}
+
+/// Whether a field of this name stands at the top of manifests.
+fn is_header_word(name: &str) -> bool {
+    let name = name.trim().trim_matches(['"', '\'', '-', ' ']);
+    let header = ["apiVersion", "kind", "metadata", "spec"];
+    header.iter().any(|word| name.eq_ignore_ascii_case(word))
 }
 
 /// The end of the character that `at` lies in.

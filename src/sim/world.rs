@@ -146,7 +146,9 @@ impl World {
     /// Reads a world from YAML (or JSON, which is YAML).
     pub fn parse(text: &str) -> Result<Self, WorldError> {
         let world: Self =
-            serde_saphyr::from_str(text).map_err(|error| WorldError::Yaml(Box::new(error)))?;
+            // A snippet of the file would show its keys.
+            serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
+                .map_err(|error| WorldError::Yaml(Box::new(error)))?;
         world.check().map_err(WorldError::Check)?;
         Ok(world)
     }

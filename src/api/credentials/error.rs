@@ -75,7 +75,10 @@ impl From<CredentialError> for Refusal {
         };
         let message = match error {
             // The code stands before it, and the remedy after it.
-            CredentialError::Refused { what, refusal } => format!("{what}: {}", refusal.message),
+            CredentialError::Refused { what, refusal } => match refusal.message.as_str() {
+                "" => what,
+                message => format!("{what}: {message}"),
+            },
             error => error.to_string(),
         };
         Self {
@@ -83,6 +86,28 @@ impl From<CredentialError> for Refusal {
             message,
             request_id,
             class: Class::AccountBlocked,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t9_a_refusal_without_words_ends_in_no_colon() {
+        let refusal = |message: &str| Refusal {
+            code: "InvalidParameter.WebIdentityTokenError".into(),
+            message: message.into(),
+            request_id: None,
+            class: Class::OurFault,
+        };
+        for (message, shown) in [("", "as the pod"), ("no", "as the pod: no")] {
+            let error = CredentialError::Refused {
+                what: "as the pod".into(),
+                refusal: refusal(message),
+            };
+            assert_eq!(Refusal::from(error).message, shown);
         }
     }
 }

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use super::Arguments;
+use super::{Arguments, hidden_values};
 
 /// Variables that hold something back, and what would follow without them.
 const GUARDS: [(&str, &str); 8] = [
@@ -37,6 +37,10 @@ const GUARDS: [(&str, &str); 8] = [
 
 /// Reads the command line and the variables that stand in for its flags.
 pub(in crate::cli) fn parse(words: &[OsString]) -> Result<Arguments, clap::Error> {
+    read(words).map_err(hidden_values::hide)
+}
+
+fn read(words: &[OsString]) -> Result<Arguments, clap::Error> {
     let mut command = without_empty_variables(Arguments::command());
     let mut matches = command.try_get_matches_from_mut(words)?;
     refuse_empty_guards(Arguments::command(), &matches)?;

@@ -8,6 +8,7 @@ mod doctor;
 mod empty_variables;
 mod explain;
 mod guards;
+mod hidden_values;
 mod history;
 mod images;
 mod import;

@@ -17,7 +17,8 @@ pub(super) fn duration_or_zero(text: &str) -> Result<Duration, String> {
     /// Far below what a clock can add up.
     const DURATION_MAX: Duration = Duration::from_secs(365 * 86_400);
     let duration = humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; a duration is written like `90s`, `10m` or `1h 30m`"))?;
+        // Its own error quotes the text.
+        .map_err(|_| "a duration is written like `90s`, `10m` or `1h 30m`".to_owned())?;
     match duration > DURATION_MAX {
         true => Err("that is more than a year".into()),
         false => Ok(duration),

@@ -85,11 +85,12 @@ pub(super) async fn run(
         name,
     });
     let accounts: Vec<_> = accounts.collect();
-    let mut hosts: BTreeSet<_> = accounts.iter().flat_map(AccountCheck::hosts).collect();
-    hosts.extend(notified);
-    checks.push(doctor::routes(&hosts, &proxies));
-    let examined = stream::iter(&accounts).map(account::examine);
-    let examined: Vec<_> = examined.buffered(ACCOUNTS_AT_ONCE).collect().await;
+    let hosts = accounts.iter().flat_map(AccountCheck::hosts);
+    checks.push(doctor::routes(&hosts.chain(notified).collect(), &proxies));
+    let examined = stream::iter(&accounts)
+        .map(account::examine)
+        .buffered(ACCOUNTS_AT_ONCE);
+    let examined: Vec<_> = examined.collect().await;
     let told_apart = one_name_each(&accounts, &desired).await;
     session.close().await?;
     for (account, examined) in accounts.iter().zip(examined) {

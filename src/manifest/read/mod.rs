@@ -5,6 +5,7 @@ pub(super) mod case_collisions;
 pub(super) mod completeness;
 pub(super) mod fingerprint;
 pub(super) mod near_misses;
+mod open;
 pub(super) mod reading;
 mod stable_read;
 mod walk;

@@ -1,15 +1,16 @@
 //! Finds manifests and reads them once. `stable_read` decides whether what was read may be used.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, FileType, Metadata};
+use std::fs::{self, FileType, Metadata};
 use std::hash::{DefaultHasher, Hasher};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
 
 use super::near_misses;
+use super::open::{self, ReadError};
 use super::reading::{FoundFile, Reading};
 use crate::manifest::UNSHARE;
 use crate::manifest::diagnostic::Diagnostic;
@@ -22,6 +23,7 @@ use crate::manifest::paths::{
 };
 use crate::manifest::read_options::ReadOptions;
 use crate::manifest::source_text::SourceText;
+use crate::words::without_secrets;
 
 /// Size of one file. A million images take some 90 MB.
 pub(crate) const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -310,13 +312,8 @@ impl Walk<'_> {
             Err(error) => return self.unreadable(path, &error),
         };
         self.note_change(&metadata);
-        // Opening a FIFO would block forever.
-        if !metadata.is_file() {
-            return self.problem(
-                path,
-                "cannot be read: not a regular file",
-                "give a file, or a directory of files",
-            );
+        if let Err(refusal) = open::check(&metadata, &resolved) {
+            return self.problem(path, refusal.message(), refusal.help());
         }
         let length = metadata.len();
         if length > FILE_BYTES_MAX {
@@ -334,9 +331,12 @@ impl Walk<'_> {
                 "reconcile them in parts, each with its own paths",
             );
         }
-        let bytes = match read_bounded(&resolved) {
+        let bytes = match open::read(&resolved, FILE_BYTES_MAX + 1) {
             Ok(bytes) => bytes,
-            Err(error) => return self.unreadable(path, &error),
+            Err(ReadError::Refused(refusal)) => {
+                return self.problem(path, refusal.message(), refusal.help());
+            }
+            Err(ReadError::Io(error)) => return self.unreadable(path, &error),
         };
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return self.too_large(path, bytes.len() as u64);
@@ -439,25 +439,27 @@ impl Walk<'_> {
             _ => "check its disk, or whether its volume is still mounted; nothing is decided without it"
                 .to_owned(),
         };
-        self.problem(path, &message, &help);
+        let name = self.options.name(path);
+        // What is not there may be no path at all.
+        let name = match error.kind() {
+            io::ErrorKind::NotFound => without_secrets(&name),
+            _ => name,
+        };
+        self.report(path, Diagnostic::of_path(&name, message, help));
     }
 
     fn problem(&mut self, path: &Path, message: &str, help: &str) {
         let problem = Diagnostic::of_path(&self.options.name(path), message, help);
+        self.report(path, problem);
+    }
+
+    fn report(&mut self, path: &Path, problem: Diagnostic) {
         self.reading.found.problems.push(problem);
         self.reading
             .found
             .maybe_restricted
             .extend(maybe_restricted_by(path));
     }
-}
-
-/// The contents of a file, up to one byte more than a file may have: it may grow while it is read.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = File::open(path)?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Why no file in a directory can be accessed, if so. This is reported once, not for each file.

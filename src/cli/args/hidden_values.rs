@@ -1,0 +1,33 @@
+//! Errors of the command line quote what was typed. It may be a secret in the wrong place, and errors go to journals and logs
+//! of CI, so only ordinary words are quoted. All errors of clap pass through here.
+
+use clap::Error;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::words::is_plain;
+
+const HIDDEN: &str = "not shown, as it may hold a secret";
+
+/// The error without values that may be secrets.
+pub(super) fn hide(mut error: Error) -> Error {
+    // Of flags, only unknown ones are as they were typed.
+    let kinds = match error.kind() {
+        ErrorKind::UnknownArgument => &[ContextKind::InvalidValue, ContextKind::InvalidArg][..],
+        _ => &[ContextKind::InvalidValue, ContextKind::InvalidSubcommand],
+    };
+    for &kind in kinds {
+        let shown = match error.get(kind) {
+            Some(ContextValue::String(text)) if !is_plain(text) => {
+                ContextValue::String(HIDDEN.to_owned())
+            }
+            Some(ContextValue::Strings(texts)) if !texts.iter().all(|text| is_plain(text)) => {
+                ContextValue::Strings(vec![HIDDEN.to_owned()])
+            }
+            _ => continue,
+        };
+        error.insert(kind, shown);
+        // It may quote the same text once more.
+        error.remove(ContextKind::Suggested);
+    }
+    error
+}
