@@ -22,6 +22,7 @@ use crate::doctor::{self, Check, CheckName, DoctorDocument, PolicyDocument, Stat
 use crate::host::{Host, ProxySettings};
 use crate::model::{AccountName, ImageId, Region, Selector};
 use crate::report::ExitStatus;
+use crate::store::Reader;
 use account::AccountCheck;
 
 /// Accounts that are examined side by side.
@@ -41,18 +42,7 @@ pub(super) async fn run(
         return print_policy(arguments, &selector, common.output).await;
     }
     let (manifests, desired) = machine::manifests(&arguments.paths).await;
-    let (directory, state, reader) = match state::directory(common, arguments.target.sim) {
-        Ok(directory) => {
-            let (state, reader) = machine::state(&directory);
-            (directory, state, reader)
-        }
-        // Only the simulator cannot do without a directory.
-        Err(nowhere) if !arguments.target.sim => {
-            let state = doctor::state_unreadable(&nowhere.to_string());
-            (PathBuf::new(), state, None)
-        }
-        Err(nowhere) => return Err(nowhere),
-    };
+    let (directory, state, reader) = look_at_state(common, arguments.target.sim)?;
     let mut checks = vec![doctor::version(), manifests, state];
     checks.extend(machine::commit(&arguments.paths, reader.as_ref()).await);
 
@@ -99,6 +89,25 @@ pub(super) async fn run(
     }
     checks.extend(told_apart);
     finish(checks, common.output)
+}
+
+/// The state directory, its check, and the state itself if it can be trusted.
+fn look_at_state(
+    common: &Common,
+    is_simulated: bool,
+) -> Result<(PathBuf, Check, Option<Reader>), Failure> {
+    match state::directory(common, is_simulated) {
+        Ok(directory) => {
+            let (state, reader) = machine::state(&directory);
+            Ok((directory, state, reader))
+        }
+        // Only the simulator cannot do without a directory.
+        Err(nowhere) if !is_simulated => {
+            let state = doctor::state_unreadable(&nowhere.to_string());
+            Ok((PathBuf::new(), state, None))
+        }
+        Err(nowhere) => Err(nowhere),
+    }
 }
 
 fn finish(checks: Vec<Check>, format: OutputFormat) -> Result<ExitStatus, Failure> {
