@@ -165,12 +165,17 @@ impl ImageStatus {
 
     /// A write to its scope was permitted. If it was not tried because none was, that is over: its call is ahead.
     pub(super) fn write_permitted(&mut self, now: Timestamp) {
-        if self.is_tried_again && self.reason == Reason::NotTried {
+        if self.waits_for_permission() {
             self.reason = Reason::Pending;
             self.details = None;
             self.stalled = Condition::updated(Some(self.stalled), Truth::False, now);
             (self.is_of_calls, self.is_tried_again) = (false, false);
         }
+    }
+
+    /// Whether it was not tried because others of its scope were denied, and is to be tried again.
+    pub(super) fn waits_for_permission(&self) -> bool {
+        self.is_tried_again && self.reason == Reason::NotTried
     }
 
     /// What is in the way, of an image whose next try is now.

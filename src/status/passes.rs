@@ -192,8 +192,11 @@ impl ScopeStatus {
             WriteResult::Applied | WriteResult::AlreadyShared
         );
         if is_permitted && self.stall.write_permitted() {
-            let images = Arc::make_mut(&mut self.images).values_mut();
-            images.for_each(|image| image.write_permitted(change.at));
+            // Where none waits, what clones of the board share need not be copied.
+            if self.images.values().any(ImageStatus::waits_for_permission) {
+                let images = Arc::make_mut(&mut self.images).values_mut();
+                images.for_each(|image| image.write_permitted(change.at));
+            }
         }
     }
 }
