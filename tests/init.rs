@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -85,17 +85,19 @@ fn processes() -> Vec<Process> {
 /// `sharekeeper`, or the `unshare` that has it as process 1, until it is stopped.
 struct Running {
     process: Child,
+    stderr: BufReader<ChildStderr>,
 }
 
 impl Running {
     fn start(mut command: Command) -> Self {
-        let process = command
+        let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("it starts");
-        Self { process }
+        let stderr = BufReader::new(process.stderr.take().expect("a pipe"));
+        Self { process, stderr }
     }
 
     fn id(&self) -> i32 {
@@ -127,12 +129,11 @@ impl Running {
         kill_process(init, signal).expect("it runs");
     }
 
-    /// Waits until it says that it was asked to stop.
-    fn wait_until_it_stops(&mut self) {
-        let stderr = self.process.stderr.take().expect("a pipe");
-        let mut lines = BufReader::new(stderr).lines();
-        let is_it = |line: std::io::Result<String>| line.expect("text").contains("stopping");
-        assert!(lines.any(is_it), "it never says that it stops");
+    /// Waits until it says something on stderr.
+    fn wait_until_it_says(&mut self, words: &str) {
+        let mut lines = self.stderr.by_ref().lines();
+        let is_it = |line: std::io::Result<String>| line.expect("text").contains(words);
+        assert!(lines.any(is_it), "it never says `{words}`");
     }
 
     /// Its exit status, and what is left of its output.
@@ -141,9 +142,7 @@ impl Running {
         if let Some(mut stdout) = self.process.stdout.take() {
             stdout.read_to_string(&mut text[0]).expect("text");
         }
-        if let Some(mut stderr) = self.process.stderr.take() {
-            stderr.read_to_string(&mut text[1]).expect("text");
-        }
+        self.stderr.read_to_string(&mut text[1]).expect("text");
         let status = self.process.wait().expect("it ends");
         let [stdout, stderr] = text;
         (status.code(), stdout, stderr)
@@ -196,7 +195,7 @@ fn g8_as_process_1_it_passes_a_signal_on_and_its_work_ends_as_it_should() {
         bench.declare("a", "ap-tokyo", &["img-a"]);
         let state = bench.path("state");
         let manifests = bench.path("manifests");
-        let running = Running::start(command(
+        let mut running = Running::start(command(
             way,
             &[
                 "run",
@@ -209,6 +208,8 @@ fn g8_as_process_1_it_passes_a_signal_on_and_its_work_ends_as_it_should() {
             ],
         ));
         let init = running.init(signal);
+        // Before that, there is nothing to settle.
+        running.wait_until_it_says("manifests loaded");
         Running::send(init, signal);
         let (code, stdout, stderr) = running.end();
         assert_eq!(code, Some(status), "{stderr}");
@@ -239,7 +240,7 @@ fn g8_as_process_1_it_passes_a_second_signal_on_and_leaves_at_once() {
     let init = running.init(Signal::TERM);
     wait_for_write(&bench);
     Running::send(init, Signal::TERM);
-    running.wait_until_it_stops();
+    running.wait_until_it_says("stopping");
     Running::send(init, Signal::TERM);
     let (code, stdout, _) = running.end();
     assert_eq!(code, Some(143));
@@ -395,7 +396,7 @@ fn b7_g8_whoever_leaves_at_once_ends_a_fetch_that_hangs() {
             .ok()
     });
     Running::send(running.id(), Signal::TERM);
-    running.wait_until_it_stops();
+    running.wait_until_it_says("stopping");
     Running::send(running.id(), Signal::TERM);
     let (code, stdout, _) = running.end();
     assert_eq!((code, stdout.as_str()), (Some(143), ""));

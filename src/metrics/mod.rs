@@ -15,7 +15,7 @@ use prometheus::TextEncoder;
 use crate::api::CallBreakdown;
 use crate::host::ProcessCounts;
 use crate::model::Timestamp;
-use crate::status::{Board, ManifestsStatus};
+use crate::status::{Board, ManifestsStatus, StateStatus};
 
 use family::{Families, Family, counter, gauge, seconds};
 use scopes::flag;
@@ -58,6 +58,7 @@ pub fn metrics(
 ) -> String {
     let mut families = Families::default();
     process(&mut families, board, extra);
+    state(&mut families, board.state());
     manifests(&mut families, board.manifests());
     scopes::families(&mut families, board);
     images::families(&mut families, board, now);
@@ -80,20 +81,6 @@ fn process(families: &mut Families, board: &Board, extra: &MetricsExtra<'_>) {
             "1 where /readyz says yes: there are manifests, all that they name was looked at once, and something can be seen.",
         )
         .with(&[], flag(extra.ready)),
-    );
-    families.keep(
-        gauge(
-            "sharekeeper_state_lost",
-            "1 while the state cannot be written, and once it is not the one in the directory: nothing is done.",
-        )
-        .with(&[], flag(board.state().lost.is_some())),
-    );
-    families.keep(
-        gauge(
-            "sharekeeper_state_log_held",
-            "1 while another process keeps the log of the state from being written back, and the log is large; /status.json names the process.",
-        )
-        .with(&[], flag(board.state().warning.is_some())),
     );
     families.keep(
         gauge(
@@ -139,6 +126,23 @@ fn process(families: &mut Families, board: &Board, extra: &MetricsExtra<'_>) {
             "Processor time that the process has used.",
         )
         .with(&[], process.cpu.as_secs_f64()),
+    );
+}
+
+fn state(families: &mut Families, state: &StateStatus) {
+    families.keep(
+        gauge(
+            "sharekeeper_state_lost",
+            "1 while the state cannot be written, and once it is not the one in the directory: nothing is done.",
+        )
+        .with(&[], flag(state.lost.is_some())),
+    );
+    families.keep(
+        gauge(
+            "sharekeeper_state_log_held",
+            "1 while another process keeps the log of the state from being written back, and the log is large; /status.json names the process.",
+        )
+        .with(&[], flag(state.warning.is_some())),
     );
 }
 

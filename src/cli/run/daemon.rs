@@ -60,6 +60,11 @@ impl Connect for ApiTarget<'_> {
     }
 }
 
+/// The failure of a daemon none of whose tasks is left. Each ends only by a fault of its own.
+fn nothing_is_left() -> Failure {
+    Failure::new("nothing is left to do")
+}
+
 impl DaemonSetup<'_> {
     /// `on_load` is called with each set of manifests before it is worked on. `store` is the state, if it is written to.
     pub(super) async fn run<W: PassRunner<System>>(
@@ -95,13 +100,8 @@ impl DaemonSetup<'_> {
         );
         let daemon = std::pin::pin!(daemon.run(queue, &stop));
         let mut tasks: FuturesUnordered<LocalBoxFuture<'_, Failure>> = FuturesUnordered::new();
-        tasks.push(Box::pin(tasks::stop_on_signals(self.signals, &stop)));
+        tasks.extend(self.signal_tasks(&stop, &reload, &supervisor));
         tasks.push(Box::pin(self.api.ended()));
-        tasks.push(Box::pin(tasks::reload_on_hangup(
-            self.signals,
-            &reload,
-            &supervisor,
-        )));
         tasks.push(Box::pin(tasks::feed(
             self.source_settings(),
             &updates,
@@ -117,12 +117,7 @@ impl DaemonSetup<'_> {
             tasks.push(Box::pin(tasks::feed_status(engine, self.view(&publisher))));
         }
         if let Some(store) = store {
-            tasks.push(Box::pin(tasks::check_state(
-                store,
-                self.context,
-                &publisher,
-            )));
-            tasks.push(Box::pin(tasks::hurry_state(store, &stop)));
+            tasks.extend(self.state_tasks(store, &stop, &publisher));
         }
         tasks.push(Box::pin(tasks::report_to_supervisor(
             &supervisor,
@@ -132,10 +127,7 @@ impl DaemonSetup<'_> {
         shutdown::now_waits_for("calls in flight");
         let ended = match select(daemon, tasks.next()).await {
             Either::Left((reason, _)) => Ok(reason),
-            // A task ends only by a fault.
-            Either::Right((failure, _)) => {
-                Err(failure.unwrap_or_else(|| Failure::new("nothing is left to do")))
-            }
+            Either::Right((failed, _)) => Err(failed.unwrap_or_else(nothing_is_left)),
         };
         supervisor.stopping();
         // The engine's end of the border is among them, and with it the port ends.
@@ -144,6 +136,30 @@ impl DaemonSetup<'_> {
             tasks::port_ended(thread, self.context).await;
         }
         ended
+    }
+
+    fn signal_tasks<'t>(
+        &'t self,
+        stop: &'t Stop,
+        reload: &'t Notify,
+        supervisor: &'t Supervisor,
+    ) -> [LocalBoxFuture<'t, Failure>; 2] {
+        [
+            Box::pin(tasks::stop_on_signals(self.signals, stop)),
+            Box::pin(tasks::reload_on_hangup(self.signals, reload, supervisor)),
+        ]
+    }
+
+    fn state_tasks<'t>(
+        &'t self,
+        store: &'t Store,
+        stop: &'t Stop,
+        publisher: &'t StatusPublisher<System>,
+    ) -> [LocalBoxFuture<'t, Failure>; 2] {
+        [
+            Box::pin(tasks::check_state(store, self.context, publisher)),
+            Box::pin(tasks::hurry_state(store, stop)),
+        ]
     }
 
     fn publisher(&self) -> Rc<StatusPublisher<System>> {
