@@ -56,8 +56,21 @@ impl<H: Host> ReadClient<H> {
         Some(KeyDigest::of(&provider.identity(&current.credentials).0))
     }
 
-    /// [`Self::key_digest`], where that needs no waiting: of what has been fetched already, or is on this machine.
+    /// Whether both call with one key, as far as that needs no waiting: of what has been fetched already, or is on this
+    /// machine.
+    pub fn has_same_key_at_hand(&self, other: &Self, region: Region) -> bool {
+        let ours = self.identity_at_hand(region);
+        ours.is_some() && ours == other.identity_at_hand(region)
+    }
+
+    /// [`Self::key_digest`], where that needs no waiting, as for [`Self::has_same_key_at_hand`].
     pub fn key_at_hand(&self, region: Region) -> Option<KeyDigest> {
+        let identity = self.identity_at_hand(region)?;
+        Some(KeyDigest::of(&identity))
+    }
+
+    /// What the key is compared by. It is compared for each pair of accounts, so that it is no digest.
+    fn identity_at_hand(&self, region: Region) -> Option<String> {
         let provider = &self.connection.provider;
         let credentials = match provider.active_credentials() {
             Some(credentials) => credentials,
@@ -67,7 +80,7 @@ impl<H: Host> ReadClient<H> {
                 current.ok()?.credentials
             }
         };
-        Some(KeyDigest::of(&provider.identity(&credentials).0))
+        Some(provider.identity(&credentials).0)
     }
 
     /// The credentials for the next call. Costs no call beyond those that come before every call: where the document

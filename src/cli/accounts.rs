@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::{Account, Desired};
-use crate::model::{AccountName, Selector};
+use crate::model::{AccountName, Region, Selector};
 
 /// Accounts by name, each with its `Account` document where there is one.
 pub(super) type Documents<'a> = BTreeMap<AccountName, Option<&'a Account>>;
@@ -19,14 +19,18 @@ pub(super) struct SelectedAccounts<'a> {
 pub(super) fn selected<'a>(desired: &'a Desired, selector: &Selector) -> SelectedAccounts<'a> {
     let scopes: Vec<_> = desired.by_scope(selector).into_keys().collect();
     let worked_on = scopes.iter().map(|scope| scope.account.clone());
-    let rivals = scopes
-        .iter()
-        .flat_map(|scope| desired.other_accounts_of(scope));
-    let names = scopes.iter().map(|scope| &scope.account).chain(rivals);
+    let regions: BTreeSet<Region> = scopes.iter().map(|scope| scope.region).collect();
+    let rivals = regions.iter().flat_map(|region| desired.names_in(*region));
+    let rivals = rivals.map(|(name, _)| name);
+    let names = scopes.iter().map(|scope| scope.account.clone());
     SelectedAccounts {
         worked_on: worked_on.collect(),
         documents: names
-            .map(|name| (name.clone(), desired.accounts.get(name)))
+            .chain(rivals)
+            .map(|name| {
+                let document = desired.accounts.get(&name);
+                (name, document)
+            })
             .collect(),
     }
 }

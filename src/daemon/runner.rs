@@ -120,7 +120,7 @@ impl<H: Host + 'static, L: Ledger> PassRunner<H> for Reconciler<'_, L> {
         engine
             .pass(
                 client,
-                as_read(other_accounts, task, WriteClient::read),
+                &as_read(other_accounts, task, WriteClient::read),
                 task,
                 scope,
                 (attempts, control.probe_budget),

@@ -203,27 +203,59 @@ impl Desired {
 
     /// The account names that an `Account` document declares or under which a document asks for something.
     pub fn names(&self) -> BTreeSet<AccountName> {
-        let used = self.scopes().map(|scope| &scope.account);
+        let used = self.asking_accounts().into_iter();
         used.chain(self.accounts.keys()).cloned().collect()
     }
 
     /// The account names under which a document asks for something in the region, each with the uin of its document.
     pub fn names_in(&self, region: Region) -> BTreeMap<AccountName, Option<Uin>> {
-        let here = self.scopes().filter(|scope| scope.region == region);
-        here.map(|scope| {
-            let account = self.accounts.get(&scope.account);
+        let here = self.asking_accounts_in(region);
+        here.map(|name| {
+            let account = self.accounts.get(name);
             let uin = account.and_then(|account| account.uin.clone());
-            (scope.account.clone(), uin)
+            (name.clone(), uin)
         })
         .collect()
     }
 
     /// The other account names under which a document asks for something in the scope's region.
     pub fn other_accounts_of(&self, scope: &Scope) -> impl Iterator<Item = &AccountName> {
-        let (account, region) = (scope.account.clone(), scope.region);
-        let here = self.scopes().filter(move |scope| scope.region == region);
-        here.map(|scope| &scope.account)
-            .filter(move |name| **name != account)
+        let account = scope.account.clone();
+        let here = self.asking_accounts_in(scope.region);
+        here.filter(move |name| **name != account)
+    }
+
+    fn asking_accounts_in(&self, region: Region) -> impl Iterator<Item = &AccountName> {
+        let names = self.asking_accounts().into_iter();
+        names.filter(move |name| {
+            let scope = Scope {
+                account: (*name).clone(),
+                region,
+            };
+            self.of(&scope).next().is_some()
+                || self.names.contains_key(&scope)
+                || self.policies.contains_key(&scope)
+        })
+    }
+
+    /// The account names under which a document asks for something.
+    fn asking_accounts(&self) -> BTreeSet<&AccountName> {
+        // From one account to the next at once, as from scope to scope: this is asked for each scope.
+        let after = |account: &AccountName| {
+            let last = ImageKey {
+                scope: Scope {
+                    account: account.clone(),
+                    region: Region::all().last().unwrap_or(Region::first()),
+                },
+                image: ImageId::last(),
+            };
+            let mut rest = self.images.range((Excluded(last), Unbounded));
+            rest.next().map(|(key, _)| &key.scope.account)
+        };
+        let first = self.images.keys().next().map(|key| &key.scope.account);
+        let by_id = std::iter::successors(first, |account| after(account));
+        let otherwise = self.names.keys().chain(self.policies.keys());
+        by_id.chain(otherwise.map(|scope| &scope.account)).collect()
     }
 
     /// The images that are named by id in one scope, in order.

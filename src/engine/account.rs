@@ -19,7 +19,7 @@ use crate::plan::{AccountProof, Prune, ScopeAccount};
 /// The error code, sharekeeper's own, for two account names of one region that are one account.
 pub const ACCOUNT_NAMED_TWICE: &str = "AccountNamedTwice";
 
-/// Another account name that manifests use in a scope's region.
+/// An account name that manifests use in a region.
 pub struct OtherAccount<'a, H> {
     /// As the manifests spell it.
     pub name: &'a AccountName,
@@ -36,11 +36,11 @@ pub(super) struct Identity {
     pub(super) owner: Option<Owner>,
     /// Why another name cannot be told apart, if one cannot.
     confusable: Option<String>,
-    /// The accounts that other names are known to stand for.
+    /// The accounts that other names are known to stand for, where no document says so.
     pub(super) others: BTreeMap<AccountName, Uin>,
 }
 
-/// Tells a scope's account apart from the other account names of its region. An error says that one of them is the same
+/// Tells a scope's account apart from the other account names of its region; `others` may contain its own. An error says that one of them is the same
 /// account: nothing may be written for either.
 pub(super) async fn identify<H: Host>(
     client: &ReadClient<H>,
@@ -48,22 +48,30 @@ pub(super) async fn identify<H: Host>(
     task: &ScopeTask<'_>,
 ) -> Result<Identity, Unobserved> {
     let (scope, mut identity) = (task.scope, Identity::default());
+    let mut asked = Vec::new();
+    for other in rivals(others, scope) {
+        match (task.uin, other.uin) {
+            // The observation verifies our uin. Theirs is verified before anything is pruned. One document may be wrong about
+            // its key.
+            (Some(ours), Some(theirs)) if ours != theirs => {
+                if has_same_key(client, other, scope) {
+                    return Err(named_twice(scope, other.name, SAME_ID));
+                }
+            }
+            _ => asked.push(other),
+        }
+    }
     // All at the same time, so that several that hang are waited for no longer than one.
     let own = OnceCell::new();
-    let told_apart = others
+    let told_apart = asked
         .iter()
-        .map(async |other| match (task.uin, other.uin) {
-            // The observation verifies our uin. Theirs is verified before anything is pruned.
-            (Some(ours), Some(theirs)) if ours != theirs => {
-                documented_apart(client, other, theirs, scope)
-            }
-            _ => tell_apart(client, &own, other, scope).await,
-        });
-    for (other, apart) in others.iter().zip(join_all(told_apart).await) {
+        .map(|other| tell_apart(client, &own, other, scope));
+    for (other, apart) in asked.iter().zip(join_all(told_apart).await) {
         match apart {
             Apart::Other(uin) => {
-                let uin = uin.map(|uin| (other.name.clone(), uin));
-                identity.others.extend(uin);
+                let news = uin.filter(|uin| other.uin != Some(uin));
+                let news = news.map(|uin| (other.name.clone(), uin));
+                identity.others.extend(news);
             }
             Apart::Same(how) => return Err(named_twice(scope, other.name, &how)),
             Apart::Unknown(why) => {
@@ -80,27 +88,30 @@ pub(super) async fn identify<H: Host>(
 
 /// Whether two names stand for one account.
 enum Apart {
+    /// With its uin, if that is known.
     Other(Option<Uin>),
     Same(String),
     Unknown(String),
 }
 
-/// Compares two names whose documents give different uins. One document may be wrong about its key.
-fn documented_apart<H: Host>(
+/// The other account names of a region.
+fn rivals<'o, 'a, H>(
+    of_region: &'o [OtherAccount<'a, H>],
+    scope: &Scope,
+) -> impl Iterator<Item = &'o OtherAccount<'a, H>> {
+    of_region
+        .iter()
+        .filter(|other| *other.name != scope.account)
+}
+
+/// Whether two names call with one key. Compares only keys that are in memory: none is fetched for this alone.
+fn has_same_key<H: Host>(
     client: &ReadClient<H>,
     other: &OtherAccount<'_, H>,
-    theirs: &Uin,
     scope: &Scope,
-) -> Apart {
-    let Ok(other_client) = other.client else {
-        return Apart::Other(Some(theirs.clone()));
-    };
-    // Compares only keys that are in memory: none is fetched for this alone.
-    let region = scope.region;
-    match (client.key_at_hand(region), other_client.key_at_hand(region)) {
-        (Some(ours), Some(theirs)) if ours == theirs => Apart::Same(SAME_ID.into()),
-        _ => Apart::Other(Some(theirs.clone())),
-    }
+) -> bool {
+    let theirs = other.client.ok();
+    theirs.is_some_and(|theirs| client.has_same_key_at_hand(theirs, scope.region))
 }
 
 const SAME_ID: &str = "their keys have the same secret id";
@@ -206,7 +217,7 @@ impl Identity {
             return None;
         }
         // A name whose document is wrong about its key may stand for this account.
-        let documented = || others.iter().filter(|other| other.uin.is_some());
+        let documented = || rivals(others, task.scope).filter(|other| other.uin.is_some());
         let confirmed = documented().map(async |other| match other.client {
             Ok(other) => other.is_confirmed(task.scope.region).await,
             Err(_) => false,

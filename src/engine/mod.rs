@@ -97,7 +97,7 @@ impl<L: Ledger> Engine<'_, L> {
         let read = |name: &AccountName| accounts.get(name).map(WriteClient::read);
         let host = &first.read().context().host;
         let work = async {
-            let refusals = std::pin::pin!(refusals(&scopes, task, read));
+            let refusals = std::pin::pin!(refusals(&scopes, read));
             let refusals = match select(refusals, std::pin::pin!(self.stop.tripped())).await {
                 Either::Left((refusals, _)) => refusals,
                 // Each scope says that it was stopped before it was read.
@@ -107,12 +107,13 @@ impl<L: Ledger> Engine<'_, L> {
                 return outcomes;
             }
             let mut budgets: BTreeMap<_, Rc<ProbeBudget>> = BTreeMap::new();
+            let by_region = Task::accounts_by_region(&scopes, read);
             // All passes join their budget first: each has its first call before any makes a second one.
             let passes: Vec<_> = scopes
                 .iter()
                 .map(|scope_task| {
                     let client = client_of(accounts, scope_task.scope);
-                    let others = task.other_accounts(scope_task, read);
+                    let others = &by_region[&scope_task.scope.region];
                     let budget = budgets.entry(client.read().caller_id()).or_default();
                     let attempts = AttemptLog::default();
                     ScopePass::new(self, client, others, scope_task, attempts, budget)
@@ -131,7 +132,7 @@ impl<L: Ledger> Engine<'_, L> {
     pub async fn pass<H: Host>(
         &self,
         client: &WriteClient<H>,
-        others: Vec<OtherAccount<'_, H>>,
+        others: &[OtherAccount<'_, H>],
         task: &Task<'_>,
         scope: &Scope,
         (attempts, budget): (AttemptLog, &Rc<ProbeBudget>),

@@ -50,7 +50,7 @@ const STOPPED: &str = "stopped before the scope was read";
 /// One pass under way.
 pub(super) struct ScopePass<'a, H, L> {
     context: ScopeContext<'a, H, L>,
-    others: Vec<OtherAccount<'a, H>>,
+    others: &'a [OtherAccount<'a, H>],
     attempts: AttemptLog,
     /// The account's own images, and when they were asked for.
     own: (OwnImages, Monotonic),
@@ -87,7 +87,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
     pub(super) fn new(
         engine: &'a Engine<'a, L>,
         client: &'a WriteClient<H>,
-        others: Vec<OtherAccount<'a, H>>,
+        others: &'a [OtherAccount<'a, H>],
         task: &'a ScopeTask<'a>,
         attempts: AttemptLog,
         budget: &Rc<ProbeBudget>,
@@ -159,7 +159,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
         let scope = self.context.task.scope;
         plan_scope(
             self.context.client.read(),
-            &self.others,
+            self.others,
             self.context.engine.ledger,
             self.context.task,
             &self.attempts,

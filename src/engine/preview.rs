@@ -32,16 +32,17 @@ pub async fn preview<H: Host>(
     };
     let (scopes, views) = (task.scopes(), RegionViews::default());
     let read = |name: &AccountName| accounts.get(name);
-    let refusals = refusals(&scopes, task, read).await;
+    let refusals = refusals(&scopes, read).await;
     if let Some(outcomes) = refused_run(&scopes, &refusals, first.context()) {
         return outcomes;
     }
+    let by_region = Task::accounts_by_region(&scopes, read);
     let plans = scopes.iter().map(async |scope_task| {
         let client = client_of(accounts, scope_task.scope);
-        let others = task.other_accounts(scope_task, read);
+        let others = &by_region[&scope_task.scope.region];
         observe_once(
             client,
-            &others,
+            others,
             ledger,
             scope_task,
             AttemptLog::default(),

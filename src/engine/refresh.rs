@@ -1,6 +1,7 @@
 //! What an observation changes in the inventory: whose its rows are, what the scope takes over from other names of its
 //! account, and what was seen. It computes the update and must not persist it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::account::{self, Evidence, Identity};
@@ -104,10 +105,11 @@ impl ObservedScope<'_> {
     }
 
     /// The names that the manifests use, with the accounts that this observation has identified.
-    fn used_names(&self, task: &ScopeTask<'_>) -> UsedNames {
-        let mut used = task.used.clone();
+    fn used_names<'t>(&self, task: &'t ScopeTask<'_>) -> Cow<'t, UsedNames> {
+        let mut used = Cow::Borrowed(&*task.used);
         for (name, uin) in &self.identity.others {
-            used.here.insert(name.clone(), Some(uin.clone()));
+            let here = &mut used.to_mut().here;
+            here.insert(name.clone(), Some(uin.clone()));
         }
         used
     }

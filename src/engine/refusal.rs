@@ -20,23 +20,21 @@ pub async fn refusal<H: Host>(
     accounts: &BTreeMap<AccountName, ReadClient<H>>,
     task: &Task<'_>,
 ) -> Option<Unobserved> {
-    let refusals = refusals(&task.scopes(), task, |name| accounts.get(name)).await;
+    let refusals = refusals(&task.scopes(), |name| accounts.get(name)).await;
     refusals.into_iter().flatten().next()
 }
 
 /// For each scope, in order, why its account name is refused, if it is.
 pub(super) async fn refusals<'a, H: Host + 'a>(
-    scopes: &[ScopeTask<'a>],
-    task: &'a Task<'_>,
+    scopes: &'a [ScopeTask<'a>],
     client: impl Fn(&AccountName) -> Option<&'a ReadClient<H>> + Copy,
 ) -> Vec<Option<Unobserved>> {
+    let accounts = Task::accounts_by_region(scopes, client);
     let told_apart = scopes.iter().map(async |scope_task| {
-        let others = task.other_accounts(scope_task, client);
+        let here = &accounts[&scope_task.scope.region];
         // With one account name there is nothing to find out.
         match client(&scope_task.scope.account) {
-            Some(own) if !others.is_empty() => {
-                account::identify(own, &others, scope_task).await.err()
-            }
+            Some(own) if here.len() > 1 => account::identify(own, here, scope_task).await.err(),
             _ => None,
         }
     });

@@ -1,6 +1,7 @@
 //! A task's part in one scope, and the one way to a plan for it. It must not know how the scope is observed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::api::ClientContext;
 use crate::attempts::AttemptLog;
@@ -21,7 +22,7 @@ pub(super) struct ScopeTask<'a> {
     pub(super) windows: Windows,
     pub(super) approved: Option<&'a ApprovedActions>,
     /// The account names that the manifests use.
-    pub(super) used: UsedNames,
+    pub(super) used: Arc<UsedNames>,
     /// The other regions of the account in which documents name images by more than ids.
     pub(super) name_regions: BTreeSet<Region>,
     /// The account's uin by its document.

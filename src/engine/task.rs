@@ -1,6 +1,7 @@
 //! What a run is asked to do, and how that divides into scopes. Pure: it must not know clients' answers or the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::account::OtherAccount;
 use super::scope_task::ScopeTask;
@@ -29,12 +30,27 @@ static NOTHING_APPROVED: ApprovedActions = ApprovedActions::new();
 impl Task<'_> {
     /// The scopes that there may be something to do in.
     pub(super) fn scopes(&self) -> Vec<ScopeTask<'_>> {
+        // The scopes of a region share the names: with many accounts, they are the greatest part of a scope's task.
+        let mut used = BTreeMap::new();
+        let mut used_in = |region| {
+            let names = used.entry(region);
+            Arc::clone(names.or_insert_with(|| self.used_names(region)))
+        };
         let scopes = self.desired.scopes();
-        scopes.filter_map(|scope| self.scope(scope)).collect()
+        let tasks = scopes.filter_map(|scope| self.scope_with(scope, &mut used_in));
+        tasks.collect()
     }
 
     /// The task's part in one scope, unless there can be nothing to do in it.
     pub(super) fn scope<'t>(&'t self, scope: &'t Scope) -> Option<ScopeTask<'t>> {
+        self.scope_with(scope, |region| self.used_names(region))
+    }
+
+    fn scope_with<'t>(
+        &'t self,
+        scope: &'t Scope,
+        used_in: impl FnOnce(Region) -> Arc<UsedNames>,
+    ) -> Option<ScopeTask<'t>> {
         let desired = self.desired.desired_scope(scope, self.selector)?;
         if !desired.may_ask() && self.policy.prune == Prune::None {
             return None;
@@ -51,15 +67,19 @@ impl Task<'_> {
                 .map(|account| account.windows.clone())
                 .unwrap_or_default(),
             approved,
-            used: UsedNames {
-                here: self.desired.names_in(scope.region),
-                anywhere: self.desired.names(),
-                // Manifests that were left out or are missing may use any name.
-                is_complete: !self.policy.shares_only
-                    && self.desired.completeness == Completeness::Whole,
-            },
+            used: used_in(scope.region),
             name_regions: self.name_regions(scope),
             uin: account.and_then(|account| account.uin.as_ref()),
+        })
+    }
+
+    fn used_names(&self, region: Region) -> Arc<UsedNames> {
+        Arc::new(UsedNames {
+            here: self.desired.names_in(region),
+            anywhere: self.desired.names(),
+            // Manifests that were left out or are missing may use any name.
+            is_complete: !self.policy.shares_only
+                && self.desired.completeness == Completeness::Whole,
         })
     }
 
@@ -72,21 +92,22 @@ impl Task<'_> {
         others.map(|other| other.region).collect()
     }
 
-    /// The other account names that manifests use in the scope's region. A name without a client cannot be told apart.
-    pub(super) fn other_accounts<'a, H>(
-        &'a self,
-        task: &ScopeTask<'a>,
+    /// The account names that manifests use, by region. A name without a client cannot be told apart.
+    pub(super) fn accounts_by_region<'a, H>(
+        scopes: &'a [ScopeTask<'a>],
         client: impl Fn(&AccountName) -> Option<&'a ReadClient<H>>,
-    ) -> Vec<OtherAccount<'a, H>> {
-        let names = self.desired.other_accounts_of(task.scope);
-        let others = names.map(|name| {
-            let account = self.desired.accounts.get(name);
-            OtherAccount {
-                name,
-                uin: account.and_then(|account| account.uin.as_ref()),
-                client: client(name).ok_or("it is not connected"),
-            }
-        });
-        others.collect()
+    ) -> BTreeMap<Region, Vec<OtherAccount<'a, H>>> {
+        let mut by_region = BTreeMap::new();
+        for task in scopes {
+            by_region.entry(task.scope.region).or_insert_with(|| {
+                let names = task.used.here.iter().map(|(name, uin)| OtherAccount {
+                    name,
+                    uin: uin.as_ref(),
+                    client: client(name).ok_or("it is not connected"),
+                });
+                names.collect()
+            });
+        }
+        by_region
     }
 }

@@ -21,15 +21,17 @@ pub struct KnownAccount {
     pub succeeded_by: Option<AccountName>,
     /// The account name that the rows were kept under until it stood for another account.
     pub formerly: Option<AccountName>,
-    /// Whether anything is kept of images in the scope.
-    pub has_rows: bool,
 }
 
 /// What the state knows beyond one scope's own rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownAccounts {
-    /// Every scope that the state was used with.
+    /// The scopes that the state was used with, as far as they can say something about this one: those of its own name, of
+    /// names that no manifest uses, those in its region that are of the same account or of a name that is not used there, and
+    /// those whose rows have moved. With hundreds of accounts, the others are many.
     pub scopes: BTreeMap<Scope, KnownAccount>,
+    /// Those of names that no manifest uses, as far as anything is kept of their images.
+    pub left_over: BTreeSet<Scope>,
     /// What is kept in the scope's region under other account names.
     pub others: BTreeMap<AccountName, ScopeRows>,
 }
@@ -207,15 +209,15 @@ impl KnownAccounts {
         suspended: &BTreeSet<AccountName>,
     ) -> BTreeSet<AccountName> {
         let names = self.scopes.keys().map(|row| &row.account);
-        let names: BTreeSet<_> = names.chain(suspended).cloned().collect();
+        let names: BTreeSet<_> = names.chain(suspended).collect();
         let mut aliases = BTreeSet::from([scope.account.clone()]);
         // A name from which an alias has taken over images is an alias, too.
         loop {
             let found: Vec<_> = names
                 .iter()
-                .filter(|name| !aliases.contains(*name) && !used.here.contains_key(*name))
+                .filter(|name| !aliases.contains(**name) && !used.here.contains_key(**name))
                 .filter(|name| self.is_alias(name, &aliases, scope, used, identity))
-                .cloned()
+                .map(|name| (*name).clone())
                 .collect();
             if found.is_empty() {
                 break;
@@ -259,13 +261,16 @@ impl KnownAccounts {
         is_succeeded || is_same_account || may_be
     }
 
-    /// An account name that other rows are kept under and that is not known to stand for the same account, if there is one.
+    /// An account name that no manifest uses, that other rows are kept under and that is not known to stand for the same
+    /// account, if there is one.
     pub fn other_name(&self, scope: &Scope, identity: AccountIdentity<'_>) -> Option<&AccountName> {
-        let is_other_account = |(row, known): &(&Scope, &KnownAccount)| {
-            row.account != scope.account && known.has_rows && !known.is_same_account(identity)
+        let is_other_account = |row: &&Scope| {
+            let known = self.scopes.get(row);
+            row.account != scope.account
+                && !known.is_some_and(|known| known.is_same_account(identity))
         };
-        let mut scopes = self.scopes.iter();
-        scopes.find(is_other_account).map(|(row, _)| &row.account)
+        let mut rows = self.left_over.iter();
+        rows.find(is_other_account).map(|row| &row.account)
     }
 }
 

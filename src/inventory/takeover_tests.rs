@@ -237,7 +237,6 @@ fn known(uin_: Option<&str>, key: Option<&str>, succeeded_by: Option<&str>) -> K
         uin: uin_.map(uin),
         key: key.map(KeyDigest::of),
         succeeded_by: succeeded_by.map(name),
-        has_rows: true,
         ..KnownAccount::default()
     }
 }

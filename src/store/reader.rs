@@ -243,7 +243,7 @@ fn summary(conn: &Connection) -> Result<StateSummary, StoreError> {
         is_older: version < schema::latest(MIGRATIONS),
         holder: None,
         scopes,
-        accounts: scopes::all(conn)?.into_iter().collect(),
+        accounts: scopes::all(conn)?,
         newest: newest_commit::newest(conn)?,
         suspensions: suspensions::all(conn)?,
         history: HistoryExtent {

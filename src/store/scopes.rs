@@ -3,54 +3,95 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, named_params, params};
+use rusqlite::{Connection, Params, named_params, params};
 
 use super::error::StoreError;
 use super::{images, rows};
 use crate::inventory::{KnownAccount, KnownAccounts, UsedNames};
 use crate::model::{AccountName, ImageKey, KeyDigest, Scope, Uin};
 
-/// What is known of accounts, and the rows in the scope's region under other account names: under those that manifests do
-/// not use there, and under those whose rows belong to account `uin`.
+/// What is known of accounts, as far as it can say something about the scope, and the rows in the scope's region under other
+/// account names: under those that manifests do not use there, and under those whose rows belong to account `uin`.
 pub(super) fn accounts(
     conn: &Connection,
     scope: &Scope,
     used: &UsedNames,
     uin: Option<&Uin>,
 ) -> Result<KnownAccounts, StoreError> {
-    let scopes: BTreeMap<_, _> = all(conn)?.into_iter().collect();
+    let is_unused =
+        |row: &Scope| row.account != scope.account && !used.anywhere.contains(&row.account);
+    let scopes = known(
+        conn,
+        "SELECT * FROM scopes WHERE account = :account OR succeeded_by IS NOT NULL OR formerly IS NOT NULL \
+         OR account NOT IN (SELECT value FROM json_each(:anywhere)) \
+         OR (region = :region AND (uin = :uin OR account NOT IN (SELECT value FROM json_each(:here))))",
+        named_params! {
+            ":account": scope.account.as_str(),
+            ":region": scope.region.as_str(),
+            ":uin": uin.map(Uin::as_str),
+            ":anywhere": names(used.anywhere.iter()),
+            ":here": names(used.here.keys()),
+        },
+    )?;
+    let left_over = scopes.keys().filter(|row| is_unused(row));
+    let left_over = left_over.map(|row| Ok((row.clone(), has_images(conn, row)?)));
+    let left_over = left_over.collect::<Result<BTreeMap<_, _>, StoreError>>()?;
+    let left_over = left_over.into_iter().filter(|(_, has_images)| *has_images);
     let others = scopes.iter().filter(|(row, known)| {
-        let may_be_of_it =
-            !used.here.contains_key(&row.account) || (uin.is_some() && known.uin.as_ref() == uin);
-        row.region == scope.region && row.account != scope.account && may_be_of_it
+        row.region == scope.region
+            && row.account != scope.account
+            && (!used.here.contains_key(&row.account)
+                || (uin.is_some() && known.uin.as_ref() == uin))
     });
     let others = others.map(|(row, _)| Ok((row.account.clone(), images::scope_rows(conn, row)?)));
     let others = others.collect::<Result<BTreeMap<_, _>, StoreError>>()?;
-    Ok(KnownAccounts { scopes, others })
+    Ok(KnownAccounts {
+        left_over: left_over.map(|(row, _)| row).collect(),
+        scopes,
+        others,
+    })
 }
 
 /// Every scope that the state was used with.
-pub(super) fn all(conn: &Connection) -> Result<Vec<(Scope, KnownAccount)>, StoreError> {
+pub(super) fn all(conn: &Connection) -> Result<BTreeMap<Scope, KnownAccount>, StoreError> {
+    known(conn, "SELECT * FROM scopes", [])
+}
+
+fn known(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<BTreeMap<Scope, KnownAccount>, StoreError> {
     let digest = |text: Option<String>| text.as_deref().and_then(KeyDigest::parse);
     let name = |text: Option<String>| text.as_deref().and_then(AccountName::new);
-    rows::query_all(
+    let rows = rows::query_all(conn, sql, params, |row| {
+        let uin: Option<String> = row.get("uin")?;
+        let known = KnownAccount {
+            uin: uin.and_then(|uin| Uin::new(&uin).ok()),
+            key: digest(row.get("key_digest")?),
+            pruned_with: digest(row.get("pruned_with")?),
+            succeeded_by: name(row.get("succeeded_by")?),
+            formerly: name(row.get("formerly")?),
+        };
+        Ok((row.scope()?, known))
+    })?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Names as SQLite's JSON functions take them.
+fn names<'n>(names: impl Iterator<Item = &'n AccountName>) -> String {
+    let names: Vec<_> = names.map(AccountName::as_str).collect();
+    serde_json::Value::from(names).to_string()
+}
+
+fn has_images(conn: &Connection, scope: &Scope) -> Result<bool, StoreError> {
+    let found = rows::query_first(
         conn,
-        "SELECT *, EXISTS (SELECT 1 FROM images WHERE images.account = scopes.account \
-         AND images.region = scopes.region) AS has_rows FROM scopes",
-        [],
-        |row| {
-            let uin: Option<String> = row.get("uin")?;
-            let known = KnownAccount {
-                uin: uin.and_then(|uin| Uin::new(&uin).ok()),
-                key: digest(row.get("key_digest")?),
-                pruned_with: digest(row.get("pruned_with")?),
-                succeeded_by: name(row.get("succeeded_by")?),
-                formerly: name(row.get("formerly")?),
-                has_rows: row.get("has_rows")?,
-            };
-            Ok((row.scope()?, known))
-        },
-    )
+        "SELECT 1 FROM images WHERE account = ?1 AND region = ?2 LIMIT 1",
+        [scope.account.as_str(), scope.region.as_str()],
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
 }
 
 /// Stores that the state is used with a scope.

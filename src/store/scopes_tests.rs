@@ -161,10 +161,7 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
     let summary = reader.summary().expect("readable");
     assert_eq!(summary.schema, 5);
     let known = &summary.accounts[&scope()];
-    let nobody = KnownAccount {
-        has_rows: true,
-        ..KnownAccount::default()
-    };
+    let nobody = KnownAccount::default();
     assert_eq!(*known, nobody, "whose they were nobody knows");
     assert_eq!(rows(dir.path(), "default").images.len(), 2);
     let verified = dump(dir.path()).expect("readable").1;

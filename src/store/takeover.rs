@@ -29,7 +29,7 @@ pub(super) fn apply(
         };
     }
     // Names may stand for other accounts than when the rows were read.
-    let known: BTreeMap<_, _> = scopes::all(writer.conn)?.into_iter().collect();
+    let known: BTreeMap<_, _> = scopes::all(writer.conn)?;
     let own = known.get(scope).and_then(|own| own.uin.as_ref());
     if let Some(uin) = update.set_aside.as_ref().filter(|uin| own == Some(*uin)) {
         set_aside(writer, scope, uin)?;

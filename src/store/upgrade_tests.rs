@@ -97,7 +97,7 @@ fn r12_an_older_state_reads_as_it_does_once_it_is_migrated() {
         assert_eq!(as_it_is.history.len(), 5);
         assert_eq!(as_it_is.inventory.images.len(), 2);
         assert_eq!(as_it_is.inventory.open_intents.len(), 1);
-        assert!(as_it_is.accounts.scopes[&scope()].has_rows);
+        assert!(as_it_is.accounts.scopes.contains_key(&scope()));
         assert_eq!(as_it_is.summary.newest.is_some(), older_version >= 2);
         assert!(matches!(
             as_it_is.verified,

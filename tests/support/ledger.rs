@@ -192,13 +192,16 @@ impl LedgerReader for Recorded {
         });
         let accounts = self.accounts.borrow();
         let known = rows.keys().chain(accounts.keys()).map(|row| {
-            let has_rows = rows.get(row).is_some_and(|rows| !rows.images.is_empty());
             let known = accounts.get(row).cloned().unwrap_or_default();
-            (row.clone(), KnownAccount { has_rows, ..known })
+            (row.clone(), known)
+        });
+        let left_over = rows.iter().filter(|(row, inventory)| {
+            !used.anywhere.contains(&row.account) && !inventory.images.is_empty()
         });
         Ok(KnownAccounts {
             others: others.collect(),
             scopes: known.collect(),
+            left_over: left_over.map(|(row, _)| row.clone()).collect(),
         })
     }
 }
