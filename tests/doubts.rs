@@ -312,6 +312,38 @@ async fn c16_no_share_leaves_once_it_has_ended_though_the_store_takes_long_to_an
     assert!(messages.any(|message| message.starts_with("the time has come")));
 }
 
+#[tokio::test(start_paused = true)]
+async fn c16_s6_permits_that_a_slow_store_keeps_waiting_do_not_leave_all_at_once() {
+    // The rate, how long the store takes to answer, and how often it answers at all, in milliseconds.
+    let stores = [
+        (1, 0, 1_500),
+        (5, 1_500, 0),
+        (5, 0, 3_000),
+        (10, 0, 4_000),
+        (19, 300, 2_500),
+    ];
+    for (rate, takes, every) in stores {
+        let mut world = World::new(16, GLOBAL);
+        world.rate = rate;
+        let images = regions(15).into_iter();
+        let images = images.flat_map(|region| (0..6).map(move |n| (region, id(n), true)));
+        for (region, image, _) in images.clone() {
+            world.cloud().add(region, &image, false);
+        }
+        let wanted = desired(images);
+        world.ledger.allows_takes.set(Duration::from_millis(takes));
+        world.ledger.allows_every.set(Duration::from_millis(every));
+        let ended = world.reconcile(&wanted).await;
+        // The way there takes equally long for each call.
+        let most = world.cloud().most_in_a_second("ModifyImageSharePermission");
+        let case = format!("{most} at a rate of {rate}: {takes} ms, every {every} ms");
+        assert!(most <= rate as usize, "{case}");
+        assert!(most + 4 >= rate as usize, "they did add up: {case}");
+        assert_eq!(ended.exit(), 0, "{case}: {:#}", ended.json);
+        assert_eq!(world.cloud().writes().len(), 90, "{case}");
+    }
+}
+
 /// No write arrived that had not left at `moment`, and some had.
 fn assert_none_after(world: &World, moment: Monotonic) {
     let writes = world.cloud().writes();

@@ -14,7 +14,7 @@ use super::ready_credentials::{ROUNDS_MAX, ReadyCredentials};
 use crate::host::Host;
 use crate::model::{Monotonic, Permission, Region};
 use crate::observation::ObservedAt;
-use crate::pace::{BucketKey, GroupCall};
+use crate::pace::{BucketKey, GroupCall, Permit};
 
 /// A call whose reply has not been read yet.
 struct AnsweredCall {
@@ -63,12 +63,13 @@ impl<H: Host> ReadClient<H> {
                 Err(_) if self.is_outdated(&ready, rounds) => continue,
                 admitted => admitted.map_err(CallError::AccountBroken)?,
             };
-            let sent_at = self.permit_at(action, region, call).await;
+            let permit = self.permit_at(action, region, call).await;
+            let sent_at = permit.at();
             let asked = ObservedAt::new(sent_at, self.context.host.now());
             if self.is_outdated(&ready, rounds) {
                 continue;
             }
-            let result = self.call(&ready, action, region, None, body, sent_at).await;
+            let result = self.call(&ready, action, region, None, body, permit).await;
             let took = self.context.host.monotonic().since(sent_at);
             // That CVM does not take a key is no reason not to use it at Lighthouse.
             let is_cvm = action.service() == Service::Cvm;
@@ -85,8 +86,8 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    /// Waits until a call may leave, and returns when that was.
-    pub(super) async fn permit(&self, action: Action, region: Region) -> Monotonic {
+    /// Waits until a call may leave.
+    pub(super) async fn permit(&self, action: Action, region: Region) -> Permit {
         self.permit_at(action, region, None).await
     }
 
@@ -95,19 +96,19 @@ impl<H: Host> ReadClient<H> {
         action: Action,
         region: Region,
         call: Option<GroupCall<'_>>,
-    ) -> Monotonic {
+    ) -> Permit {
         let host = &self.context.host;
         let queued = self.context.calls.enqueue(action, host.monotonic());
         self.claim_rate(region);
         let (bucket, pace) = (self.bucket(action, region), self.pace(action));
         let pacer = &self.context.pacer;
-        let permitted = pacer.permit(host, &bucket, pace, call).await;
-        queued.permitted(permitted);
-        permitted
+        let permit = pacer.permit(host, &bucket, pace, call).await;
+        queued.permitted(permit.at());
+        permit
     }
 
-    /// Makes a call that was permitted at `permitted`. A read is sent once more if the API refused its signature for its
-    /// age and the reply tells the time to sign by.
+    /// Makes a call that is permitted. A read is sent once more if the API refused its signature for its age and the reply
+    /// tells the time to sign by.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         ready: &ReadyCredentials,
@@ -115,7 +116,7 @@ impl<H: Host> ReadClient<H> {
         region: Region,
         permission: Option<Permission>,
         body: &impl Serialize,
-        permitted: Monotonic,
+        permit: Permit,
     ) -> Result<T, CallError> {
         let body = serde_json::to_vec(body).map_err(|error| {
             CallError::NotSent(format!("the request cannot be written: {error}").into())
@@ -131,7 +132,7 @@ impl<H: Host> ReadClient<H> {
             credentials: Some(&ready.lease.credentials),
             body: &body,
         };
-        let answered = self.send(&exchange, action, permitted).await?;
+        let answered = self.send(&exchange, action, permit).await?;
         let result = self.read_reply(&exchange, action, permission, &answered);
         if result.is_ok() {
             self.connection.provider.accepted(ready.lease.version);
@@ -150,8 +151,8 @@ impl<H: Host> ReadClient<H> {
             return Err(CallError::Refused(refusal));
         }
         self.context.calls.repeated();
-        let permitted = self.permit(action, region).await;
-        let answered = self.send(&exchange, action, permitted).await?;
+        let permit = self.permit(action, region).await;
+        let answered = self.send(&exchange, action, permit).await?;
         let result = self.read_reply(&exchange, action, permission, &answered);
         result.map_err(|error| match error {
             CallError::Refused(refusal) => CallError::Refused(self.of_one_clock(refusal, action)),
@@ -172,12 +173,12 @@ impl<H: Host> ReadClient<H> {
         refusal
     }
 
-    /// Sends a call that was permitted at `permitted`, and counts and times it.
+    /// Sends a call that is permitted, and counts and times it.
     async fn send(
         &self,
         exchange: &Exchange<'_, H>,
         action: Action,
-        permitted: Monotonic,
+        permit: Permit,
     ) -> Result<AnsweredCall, CallError> {
         let (calls, pacer, host) = (&self.context.calls, &self.context.pacer, &self.context.host);
         let region = exchange.access_region;
@@ -185,7 +186,7 @@ impl<H: Host> ReadClient<H> {
         let signed = exchange.sign()?;
         let bucket = self.bucket(action, region);
         let sent_at = host.monotonic();
-        pacer.left(&bucket, permitted, sent_at);
+        pacer.left(&bucket, permit, sent_at);
         let result = exchange.send(signed, sent_at).await;
         pacer.ended(&bucket);
         let took = host.monotonic().since(sent_at);

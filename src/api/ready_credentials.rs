@@ -65,8 +65,8 @@ impl<H: Host> ReadClient<H> {
         region: Region,
     ) -> Result<CallerIdentity, CallError> {
         let (action, body) = (Action::GetCallerIdentity, CallerIdentityRequest::default());
-        let sent_at = self.permit(action, region).await;
-        self.call(ready, action, region, None, &body, sent_at).await
+        let permit = self.permit(action, region).await;
+        self.call(ready, action, region, None, &body, permit).await
     }
 
     /// Whether there are other credentials by now with which a refused call may succeed.

@@ -8,7 +8,8 @@ use super::error::{CallError, Class, Refusal};
 use super::protocol::wire::{Action, ModifyReply, ModifyRequest};
 use super::ready_credentials::ReadyCredentials;
 use crate::host::Host;
-use crate::model::{ImageId, Monotonic, Permission, Region};
+use crate::model::{ImageId, Permission, Region};
+use crate::pace::Permit;
 
 /// One account's client with the method that writes.
 pub struct WriteClient<H> {
@@ -19,7 +20,7 @@ pub struct WriteClient<H> {
 pub struct WritePermit {
     ready: ReadyCredentials,
     admitted: AdmittedCall,
-    permitted: Monotonic,
+    permit: Permit,
 }
 
 impl WritePermit {
@@ -71,12 +72,12 @@ impl<H: Host> WriteClient<H> {
                 Err(_) if outdated() => continue,
                 admitted => admitted?,
             };
-            let permitted = self.read.permit(action, region).await;
+            let permit = self.read.permit(action, region).await;
             if !outdated() {
                 return Ok(WritePermit {
                     ready,
                     admitted,
-                    permitted,
+                    permit,
                 });
             }
         }
@@ -98,11 +99,11 @@ impl<H: Host> WriteClient<H> {
         let WritePermit {
             ready,
             admitted,
-            permitted,
+            permit,
         } = permit;
         let mut sent = self
             .read
-            .call::<ModifyReply>(&ready, action, region, Some(permission), &body, permitted)
+            .call::<ModifyReply>(&ready, action, region, Some(permission), &body, permit)
             .await;
         let report = self.read.report(&sent, CallKind::Write);
         if let Err(CallError::Refused(refusal)) = &mut sent

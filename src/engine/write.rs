@@ -329,7 +329,7 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
     }
 
     /// Waits for the permit to call. The turn is kept until the ledger has been asked: permits that add up meanwhile would
-    /// leave all at once. `None` if the place in the queue was given up.
+    /// take the places of other scopes. `None` if the place in the queue was given up.
     async fn await_permit(
         &self,
         give_up: &Notify,

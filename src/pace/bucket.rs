@@ -40,6 +40,10 @@ pub struct Pace {
 /// unevenly. The API's limit is therefore kept over the latest moments at which the calls can have arrived, as their
 /// replies tell (`arrival`). So no call is refused, however calls overtake each other within what a way may vary by, and
 /// no more of the rate is lost than the way took.
+///
+/// A permit may be used late, and nobody knows when. As long as a permit is open, its send may leave at any moment, so
+/// that it takes a place in both windows. So no sliding second holds more sends than the rate at which the last of them was
+/// permitted, and a permit that is given back unused costs nothing but its place in the even spacing.
 #[derive(Debug)]
 pub struct Bucket {
     pace: Pace,
@@ -47,6 +51,8 @@ pub struct Bucket {
     throttled_to: Option<f64>,
     /// The latest sends, oldest first, as far back as either window looks.
     sends: VecDeque<Sent>,
+    /// Permits that have neither been used nor given back.
+    open_permits: u32,
     arrival: ArrivalEstimator,
     /// Where the next send belongs when they are spread evenly.
     slot: Monotonic,
@@ -60,10 +66,9 @@ pub struct Bucket {
 
 #[derive(Clone, Copy, Debug)]
 struct Sent {
-    /// When it was permitted; once it has left, when it left.
     at: Monotonic,
-    /// Whether it may have had to connect first. `None` until it has left.
-    cold: Option<bool>,
+    /// Whether it may have had to connect first.
+    cold: bool,
     /// How long its reply took. `None` until that is there.
     took: Option<Duration>,
 }
@@ -75,6 +80,7 @@ impl Bucket {
             pace,
             throttled_to: None,
             sends: VecDeque::new(),
+            open_permits: 0,
             arrival: ArrivalEstimator::default(),
             slot: Monotonic::default(),
             closed_until: Monotonic::default(),
@@ -99,30 +105,39 @@ impl Bucket {
         self.throttled_to.map_or(full, |rate| rate.min(full))
     }
 
-    /// The earliest moment at which a send may leave.
-    pub fn ready_at(&self) -> Monotonic {
+    /// The earliest moment at which a send may be permitted. `None` if none may be before another permit ends.
+    pub fn ready_at(&self) -> Option<Monotonic> {
         let mut at = self.closed_until;
         if self.pace.evenly || self.is_slowed() {
             at = at.max(self.slot);
         }
+        let room = |limit: u32| limit.saturating_sub(self.open_permits);
         let sends = self.sends.iter().map(|sent| sent.at);
-        at = at.max(window_passes(sends.collect(), self.whole_rate()));
+        let sends_pass = window_passes(sends.collect(), room(self.whole_rate()))?;
         let arrivals = self.sends.iter().map(|sent| self.arrived_by(sent));
-        at.max(window_passes(arrivals.collect(), self.pace.api_limit))
+        let arrivals_pass = window_passes(arrivals.collect(), room(self.pace.api_limit))?;
+        Some(at.max(sends_pass).max(arrivals_pass))
     }
 
-    /// Counts a send that is permitted at `now`.
-    pub fn sent(&mut self, now: Monotonic) {
-        let was_idle = now.since(self.ready_at()) > LATENESS_MAX;
+    /// Permits a send at `now`. Whoever is given the permit owes [`Self::permit_ended`].
+    pub fn permitted(&mut self, now: Monotonic) {
+        let was_idle = self
+            .ready_at()
+            .is_some_and(|ready| now.since(ready) > LATENESS_MAX);
         let from = if was_idle {
             now
         } else {
             self.slot.max(now.back(BEHIND_MAX))
         };
         self.slot = from + spacing(self.rate());
+        self.open_permits += 1;
+    }
+
+    /// A permitted send leaves now. `cold` says whether it may have to connect first.
+    pub fn left(&mut self, now: Monotonic, cold: bool) {
         self.sends.push_back(Sent {
             at: now,
-            cold: None,
+            cold,
             took: None,
         });
         // Twice as many as a window holds, because a call that was long under way counts for longer than a later one.
@@ -132,13 +147,9 @@ impl Bucket {
         }
     }
 
-    /// A call that was permitted at `permitted` leaves now. `cold` says whether it may have to connect first.
-    pub fn left(&mut self, permitted: Monotonic, now: Monotonic, cold: bool) {
-        let mut waiting = self.sends.iter_mut().rev();
-        if let Some(sent) = waiting.find(|sent| sent.at == permitted && sent.cold.is_none()) {
-            sent.at = now;
-            sent.cold = Some(cold);
-        }
+    /// A permit has been used or is given back.
+    pub fn permit_ended(&mut self) {
+        self.open_permits = self.open_permits.saturating_sub(1);
     }
 
     /// The API refused a call of `sent_at` because of the rate. Replies to calls that left before the rate last fell say
@@ -163,7 +174,7 @@ impl Bucket {
         if let Some(sent) = open.find(|sent| sent.at == sent_at && sent.took.is_none()) {
             sent.took = Some(took);
             // A call that had to connect is no measure of those that do not.
-            if sent.cold == Some(false) {
+            if !sent.cold {
                 self.arrival.add_reply(took, now);
             }
         }
@@ -183,10 +194,7 @@ impl Bucket {
 
     /// The latest moment at which a send can have arrived, counted as if the quickest possible way took no time.
     fn arrived_by(&self, sent: &Sent) -> Monotonic {
-        sent.at
-            + self
-                .arrival
-                .arrival_uncertainty(sent.took, sent.cold != Some(false))
+        sent.at + self.arrival.arrival_uncertainty(sent.took, sent.cold)
     }
 
     /// The rate as a count for the sliding window: rounded down, never below one.
@@ -205,13 +213,16 @@ fn spacing(rate: f64) -> Duration {
     Duration::from_secs_f64(1.0 / rate)
 }
 
-/// The moment from which on fewer than `count` of `moments` lie within a window.
-fn window_passes(mut moments: Vec<Monotonic>, count: u32) -> Monotonic {
+/// The moment from which on fewer than `count` of `moments` lie within a window. `None` if there is none.
+fn window_passes(mut moments: Vec<Monotonic>, count: u32) -> Option<Monotonic> {
+    if count == 0 {
+        return None;
+    }
     let Some(nth) = moments.len().checked_sub(count as usize) else {
-        return Monotonic::default();
+        return Some(Monotonic::default());
     };
     let (_, &mut oldest, _) = moments.select_nth_unstable(nth);
-    oldest + WINDOW
+    Some(oldest + WINDOW)
 }
 
 #[cfg(test)]
@@ -234,14 +245,25 @@ mod tests {
         Duration::from_millis(n)
     }
 
+    /// When the next send may leave, where none is permitted that has not left.
+    fn ready(bucket: &Bucket) -> Monotonic {
+        bucket.ready_at().expect("no permit is open")
+    }
+
+    /// A send leaves the moment that it is permitted.
+    fn send(bucket: &mut Bucket, now: Monotonic, cold: bool) {
+        bucket.permitted(now);
+        bucket.left(now, cold);
+        bucket.permit_ended();
+    }
+
     /// Sends `count` times as early as allowed, each `late` milliseconds after it may.
     fn run(bucket: &mut Bucket, mut now: Monotonic, lateness: &[u64]) -> Vec<Monotonic> {
         lateness
             .iter()
             .map(|&late| {
-                now = now.max(bucket.ready_at()) + ms(late);
-                bucket.sent(now);
-                bucket.left(now, now, false);
+                now = now.max(ready(bucket)) + ms(late);
+                send(bucket, now, false);
                 now
             })
             .collect()
@@ -277,6 +299,18 @@ mod tests {
     }
 
     #[test]
+    fn c16_s6_an_open_permit_takes_a_place_among_the_arrivals_too() {
+        let (mut bucket, now) = (Bucket::new(READS), Monotonic::default());
+        (0..5).for_each(|_| bucket.permitted(now));
+        run(&mut bucket, now, &[0; 5]);
+        assert_eq!(bucket.ready_at(), Some(now + WINDOW + ms(60)));
+        (0..5).for_each(|_| bucket.permitted(now));
+        assert_eq!(bucket.ready_at(), None, "nobody knows when they leave");
+        bucket.permit_ended();
+        assert_eq!(bucket.ready_at(), Some(now + WINDOW + ms(60)));
+    }
+
+    #[test]
     fn c5_an_idle_hour_saves_up_no_burst() {
         let mut bucket = Bucket::new(WRITES);
         run(&mut bucket, Monotonic::default(), &[0; 5]);
@@ -301,7 +335,7 @@ mod tests {
             "three replies, one fall: {}",
             bucket.rate()
         );
-        assert_eq!(bucket.ready_at(), now + WINDOW);
+        assert_eq!(bucket.ready_at(), Some(now + WINDOW));
         let mut now = now;
         for _ in 0..9 {
             now = now + RECOVERY_STEP;
@@ -320,8 +354,8 @@ mod tests {
         let mut bucket = Bucket::new(WRITES);
         let mut now = Monotonic::default();
         for _ in 0..20 {
-            now = now.max(bucket.ready_at());
-            bucket.sent(now);
+            now = now.max(ready(&bucket));
+            send(&mut bucket, now, true);
             now = now + ms(1);
             bucket.throttled(now, now);
         }
@@ -350,7 +384,7 @@ mod tests {
         assert!((bucket.rate() - 5.0).abs() < f64::EPSILON);
         bucket.limit_to(20);
         assert!((bucket.rate() - 9.5).abs() < f64::EPSILON);
-        assert_eq!(bucket.ready_at(), now + WINDOW);
+        assert_eq!(bucket.ready_at(), Some(now + WINDOW));
     }
 
     proptest! {
@@ -411,9 +445,7 @@ mod tests {
         let mut sends = Vec::new();
         for (n, delay) in delays.iter().enumerate() {
             loop {
-                let ready = bucket
-                    .ready_at()
-                    .max(sends.last().copied().unwrap_or_default());
+                let ready = ready(bucket).max(sends.last().copied().unwrap_or_default());
                 under_way.sort();
                 match under_way.first() {
                     Some(&(reply, sent)) if reply <= ready => {
@@ -421,8 +453,7 @@ mod tests {
                         under_way.remove(0);
                     }
                     _ => {
-                        bucket.sent(ready);
-                        bucket.left(ready, ready, n < cold);
+                        send(bucket, ready, n < cold);
                         sends.push(ready);
                         under_way.push((ready + ms(delay + back), ready));
                         break;

@@ -57,7 +57,8 @@ impl AccessPoint {
     fn calls(&mut self, count: usize, from: Monotonic) {
         let (mut left, mut last) = (count, from);
         loop {
-            let ready = self.bucket.ready_at().max(last);
+            let ready = self.bucket.ready_at().expect("no permit is open");
+            let ready = ready.max(last);
             match self.events.peek() {
                 Some(&Reverse((when, what))) if left == 0 || when <= ready => {
                     self.events.pop();
@@ -73,9 +74,10 @@ impl AccessPoint {
     }
 
     fn send(&mut self, now: Monotonic) {
-        self.bucket.sent(now);
+        self.bucket.permitted(now);
         let cold = self.reuse.call_leaves(now);
-        self.bucket.left(now, now, cold);
+        self.bucket.left(now, cold);
+        self.bucket.permit_ended();
         self.waiting.push_back(now);
         if self.idle > 0 {
             self.idle -= 1;

@@ -1,7 +1,8 @@
 //! When a call may leave. There is one rate bucket per caller, access point and action, and everything that calls shares
 //! it. Single calls draw from a bucket in first-come order, so that scopes behind one access point take turns. Calls that
-//! belong together, such as the pages of a listing, go before those of larger groups. Backoff and a histogram of durations
-//! are here, too, because they stand beside rates in each client.
+//! belong together, such as the pages of a listing, go before those of larger groups. A permit to call is a value: until it
+//! is used or dropped, its call may leave at any moment as far as the bucket knows, so that permits that are used late
+//! exceed no rate. Backoff and a histogram of durations are here, too, because they stand beside rates in each client.
 //!
 //! It must not know what a call is.
 
@@ -26,7 +27,7 @@ pub use bucket::{Bucket, Pace};
 use connection_reuse::ConnectionReuse;
 pub use histogram::DurationHistogram;
 use queue::BucketQueue;
-pub use queue::{CallGroup, GroupCall};
+pub use queue::{CallGroup, GroupCall, Permit};
 pub use rate_claims::RateClaim;
 use rate_claims::RateClaims;
 
@@ -66,15 +67,15 @@ impl Pacer {
         CallGroup::at(&self.queue(key, pace))
     }
 
-    /// Waits until a call may leave, counts it as sent, and returns the moment that it is counted at. `call` says which
-    /// call of a group it is, if it belongs to one. Dropping the future gives the turn up and counts nothing.
+    /// Waits until a call may leave. `call` says which call of a group it is, if it belongs to one. Dropping the future gives
+    /// the turn up and counts nothing.
     pub async fn permit(
         &self,
         clock: &impl Clock,
         key: &BucketKey,
         pace: Pace,
         call: Option<GroupCall<'_>>,
-    ) -> Monotonic {
+    ) -> Permit {
         let queue = self.queue(key, pace);
         // With another key by now, the group waits at another bucket.
         match call.filter(|call| call.is_at(&queue)) {
@@ -83,8 +84,8 @@ impl Pacer {
         }
     }
 
-    /// A call that was permitted at `permitted` leaves at `now`. The caller owes [`Self::ended`].
-    pub fn left(&self, key: &BucketKey, permitted: Monotonic, now: Monotonic) {
+    /// A call to the access point of `key` leaves at `now`. The caller owes [`Self::ended`].
+    pub fn left(&self, key: &BucketKey, permit: Permit, now: Monotonic) {
         let mut reuse = self.connection_reuse.borrow_mut();
         let cold = match reuse.get_mut(&key.host) {
             Some(known) => known.call_leaves(now),
@@ -93,9 +94,7 @@ impl Pacer {
                 new.call_leaves(now)
             }
         };
-        if let Some(queue) = self.buckets.borrow().get(key) {
-            queue.bucket.borrow_mut().left(permitted, now, cold);
-        }
+        permit.used(now, cold);
     }
 
     /// A call that had left has ended, with a reply or without.
@@ -176,10 +175,13 @@ impl Pacer {
 #[cfg(test)]
 mod connection_reuse_tests;
 #[cfg(test)]
+mod late_permit_tests;
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use futures_util::FutureExt;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::host::SystemClock;
@@ -197,7 +199,10 @@ mod tests {
             host: "lighthouse".into(),
             action: "ModifyImageSharePermission",
         };
-        let permit = || pacer.permit(&clock, &key, PACE, None).boxed_local();
+        let permit = || {
+            let permit = pacer.permit(&clock, &key, PACE, None);
+            permit.map(|permit| permit.at()).boxed_local()
+        };
         permit().await;
         // The first of these has the turn and waits for its slot; the others stand behind it.
         let mut line = [permit(), permit(), permit(), permit()];
@@ -259,20 +264,58 @@ mod tests {
         }
     }
 
+    /// Makes a call once it may leave, and returns when that was.
+    async fn call(pacer: &Pacer, clock: &SystemClock, group: Option<GroupCall<'_>>) -> Monotonic {
+        let permit = pacer.permit(clock, &reads(), READS, group).await;
+        let at = permit.at();
+        pacer.left(&reads(), permit, at);
+        at
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn c16_s6_a_permit_keeps_its_place_until_it_is_used_or_dropped() {
+        const ONE: Pace = Pace {
+            per_second: 1,
+            ..READS
+        };
+        let (pacer, clock, key) = (Pacer::default(), SystemClock::start(), reads());
+        let permit = || pacer.permit(&clock, &key, ONE, None).boxed_local();
+        let later = |seconds| clock.sleep_until(clock.monotonic() + Duration::from_secs(seconds));
+        let first = permit().await;
+        let mut line = [permit(), permit(), permit()];
+        for _ in 0..2 {
+            for waiting in &mut line {
+                assert!(waiting.now_or_never().is_none(), "the first is still open");
+            }
+            later(10).await;
+        }
+        let [given_up, second, third] = line;
+        drop(given_up);
+        drop(first);
+        let dropped = clock.monotonic();
+        let minute = Duration::from_secs(60);
+        let second = timeout(minute, second).await.expect("its turn");
+        assert_eq!(second.at(), dropped, "one that is dropped has not left");
+        let mut third = third;
+        assert!((&mut third).now_or_never().is_none());
+        later(10).await;
+        assert!((&mut third).now_or_never().is_none());
+        let left = clock.monotonic();
+        pacer.left(&key, second, left);
+        let third = timeout(minute, third).await.expect("its turn");
+        assert_eq!(third.at(), left + Duration::from_secs(1));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn c8_a_call_that_comes_while_a_large_listing_waits_for_its_slot_goes_before_it() {
         let (pacer, clock, key) = (Pacer::default(), SystemClock::start(), reads());
         let large = pacer.group(&key, READS);
         large.wait_to_start(40).await;
-        let page = || {
-            let page = pacer.permit(&clock, &key, READS, Some(large.call(0)));
-            page.boxed_local()
-        };
+        let page = || call(&pacer, &clock, Some(large.call(0))).boxed_local();
         let mut pages: Vec<_> = (0..30).map(|_| page()).collect();
         let left = pages.iter_mut().filter_map(FutureExt::now_or_never);
         assert_eq!(left.count(), 10, "the first second's");
-        let small = pacer.permit(&clock, &key, READS, None);
-        let mut small = small.boxed_local();
+        let mut small = call(&pacer, &clock, None).boxed_local();
         assert_eq!((&mut small).now_or_never(), None);
         // All of them wait for the second slot, and are woken at once.
         let mut waiting = futures_util::future::join_all(pages.split_off(10));
@@ -299,16 +342,14 @@ mod tests {
         let mut also_waits = third.wait_to_start(most).boxed_local();
         assert_eq!((&mut also_waits).now_or_never(), None);
         for _ in 0..10 {
-            pacer.permit(&clock, &key, READS, Some(first.call(0))).await;
+            call(&pacer, &clock, Some(first.call(0))).await;
         }
         // One of the first one's calls has the turn, and waits for its slot.
-        let mut call = pacer
-            .permit(&clock, &key, READS, Some(first.call(0)))
-            .boxed_local();
-        assert_eq!((&mut call).now_or_never(), None);
-        let mut single = pacer.permit(&clock, &key, READS, None).boxed_local();
+        let mut next = call(&pacer, &clock, Some(first.call(0))).boxed_local();
+        assert_eq!((&mut next).now_or_never(), None);
+        let mut single = call(&pacer, &clock, None).boxed_local();
         assert_eq!((&mut single).now_or_never(), None);
-        drop(call);
+        drop(next);
         drop(waits);
         drop(second);
         drop(first);

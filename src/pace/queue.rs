@@ -22,6 +22,8 @@ pub(super) struct BucketQueue {
     start_wakers: RefCell<HashMap<GroupId, Rc<Notify>>>,
     /// The call that was last woken as the next one.
     woken: Cell<Option<CallId>>,
+    /// Wakes the next call where open permits have taken all places.
+    permit_ended: Notify,
 }
 
 impl BucketQueue {
@@ -32,15 +34,12 @@ impl BucketQueue {
             turn_wakers: RefCell::default(),
             start_wakers: RefCell::default(),
             woken: Cell::default(),
+            permit_ended: Notify::new(),
         }
     }
 
-    /// Waits until a call may leave, counts it as sent, and returns the moment that it is counted at.
-    pub(super) async fn permit(
-        self: &Rc<Self>,
-        clock: &impl Clock,
-        call: GroupCall<'_>,
-    ) -> Monotonic {
+    /// Waits until a call may leave, and permits it.
+    pub(super) async fn permit(self: &Rc<Self>, clock: &impl Clock, call: GroupCall<'_>) -> Permit {
         let (waiting, group) = (WaitingCall::enqueue(call), call.group);
         loop {
             if self.order.borrow().next_call() != Some(waiting.id) {
@@ -49,14 +48,17 @@ impl BucketQueue {
             }
             let ready_at = self.bucket.borrow().ready_at();
             let now = clock.monotonic();
-            if now >= ready_at {
-                self.bucket.borrow_mut().sent(now);
-                let rate = self.rate();
-                self.order.borrow_mut().grant(group.id, waiting.id, rate);
-                return now;
+            match ready_at {
+                Some(ready_at) if now >= ready_at => {
+                    let permit = Permit::open(self, now);
+                    let rate = self.rate();
+                    self.order.borrow_mut().grant(group.id, waiting.id, rate);
+                    return permit;
+                }
+                // A call that comes meanwhile may go first.
+                Some(ready_at) => clock.sleep_until(ready_at).await,
+                None => self.permit_ended.notified().await,
             }
-            // A call that comes meanwhile may go first.
-            clock.sleep_until(ready_at).await;
         }
     }
 
@@ -78,6 +80,40 @@ impl BucketQueue {
         {
             turn.notify_one();
         }
+    }
+}
+
+/// The right to send one call from a bucket. It takes a place there until it is used ([`super::Pacer::left`]) or dropped,
+/// which gives it back.
+pub struct Permit {
+    queue: Rc<BucketQueue>,
+    at: Monotonic,
+}
+
+impl Permit {
+    fn open(queue: &Rc<BucketQueue>, now: Monotonic) -> Self {
+        queue.bucket.borrow_mut().permitted(now);
+        Self {
+            queue: Rc::clone(queue),
+            at: now,
+        }
+    }
+
+    /// When the call was permitted.
+    pub fn at(&self) -> Monotonic {
+        self.at
+    }
+
+    /// The call leaves now. `cold` says whether it may have to connect first.
+    pub(super) fn used(self, now: Monotonic, cold: bool) {
+        self.queue.bucket.borrow_mut().left(now, cold);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.queue.bucket.borrow_mut().permit_ended();
+        self.queue.permit_ended.notify_waiters();
     }
 }
 

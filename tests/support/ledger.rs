@@ -40,6 +40,9 @@ pub struct Recorded {
     pub commit_takes: Cell<Duration>,
     /// How long it takes to ask whether a recorded intent may still be sent.
     pub allows_takes: Cell<Duration>,
+    /// If not zero, those questions are answered all together, whenever so much time has passed, as by a disk that is stuck
+    /// again and again.
+    pub allows_every: Cell<Duration>,
     /// The places of those who wait for the disk, if they are limited. They are given in the order of the requests, and
     /// each is held for 50 ms. Meanwhile the state is being checked, so that each write is asked about once more before it
     /// leaves.
@@ -68,6 +71,7 @@ impl Recorded {
             full: Cell::default(),
             commit_takes: Cell::default(),
             allows_takes: Cell::default(),
+            allows_every: Cell::default(),
             places: RefCell::default(),
             outcome_takes: Cell::default(),
             lost: watch::Sender::new(None),
@@ -295,6 +299,13 @@ impl Ledger for Recorded {
         let host = &self.context.host;
         host.sleep_until(host.monotonic() + self.allows_takes.get())
             .await;
+        let every = self.allows_every.get();
+        if !every.is_zero() {
+            let now = host.monotonic();
+            let past = now.since_start().as_nanos() % every.as_nanos();
+            let past = Duration::from_nanos(u64::try_from(past).expect("less than a period"));
+            host.sleep_until(now + (every - past)).await;
+        }
         if self.in_doubt.get() {
             host.sleep_until(host.monotonic() + Duration::from_secs(1))
                 .await;

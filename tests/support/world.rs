@@ -26,6 +26,8 @@ pub struct World {
     pub endpoint: &'static str,
     /// What the `Account` document says, if it does.
     pub uin: Option<&'static str>,
+    /// Writes a second, at most.
+    pub rate: u32,
     /// What is called with; one key that lasts, unless given.
     pub keys: Option<Rc<CredentialProvider>>,
     pub ledger: Recorded,
@@ -47,6 +49,7 @@ impl World {
             context,
             endpoint,
             uin: None,
+            rate: 19,
             keys: None,
         }
     }
@@ -65,6 +68,7 @@ impl World {
             context: Rc::clone(&self.context),
             endpoint: self.endpoint,
             uin: self.uin,
+            rate: self.rate,
             keys: self.keys.clone(),
             ledger: Recorded::new(&self.context),
         }
@@ -89,7 +93,7 @@ impl World {
             account: AccountName::default(),
             uin: self.uin.map(|uin| Uin::new(uin).expect("a uin")),
             endpoint,
-            rate: 19,
+            rate: self.rate,
             provider: self
                 .keys
                 .clone()
