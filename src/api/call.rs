@@ -205,7 +205,7 @@ impl<H: Host> ReadClient<H> {
             Err(error) => {
                 tracing::debug!(action = action.as_str(), %region, took_ms, %error, "no reply");
                 let error = exchange.unanswered(error);
-                calls.ended(action, region, Some(&error));
+                calls.ended(&self.connection.account, action, region, Some(&error));
                 Err(error)
             }
         }
@@ -225,9 +225,8 @@ impl<H: Host> ReadClient<H> {
         } = answered;
         let result = parse(&raw.reply, permission);
         let error = result.as_ref().err();
-        self.context
-            .calls
-            .ended(action, exchange.access_region, error);
+        let (account, region) = (&self.connection.account, exchange.access_region);
+        self.context.calls.ended(account, action, region, error);
         let (pacer, now) = (&self.context.pacer, self.context.host.monotonic());
         match &result {
             Err(CallError::Refused(Refusal {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::error::{CallError, Class};
 use super::protocol::wire::Action;
-use crate::model::{Monotonic, Region};
+use crate::model::{AccountName, Monotonic, Region};
 use crate::pace::DurationHistogram;
 
 /// Error codes of `ModifyImageSharePermission` that are counted one by one: all codes that its documentation lists.
@@ -37,6 +37,9 @@ const FAMILIES: [&str; 7] = [
     "UnauthorizedOperation",
 ];
 
+/// Families of codes by which the API says that the fault is its own.
+const API_FAULTS: [&str; 2] = ["InternalError", "ServiceUnavailable"];
+
 /// Calls made so far, by a whole process.
 #[derive(Debug, Default)]
 pub struct CallStats {
@@ -56,6 +59,8 @@ pub struct CallBreakdown {
     /// Calls that ended, by action, region and answer. The answer is `ok`, an error code, the part of one before its
     /// dot, `other`, `no_reply` or `not_sent`: a closed set.
     pub requests: BTreeMap<(Action, Region, &'static str), u64>,
+    /// The same calls by account and what came of them, so that a busy account hides nothing of another one.
+    pub accounts: BTreeMap<(AccountName, CallResult), u64>,
     /// The rest, by action.
     pub actions: BTreeMap<Action, ActionStats>,
     /// Reads that were made again.
@@ -73,6 +78,48 @@ pub struct ActionStats {
     pub queue: u64,
     /// Replies that said the rate was exceeded.
     pub throttled: u64,
+}
+
+/// What came of a call, as far as it says where to look for a cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CallResult {
+    Ok,
+    /// The API said no, for a reason that is the request's, the key's or the image's.
+    Refused,
+    /// The rate was exceeded.
+    Throttled,
+    /// It came to nothing: no connection, no reply that can be read, or a fault of the API's own.
+    Failed,
+}
+
+impl CallResult {
+    /// Every result, in the order in which they are shown.
+    pub const ALL: [Self; 4] = [Self::Ok, Self::Refused, Self::Throttled, Self::Failed];
+
+    /// The word that a result is counted under.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Throttled => "throttled",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// `error` is why a call did not succeed.
+    fn of(error: Option<&CallError>) -> Self {
+        let refusal = match error {
+            None => return Self::Ok,
+            Some(CallError::NotSent(_) | CallError::Unclear(_)) => return Self::Failed,
+            Some(CallError::Refused(refusal) | CallError::AccountBroken(refusal)) => refusal,
+        };
+        let family = refusal.code.split('.').next().unwrap_or_default();
+        match refusal.class {
+            Class::Throttled(_) => Self::Throttled,
+            _ if API_FAULTS.contains(&family) => Self::Failed,
+            _ => Self::Refused,
+        }
+    }
 }
 
 /// A call that waits for its turn. Dropping it gives the call up.
@@ -132,18 +179,24 @@ impl CallStats {
         self.of(action, |stats| stats.took.add(took));
     }
 
-    /// Counts a call that has ended, with `error` if it did not succeed.
-    pub fn ended(&self, action: Action, region: Region, error: Option<&CallError>) {
-        let throttled = matches!(
-            error,
-            Some(CallError::Refused(refusal)) if matches!(refusal.class, Class::Throttled(_))
-        );
-        if throttled {
+    /// Counts a call of `account` that has ended, with `error` if it did not succeed.
+    pub fn ended(
+        &self,
+        account: &AccountName,
+        action: Action,
+        region: Region,
+        error: Option<&CallError>,
+    ) {
+        let result = CallResult::of(error);
+        if result == CallResult::Throttled {
             increase(&self.throttled);
             self.of(action, |stats| stats.throttled += 1);
         }
+        let mut breakdown = self.breakdown.borrow_mut();
         let key = (action, region, label(action, error));
-        *self.breakdown.borrow_mut().requests.entry(key).or_default() += 1;
+        *breakdown.requests.entry(key).or_default() += 1;
+        let key = (account.clone(), result);
+        *breakdown.accounts.entry(key).or_default() += 1;
     }
 
     /// Counts a read that is made again.
@@ -294,11 +347,67 @@ mod tests {
             Region::all().next().expect("a region"),
         );
         let error = refused("RequestLimitExceeded");
-        calls.ended(Action::DescribeBlueprints, region, Some(&error));
-        calls.ended(Action::ModifyImageSharePermission, region, Some(&error));
+        let account = AccountName::default();
+        calls.ended(&account, Action::DescribeBlueprints, region, Some(&error));
+        calls.ended(
+            &account,
+            Action::ModifyImageSharePermission,
+            region,
+            Some(&error),
+        );
         assert_eq!(calls.throttled.get(), 2);
         let breakdown = calls.breakdown();
         assert!(breakdown.actions.values().all(|stats| stats.throttled == 1));
         assert_eq!(breakdown.requests.len(), 2);
+    }
+
+    #[test]
+    fn n3_what_came_of_calls_is_counted_for_each_account() {
+        let calls = CallStats::default();
+        let region = Region::all().next().expect("a region");
+        let [busy, failing] =
+            ["busy", "failing"].map(|name| AccountName::new(name).expect("a name"));
+        for _ in 0..9 {
+            calls.ended(&busy, Action::DescribeBlueprints, region, None);
+        }
+        let ends = [
+            (CallError::NotSent("x".into()), CallResult::Failed),
+            (CallError::Unclear("x".into()), CallResult::Failed),
+            (refused("InternalError"), CallResult::Failed),
+            (refused("InternalError.RequestError"), CallResult::Failed),
+            (refused("ServiceUnavailable.Brand.New"), CallResult::Failed),
+            (refused("RequestLimitExceeded"), CallResult::Throttled),
+            (
+                refused("RequestLimitExceeded.UinLimitExceeded"),
+                CallResult::Throttled,
+            ),
+            (
+                refused("LimitExceeded.RateLimitExceeded"),
+                CallResult::Throttled,
+            ),
+            (refused("AuthFailure.SecretIdNotFound"), CallResult::Refused),
+            (
+                refused("FailedOperation.ImageOperationFailed"),
+                CallResult::Refused,
+            ),
+            (refused("Brand.New"), CallResult::Refused),
+        ];
+        for action in Action::ALL {
+            for (error, result) in &ends {
+                let count = || {
+                    let key = (failing.clone(), *result);
+                    let breakdown = calls.breakdown();
+                    breakdown.accounts.get(&key).copied().unwrap_or_default()
+                };
+                let before = count();
+                calls.ended(&failing, action, region, Some(error));
+                assert_eq!(count(), before + 1, "{action:?} {error}");
+            }
+        }
+        let breakdown = calls.breakdown();
+        assert_eq!(breakdown.accounts[&(busy, CallResult::Ok)], 9);
+        assert_eq!(breakdown.accounts.len(), 4, "{:?}", breakdown.accounts);
+        let all: u64 = breakdown.accounts.values().sum();
+        assert_eq!(all, breakdown.requests.values().sum::<u64>());
     }
 }

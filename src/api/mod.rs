@@ -22,7 +22,7 @@ mod ready_credentials;
 pub mod retry;
 mod write;
 
-pub use call_stats::{ActionStats, CallBreakdown, CallStats, QueuedCall};
+pub use call_stats::{ActionStats, CallBreakdown, CallResult, CallStats, QueuedCall};
 pub use client::{Connection, DEFAULT_RATE, ReadClient, TimedReply};
 pub use clocks::{ApiClocks, ClockReport};
 pub use context::ClientContext;

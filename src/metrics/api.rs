@@ -1,17 +1,18 @@
-//! Metrics of calls of the API: answers, durations, waiting and throttling. What can be answered to which action is known,
-//! so that each count begins at 0.
+//! Metrics of calls of the API: answers, by region and by account, durations, waiting and throttling. What can be answered
+//! to which action is known, so that each count begins at 0.
 
 use std::collections::BTreeSet;
 
 use super::family::{Families, counter, gauge, histogram};
 use crate::api::protocol::wire::Action;
-use crate::api::{ActionStats, CallBreakdown, CallStats};
+use crate::api::{ActionStats, CallBreakdown, CallResult, CallStats};
 use crate::model::Region;
 use crate::status::Board;
 
 /// Adds the metrics of all calls.
 pub(super) fn families(families: &mut Families, board: &Board, breakdown: &CallBreakdown) {
     requests(families, board, breakdown);
+    of_accounts(families, board, breakdown);
     let mut took = histogram(
         "sharekeeper_api_request_duration_seconds",
         "From when a call of the API left until its reply was there, or was given up.",
@@ -70,6 +71,23 @@ fn requests(families: &mut Families, board: &Board, breakdown: &CallBreakdown) {
                 ];
                 requests.add(&labels, count.copied().unwrap_or_default() as f64);
             }
+        }
+    }
+    families.keep(requests);
+}
+
+/// Of each account that manifests name.
+fn of_accounts(families: &mut Families, board: &Board, breakdown: &CallBreakdown) {
+    let mut requests = counter(
+        "sharekeeper_account_requests_total",
+        "Calls of the API that ended, by account and what came of them: ok, refused, throttled, failed (no connection, no reply, or a fault of the API).",
+    );
+    let accounts: BTreeSet<_> = board.scopes().keys().map(|scope| &scope.account).collect();
+    for account in accounts {
+        for result in CallResult::ALL {
+            let count = breakdown.accounts.get(&(account.clone(), result));
+            let labels = [("account", account.as_str()), ("result", result.as_str())];
+            requests.add(&labels, count.copied().unwrap_or_default() as f64);
         }
     }
     families.keep(requests);

@@ -455,7 +455,7 @@ pub(crate) fn calls(regions: usize) -> CallBreakdown {
 
 /// The same for these regions.
 pub(crate) fn calls_of(regions: &[Region]) -> CallBreakdown {
-    let calls = CallStats::default();
+    let (calls, account) = (CallStats::default(), AccountName::default());
     let ms = Duration::from_millis;
     for action in Action::ALL {
         for region in regions.iter().copied() {
@@ -466,15 +466,16 @@ pub(crate) fn calls_of(regions: &[Region]) -> CallBreakdown {
                     request_id: None,
                     class: Class::of(code, None),
                 };
-                calls.ended(action, region, Some(&CallError::Refused(refusal)));
+                let error = CallError::Refused(refusal);
+                calls.ended(&account, action, region, Some(&error));
             }
             for error in [
                 CallError::NotSent("img-00000001".into()),
                 CallError::Unclear("img-00000001".into()),
             ] {
-                calls.ended(action, region, Some(&error));
+                calls.ended(&account, action, region, Some(&error));
             }
-            calls.ended(action, region, None);
+            calls.ended(&account, action, region, None);
             calls.sent(action);
         }
         for took in [8, 60, 61, 9_000] {

@@ -3,10 +3,11 @@
 use std::cell::Cell;
 
 use chrono::TimeDelta;
+use sharekeeper::api::CallResult;
 use sharekeeper::api::protocol::wire::Action;
 use sharekeeper::host::Clock;
 use sharekeeper::metrics::{MetricsExtra, metrics};
-use sharekeeper::model::Region;
+use sharekeeper::model::{AccountName, Region};
 use sharekeeper::status::Board;
 
 use crate::boards::{extra, now};
@@ -51,7 +52,13 @@ async fn each_call_is_counted_once_by_its_answer() {
         (1, 1)
     );
     assert_eq!(breakdown.actions[&read].throttled, 0);
+    let of_account = |result| {
+        let key = (AccountName::default(), result);
+        breakdown.accounts.get(&key).copied().unwrap_or_default()
+    };
+    let of_account = CallResult::ALL.map(of_account);
     let all: u64 = breakdown.requests.values().sum();
+    assert_eq!(of_account, [all - 2, 0, 1, 1]);
     assert_eq!(all, calls.reads.get() + calls.writes.get());
     for (action, breakdown) in &breakdown.actions {
         assert_eq!(breakdown.queue, 0, "{action:?}: nobody waits any longer");

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use sharekeeper::api::CallBreakdown;
+use sharekeeper::api::error::CallError;
+use sharekeeper::api::protocol::wire::Action;
+use sharekeeper::api::{CallBreakdown, CallStats};
 use sharekeeper::metrics::{MetricsExtra, metrics};
 use sharekeeper::model::{AccountName, Region, Scope};
 use sharekeeper::status::{Activity, Board, PassResult, Reason};
@@ -226,10 +228,12 @@ fn n3_what_is_said_of_a_scope_has_its_account_and_its_region() {
         let is_of_scope = !name.starts_with("process_")
             && ![
                 "account_info",
+                "account_requests",
                 "api_re",
                 "applied_changes",
                 "build_info",
                 "clock_offset",
+                "log_dropped",
                 "notices_",
                 "observe_only",
                 "queue_depth",
@@ -256,6 +260,55 @@ fn n3_what_is_said_of_a_scope_has_its_account_and_its_region() {
     ] {
         assert!(names.contains(&*format!("sharekeeper_{name}")), "{name}");
     }
+}
+
+#[test]
+fn n3_calls_are_counted_for_each_account_from_0_on_and_for_no_scope() {
+    let [busy, failing, gone] =
+        ["busy", "failing", "gone"].map(|name| AccountName::new(name).expect("a name"));
+    let regions = [Region::first(), Region::new("ap-tokyo").expect("a region")];
+    let mut board = Board::new(now(), false);
+    for account in [&busy, &failing] {
+        let scopes = regions.map(|region| Scope {
+            account: account.clone(),
+            region,
+        });
+        board.add_scopes(scopes.iter());
+    }
+    let stats = CallStats::default();
+    let lines = |stats: &CallStats| {
+        let shown = metrics(&board, &stats.breakdown(), &extra(), now());
+        let start = "sharekeeper_account_requests_total{";
+        let of_accounts = series(&shown).into_iter();
+        let of_accounts = of_accounts.filter_map(|line| line.strip_prefix(start));
+        of_accounts.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let expected = |counts: [(&str, [u64; 4]); 2]| {
+        let results = ["ok", "refused", "throttled", "failed"];
+        let of = |(account, counts): (&str, [u64; 4])| {
+            let account = account.to_owned();
+            results.into_iter().zip(counts).map(move |(result, count)| {
+                format!("account=\"{account}\",result=\"{result}\"}} {count}")
+            })
+        };
+        counts.into_iter().flat_map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lines(&stats),
+        expected([("busy", [0; 4]), ("failing", [0; 4])])
+    );
+    for region in regions {
+        let action = Action::DescribeBlueprints;
+        let lost = CallError::Unclear("no reply".into());
+        stats.ended(&busy, action, region, None);
+        stats.ended(&failing, action, region, Some(&lost));
+        // No manifest names it any longer.
+        stats.ended(&gone, action, region, None);
+    }
+    assert_eq!(
+        lines(&stats),
+        expected([("busy", [2, 0, 0, 0]), ("failing", [0, 0, 0, 2])])
+    );
 }
 
 #[test]

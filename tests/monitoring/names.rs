@@ -11,6 +11,9 @@ use super::text;
 /// Names that PromQL may hold besides metrics of ours: made by Prometheus itself.
 const PROMETHEUS_OWN: [&str; 1] = ["up"];
 
+/// What makes one value of several series.
+const AGGREGATES: [&str; 6] = ["sum", "avg", "count", "max", "min", "quantile"];
+
 /// Each name of a series that `/metrics` shows.
 fn shown() -> BTreeSet<String> {
     let shown = metrics(&every_kind(62), &calls(1), &extra(), now());
@@ -126,6 +129,74 @@ fn each_alert_says_how_bad_it_is_and_what_to_do() {
             "{name} has no test in alerts_test.yaml"
         );
     }
+}
+
+/// The words between brackets after each `by` and `on` of an expression.
+fn groupings(expr: &str) -> Vec<BTreeSet<&str>> {
+    let after = ["by (", "on ("]
+        .into_iter()
+        .flat_map(|word| expr.split(word).skip(1));
+    let inner = after.map(|rest| rest.split(')').next().expect("a bracket"));
+    inner
+        .map(|labels| labels.split(',').map(str::trim).collect())
+        .collect()
+}
+
+#[test]
+fn n3_no_alert_about_an_account_adds_up_or_divides_over_several() {
+    let shown = metrics(&every_kind(62), &calls(1), &extra(), now());
+    let of_account: BTreeSet<&str> = shown
+        .lines()
+        .filter_map(|line| line.split_once("{account="))
+        .map(|(name, _)| name)
+        .collect();
+    let alerts = alerts();
+    let groups = alerts["groups"].as_array().expect("groups").iter();
+    let rules = groups.flat_map(|group| group["rules"].as_array().expect("rules"));
+    let (mut grouped, mut without_account) = (0, Vec::new());
+    for rule in rules {
+        let (name, expr) = (
+            &rule["alert"],
+            rule["expr"].as_str().expect("an expression"),
+        );
+        let name = name.as_str().expect("a name");
+        if named(expr).iter().all(|name| !of_account.contains(&**name)) {
+            without_account.push(name);
+            continue;
+        }
+        for word in ["ignoring", "without", "group_left", "group_right"] {
+            assert!(!expr.contains(word), "{name}: {word}");
+        }
+        for labels in groupings(expr) {
+            // What holds for the whole process is asked of it.
+            let is_of_process = labels == ["instance", "job"].into();
+            grouped += usize::from(!is_of_process);
+            assert!(
+                is_of_process || labels.contains("account"),
+                "{name}: {labels:?}"
+            );
+        }
+        let is_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words = expr.split(|c| !is_of_word(c));
+        let aggregated = words.filter(|word| AGGREGATES.contains(word)).count();
+        let by_account = expr.matches(" by (job, instance, account").count();
+        assert_eq!(aggregated, by_account, "{name}: {expr}");
+    }
+    assert!(grouped > 8, "{grouped}");
+    let expected = [
+        "Down",
+        "Restarts",
+        "NotReady",
+        "ClockOff",
+        "ManifestsBroken",
+        "RegionFails",
+        "NoticesLost",
+    ];
+    let expected = expected.map(|name| format!("Sharekeeper{name}"));
+    assert_eq!(
+        without_account, expected,
+        "of the process, a region or a webhook"
+    );
 }
 
 #[test]
