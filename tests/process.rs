@@ -3,10 +3,12 @@
 
 mod binary;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -96,12 +98,24 @@ struct Daemon {
 
 impl Daemon {
     fn start(bench: &Bench, more: &[&str], stdout: Stdio, stderr: Stdio) -> Self {
+        Self::with(bench, &[&["manifests"], more].concat(), &[], stdout, stderr)
+    }
+
+    /// With manifests from anywhere, and with more variables.
+    fn with(
+        bench: &Bench,
+        more: &[&str],
+        variables: &[(&str, &OsStr)],
+        stdout: Stdio,
+        stderr: Stdio,
+    ) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = port.local_addr().expect("an address").port();
         let listen = format!("127.0.0.1:{port}");
-        let child = command(&["run", "manifests", "--state-dir", "state", "--sim"])
+        let child = command(&["run", "--state-dir", "state", "--sim"])
             .args(["--listen", &listen, "--interval", "1s"])
             .args(more)
+            .envs(variables.iter().copied())
             .current_dir(bench.path(""))
             .stdin(Stdio::null())
             .stdout(stdout)
@@ -143,11 +157,15 @@ impl Daemon {
         });
     }
 
-    fn dropped_lines(&self) -> u64 {
+    fn count(&self, metric: &str) -> u64 {
         let (_, text) = self.get("/metrics").expect("it listens");
         let mut lines = text.lines();
-        let line = lines.find_map(|line| line.strip_prefix("sharekeeper_log_dropped_total "));
+        let line = lines.find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
         line.expect("a metric").parse().expect("a number")
+    }
+
+    fn dropped_lines(&self) -> u64 {
+        self.count("sharekeeper_log_dropped_total")
     }
 }
 
@@ -251,6 +269,70 @@ fn g6_what_was_said_meanwhile_is_there_for_a_reader_that_comes_back() {
         assert!(log.contains(words), "{words}: {log}");
     }
     assert!(!log.contains("dropped"), "{log}");
+}
+
+/// A directory below the manifests whose path is so long that a line of the log about a file in it takes some 20 KB: each
+/// byte of its name is written as six in JSON.
+fn deep_directory(bench: &Bench) -> PathBuf {
+    let name = "\u{1}".repeat(250);
+    let mut directory = bench.path("manifests");
+    directory.extend(std::iter::repeat_n(name, 13));
+    fs::create_dir_all(&directory).expect("directories");
+    directory
+}
+
+/// Puts a manifest in place, all at once, in which a hundred entries are wrong in a way that was not there before.
+fn break_manifest(directory: &Path, number: u64) {
+    let entry = format!("    - {{id: img-b, state: wrong-{number}}}\n");
+    let text = format!(
+        "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {{name: deep}}\nspec:\n  region: {TOKYO}\n  images:\n{}",
+        entry.repeat(100)
+    );
+    fs::write(directory.join("next"), text).expect("a file");
+    fs::rename(directory.join("next"), directory.join("a.yaml")).expect("a file");
+}
+
+#[test]
+fn g6_what_no_reader_takes_and_no_queue_can_hold_is_dropped_counted_and_told_of() {
+    let bench = bench(&["img-a"]);
+    let (reader, stderr, filled) = full_pipe();
+    let more = ["--log-format", "json"];
+    let mut daemon = Daemon::start(&bench, &more, Stdio::null(), stderr.into());
+    daemon.until_in_sync(1);
+    let directory = deep_directory(&bench);
+    let errors = || daemon.count("sharekeeper_source_errors_total");
+    while daemon.dropped_lines() == 0 {
+        let before = errors();
+        assert!(before < 200, "nothing is dropped");
+        break_manifest(&directory, before);
+        daemon.process.signal(Signal::HUP);
+        until("the manifests are read", || errors() > before);
+    }
+    // The work goes on.
+    fs::remove_dir_all(bench.path("manifests").join("\u{1}".repeat(250))).expect("removed");
+    bench.declare("all", TOKYO, &["img-a", "img-c"]);
+    daemon.until_in_sync(2);
+    let dropped = daemon.dropped_lines();
+    let reads = Log::of(reader);
+    reads.until("lines of this log were dropped");
+    assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
+    let log = reads.end(filled);
+    let told: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| Value::String(line.into())))
+        .collect();
+    let gaps: Vec<u64> = told
+        .iter()
+        .filter_map(|line| line["lines"].as_u64())
+        .collect();
+    let [gap] = gaps[..] else {
+        panic!("told of once: {gaps:?}");
+    };
+    assert!(gap >= dropped, "{gap} of {dropped}");
+    let last = told.iter().rposition(|line| line["lines"].is_u64());
+    let rest = &told[last.expect("it is told")..];
+    let stops = |line: &Value| line.to_string().contains("stopping: no new calls");
+    assert!(rest.iter().any(stops), "what is said later is not dropped");
 }
 
 #[test]
@@ -399,10 +481,14 @@ fn c15_l7_a_stop_takes_no_longer_while_another_process_has_locked_the_state() {
         let database = bench.database();
         database.execute_batch("BEGIN IMMEDIATE").expect("the lock");
         bench.declare("all", TOKYO, &["img-a", "img-b", "img-c"]);
-        until("it has read them", || {
-            daemon
-                .status()
-                .is_some_and(|status| status["summary"]["images"] == 3)
+        // Nothing is shown of images before their pass may write. Each pass of before the lock has ended by then.
+        until("a pass over them waits for the lock", || {
+            daemon.status().is_some_and(|status| {
+                let scope = &status["scopes"][0];
+                let began = scope["passing_since"].as_str();
+                let loaded = status["manifests"]["loaded_at"].as_str();
+                status["manifests"]["images"] == 3 && began.is_some() && began >= loaded
+            })
         });
         match is_asked_twice {
             false => assert_eq!(daemon.process.stop(Signal::TERM), Some(143)),
@@ -449,4 +535,139 @@ fn c10_an_observer_sees_a_state_that_is_first_used_while_it_runs() {
     bench.run(&["suspend", "--reason", "a-freeze-of-mine"], 0);
     until("it sees the suspension", || shows("a-freeze-of-mine"));
     assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
+}
+
+/// Stands in for git: it and what it starts ignore SIGTERM, and never end. Returns the file in which their ids are.
+fn write_hung_git(bench: &Bench) -> PathBuf {
+    let ids = bench.path("ids");
+    fs::create_dir(bench.path("bin")).expect("a directory");
+    let script = format!(
+        "#!/bin/sh\ntrap '' TERM\nsleep 3600 &\necho $$ $! > '{ids}.new'\nmv '{ids}.new' '{ids}'\nwait\n",
+        ids = ids.display()
+    );
+    bench.write("bin/git", &script);
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(bench.path("bin/git"), mode).expect("it can be run");
+    ids
+}
+
+/// Whether a process runs. One that has ended and that nobody has waited for does not.
+fn runs(id: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat"));
+    stat.is_ok_and(|stat| {
+        let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+        state.is_some_and(|state| !state.starts_with('Z'))
+    })
+}
+
+#[test]
+fn l7_b7_a_stop_ends_a_git_that_hangs_and_all_that_it_started() {
+    let bench = bench(&["img-a"]);
+    let ids = write_hung_git(&bench);
+    let path = std::env::var("PATH").expect("a PATH");
+    let path = format!("{}:{path}", bench.path("bin").display());
+    for signals in [1, 2] {
+        let arguments = ["--git", "ssh://127.0.0.1/x.git", "--ref=refs/heads/main"];
+        let variables = [("PATH", OsStr::new(&path))];
+        let mut daemon = Daemon::with(&bench, &arguments, &variables, Stdio::null(), Stdio::null());
+        until("git hangs", || ids.exists());
+        let hung = fs::read_to_string(&ids).expect("ids");
+        let hung: Vec<&str> = hung.split_whitespace().collect();
+        assert!(
+            hung.len() == 2 && hung.iter().all(|id| runs(id)),
+            "{hung:?}"
+        );
+        fs::remove_file(&ids).expect("removed");
+        daemon.process.signal(Signal::TERM);
+        if signals == 2 {
+            daemon.process.signal(Signal::TERM);
+        }
+        assert_eq!(daemon.process.wait(), Some(143));
+        until("nothing of it is left", || !hung.iter().any(|id| runs(id)));
+    }
+}
+
+#[test]
+fn l7_a_stop_waits_for_no_webhook_that_never_answers() {
+    let bench = bench(&["img-a"]);
+    let webhook = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = webhook.local_addr().expect("an address");
+    bench.write(
+        "webhooks.yaml",
+        &format!("webhooks:\n  - name: silent\n    url: http://{address}/\n    format: json\n    on: [stalled, recovered]\n"),
+    );
+    bench.write("manifests/all.yaml", "no manifest\n");
+    let more = ["--notify", "webhooks.yaml"];
+    let mut daemon = Daemon::start(&bench, &more, Stdio::null(), Stdio::null());
+    let (mut told, _) = webhook.accept().expect("it is told");
+    let mut request = [0; 5];
+    told.read_exact(&mut request).expect("a request");
+    assert_eq!(&request, b"POST ");
+    assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
+}
+
+/// Asks for a document again and again and never reads, until nothing more is taken.
+fn ask_and_never_read(port: u16) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    let request = format!(
+        "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Padding: {}\r\n\r\n",
+        "x".repeat(2_000)
+    );
+    stream.set_nonblocking(true).expect("a socket");
+    while stream.write_all(request.as_bytes()).is_ok() {}
+    stream
+}
+
+#[test]
+fn l7_a_stop_waits_for_no_reader_of_the_status_port_that_never_reads() {
+    let bench = bench(&["img-a"]);
+    let mut daemon = Daemon::start(&bench, &[], Stdio::null(), Stdio::null());
+    daemon.until_in_sync(1);
+    let mut readers: Vec<_> = (0..8).map(|_| ask_and_never_read(daemon.port)).collect();
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(("127.0.0.1", daemon.port)).expect("it listens");
+        let port = daemon.port;
+        write!(
+            stream,
+            "GET /events HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
+        )
+        .expect("asked");
+        readers.push(stream);
+    }
+    assert_eq!(daemon.get("/healthz").map(|(status, _)| status), Some(200));
+    assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
+    drop(readers);
+}
+
+#[test]
+fn c15_l7_an_end_that_is_late_is_told_of_in_the_log_and_in_the_document() {
+    let bench = bench(&["img-a"]);
+    bench.run(&["reconcile", "manifests"], 0);
+    let database = bench.database();
+    database
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
+        .expect("the lock");
+    let (stdout, its_stdout) = io::pipe().expect("a pipe");
+    let (stderr, its_stderr) = io::pipe().expect("a pipe");
+    let more = ["-o", "json"];
+    let mut daemon = Daemon::start(&bench, &more, its_stdout.into(), its_stderr.into());
+    let log = Log::of(stderr);
+    log.until("the status page is on");
+    daemon.process.signal(Signal::TERM);
+    assert_eq!(daemon.process.wait(), Some(143));
+    let words = "left without waiting any longer for the state to be opened; another process may have locked it";
+    let log = log.end(0);
+    assert!(log.contains(words), "{log}");
+    let document: Value = serde_json::from_str(&Log::of(stdout).end(0)).expect("one document");
+    assert_eq!(document["exit_code"], 143);
+    let error = document["error"].as_str().expect("words");
+    assert!(
+        error.contains(words) && error.contains("the next run resolves them"),
+        "{error}"
+    );
+    database
+        .execute_batch("ROLLBACK; PRAGMA locking_mode = NORMAL")
+        .expect("the lock");
+    drop(database);
+    bench.run(&["reconcile", "manifests"], 0);
 }
