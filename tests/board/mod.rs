@@ -12,6 +12,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use chrono::{TimeDelta, TimeZone, Utc};
@@ -430,6 +431,8 @@ pub struct Shown {
 }
 
 struct ShownSnapshot {
+    /// The thread of whoever handed it over, on which nothing is rendered.
+    made_on: ThreadId,
     board: Board,
     faulty: bool,
     rendered: Arc<AtomicUsize>,
@@ -498,6 +501,7 @@ impl StatusSource for Shown {
     fn snapshot(&self) -> Arc<dyn Snapshot> {
         self.snapshots.set(self.snapshots.get() + 1);
         Arc::new(ShownSnapshot {
+            made_on: thread::current().id(),
             board: self.board.borrow().clone(),
             faulty: self.faulty.get(),
             rendered: Arc::clone(&self.rendered),
@@ -523,6 +527,13 @@ impl StatusSource for Shown {
     }
 }
 
+impl ShownSnapshot {
+    fn assert_elsewhere(&self) {
+        let here = thread::current().id();
+        assert_ne!(here, self.made_on, "the engine's thread renders nothing");
+    }
+}
+
 impl Snapshot for ShownSnapshot {
     fn board(&self) -> &Board {
         &self.board
@@ -530,11 +541,13 @@ impl Snapshot for ShownSnapshot {
 
     /// Asked for once for each document.
     fn taken_at(&self) -> Timestamp {
+        self.assert_elsewhere();
         self.rendered.fetch_add(1, Ordering::Relaxed);
         now()
     }
 
     fn metrics(&self) -> String {
+        self.assert_elsewhere();
         assert!(!self.faulty, "a fault, as asked for");
         "sharekeeper_build_info 1\n".into()
     }

@@ -207,6 +207,18 @@ async fn b3_an_engine_that_stands_still_is_told_of_and_what_was_last_known_is_sh
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn b3_a_probe_asks_the_engine_for_nothing() {
+    let shown = Rc::new(Shown::new(good()));
+    served(&shown, None, |address| async move {
+        for path in ["/healthz", "/readyz"].repeat(20) {
+            assert_eq!(status(&get(address, path).await), 200, "{path}");
+        }
+    })
+    .await;
+    assert_eq!((shown.snapshots.get(), shown.rendered()), (0, 0));
+}
+
 /// Asks from a thread that does nothing else, and waits for the answer.
 fn ask_blocking(address: SocketAddr, path: &str) -> String {
     use std::io::Write;
