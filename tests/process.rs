@@ -339,10 +339,7 @@ fn g6_what_no_reader_takes_and_no_queue_can_hold_is_dropped_counted_and_told_of(
         told_of["lines"].as_u64() >= Some(dropped),
         "{told} of {dropped}"
     );
-    let later = lines
-        .iter()
-        .rposition(|line| tells(line))
-        .expect("it is told");
+    let later = lines.iter().rposition(tells).expect("it is told");
     let stops = |line: &&str| line.contains("stopping: no new calls");
     assert!(
         lines[later..].iter().any(stops),
