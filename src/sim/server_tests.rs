@@ -3,6 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::model::Region;
 
 const WORLD: &str =
     "{metadata: {account: default, role: server}, accounts: [{roles: [{name: server}]}]}";
@@ -43,4 +44,36 @@ async fn the_metadata_service_answers_to_its_name_and_to_this_machines_alone() {
         assert_eq!(answer.ends_with("\r\n\r\nserver"), named, "{answer}");
     }
     server.stop().await.expect("nothing to keep");
+}
+
+#[tokio::test]
+async fn n9_what_is_answered_is_kept_already() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let files = WorldFiles::new(directory.path());
+    let server = Server::start_kept(&files, String::new()).await;
+    let server = server.expect("it listens");
+    let address = server.address();
+    let tokyo = Region::new("ap-tokyo").expect("a region");
+    for (name, count) in [("img-a", 1), ("img-b", 2), ("img-c", 3)] {
+        let body = format!(r#"{{"images": [{{"id": "{name}", "regions": ["ap-tokyo"]}}]}}"#);
+        let answer = post(address, "/_sim/images", &body).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        // What a process leaves that is killed as soon as it has answered.
+        let left = files.load().expect("a world");
+        assert_eq!(left.images_in(0, tokyo).count(), count, "{name}");
+    }
+    server.stop().await.expect("it is kept");
+}
+
+/// One POST over a connection of its own; the whole answer.
+async fn post(address: SocketAddr, target: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    let length = body.len();
+    let request = format!(
+        "POST {target} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("text");
+    answer
 }
