@@ -309,7 +309,7 @@ fn g6_what_no_reader_takes_and_no_queue_can_hold_is_dropped_counted_and_told_of(
     let directory = deep_directory(&bench);
     let (mut errors, mut dropped) = (0, 0);
     while dropped == 0 {
-        assert!(errors < 200, "nothing is dropped");
+        assert!(errors < 40, "nothing is dropped");
         break_manifest(&directory, errors);
         daemon.process.signal(Signal::HUP);
         until("the manifests are read", || {
