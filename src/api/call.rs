@@ -64,7 +64,8 @@ impl<H: Host> ReadClient<H> {
                 admitted => admitted.map_err(CallError::AccountBroken)?,
             };
             let permit = self.permit_at(action, region, call).await;
-            let sent_at = permit.at();
+            let _place = self.context.in_flight.read().await;
+            let sent_at = self.context.host.monotonic();
             let asked = ObservedAt::new(sent_at, self.context.host.now());
             if self.is_outdated(&ready, rounds) {
                 continue;

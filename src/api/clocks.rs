@@ -2,6 +2,7 @@
 //! about the time, or a key's own STS, says nothing of any other clock. It must not know what the time is used for.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ const RECOVERED_BELOW: TimeDelta = TimeDelta::seconds(20);
 const LAST_REPLIES: Duration = Duration::from_secs(3600);
 
 /// As whom an access point is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Caller {
     /// An account of the manifests.
     Account(AccountName),
@@ -46,13 +47,13 @@ pub(super) struct ReceivedAt {
     pub(super) took: Duration,
 }
 
-/// The clocks of all access points that have told the time.
+/// The clocks of all access points that have told the time, by host and by caller. Each call asks for one, and with hundreds
+/// of accounts there are thousands.
 #[derive(Default)]
-pub struct ApiClocks(RefCell<Vec<Entry>>);
+pub struct ApiClocks(RefCell<BTreeMap<String, BTreeMap<Caller, Entry>>>);
 
+#[derive(Default)]
 struct Entry {
-    caller: Caller,
-    host: String,
     /// What its clock showed at the monotonic clock's moment zero.
     shown: Option<Interval>,
     /// When it last told the time.
@@ -156,14 +157,13 @@ impl ApiClocks {
     }
 
     /// The time of the access point of an account that is furthest off, minus this machine's time, as the last replies tell
-    /// it. Zero if none has told the time. What has not replied for [`LAST_REPLIES`] when another did, such as an account that
+    /// it. Zero if none has told the time. What has not replied for `LAST_REPLIES` when another did, such as an account that
     /// is no longer asked, does not count.
     pub fn largest_offset(&self, now: Timestamp, monotonic: Monotonic) -> TimeDelta {
         let entries = self.0.borrow();
-        let of_accounts = entries
-            .iter()
-            .filter(|entry| matches!(entry.caller, Caller::Account(_)));
-        let told = of_accounts.filter_map(|entry| Some((entry.replied_at, entry.shown?)));
+        let of_accounts = entries.values().flatten();
+        let of_accounts = of_accounts.filter(|(caller, _)| matches!(caller, Caller::Account(_)));
+        let told = of_accounts.filter_map(|(_, entry)| Some((entry.replied_at, entry.shown?)));
         let newest = told.clone().map(|(replied_at, _)| replied_at).max();
         let last = told.filter(|(replied_at, _)| {
             newest.is_some_and(|newest| newest.since(*replied_at) <= LAST_REPLIES)
@@ -175,49 +175,47 @@ impl ApiClocks {
     /// What has changed about the clocks since the last report, for a person. `now` is this machine's time.
     pub fn take_reports(&self, now: Timestamp) -> Vec<ClockReport> {
         let mut reports = Vec::new();
-        for entry in self.0.borrow_mut().iter_mut() {
-            let off = entry.ahead.abs();
-            let is_reported = match entry.is_reported {
-                true => off >= RECOVERED_BELOW,
-                false => off > Clocks::APART_MAX,
-            };
-            if is_reported == entry.is_reported {
-                continue;
+        for (host, entries) in self.0.borrow_mut().iter_mut() {
+            for (caller, entry) in entries {
+                let off = entry.ahead.abs();
+                let is_reported = match entry.is_reported {
+                    true => off >= RECOVERED_BELOW,
+                    false => off > Clocks::APART_MAX,
+                };
+                if is_reported == entry.is_reported {
+                    continue;
+                }
+                entry.is_reported = is_reported;
+                let at = AccessPoint { caller, host };
+                let text = match is_reported {
+                    true => entry.warning(at, now),
+                    false => format!("{} agrees with this machine's again", at.name()),
+                };
+                reports.push(ClockReport {
+                    text,
+                    is_right: !is_reported,
+                });
             }
-            entry.is_reported = is_reported;
-            let text = match is_reported {
-                true => entry.warning(now),
-                false => format!("{} agrees with this machine's again", entry.name()),
-            };
-            reports.push(ClockReport {
-                text,
-                is_right: !is_reported,
-            });
         }
         reports
     }
 
     fn find<T>(&self, at: AccessPoint<'_>, what: impl Fn(&Entry) -> T) -> Option<T> {
         let entries = self.0.borrow();
-        entries.iter().find(|entry| entry.is(at)).map(what)
+        entries.get(at.host)?.get(at.caller).map(what)
     }
 
     fn change(&self, at: AccessPoint<'_>, how: impl FnOnce(&mut Entry)) {
         let mut entries = self.0.borrow_mut();
-        let place = entries.iter().position(|entry| entry.is(at));
-        let place = place.unwrap_or_else(|| {
-            entries.push(Entry {
-                caller: at.caller.clone(),
-                host: at.host.to_owned(),
-                shown: None,
-                replied_at: Monotonic::default(),
-                ahead: TimeDelta::zero(),
-                signing: TimeDelta::zero(),
-                is_reported: false,
-            });
-            entries.len() - 1
-        });
-        how(&mut entries[place]);
+        if let Some(entry) = entries
+            .get_mut(at.host)
+            .and_then(|entries| entries.get_mut(at.caller))
+        {
+            how(entry);
+        } else {
+            let of_host = entries.entry(at.host.to_owned()).or_default();
+            how(of_host.entry(at.caller.clone()).or_default());
+        }
     }
 }
 
@@ -230,16 +228,14 @@ pub struct ClockReport {
     pub is_right: bool,
 }
 
-impl Entry {
-    fn is(&self, at: AccessPoint<'_>) -> bool {
-        self.caller == *at.caller && self.host == at.host
-    }
-
+impl AccessPoint<'_> {
     fn name(&self) -> String {
         format!("{}: the clock of {}", self.caller, self.host)
     }
+}
 
-    fn warning(&self, now: Timestamp) -> String {
+impl Entry {
+    fn warning(&self, at: AccessPoint<'_>, now: Timestamp) -> String {
         let off = seconds(self.ahead.abs().to_std().unwrap_or_default());
         let side = match self.ahead < TimeDelta::zero() {
             true => "behind",
@@ -248,11 +244,11 @@ impl Entry {
         let there = now.checked_add_signed(self.ahead).unwrap_or(now);
         let text = format!(
             "{} is {off} {side} this machine's ({there} there, {now} here)",
-            self.name(),
+            at.name(),
             there = rfc3339(there),
             now = rfc3339(now)
         );
-        let effect = match &self.caller {
+        let effect = match at.caller {
             Caller::Account(_) => {
                 "; changes that the two clocks disagree about (`until`, `from`, windows, the end of a suspension) are withheld"
             }

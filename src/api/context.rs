@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::call_stats::CallStats;
 use super::clocks::ApiClocks;
+use super::in_flight::InFlight;
 use crate::host::{Host, SteadyClock};
 use crate::model::{Present, Timestamp};
 use crate::pace::Pacer;
@@ -15,6 +16,7 @@ pub struct ClientContext<H> {
     pub pacer: Pacer,
     pub calls: CallStats,
     pub clocks: ApiClocks,
+    pub in_flight: InFlight,
     steady: SteadyClock,
 }
 
@@ -26,6 +28,7 @@ impl<H: Host> ClientContext<H> {
             pacer: Pacer::default(),
             calls: CallStats::default(),
             clocks: ApiClocks::default(),
+            in_flight: InFlight::default(),
             steady: SteadyClock::default(),
         };
         // From here on it is noticed if the clock is set.

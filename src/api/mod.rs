@@ -12,6 +12,7 @@ pub mod credentials;
 pub mod error;
 mod exchange;
 mod identity;
+mod in_flight;
 #[cfg(test)]
 mod liberal_tests;
 mod owner;

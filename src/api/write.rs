@@ -5,6 +5,7 @@ use super::call::CallKind;
 use super::circuit_breaker::AdmittedCall;
 use super::client::ReadClient;
 use super::error::{CallError, Class, Refusal};
+use super::in_flight::Place;
 use super::protocol::wire::{Action, ModifyReply, ModifyRequest};
 use super::ready_credentials::ReadyCredentials;
 use crate::host::Host;
@@ -21,6 +22,7 @@ pub struct WritePermit {
     ready: ReadyCredentials,
     admitted: AdmittedCall,
     permit: Permit,
+    place: Place,
 }
 
 impl WritePermit {
@@ -73,11 +75,13 @@ impl<H: Host> WriteClient<H> {
                 admitted => admitted?,
             };
             let permit = self.read.permit(action, region).await;
+            let place = self.read.context().in_flight.write().await;
             if !outdated() {
                 return Ok(WritePermit {
                     ready,
                     admitted,
                     permit,
+                    place,
                 });
             }
         }
@@ -100,11 +104,13 @@ impl<H: Host> WriteClient<H> {
             ready,
             admitted,
             permit,
+            place,
         } = permit;
         let mut sent = self
             .read
             .call::<ModifyReply>(&ready, action, region, Some(permission), &body, permit)
             .await;
+        drop(place);
         let report = self.read.report(&sent, CallKind::Write);
         if let Err(CallError::Refused(refusal)) = &mut sent
             && self.read.has_newer(&ready, refusal, region).await

@@ -102,7 +102,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         }
     }
 
-    /// Makes passes until `stop` trips, then waits for calls in flight to settle, for [`SETTLE_MAX`] at most.
+    /// Makes passes until `stop` trips, then waits for calls in flight to settle, for `SETTLE_MAX` at most.
     pub async fn run(mut self, mut updates: mpsc::Receiver<Update>, stop: &Stop) -> StopReason {
         let runner = self.runner;
         loop {

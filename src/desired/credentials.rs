@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// Where an account's credentials come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CredentialSource {
     /// The first that is there of environment, tccli's profile, the SDK's file, TKE OIDC and the CVM role.
     #[default]
@@ -29,7 +29,7 @@ pub enum CredentialSource {
 }
 
 /// A role, and who assumes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AssumeRole {
     pub role: Role,
     /// Whose credentials assume it.
@@ -37,7 +37,7 @@ pub struct AssumeRole {
 }
 
 /// A role, and how it is assumed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Role {
     /// The role's name in CAM, `qcs::cam::uin/…:roleName/…`.
     pub arn: String,
