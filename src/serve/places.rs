@@ -15,8 +15,9 @@ use crate::model::Monotonic;
 
 /// The most documents and event streams that are carried at a time.
 pub const TRANSFERS_MAX: usize = 64;
-/// Places that no transfer takes, so that probes are answered whatever is carried.
-const RESERVE: usize = 8;
+/// Places that no transfer takes, so that probes are answered whatever is carried. As many connections must come between a
+/// probe and its request before the probe makes room.
+const RESERVE: usize = 64;
 /// The most connections at a time. For a page and its files, a browser opens six.
 pub const CONNECTIONS_MAX: usize = TRANSFERS_MAX + RESERVE;
 

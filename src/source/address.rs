@@ -5,6 +5,8 @@ use std::net::Ipv6Addr;
 
 use crate::model::is_loopback;
 
+/// Protocols of URLs, which are no names of hosts: `https:/host` is a URL with a slash too few.
+const SCHEMES: [&str; 6] = ["https", "http", "ssh", "git", "file", "ftp"];
 /// Longer than any that is real.
 const LENGTH_MAX: usize = 2048;
 
@@ -94,9 +96,16 @@ fn scp(text: &str) -> Result<(), GitUrlError> {
         Some(end) => (&text[..=end], &text[end + 2..]),
         None => text.split_once(':').ok_or(GitUrlError::Form)?,
     };
-    // `user:password@host:path`
-    if path.contains('@') && !authority.contains('@') && !path.contains('/') {
+    // `user:password@host:path`, whatever the password holds, also after the name of a protocol that a slash is missing of.
+    let may_be_password = path.rsplit_once('@').is_some_and(|(before, after)| {
+        let names_no_path = !before.contains('/') || after.contains(':');
+        before.contains(':') || (!authority.contains('@') && names_no_path)
+    });
+    if may_be_password || path.contains('?') {
         return Err(GitUrlError::Secret);
+    }
+    if SCHEMES.contains(&authority.to_ascii_lowercase().as_str()) {
+        return Err(GitUrlError::Form);
     }
     let at = user(authority)?;
     let fits = !path.is_empty() && !path.starts_with([':', '-']) && host(at, false).is_some();

@@ -34,6 +34,12 @@ fn o2_a_url_with_a_secret_in_it_is_refused_with_the_way_out() {
         "https://host.example/b?token=hunter2",
         "ssh://user:hunter2@host.example/b",
         "user:hunter2@host.example:b",
+        "user:hunt/er2@host.example:b",
+        "git@host.example:b?token=hunter2",
+        // A slash too few.
+        "https:/user:hunter2@host.example/b",
+        "https:user:hunter2@host.example/b",
+        "ssh:/user:hunter2@host.example/b",
     ] {
         let error = GitUrl::new(text).unwrap_err();
         assert_eq!(error, GitUrlError::Secret, "{text}");
@@ -58,6 +64,9 @@ fn what_git_could_take_for_an_option_or_a_program_is_refused() {
         "file://host/path",
         "file:///",
         "git://host/path",
+        "https:/hunter2@host.example/b",
+        "HTTPS:/host.example/b",
+        "file:/srv/b.git",
         "ftp://host/path",
         "/srv/b.git",
         "./b.git",

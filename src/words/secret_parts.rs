@@ -86,6 +86,11 @@ fn of_urls(text: &str) -> Vec<Range<usize>> {
             parts.push(start + query + 1..word.end);
         }
         let path = it[host..query].find('/').map_or(query, |at| host + at);
+        // What stands for a port and is none: a user and a password without a host.
+        let port = it[host..path].rfind([':', ']']).map(|at| host + at + 1);
+        if let Some(port) = port.filter(|port| !is_port(&it[*port..path])) {
+            parts.push(start + port..start + path);
+        }
         let of_path = ranges(&it[path..query], |c| c != '/').into_iter();
         let secret = of_path.filter(|part| {
             let part = &it[path + part.start..path + part.end];
@@ -96,6 +101,11 @@ fn of_urls(text: &str) -> Vec<Range<usize>> {
         parts.extend(secret.map(|part| start + path + part.start..start + path + part.end));
     }
     parts
+}
+
+/// Whether it is a port, or a place for one, or nothing.
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit() || b == b'*') || text.eq_ignore_ascii_case("port")
 }
 
 /// Words that look like keys.
@@ -141,6 +151,10 @@ mod tests {
             ("https://h/x?token=1#y", "https://h/x?…"),
             ("https://h/#t0ken", "https://h/#…"),
             ("https://h?", "https://h?"),
+            ("https://u:hunter2", "https://u:…"),
+            ("https://u:hunter2/x", "https://u:…/x"),
+            ("http://[::1]:80/x", "http://[::1]:80/x"),
+            ("http://127.0.0.1:7979/", "http://127.0.0.1:7979/"),
             ("https://h/services/T012AB34C/go", "https://h/services/…/go"),
             ("endpoint: u:pass@h", "endpoint: …@h"),
             ("git@github.com:a/b", "git@github.com:a/b"),

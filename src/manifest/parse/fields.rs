@@ -5,6 +5,9 @@ use crate::manifest::diagnostic::{DiagnosticBuilder, Place, Sink};
 use crate::manifest::secret_words::is_secret_word;
 use crate::manifest::suggest::{did_you_mean, nearest};
 
+/// No field is longer by far. What is, and is found in the place of one, may be a line of anything.
+const NAME_LEN_MAX: usize = 64;
+
 /// Reads the nodes of one file, reporting to the sink.
 pub(super) struct Reader<'s, 'a> {
     pub file: u32,
@@ -149,8 +152,16 @@ impl Reader<'_, '_> {
             let list = || format!("known fields: {}", known.join(", "));
             Some(did_you_mean(text, known.iter().copied()).unwrap_or_else(list))
         };
-        self.error(key, format!("{what} has no field `{text}`"))
-            .maybe_help(help);
+        // Of a file that is no manifest, any line can seem to be a field.
+        let is_name = text.len() <= NAME_LEN_MAX
+            && text
+                .chars()
+                .all(|c| c.is_alphanumeric() || "_-./<".contains(c));
+        let problem = match is_name {
+            true => format!("{what} has no field `{text}`"),
+            false => format!("{what} has no field of this name"),
+        };
+        self.error(key, problem).maybe_help(help);
     }
 
     /// A field that must be present, else it is reported.
