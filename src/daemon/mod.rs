@@ -230,9 +230,10 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         let generation = self.generation.clone().filter(|_| !self.is_state_lost)?;
         let now = self.context.host.monotonic();
         let (mut due, mut wake_at) = (Vec::new(), None);
+        let settling = self.settling_removed();
         for (scope, state) in &self.scopes {
             match state.due() {
-                Some(since) if since <= now && !self.waits_for_removed(scope) => due.push(Due {
+                Some(since) if since <= now && !waits_for(&settling, scope) => due.push(Due {
                     scope: scope.clone(),
                     slot: slot_for(&generation, scope, state),
                     since,
@@ -250,16 +251,11 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         wake_at
     }
 
-    /// Whether a pass under a removed account name of the region still settles its calls. It may be the same account,
-    /// under its earlier name.
-    fn waits_for_removed(&self, scope: &Scope) -> bool {
-        let mut others = self.scopes.iter();
-        others.any(|(other, state)| {
-            other.region == scope.region
-                && other.account != scope.account
-                && state.is_removed()
-                && state.is_running()
-        })
+    /// Scopes that manifests no longer name and whose passes still settle their calls.
+    fn settling_removed(&self) -> Vec<Scope> {
+        let scopes = self.scopes.iter();
+        let settling = scopes.filter(|(_, state)| state.is_removed() && state.is_running());
+        settling.map(|(scope, _)| scope.clone()).collect()
     }
 
     fn start(&mut self, generation: &Rc<Generation>, scope: Scope, now: Monotonic) {
@@ -371,6 +367,13 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
             }
         }
     }
+}
+
+/// Whether a pass under a removed account name of the scope's region still settles. It may be the same account, under its
+/// earlier name.
+fn waits_for(settling: &[Scope], scope: &Scope) -> bool {
+    let mut settling = settling.iter();
+    settling.any(|other| other.region == scope.region && other.account != scope.account)
 }
 
 /// The slot that a pass over the scope takes.
