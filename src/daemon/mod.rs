@@ -356,7 +356,8 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         let retries = state.schedule.retries();
         let retries = retries.map(|(image, due)| (image.clone(), wall_time(due)));
         self.publisher.retries_scheduled(scope, retries);
-        self.publisher.report_expiring(self.settings.warn_before);
+        self.publisher
+            .report_expiring(scope, self.settings.warn_before);
     }
 
     fn log_clock_reports(&self) {

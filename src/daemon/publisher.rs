@@ -180,9 +180,9 @@ impl<H: Host> StatusPublisher<H> {
         });
     }
 
-    pub(super) fn report_expiring(&self, ahead: Duration) {
+    pub(super) fn report_expiring(&self, scope: &Scope, ahead: Duration) {
         let now = self.now();
-        self.update(|board| board.report_expiring(ahead, now));
+        self.update(|board| board.report_expiring(scope, ahead, now));
     }
 
     fn update(&self, change: impl FnOnce(&mut Board) -> Vec<Transition>) {

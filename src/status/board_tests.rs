@@ -354,7 +354,7 @@ fn a_share_that_ends_is_reported_once_until_its_end_is_moved() {
     let hour = Duration::from_secs(3600);
     let mut reported = |plan: &Plan, now| {
         board.planned(plan, now);
-        board.report_expiring(hour, now).len()
+        board.report_expiring(&scope(), hour, now).len()
     };
     assert_eq!(reported(&ends(at(90)), at(0)), 0);
     assert_eq!(reported(&ends(at(90)), at(30)), 1);

@@ -133,42 +133,44 @@ impl Board {
         self.version += 1;
     }
 
-    /// Reports the shares that end by themselves within `ahead`, each once.
-    pub fn report_expiring(&mut self, ahead: Duration, now: Timestamp) -> Vec<Transition> {
-        let mut transitions = Vec::new();
+    /// Reports the shares of a scope that end by themselves within `ahead`, each once.
+    pub fn report_expiring(
+        &mut self,
+        scope: &Scope,
+        ahead: Duration,
+        now: Timestamp,
+    ) -> Vec<Transition> {
         let ends_soon = |image: &ImageStatus| {
             let until = image.until.filter(|until| *until <= now + ahead);
             until.filter(|_| !image.expiry_reported)
         };
-        for (scope, status) in &mut self.scopes {
-            if !status
-                .images
-                .values()
-                .any(|image| ends_soon(image).is_some())
-            {
+        let any_ends = |status: &&mut Arc<ScopeStatus>| {
+            let mut images = status.images.values();
+            images.any(|image| ends_soon(image).is_some())
+        };
+        let Some(status) = self.scopes.get_mut(scope).filter(any_ends) else {
+            return Vec::new();
+        };
+        let mut transitions = Vec::new();
+        for (image, status) in Arc::make_mut(&mut Arc::make_mut(status).images) {
+            let Some(until) = ends_soon(status) else {
                 continue;
-            }
-            let images = Arc::make_mut(&mut Arc::make_mut(status).images);
-            for (image, status) in images {
-                let Some(until) = ends_soon(status) else {
-                    continue;
-                };
-                status.expiry_reported = true;
-                transitions.push(Transition {
-                    name: None,
-                    at: now,
-                    subject: Subject::Image(ImageKey {
-                        scope: scope.clone(),
-                        image: image.clone(),
-                    }),
-                    kind: TransitionKind::ExpiringSoon,
-                    reason: Some(status.reason),
-                    message: format!(
-                        "the share ends at {}; to keep it, change its `until`",
-                        rfc3339(until)
-                    ),
-                });
-            }
+            };
+            status.expiry_reported = true;
+            transitions.push(Transition {
+                name: None,
+                at: now,
+                subject: Subject::Image(ImageKey {
+                    scope: scope.clone(),
+                    image: image.clone(),
+                }),
+                kind: TransitionKind::ExpiringSoon,
+                reason: Some(status.reason),
+                message: format!(
+                    "the share ends at {}; to keep it, change its `until`",
+                    rfc3339(until)
+                ),
+            });
         }
         if transitions.is_empty() {
             return transitions;

@@ -48,8 +48,8 @@ fn events_beside_observations() -> [Event; 5] {
         Box::new(|board, scope| {
             board.retries_scheduled(scope, std::iter::empty());
         }),
-        Box::new(|board, _| {
-            board.report_expiring(Duration::from_secs(60), at(3));
+        Box::new(|board, scope| {
+            board.report_expiring(scope, Duration::from_secs(60), at(3));
         }),
         Box::new(|board, scope| {
             let (result, took) = (PassResult::Synced, Duration::ZERO);
