@@ -157,6 +157,22 @@ impl Drop for Running {
     }
 }
 
+/// A daemon as process 1, on a simulator of its own.
+fn daemon(way: &[&str], manifests: &Path, state: &Path) -> Running {
+    Running::start(command(
+        way,
+        &[
+            "run",
+            manifests.to_str().expect("text"),
+            "--sim",
+            "--listen=off",
+            "--output=json",
+            "--state-dir",
+            state.to_str().expect("text"),
+        ],
+    ))
+}
+
 /// Asks until there is an answer. A test that waits for nothing fails.
 fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
     for _ in 0..6000 {
@@ -195,18 +211,7 @@ fn g8_as_process_1_it_passes_a_signal_on_and_its_work_ends_as_it_should() {
         bench.declare("a", "ap-tokyo", &["img-a"]);
         let state = bench.path("state");
         let manifests = bench.path("manifests");
-        let mut running = Running::start(command(
-            way,
-            &[
-                "run",
-                manifests.to_str().expect("text"),
-                "--sim",
-                "--listen=off",
-                "--output=json",
-                "--state-dir",
-                state.to_str().expect("text"),
-            ],
-        ));
+        let mut running = daemon(way, &manifests, &state);
         let init = running.init(signal);
         // Before that, there is nothing to settle.
         running.wait_until_it_says("manifests loaded");
@@ -225,18 +230,7 @@ fn g8_as_process_1_it_passes_a_second_signal_on_and_leaves_at_once() {
     bench.declare("a", "ap-tokyo", &["img-a"]);
     delay_writes(&bench);
     let (state, manifests) = (bench.path("state"), bench.path("manifests"));
-    let mut running = Running::start(command(
-        way,
-        &[
-            "run",
-            manifests.to_str().expect("text"),
-            "--sim",
-            "--listen=off",
-            "--output=json",
-            "--state-dir",
-            state.to_str().expect("text"),
-        ],
-    ));
+    let mut running = daemon(way, &manifests, &state);
     let init = running.init(Signal::TERM);
     wait_for_write(&bench);
     Running::send(init, Signal::TERM);

@@ -374,7 +374,7 @@ mod tests {
     use Permission::{Cancel, Share};
 
     #[test]
-    fn t9_a_rate_limit_of_another_family_slows_down_and_a_role_that_cannot_be_read_has_a_remedy() {
+    fn t9_another_rate_limit_slows_down_and_an_unreadable_role_has_a_remedy() {
         for permission in [None, Some(Share), Some(Cancel)] {
             let class = Class::of("LimitExceeded.RateLimitExceeded", permission);
             assert_eq!(class, Class::Throttled(ThrottleScope::Bucket));

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s21_calls_beyond_the_limit_wait_in_order_and_neither_kind_for_the_other() {
+    fn s21_calls_beyond_the_limit_wait_in_order_each_kind_apart() {
         let in_flight = InFlight::default();
         let now = |place: &InFlight| place.read().now_or_never();
         let mut under_way: Vec<_> = (0..READS_MAX).map(|_| now(&in_flight)).collect();

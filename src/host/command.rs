@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn g8_what_a_program_leaves_running_neither_delays_its_result_nor_is_ended() {
+    async fn g8_what_a_program_leaves_running_does_not_delay_it_and_lives_on() {
         for (end, status) in [("", None), ("exit 3", Some(3))] {
             // It holds both pipes.
             let script = format!("sleep 3600 & echo $! | tee /dev/stderr; {end}");
