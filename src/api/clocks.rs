@@ -1,7 +1,7 @@
 //! How far the clocks of access points are from this machine's. Each is known for one caller at one host: a proxy that lies
 //! about the time, or a key's own STS, says nothing of any other clock. It must not know what the time is used for.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -50,7 +50,11 @@ pub(super) struct ReceivedAt {
 /// The clocks of all access points that have told the time, by host and by caller. Each call asks for one, and with hundreds
 /// of accounts there are thousands.
 #[derive(Default)]
-pub struct ApiClocks(RefCell<BTreeMap<String, BTreeMap<Caller, Entry>>>);
+pub struct ApiClocks {
+    entries: RefCell<BTreeMap<String, BTreeMap<Caller, Entry>>>,
+    /// Whether there may be something to report. Each pass asks, so that the answer must not be a walk over all entries.
+    has_news: Cell<bool>,
+}
 
 #[derive(Default)]
 struct Entry {
@@ -107,6 +111,9 @@ impl ApiClocks {
             entry.shown = Some(shown);
             entry.replied_at = received.monotonic;
             entry.ahead = shown.middle() + monotonic - received.now;
+            if entry.should_be_reported() != entry.is_reported {
+                self.has_news.set(true);
+            }
         });
     }
 
@@ -160,7 +167,7 @@ impl ApiClocks {
     /// it. Zero if none has told the time. What has not replied for `LAST_REPLIES` when another did, such as an account that
     /// is no longer asked, does not count.
     pub fn largest_offset(&self, now: Timestamp, monotonic: Monotonic) -> TimeDelta {
-        let entries = self.0.borrow();
+        let entries = self.entries.borrow();
         let of_accounts = entries.values().flatten();
         let of_accounts = of_accounts.filter(|(caller, _)| matches!(caller, Caller::Account(_)));
         let told = of_accounts.filter_map(|(_, entry)| Some((entry.replied_at, entry.shown?)));
@@ -175,13 +182,12 @@ impl ApiClocks {
     /// What has changed about the clocks since the last report, for a person. `now` is this machine's time.
     pub fn take_reports(&self, now: Timestamp) -> Vec<ClockReport> {
         let mut reports = Vec::new();
-        for (host, entries) in self.0.borrow_mut().iter_mut() {
+        if !self.has_news.take() {
+            return reports;
+        }
+        for (host, entries) in self.entries.borrow_mut().iter_mut() {
             for (caller, entry) in entries {
-                let off = entry.ahead.abs();
-                let is_reported = match entry.is_reported {
-                    true => off >= RECOVERED_BELOW,
-                    false => off > Clocks::APART_MAX,
-                };
+                let is_reported = entry.should_be_reported();
                 if is_reported == entry.is_reported {
                     continue;
                 }
@@ -201,12 +207,12 @@ impl ApiClocks {
     }
 
     fn find<T>(&self, at: AccessPoint<'_>, what: impl Fn(&Entry) -> T) -> Option<T> {
-        let entries = self.0.borrow();
+        let entries = self.entries.borrow();
         entries.get(at.host)?.get(at.caller).map(what)
     }
 
     fn change(&self, at: AccessPoint<'_>, how: impl FnOnce(&mut Entry)) {
-        let mut entries = self.0.borrow_mut();
+        let mut entries = self.entries.borrow_mut();
         if let Some(entry) = entries
             .get_mut(at.host)
             .and_then(|entries| entries.get_mut(at.caller))
@@ -235,6 +241,15 @@ impl AccessPoint<'_> {
 }
 
 impl Entry {
+    /// Whether a person should know that the clock is off.
+    fn should_be_reported(&self) -> bool {
+        let off = self.ahead.abs();
+        match self.is_reported {
+            true => off >= RECOVERED_BELOW,
+            false => off > Clocks::APART_MAX,
+        }
+    }
+
     fn warning(&self, at: AccessPoint<'_>, now: Timestamp) -> String {
         let off = seconds(self.ahead.abs().to_std().unwrap_or_default());
         let side = match self.ahead < TimeDelta::zero() {

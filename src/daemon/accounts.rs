@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::runner::RegionClients;
 use crate::api::Connection;
 use crate::desired::Account;
 use crate::engine::{ProbeBudget, RegionViews};
-use crate::model::{AccountName, Monotonic};
+use crate::inventory::UsedNames;
+use crate::model::{AccountName, Monotonic, Region};
 use crate::pace::Backoff;
 use crate::schedule::{Now, jittered};
 
@@ -28,6 +31,8 @@ pub trait Connect {
 pub(super) struct Accounts<'a, C> {
     connect: &'a dyn Connect,
     clients: BTreeMap<AccountName, AccountClient<C>>,
+    /// The clients of each region, until one of them changes.
+    regions: BTreeMap<Region, Rc<RegionClients<C>>>,
     /// The probe budget of each caller id.
     probe_budgets: BTreeMap<Rc<str>, Rc<ProbeBudget>>,
     /// What was seen of each region, for policies that are about several.
@@ -48,6 +53,7 @@ impl<'a, C> Accounts<'a, C> {
         Self {
             connect,
             clients: BTreeMap::new(),
+            regions: BTreeMap::new(),
             probe_budgets: BTreeMap::new(),
             views: Rc::default(),
         }
@@ -77,7 +83,32 @@ impl<'a, C> Accounts<'a, C> {
             retry_at: None,
         };
         self.clients.insert(name.clone(), entry);
+        self.regions.clear();
         client
+    }
+
+    /// The account names that manifests use in a region, with their clients. `used` gives the names, and `make` makes
+    /// clients, where nobody has asked since one of them changed.
+    pub(super) fn region<'d>(
+        &mut self,
+        region: Region,
+        used: impl FnOnce() -> Arc<UsedNames>,
+        now: Monotonic,
+        document: impl Fn(&AccountName) -> Option<&'d Account>,
+        make: impl Fn(Connection) -> C,
+    ) -> Rc<RegionClients<C>> {
+        if let Some(clients) = self.regions.get(&region) {
+            return Rc::clone(clients);
+        }
+        let used = used();
+        let names = used.here.keys();
+        let clients = names.map(|name| self.client(name, document(name), now, &make));
+        let clients = Rc::new(RegionClients {
+            clients: clients.collect(),
+            used,
+        });
+        self.regions.insert(region, Rc::clone(&clients));
+        clients
     }
 
     /// Takes in how a pass with `client` found the account, if it found out. Returns when it may be probed again, if it is
@@ -124,8 +155,9 @@ impl<'a, C> Accounts<'a, C> {
         Rc::clone(&self.views)
     }
 
-    /// Drops the clients of accounts whose documents have changed.
-    pub(super) fn remove_changed(&mut self, is_changed: impl Fn(&AccountName) -> bool) {
+    /// Takes in newer manifests: drops the clients of accounts whose documents have changed.
+    pub(super) fn manifests_changed(&mut self, is_changed: impl Fn(&AccountName) -> bool) {
+        self.regions.clear();
         // Another key may call now, so what was denied before is found out anew.
         if self.clients.keys().any(&is_changed) {
             self.probe_budgets.clear();
@@ -136,6 +168,7 @@ impl<'a, C> Accounts<'a, C> {
     /// A person says that what was broken may be mended: broken accounts are probed at once.
     pub(super) fn reset_backoff(&mut self) {
         self.probe_budgets.clear();
+        self.regions.clear();
         self.clients.retain(|_, entry| entry.retry_at.is_none());
     }
 }

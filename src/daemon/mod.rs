@@ -12,6 +12,7 @@ mod pass;
 mod publisher;
 mod runner;
 mod scope_state;
+mod scopes;
 mod supervisor;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use fair_share::{AccountKey, Due, PassSlot, choose};
 use manifest_diff::ManifestDiff;
 use pass::{FinishedPass, Pass};
 use scope_state::ScopeState;
+use scopes::Scopes;
 
 use crate::api::{ClientContext, ClockReport};
 use crate::engine::{Stop, StopReason};
@@ -40,7 +42,7 @@ use crate::status::{Activity, PassResult};
 
 pub use accounts::Connect;
 pub use publisher::StatusPublisher;
-pub use runner::{Observer, OtherAccounts, PassRunner, Reconciler};
+pub use runner::{Observer, PassRunner, Reconciler, RegionClients};
 pub use supervisor::report_to_supervisor;
 
 /// How long passes have to settle after a stop: calls in flight have eight seconds, and what they came to is recorded then.
@@ -72,7 +74,7 @@ pub struct Daemon<'a, H, R: PassRunner<H>> {
     accounts: Accounts<'a, R::Client>,
     on_load: OnLoad<'a>,
     generation: Option<Rc<Generation>>,
-    scopes: BTreeMap<Scope, ScopeState>,
+    scopes: Scopes,
     /// Nothing can be recorded at the moment: no pass begins.
     is_state_lost: bool,
     passes: FuturesUnordered<LocalBoxFuture<'a, FinishedPass<R::Client>>>,
@@ -96,7 +98,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
             accounts: Accounts::new(connect),
             on_load,
             generation: None,
-            scopes: BTreeMap::new(),
+            scopes: Scopes::default(),
             is_state_lost: false,
             passes: FuturesUnordered::new(),
         }
@@ -131,12 +133,13 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
 
     fn retry_all(&mut self) {
         let now = self.context.host.monotonic();
-        let scopes = self.scopes.values_mut();
-        scopes.for_each(|state| state.retry_all(now));
+        self.scopes
+            .change_all(|scopes| scopes.values_mut().for_each(|state| state.retry_all(now)));
     }
 
     async fn shut_down(mut self, reason: StopReason) -> StopReason {
-        self.scopes.values().for_each(|state| state.stop(reason));
+        let running = self.scopes.running();
+        running.for_each(|(_, state)| state.stop(reason));
         let context = Rc::clone(&self.context);
         let late_at = context.host.monotonic() + SETTLE_MAX;
         let mut late = std::pin::pin!(context.host.sleep_until(late_at));
@@ -154,8 +157,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
     }
 
     fn log_unsettled(&self) {
-        let running = self.scopes.iter().filter(|(_, state)| state.is_running());
-        for (scope, _) in running {
+        for (scope, _) in self.scopes.running() {
             tracing::warn!(%scope, "the pass has not settled in time: what it has sent and not recorded, the next run resolves");
         }
     }
@@ -179,22 +181,22 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         let before = self.generation.replace(Rc::clone(&next));
         let diff = ManifestDiff::new(before.as_deref(), &next);
         self.accounts
-            .remove_changed(|name| diff.changes_account(name));
+            .manifests_changed(|name| diff.changes_account(name));
         let named = self.images_by_scope(&next);
         let mut changed = 0;
-        for &scope in named.keys() {
-            let state = self
-                .scopes
-                .entry(scope.clone())
-                .or_insert_with(|| ScopeState::new(now));
-            if diff.changes_scope(scope) {
-                changed += 1;
-                state.supersede(now);
+        self.scopes.change_all(|scopes| {
+            for &scope in named.keys() {
+                let state = scopes
+                    .entry(scope.clone())
+                    .or_insert_with(|| ScopeState::new(now));
+                if diff.changes_scope(scope) {
+                    changed += 1;
+                    state.supersede(now);
+                }
             }
-        }
-        let is_named = |scope: &Scope| named.contains_key(scope);
-        self.scopes
-            .retain(|scope, state| state.set_removed(!is_named(scope), now));
+            let is_named = |scope: &Scope| named.contains_key(scope);
+            scopes.retain(|scope, state| state.set_removed(!is_named(scope), now));
+        });
         let images: usize = named.values().sum();
         let policies = policies_in(&next, &self.settings.selector, named.keys());
         self.publisher.manifests_loaded(&next, policies, &named);
@@ -229,58 +231,56 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
     fn start_due_passes(&mut self) -> Option<Monotonic> {
         let generation = self.generation.clone().filter(|_| !self.is_state_lost)?;
         let now = self.context.host.monotonic();
-        let (mut due, mut wake_at) = (Vec::new(), None);
         let settling = self.settling_removed();
-        for (scope, state) in &self.scopes {
-            match state.due() {
-                Some(since) if since <= now && !waits_for(&settling, scope) => due.push(Due {
-                    scope: scope.clone(),
-                    slot: slot_for(&generation, scope, state),
-                    since,
-                }),
-                Some(at) if at > now => {
-                    wake_at = Some(wake_at.map_or(at, |first: Monotonic| first.min(at)))
-                }
-                _ => {}
-            }
-        }
-        let running = self.scopes.values().filter_map(ScopeState::slot);
-        for scope in choose(running, due) {
+        let due = self.scopes.due(now);
+        let due = due.filter(|(_, scope, _)| !waits_for(&settling, scope));
+        let due = due.map(|(since, scope, state)| Due {
+            scope,
+            slot: slot_for(&generation, scope, state),
+            since,
+        });
+        let running = self.scopes.running().filter_map(|(_, state)| state.slot());
+        let chosen: Vec<_> = choose(running, due.collect())
+            .into_iter()
+            .cloned()
+            .collect();
+        for scope in chosen {
             self.start(&generation, scope, now);
         }
-        wake_at
+        self.scopes.next_due_after(now)
     }
 
     /// Scopes that manifests no longer name and whose passes still settle their calls.
     fn settling_removed(&self) -> Vec<Scope> {
-        let scopes = self.scopes.iter();
-        let settling = scopes.filter(|(_, state)| state.is_removed() && state.is_running());
+        let running = self.scopes.running();
+        let settling = running.filter(|(_, state)| state.is_removed());
         settling.map(|(scope, _)| scope.clone()).collect()
     }
 
     fn start(&mut self, generation: &Rc<Generation>, scope: Scope, now: Monotonic) {
         let (runner, context) = (self.runner, &self.context);
-        let mut client = |name: &AccountName| {
-            let document = generation.desired.accounts.get(name);
-            self.accounts.client(name, document, now, |connection| {
-                runner.client(Rc::clone(context), connection)
-            })
+        let document = |name: &AccountName| generation.desired.accounts.get(name);
+        let connect = |connection| runner.client(Rc::clone(context), connection);
+        let name = &scope.account;
+        let client = self.accounts.client(name, document(name), now, connect);
+        let used = || {
+            let policy = pass::policy(&self.settings, generation);
+            pass::task(&self.settings, generation, &policy).used_names(scope.region)
         };
-        let other_accounts = generation.desired.other_accounts_of(&scope);
-        let other_accounts = other_accounts
-            .map(|name| (name.clone(), client(name)))
-            .collect();
-        let client = client(&scope.account);
+        let region = self
+            .accounts
+            .region(scope.region, used, now, document, connect);
         let probe_budget = match &client {
             Ok(client) => self.accounts.probe_budget(runner.read(client).caller_id()),
             Err(_) => Rc::default(),
         };
-        let Some(state) = self.scopes.get_mut(&scope) else {
+        let Some(mut state) = self.scopes.get_mut(&scope) else {
             return;
         };
         let stop = Rc::new(Stop::default());
-        let slot = slot_for(generation, &scope, state);
+        let slot = slot_for(generation, &scope, &state);
         let attempts = state.pass_began(Rc::clone(&stop), slot, now);
+        drop(state);
         if let Ok(client) = &client {
             let bucket = pass::write_bucket(runner.read(client), scope.region);
             self.publisher.write_rate_changed(&scope, bucket);
@@ -294,7 +294,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
             generation: Rc::clone(generation),
             scope,
             client,
-            other_accounts,
+            region,
             probe_budget,
             views: self.accounts.views(),
             stop,
@@ -311,7 +311,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
             monotonic: host.monotonic(),
             jitter: host.next_f64(),
         };
-        let Some(state) = self.scopes.get_mut(&pass.scope) else {
+        let Some(mut state) = self.scopes.get_mut(&pass.scope) else {
             return;
         };
         state.free();

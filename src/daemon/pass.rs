@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use futures_util::FutureExt;
 
-use super::runner::{OtherAccounts, PassControl, PassRunner};
+use super::runner::{PassControl, PassRunner, RegionClients};
 use super::{Settings, StatusPublisher};
 use crate::api::protocol::wire::Action;
 use crate::api::{ClientContext, ReadClient};
@@ -30,7 +30,7 @@ pub(super) struct Pass<'a, H, W: PassRunner<H>> {
     pub(super) scope: Scope,
     /// The account's client, or why there is none.
     pub(super) client: Result<Rc<W::Client>, String>,
-    pub(super) other_accounts: OtherAccounts<W::Client>,
+    pub(super) region: Rc<RegionClients<W::Client>>,
     pub(super) probe_budget: Rc<ProbeBudget>,
     pub(super) views: Rc<RegionViews>,
     pub(super) stop: Rc<Stop>,
@@ -69,19 +69,8 @@ impl<H: Host, W: PassRunner<H>> Pass<'_, H, W> {
     }
 
     async fn observe_and_act(&self, attempts: AttemptLog) -> Option<ScopeOutcome> {
-        let policy = Policy {
-            // Where some manifests were left out, the rest does not justify a cancel.
-            shares_only: !self.generation.problems.is_empty(),
-            // The schedule comes back for what is not ready yet.
-            no_wait: true,
-            ..self.settings.policy
-        };
-        let task = Task {
-            desired: &self.generation.desired,
-            selector: &self.settings.selector,
-            policy: &policy,
-            approved_by_scope: None,
-        };
+        let policy = policy(&self.settings, &self.generation);
+        let task = task(&self.settings, &self.generation, &policy);
         let publisher: &StatusPublisher<H> = &self.publisher;
         let client = match &self.client {
             Ok(client) => client,
@@ -90,7 +79,8 @@ impl<H: Host, W: PassRunner<H>> Pass<'_, H, W> {
                     account_broken: true,
                     ..Unobserved::new(why.as_str())
                 };
-                let plan = engine::unobserved_plan(&task, &self.scope, unobserved, &self.context)?;
+                let (scope, used) = (&self.scope, &self.region.used);
+                let plan = engine::unobserved_plan(&task, scope, used, unobserved, &self.context)?;
                 publisher.event(Event::Planned {
                     plan: &plan,
                     first: true,
@@ -107,18 +97,36 @@ impl<H: Host, W: PassRunner<H>> Pass<'_, H, W> {
         };
         let outcome = self
             .runner
-            .pass(
-                client,
-                &self.other_accounts,
-                &task,
-                &self.scope,
-                attempts,
-                control,
-            )
+            .pass(client, &self.region, &task, &self.scope, attempts, control)
             .await;
         let bucket = write_bucket(self.runner.read(client), self.scope.region);
         self.publisher.write_rate_changed(&self.scope, bucket);
         outcome
+    }
+}
+
+/// The policy for passes under these manifests.
+pub(super) fn policy(settings: &Settings, generation: &Generation) -> Policy {
+    Policy {
+        // Where some manifests were left out, the rest does not justify a cancel.
+        shares_only: !generation.problems.is_empty(),
+        // The schedule comes back for what is not ready yet.
+        no_wait: true,
+        ..settings.policy
+    }
+}
+
+/// What passes bring about, each in its scope.
+pub(super) fn task<'a>(
+    settings: &'a Settings,
+    generation: &'a Generation,
+    policy: &'a Policy,
+) -> Task<'a> {
+    Task {
+        desired: &generation.desired,
+        selector: &settings.selector,
+        policy,
+        approved_by_scope: None,
     }
 }
 

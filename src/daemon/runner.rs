@@ -1,6 +1,7 @@
 //! How a pass over a scope is made: by a reconciler, which writes, or by an observer, which has nothing to write with.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 
@@ -8,11 +9,13 @@ use crate::api::error::Refusal;
 use crate::api::{ClientContext, Connection, ReadClient, WriteClient};
 use crate::attempts::AttemptLog;
 use crate::engine::{
-    self, Engine, Event, Listener, OtherAccount, ProbeBudget, RegionViews, ScopeOutcome, Stop, Task,
+    self, Engine, Event, Listener, OtherAccount, ProbeBudget, RegionAccounts, RegionViews,
+    ScopeOutcome, Stop, Task,
 };
 use crate::host::Host;
+use crate::inventory::UsedNames;
 use crate::ledger::{Ledger, LedgerReader};
-use crate::model::{AccountName, Scope};
+use crate::model::Scope;
 use crate::observation::Unobserved;
 
 /// Makes passes over scopes.
@@ -39,12 +42,11 @@ pub trait PassRunner<H> {
         std::future::pending()
     }
 
-    /// Makes one pass. `other_accounts` are the other account names of the scope's region, each with its client or why it has none.
-    /// `None` where there can be nothing to do.
+    /// Makes one pass. `None` where there can be nothing to do.
     fn pass(
         &self,
         client: &Self::Client,
-        other_accounts: &OtherAccounts<Self::Client>,
+        region: &RegionClients<Self::Client>,
         task: &Task<'_>,
         scope: &Scope,
         attempts: AttemptLog,
@@ -105,7 +107,7 @@ impl<H: Host + 'static, L: Ledger> PassRunner<H> for Reconciler<'_, L> {
     async fn pass(
         &self,
         client: &WriteClient<H>,
-        other_accounts: &OtherAccounts<WriteClient<H>>,
+        region: &RegionClients<WriteClient<H>>,
         task: &Task<'_>,
         scope: &Scope,
         attempts: AttemptLog,
@@ -120,7 +122,7 @@ impl<H: Host + 'static, L: Ledger> PassRunner<H> for Reconciler<'_, L> {
         engine
             .pass(
                 client,
-                &as_read(other_accounts, task, WriteClient::read),
+                &region.as_read(WriteClient::read),
                 task,
                 scope,
                 (attempts, control.probe_budget),
@@ -148,17 +150,17 @@ impl<H: Host + 'static, R: LedgerReader> PassRunner<H> for Observer<'_, R> {
     async fn pass(
         &self,
         client: &ReadClient<H>,
-        other_accounts: &OtherAccounts<ReadClient<H>>,
+        region: &RegionClients<ReadClient<H>>,
         task: &Task<'_>,
         scope: &Scope,
         attempts: AttemptLog,
         control: PassControl<'_>,
     ) -> Option<ScopeOutcome> {
         let attempts_before = attempts.clone();
-        let other_accounts = as_read(other_accounts, task, |client| client);
+        let accounts = region.as_read(|client| client);
         let preview = std::pin::pin!(engine::preview_scope(
             client,
-            &other_accounts,
+            &accounts,
             self.ledger,
             task,
             scope,
@@ -167,7 +169,8 @@ impl<H: Host + 'static, R: LedgerReader> PassRunner<H> for Observer<'_, R> {
         let stopped = std::pin::pin!(control.stop.tripped());
         let Either::Left((outcome, _)) = select(preview, stopped).await else {
             let unobserved = Unobserved::new("stopped before the scope was read");
-            let plan = engine::unobserved_plan(task, scope, unobserved, client.context())?;
+            let plan =
+                engine::unobserved_plan(task, scope, &region.used, unobserved, client.context())?;
             return Some(ScopeOutcome {
                 plan,
                 attempts: attempts_before,
@@ -182,24 +185,31 @@ impl<H: Host + 'static, R: LedgerReader> PassRunner<H> for Observer<'_, R> {
     }
 }
 
-/// Other account names of a region, each with its client or why it has none.
-pub type OtherAccounts<C> = Vec<(AccountName, Result<Rc<C>, String>)>;
+/// The account names that manifests use in a region, with their clients. Made once for all scopes of the region.
+pub struct RegionClients<C> {
+    /// The account names that manifests use.
+    pub used: Arc<UsedNames>,
+    /// For each name of [`UsedNames::here`], in its order, the client, or why there is none.
+    pub clients: Vec<Result<Rc<C>, String>>,
+}
 
-fn as_read<'a, H, C>(
-    other_accounts: &'a OtherAccounts<C>,
-    task: &Task<'a>,
-    read: impl Fn(&'a C) -> &'a ReadClient<H>,
-) -> Vec<OtherAccount<'a, H>> {
-    let other_accounts = other_accounts.iter().map(|(name, client)| {
-        let account = task.desired.accounts.get(name);
-        OtherAccount {
+impl<C> RegionClients<C> {
+    fn as_read<'a, H>(
+        &'a self,
+        read: impl Fn(&'a C) -> &'a ReadClient<H>,
+    ) -> RegionAccounts<'a, H> {
+        let names = self.used.here.iter().zip(&self.clients);
+        let accounts = names.map(|((name, uin), client)| OtherAccount {
             name,
-            uin: account.and_then(|account| account.uin.as_ref()),
+            uin: uin.as_ref(),
             client: match client {
                 Ok(client) => Ok(read(client)),
                 Err(why) => Err(why.as_str()),
             },
+        });
+        RegionAccounts {
+            used: Arc::clone(&self.used),
+            accounts: accounts.collect(),
         }
-    });
-    other_accounts.collect()
+    }
 }

@@ -218,13 +218,6 @@ impl Desired {
         .collect()
     }
 
-    /// The other account names under which a document asks for something in the scope's region.
-    pub fn other_accounts_of(&self, scope: &Scope) -> impl Iterator<Item = &AccountName> {
-        let account = scope.account.clone();
-        let here = self.asking_accounts_in(scope.region);
-        here.filter(move |name| **name != account)
-    }
-
     fn asking_accounts_in(&self, region: Region) -> impl Iterator<Item = &AccountName> {
         let names = self.asking_accounts().into_iter();
         names.filter(move |name| {

@@ -3,6 +3,7 @@
 //! written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
@@ -11,7 +12,7 @@ use super::scope_task::ScopeTask;
 use crate::api::{Owner, ReadClient};
 use crate::attempts::{AccountDoubt, AttemptLog};
 use crate::host::Host;
-use crate::inventory::{KnownAccount, KnownAccounts};
+use crate::inventory::{KnownAccount, KnownAccounts, UsedNames};
 use crate::model::{AccountName, KeyDigest, Scope, Uin};
 use crate::observation::Unobserved;
 use crate::plan::{AccountProof, Prune, ScopeAccount};
@@ -27,6 +28,14 @@ pub struct OtherAccount<'a, H> {
     pub uin: Option<&'a Uin>,
     /// The client that calls as this account, or why there is none.
     pub client: Result<&'a ReadClient<H>, &'a str>,
+}
+
+/// What all scopes of one region share. With many accounts, it is the greatest part of what a pass needs.
+pub struct RegionAccounts<'a, H> {
+    /// The account names that manifests use.
+    pub used: Arc<UsedNames>,
+    /// Those that they use in the region, each with its client.
+    pub accounts: Vec<OtherAccount<'a, H>>,
 }
 
 /// The account that a scope's calls are made as.

@@ -51,7 +51,7 @@ use crate::plan::Plan;
 use pass::ScopePass;
 use refusal::{refusals, refused_run};
 
-pub use account::{ACCOUNT_NAMED_TWICE, OtherAccount};
+pub use account::{ACCOUNT_NAMED_TWICE, OtherAccount, RegionAccounts};
 pub use event::{Event, Listener};
 pub use preview::{preview, preview_scope, unobserved_plan};
 pub use probe_budget::ProbeBudget;
@@ -126,20 +126,21 @@ impl<L: Ledger> Engine<'_, L> {
     }
 
     /// Brings one scope of the task into its desired state, before a stop and within `timeout` from the end of its first
-    /// observation: one that was cut short would be begun again in each pass, forever. `others` are the other account names
+    /// observation: one that was cut short would be begun again in each pass, forever. `region` are the account names
     /// that manifests use in its region, `attempts` is what earlier passes of this process left behind, and `budget` is
     /// shared by the passes under the same key. `None` if there can be nothing to do.
     pub async fn pass<H: Host>(
         &self,
         client: &WriteClient<H>,
-        others: &[OtherAccount<'_, H>],
+        region: &RegionAccounts<'_, H>,
         task: &Task<'_>,
         scope: &Scope,
         (attempts, budget): (AttemptLog, &Rc<ProbeBudget>),
         timeout: Duration,
     ) -> Option<ScopeOutcome> {
-        let scope_task = task.scope(scope)?;
-        let pass = ScopePass::new(self, client, others, &scope_task, attempts, budget);
+        let scope_task = task.scope(scope, &region.used)?;
+        let accounts = &region.accounts;
+        let pass = ScopePass::new(self, client, accounts, &scope_task, attempts, budget);
         let host = &client.read().context().host;
         let observed = Rc::clone(&pass.observed);
         let timer = async {

@@ -3,10 +3,11 @@
 //! [`WriteClient`]: crate::api::WriteClient
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::account::OtherAccount;
+use super::account::{OtherAccount, RegionAccounts};
 use super::plan_scope::{SeenBefore, plan_scope};
 use super::refusal::{refusals, refused_run};
 use super::region_views::RegionViews;
@@ -16,6 +17,7 @@ use super::{ScopeOutcome, client_of};
 use crate::api::{ClientContext, ReadClient};
 use crate::attempts::AttemptLog;
 use crate::host::Host;
+use crate::inventory::UsedNames;
 use crate::ledger::LedgerReader;
 use crate::model::{AccountName, Scope};
 use crate::observation::{Instances, OwnImages, Unobserved};
@@ -57,25 +59,27 @@ pub async fn preview<H: Host>(
 /// since when something has not shown, which tells a loss from a lag.
 pub async fn preview_scope<H: Host>(
     client: &ReadClient<H>,
-    others: &[OtherAccount<'_, H>],
+    region: &RegionAccounts<'_, H>,
     ledger: &impl LedgerReader,
     task: &Task<'_>,
     scope: &Scope,
     (attempts, views): (AttemptLog, &RegionViews),
 ) -> Option<ScopeOutcome> {
-    let scope_task = task.scope(scope)?;
+    let scope_task = task.scope(scope, &region.used)?;
+    let others = &region.accounts;
     Some(observe_once(client, others, ledger, &scope_task, attempts, views).await)
 }
 
 /// The plan for a scope that cannot be observed: everything in it holds still. `None` if there can be nothing to do in it.
-/// This machine's clock tells what it would be asked for.
+/// This machine's clock tells what it would be asked for. `used` are the account names that the manifests use.
 pub fn unobserved_plan<H: Host>(
     task: &Task<'_>,
     scope: &Scope,
+    used: &Arc<UsedNames>,
     unobserved: Unobserved,
     context: &ClientContext<H>,
 ) -> Option<Plan> {
-    let scope_task = task.scope(scope)?;
+    let scope_task = task.scope(scope, used)?;
     Some(scope_task.unobserved(unobserved, context))
 }
 

@@ -37,19 +37,16 @@ impl Task<'_> {
             Arc::clone(names.or_insert_with(|| self.used_names(region)))
         };
         let scopes = self.desired.scopes();
-        let tasks = scopes.filter_map(|scope| self.scope_with(scope, &mut used_in));
+        let tasks = scopes.filter_map(|scope| self.scope(scope, &used_in(scope.region)));
         tasks.collect()
     }
 
-    /// The task's part in one scope, unless there can be nothing to do in it.
-    pub(super) fn scope<'t>(&'t self, scope: &'t Scope) -> Option<ScopeTask<'t>> {
-        self.scope_with(scope, |region| self.used_names(region))
-    }
-
-    fn scope_with<'t>(
+    /// The task's part in one scope, unless there can be nothing to do in it. `used` are the names by
+    /// [`Task::used_names`] of its region.
+    pub(super) fn scope<'t>(
         &'t self,
         scope: &'t Scope,
-        used_in: impl FnOnce(Region) -> Arc<UsedNames>,
+        used: &Arc<UsedNames>,
     ) -> Option<ScopeTask<'t>> {
         let desired = self.desired.desired_scope(scope, self.selector)?;
         if !desired.may_ask() && self.policy.prune == Prune::None {
@@ -67,13 +64,14 @@ impl Task<'_> {
                 .map(|account| account.windows.clone())
                 .unwrap_or_default(),
             approved,
-            used: used_in(scope.region),
+            used: Arc::clone(used),
             name_regions: self.name_regions(scope),
             uin: account.and_then(|account| account.uin.as_ref()),
         })
     }
 
-    fn used_names(&self, region: Region) -> Arc<UsedNames> {
+    /// The account names that the manifests use, for all scopes of one region.
+    pub fn used_names(&self, region: Region) -> Arc<UsedNames> {
         Arc::new(UsedNames {
             here: self.desired.names_in(region),
             anywhere: self.desired.names(),
@@ -85,11 +83,10 @@ impl Task<'_> {
 
     /// The other regions of the scope's account in which documents name images by more than ids.
     fn name_regions(&self, scope: &Scope) -> BTreeSet<Region> {
-        let (names, policies) = (self.desired.names.keys(), self.desired.policies.keys());
-        let others = names
-            .chain(policies)
-            .filter(|other| other.account == scope.account && other.region != scope.region);
-        others.map(|other| other.region).collect()
+        let names = regions_of(&scope.account, &self.desired.names);
+        let policies = regions_of(&scope.account, &self.desired.policies);
+        let regions = names.chain(policies);
+        regions.filter(|region| *region != scope.region).collect()
     }
 
     /// The account names that manifests use, by region. A name without a client cannot be told apart.
@@ -110,4 +107,18 @@ impl Task<'_> {
         }
         by_region
     }
+}
+
+/// The regions of an account among the keys. They stand beside each other, and this is asked for each scope.
+fn regions_of<'m, V>(
+    account: &'m AccountName,
+    by_scope: &'m BTreeMap<Scope, V>,
+) -> impl Iterator<Item = Region> + 'm {
+    let first = Scope {
+        account: account.clone(),
+        region: Region::first(),
+    };
+    let scopes = by_scope.range(first..).map(|(scope, _)| scope);
+    let of_account = scopes.take_while(move |scope| scope.account == *account);
+    of_account.map(|scope| scope.region)
 }

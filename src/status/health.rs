@@ -104,9 +104,12 @@ impl Board {
 
     /// There may be nothing left that waits for its first look.
     pub(super) fn note_looked_over(&mut self) {
+        // Each pass asks, so that this must not be a walk over all scopes once it is known.
+        if self.is_looked_over || self.manifests.loaded_at.is_none() {
+            return;
+        }
         let mut scopes = self.scopes.values();
-        self.is_looked_over |=
-            self.manifests.loaded_at.is_some() && scopes.all(|status| status.view.is_some());
+        self.is_looked_over = scopes.all(|status| status.view.is_some());
     }
 
     /// Whether all that the manifests name was looked at once, and something can be seen; if not, why not, in one line each.
