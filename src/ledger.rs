@@ -1,7 +1,7 @@
 //! LEDGER: the port to what outlives a run. The engine and the planner's callers read and write through [`Ledger`] and
 //! [`LedgerReader`]; `store::Store` is the real implementation. This module must not know how anything is kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::future::Future;
 use std::mem;
@@ -13,10 +13,12 @@ use smol_str::SmolStr;
 use crate::desired::Source;
 use crate::history::{WriteOutcome, WriteResult};
 use crate::inventory::{
-    IntentId, Inventory, InventoryEntry, InventoryUpdate, KnownAccounts, Suspension, UsedNames,
+    IntentId, Inventory, InventoryEntry, InventoryUpdate, KnownAccounts, OpenIntent, Suspension,
+    UsedNames,
 };
 use crate::model::{
-    AccountName, Cause, Clocks, ImageKey, KeyDigest, Labels, Permission, Scope, Timestamp, Uin,
+    AccountName, Cause, Clocks, ImageId, ImageKey, KeyDigest, Labels, Permission, Scope, Timestamp,
+    Uin,
 };
 
 /// One write that is about to be sent.
@@ -137,14 +139,20 @@ pub trait LedgerReader {
     /// What is known of a scope.
     fn inventory(&self, scope: &Scope) -> impl Future<Output = Result<Inventory, LedgerError>>;
 
-    /// What is known of accounts, and what is kept in the scope's region under other account names: those that are not
-    /// `used` there, and those whose rows belong to account `uin`.
-    fn accounts(
+    /// The writes of a scope whose outcome is unknown, by image, the oldest first.
+    fn open_intents(
         &self,
         scope: &Scope,
-        used: &UsedNames,
+    ) -> impl Future<Output = Result<BTreeMap<ImageId, Vec<OpenIntent>>, LedgerError>>;
+
+    /// What is known of a scope and of accounts, and what is kept in the scope's region under other account names: those
+    /// that are not `used` there, and those whose rows belong to account `uin`.
+    fn inventory_and_accounts(
+        &self,
+        scope: &Scope,
+        used: &Arc<UsedNames>,
         uin: Option<&Uin>,
-    ) -> impl Future<Output = Result<KnownAccounts, LedgerError>>;
+    ) -> impl Future<Output = Result<(Inventory, KnownAccounts), LedgerError>>;
 }
 
 /// Records writes and what is ours: the intent before the first byte leaves, the outcome after it. Each method is one

@@ -34,6 +34,8 @@ mod lock;
 mod names;
 #[path = "commands/older_commits.rs"]
 mod older_commits;
+#[path = "commands/older_state.rs"]
+mod older_state;
 #[path = "commands/output.rs"]
 mod output;
 #[path = "commands/reading_denied.rs"]

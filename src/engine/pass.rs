@@ -257,11 +257,11 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
     async fn await_open_intents(&mut self) {
         // If the ledger cannot be read, the observation that follows says so.
         let ledger = self.context.engine.ledger;
-        let Ok(inventory) = ledger.inventory(self.context.task.scope).await else {
+        let Ok(open_intents) = ledger.open_intents(self.context.task.scope).await else {
             return;
         };
         let (now, at) = (self.context.present(), self.context.host().monotonic());
-        for (image, open) in inventory.open_intents {
+        for (image, open) in open_intents {
             let is_young = |open: &&OpenIntent| now.since(open.at) < OPEN_INTENT_AGE_MAX;
             let newest = open.last().filter(is_young);
             // What an earlier pass of this process has recorded is more precise.

@@ -14,7 +14,7 @@ use crate::attempts::AttemptLog;
 use crate::desired::DesiredImage;
 use crate::host::Host;
 use crate::inventory::{Inventory, InventoryUpdate, KnownAccounts};
-use crate::ledger::{LedgerError, LedgerReader};
+use crate::ledger::LedgerReader;
 use crate::listing;
 use crate::model::{AccountName, ImageId, Monotonic, Timestamp};
 use crate::observation::{
@@ -185,11 +185,7 @@ async fn read_ledger(
 ) -> (Inventory, KnownAccounts) {
     let owner = identity.owner.as_ref();
     let uin = owner.and_then(|owner| owner.uin.as_ref());
-    let read = async {
-        let inventory = ledger.inventory(task.scope).await?;
-        let known = ledger.accounts(task.scope, &task.used, uin).await?;
-        Ok::<_, LedgerError>((inventory, known))
-    };
+    let read = ledger.inventory_and_accounts(task.scope, &task.used, uin);
     read.await.unwrap_or_else(|error| {
         let why = format!("the state cannot be read: {error}");
         *observation = Observation::Unobserved(Unobserved::new(why));

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::error::StoreError;
 use super::files::Files;
 use super::open::WalIndex;
+use super::schema::MIGRATIONS;
 use super::verify::{VerifyResult, verify};
 use super::{OpenError, Options, Store};
 use crate::history::{WriteOutcome, WriteResult};
@@ -161,18 +162,21 @@ fn contents(conn: &Connection) -> Result<String, StoreError> {
     Ok(text)
 }
 
-/// Takes a state of the newest schema back to version 4, in which nothing is remembered.
-pub(super) const BACK_TO_4: &str =
-    "DROP TABLE name_meanings; DROP TABLE version_clocks; PRAGMA user_version = 4;";
-
 /// Takes a state of the newest schema back to an older version, as the migrations since then do in the other direction.
 pub(super) fn back_to(dir: &Path, version: usize) {
-    const STEPS: [&str; 4] = [
+    const STEPS: [&str; 5] = [
         "DROP TABLE newest_commit; PRAGMA user_version = 1;",
         "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 2;",
         "ALTER TABLE images DROP COLUMN word; ALTER TABLE images DROP COLUMN denied_since; PRAGMA user_version = 3;",
-        BACK_TO_4,
+        "DROP TABLE name_meanings; DROP TABLE version_clocks; PRAGMA user_version = 4;",
+        "DROP TRIGGER scopes_name_accounts; DROP TABLE account_names; DROP INDEX scopes_uin; DROP INDEX scopes_taken_over; \
+         PRAGMA user_version = 5;",
     ];
+    assert_eq!(
+        STEPS.len() + 1,
+        MIGRATIONS.len(),
+        "each migration has its way back"
+    );
     for step in STEPS.iter().skip(version - 1).rev() {
         by_hand(dir, step);
     }

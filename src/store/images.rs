@@ -32,34 +32,40 @@ pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, S
 
 /// What is kept of a scope in both tables.
 pub(super) fn scope_rows(conn: &Connection, scope: &Scope) -> Result<ScopeRows, StoreError> {
-    let of_scope = named_params! {
-        ":account": scope.account.as_str(),
-        ":region": scope.region.as_str(),
-    };
     let images = rows::query_all(
         conn,
         "SELECT * FROM images WHERE account = :account AND region = :region",
-        of_scope,
+        named_params! {
+            ":account": scope.account.as_str(),
+            ":region": scope.region.as_str(),
+        },
         |row| Ok((row.image()?, entry_in(row)?)),
-    )?;
-    let open = rows::query_all(
-        conn,
-        "SELECT * FROM open_intents WHERE account = :account AND region = :region ORDER BY intent",
-        of_scope,
-        |row| Ok((row.image()?, open_in(row)?.intent)),
     )?;
     Ok(ScopeRows {
         images: images.into_iter().collect(),
-        open_intents: by_image(open),
+        open_intents: open_intents_of_scope(conn, scope)?,
     })
 }
 
-fn by_image(open: Vec<(ImageId, OpenIntent)>) -> BTreeMap<ImageId, Vec<OpenIntent>> {
+/// The writes of a scope whose outcome is unknown, by image, the oldest first.
+pub(super) fn open_intents_of_scope(
+    conn: &Connection,
+    scope: &Scope,
+) -> Result<BTreeMap<ImageId, Vec<OpenIntent>>, StoreError> {
+    let open = rows::query_all(
+        conn,
+        "SELECT * FROM open_intents WHERE account = :account AND region = :region ORDER BY intent",
+        named_params! {
+            ":account": scope.account.as_str(),
+            ":region": scope.region.as_str(),
+        },
+        |row| Ok((row.image()?, open_in(row)?.intent)),
+    )?;
     let mut images: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (image, intent) in open {
         images.entry(image).or_default().push(intent);
     }
-    images
+    Ok(images)
 }
 
 /// The entry of an image, if there is one.

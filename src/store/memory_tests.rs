@@ -1,5 +1,5 @@
 //! What resolution remembers: that the store keeps it as it was given, forgets it where nothing vouches for it, and tells
-//! in the history what a name meant; and the migration to version 5.
+//! in the history what a name meant; and the migration from version 4.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,10 +8,10 @@ use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
 
 use super::fixtures_tests::{
-    BACK_TO_4, answer, block_on, by_hand, dump, files, image, key, noon, open, scope, share,
+    answer, back_to, block_on, by_hand, dump, files, image, key, noon, open, scope, share,
 };
 use super::open::{WalIndex, inspect};
-use super::schema::MIGRATIONS;
+use super::schema::{MIGRATIONS, latest};
 use super::{HistoryQuery, OpenError, Reader, Store, VerifyResult};
 use crate::history::{HistoryEntry, HistoryEvent, NameMoved, WriteResult};
 use crate::inventory::{
@@ -411,7 +411,7 @@ fn s18_a_state_of_version_4_is_migrated_and_an_older_binary_refuses_it() {
     block_on(store.record_outcome(outcome, Some(entry))).expect("kept");
     let before = block_on(store.inventory(&scope())).expect("readable");
     store.close().expect("closed");
-    by_hand(dir.path(), BACK_TO_4);
+    back_to(dir.path(), 4);
     let old = files(dir.path());
     let reader = Reader::open(dir.path()).expect("a reader");
     assert_eq!(reader.summary().expect("readable").schema, 4);
@@ -429,17 +429,10 @@ fn s18_a_state_of_version_4_is_migrated_and_an_older_binary_refuses_it() {
 
     let files = super::files::Files::new(dir.path());
     let error = inspect(&files, &MIGRATIONS[..4], WalIndex::Leave).expect_err("refused");
-    assert!(
-        matches!(
-            error,
-            OpenError::NewerSchema {
-                found: 5,
-                known: 4,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let OpenError::NewerSchema { found, known, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!((found, known), (latest(MIGRATIONS), 4));
 }
 
 /// All ids are of the grammar that the store checks when it reads them.

@@ -46,6 +46,7 @@ mod write_ahead_log;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use error::StoreError;
 use files::Files;
@@ -61,10 +62,10 @@ use space::Upkeep;
 
 use crate::history::{HistoryEntry, WriteOutcome};
 use crate::inventory::{
-    IntentId, Inventory, InventoryEntry, InventoryUpdate, KnownAccounts, UsedNames,
+    IntentId, Inventory, InventoryEntry, InventoryUpdate, KnownAccounts, OpenIntent, UsedNames,
 };
 use crate::ledger::{Attempt, Ledger, LedgerError, LedgerReader, WriteRefused};
-use crate::model::{Commit, Present, Scope, Timestamp, Uin};
+use crate::model::{Commit, ImageId, Present, Scope, Timestamp, Uin};
 
 pub use error::OpenError;
 pub use history_query::HistoryQuery;
@@ -254,6 +255,22 @@ impl Store {
         done.map_err(|error| error.at(&self.database))
     }
 
+    /// Reads what is known of a scope, and something else in the same transaction.
+    async fn read_inventory<T: Send + 'static>(
+        &self,
+        scope: &Scope,
+        other: impl FnOnce(&Connection, &Scope) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<(Inventory, T), LedgerError> {
+        let of = scope.clone();
+        let read = move |conn: &Connection| {
+            let inventory = images::inventory(conn, &of)?;
+            Ok((inventory, other(conn, &of)?, chain::ends(conn)?.head))
+        };
+        let (inventory, other, head) = self.read(read).await?;
+        self.read_at.borrow_mut().insert(scope.clone(), head);
+        Ok((inventory, other))
+    }
+
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&HistoryWriter<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -292,23 +309,30 @@ pub enum Recovery {
 
 impl LedgerReader for Store {
     async fn inventory(&self, scope: &Scope) -> Result<Inventory, LedgerError> {
-        let of = scope.clone();
-        let (inventory, head) = self
-            .read(move |conn| Ok((images::inventory(conn, &of)?, chain::ends(conn)?.head)))
-            .await?;
-        self.read_at.borrow_mut().insert(scope.clone(), head);
+        let (inventory, ()) = self.read_inventory(scope, |_, _| Ok(())).await?;
         Ok(inventory)
     }
 
-    async fn accounts(
+    async fn open_intents(
         &self,
         scope: &Scope,
-        used: &UsedNames,
-        uin: Option<&Uin>,
-    ) -> Result<KnownAccounts, LedgerError> {
-        let (scope, used, uin) = (scope.clone(), used.clone(), uin.cloned());
-        self.read(move |conn| scopes::accounts(conn, &scope, &used, uin.as_ref()))
+    ) -> Result<BTreeMap<ImageId, Vec<OpenIntent>>, LedgerError> {
+        let scope = scope.clone();
+        self.read(move |conn| images::open_intents_of_scope(conn, &scope))
             .await
+    }
+
+    async fn inventory_and_accounts(
+        &self,
+        scope: &Scope,
+        used: &Arc<UsedNames>,
+        uin: Option<&Uin>,
+    ) -> Result<(Inventory, KnownAccounts), LedgerError> {
+        let (used, uin) = (Arc::clone(used), uin.cloned());
+        self.read_inventory(scope, move |conn, scope| {
+            scopes::accounts(conn, scope, &used, uin.as_ref())
+        })
+        .await
     }
 }
 

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
@@ -19,10 +20,10 @@ use super::verify::{self, VerifyResult};
 use super::{chain, images, memory, rows, scopes, suspensions};
 use crate::history::HistoryEntry;
 use crate::inventory::{
-    Inventory, KnownAccount, KnownAccounts, OwnershipState, Suspension, UsedNames,
+    Inventory, KnownAccount, KnownAccounts, OpenIntent, OwnershipState, Suspension, UsedNames,
 };
 use crate::ledger::{LedgerError, LedgerReader};
-use crate::model::{Scope, Timestamp, Uin};
+use crate::model::{ImageId, Scope, Timestamp, Uin};
 
 /// A state directory that is open only to read. It takes no lock, makes no file, and works while another process
 /// reconciles. A directory that was never used reads as empty, and one of an older version as if it had been migrated.
@@ -159,13 +160,23 @@ impl LedgerReader for Reader {
         self.read(|conn| images::inventory(conn, scope))
     }
 
-    async fn accounts(
+    async fn open_intents(
         &self,
         scope: &Scope,
-        used: &UsedNames,
+    ) -> Result<BTreeMap<ImageId, Vec<OpenIntent>>, LedgerError> {
+        self.read(|conn| images::open_intents_of_scope(conn, scope))
+    }
+
+    async fn inventory_and_accounts(
+        &self,
+        scope: &Scope,
+        used: &Arc<UsedNames>,
         uin: Option<&Uin>,
-    ) -> Result<KnownAccounts, LedgerError> {
-        self.read(|conn| scopes::accounts(conn, scope, used, uin))
+    ) -> Result<(Inventory, KnownAccounts), LedgerError> {
+        self.read(|conn| {
+            let inventory = images::inventory(conn, scope)?;
+            Ok((inventory, scopes::accounts(conn, scope, used, uin)?))
+        })
     }
 }
 

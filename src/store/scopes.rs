@@ -20,17 +20,23 @@ pub(super) fn accounts(
 ) -> Result<KnownAccounts, StoreError> {
     let is_unused =
         |row: &Scope| row.account != scope.account && !used.anywhere.contains(&row.account);
+    let elsewhere = used.anywhere.iter();
+    let elsewhere = elsewhere.filter(|name| !used.here.contains_key(*name));
     let scopes = known(
         conn,
-        "SELECT * FROM scopes WHERE account = :account OR succeeded_by IS NOT NULL OR formerly IS NOT NULL \
-         OR account NOT IN (SELECT value FROM json_each(:anywhere)) \
-         OR (region = :region AND (uin = :uin OR account NOT IN (SELECT value FROM json_each(:here))))",
+        // One part for each index: SQLite walks over the whole table where it is asked for all parts at once.
+        "SELECT * FROM scopes WHERE account = :account \
+         UNION SELECT * FROM scopes WHERE succeeded_by IS NOT NULL OR formerly IS NOT NULL \
+         UNION SELECT * FROM scopes WHERE region = :region AND uin = :uin \
+         UNION SELECT * FROM scopes WHERE region = :region AND account IN (SELECT value FROM json_each(:elsewhere)) \
+         UNION SELECT * FROM scopes WHERE account IN (\
+         SELECT name FROM account_names WHERE name NOT IN (SELECT value FROM json_each(:anywhere)))",
         named_params! {
             ":account": scope.account.as_str(),
             ":region": scope.region.as_str(),
             ":uin": uin.map(Uin::as_str),
             ":anywhere": names(used.anywhere.iter()),
-            ":here": names(used.here.keys()),
+            ":elsewhere": names(elsewhere),
         },
     )?;
     let left_over = scopes.keys().filter(|row| is_unused(row));

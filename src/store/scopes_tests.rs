@@ -3,13 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use rusqlite::Connection;
 
 use super::fixtures_tests::{
-    BACK_TO_4, answer, block_on, by_hand, dump, files, image, noon, open, options, scope, share,
+    answer, back_to, block_on, by_hand, dump, files, image, noon, open, options, scope, share,
     ticking,
 };
 use super::open::{WalIndex, inspect};
-use super::schema::MIGRATIONS;
+use super::schema::{MIGRATIONS, latest, migrate};
+use super::scopes;
 use super::{HistoryQuery, OpenError, OperatorStore, Reader, VerifyResult};
 use crate::history::{HistoryEvent, WriteResult};
 use crate::inventory::{
@@ -17,7 +22,7 @@ use crate::inventory::{
     OwnershipState, ScopeRows, TakenOverName, Takeover, UsedNames,
 };
 use crate::ledger::{Attempt, Ledger, LedgerReader, WriteRefused};
-use crate::model::{AccountName, ImageKey, KeyDigest, Permission, Scope, Selector, Uin};
+use crate::model::{AccountName, ImageKey, KeyDigest, Permission, Region, Scope, Selector, Uin};
 use crate::observation::{Blueprint, Seen};
 
 fn name(text: &str) -> AccountName {
@@ -59,17 +64,6 @@ fn used(dir: &Path) {
     store.close().expect("closed");
 }
 
-/// Takes a state back to the schema of version 2.
-fn age(dir: &Path) {
-    by_hand(dir, BACK_TO_4);
-    by_hand(
-        dir,
-        "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; \
-             ALTER TABLE images DROP COLUMN word; ALTER TABLE images DROP COLUMN denied_since; \
-             PRAGMA user_version = 2",
-    );
-}
-
 /// The update of an observation of `prod` where all rows of `default` belong to it.
 fn gone_over() -> InventoryUpdate {
     InventoryUpdate {
@@ -99,8 +93,9 @@ fn used_names(here: &[&str]) -> UsedNames {
 fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
     let store = open(dir);
     let (scope, used) = (under("prod"), used_names(&["prod"]));
-    let mut inventory = block_on(store.inventory(&scope)).expect("readable");
-    let known = block_on(store.accounts(&scope, &used, None)).expect("readable");
+    let used = Arc::new(used);
+    let read = store.inventory_and_accounts(&scope, &used, None);
+    let (mut inventory, known) = block_on(read).expect("readable");
     let shown = shared.iter().map(|id| {
         let blueprint = Blueprint {
             id: format!("lhbp-{id}").into(),
@@ -150,7 +145,7 @@ fn rows(dir: &Path, account: &str) -> ScopeRows {
 fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
-    age(dir.path());
+    back_to(dir.path(), 2);
     let old = files(dir.path());
     let reader = Reader::open(dir.path()).expect("a reader");
     assert_eq!(reader.summary().expect("readable").schema, 2);
@@ -159,7 +154,7 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
     open(dir.path()).close().expect("closed");
     let reader = Reader::open(dir.path()).expect("a reader");
     let summary = reader.summary().expect("readable");
-    assert_eq!(summary.schema, 5);
+    assert_eq!(summary.schema, latest(MIGRATIONS));
     let known = &summary.accounts[&scope()];
     let nobody = KnownAccount::default();
     assert_eq!(*known, nobody, "whose they were nobody knows");
@@ -173,24 +168,17 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
     // An older binary knows only two versions.
     let files = super::files::Files::new(dir.path());
     let error = inspect(&files, &MIGRATIONS[..2], WalIndex::Leave).expect_err("refused");
-    assert!(
-        matches!(
-            error,
-            OpenError::NewerSchema {
-                found: 5,
-                known: 2,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let OpenError::NewerSchema { found, known, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!((found, known), (latest(MIGRATIONS), 2));
 }
 
 #[test]
 fn c1_rows_of_an_unused_name_go_over_one_by_one_as_the_look_proves() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
-    age(dir.path());
+    back_to(dir.path(), 2);
     assert_eq!(take_over(dir.path(), &["a"]), ["img-a"]);
     assert_eq!(rows(dir.path(), "prod").images.len(), 1);
     let left = rows(dir.path(), "default");
@@ -393,9 +381,10 @@ fn c1_a_name_that_stands_for_another_account_sets_its_rows_aside() {
     };
     block_on(store.apply_update(&scope(), moved)).expect("kept");
     // Whoever is uin 1 now finds them, by whatever name.
-    let used = used_names(&["prod", "default"]);
-    let one = uin("1");
-    let known = block_on(store.accounts(&under("prod"), &used, Some(&one))).expect("readable");
+    let used = Arc::new(used_names(&["prod", "default"]));
+    let (prod, one) = (under("prod"), uin("1"));
+    let read = store.inventory_and_accounts(&prod, &used, Some(&one));
+    let (_, known) = block_on(read).expect("readable");
     let (known, others) = known.split();
     assert_eq!(others.len(), 1);
     let (aside, rows) = others.first_key_value().expect("one");
@@ -519,4 +508,56 @@ fn g2_a_name_that_stands_for_another_account_by_now_keeps_its_rows() {
     store.close().expect("closed");
     assert_eq!(rows(dir.path(), "default").images.len(), 2);
     assert_eq!(rows(dir.path(), "prod"), ScopeRows::default());
+}
+
+/// One row of `scopes`: the number of its account name, of its region, of its uin, and of the name that took it over.
+type Row = (u8, u8, Option<u8>, Option<u8>);
+
+fn number_in_region((account, region, ..): &Row) -> Scope {
+    let regions = [Region::new("ap-tokyo"), Region::new("ap-seoul")];
+    Scope {
+        account: name(&format!("account-{account}")),
+        region: regions[usize::from(*region)].expect("a region"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The indexes must not change what is found.
+    #[test]
+    fn l2_what_is_known_of_accounts_is_what_a_walk_over_all_finds(
+        rows in prop::collection::vec((0u8..6, 0u8..2, prop::option::of(0u8..3), prop::option::weighted(0.2, 0u8..6)), 0..12),
+        anywhere in prop::collection::btree_set(0u8..6, 0..6),
+        here in prop::collection::btree_set(0u8..6, 0..6),
+        uin_number in prop::option::of(0u8..3),
+    ) {
+        let mut conn = Connection::open_in_memory().expect("a database");
+        migrate(&mut conn, MIGRATIONS, noon()).expect("migrated");
+        let numbered = |number: &u8| name(&format!("account-{number}"));
+        let number_as_uin = |number: u8| Uin::new(&format!("10{number}")).expect("a uin");
+        for row in &rows {
+            let of = number_in_region(row);
+            let known = KnownAccount { uin: row.2.map(number_as_uin), ..KnownAccount::default() };
+            scopes::set_account(&conn, &of, &known).expect("kept");
+            let by = row.3.map(|by| Scope { account: numbered(&by), ..of.clone() });
+            by.map_or(Ok(()), |by| scopes::set_successor(&conn, &of, &by)).expect("kept");
+        }
+        let used = UsedNames {
+            here: here.intersection(&anywhere).map(|number| (numbered(number), None)).collect(),
+            anywhere: anywhere.iter().map(numbered).collect(),
+            is_complete: true,
+        };
+        let (scope, uin) = (number_in_region(&(0, 0, None, None)), uin_number.map(number_as_uin));
+        let found = scopes::accounts(&conn, &scope, &used, uin.as_ref()).expect("readable");
+        let mut all = scopes::all(&conn).expect("readable");
+        all.retain(|row, known| {
+            let is_of_account = uin.is_some() && known.uin == uin;
+            row.account == scope.account
+                || known.succeeded_by.is_some()
+                || !used.anywhere.contains(&row.account)
+                || (row.region == scope.region && (is_of_account || !used.here.contains_key(&row.account)))
+        });
+        prop_assert_eq!(found.scopes, all);
+    }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
@@ -20,11 +21,11 @@ use super::open::{self, WalIndex};
 use super::schema::{self, MIGRATIONS};
 use super::{HistoryQuery, OpenError, OperatorStore, Reader, StateSummary, Store, VerifyResult};
 use crate::history::{HistoryEntry, WriteResult};
-use crate::inventory::{Inventory, InventoryEntry, KnownAccounts, OwnedShare, UsedNames};
+use crate::inventory::{Inventory, InventoryEntry, KnownAccounts, OwnedShare};
 use crate::ledger::{Ledger, LedgerReader};
 use crate::model::{Permission, Selector};
 
-const OLDER: std::ops::RangeInclusive<usize> = 1..=4;
+const OLDER: std::ops::RangeInclusive<usize> = 1..=5;
 
 /// A state of an older version that has something in each table that the version has.
 fn older(version: usize) -> tempfile::TempDir {
@@ -70,13 +71,15 @@ struct Told {
 
 fn told(dir: &Path) -> Told {
     let reader = Reader::open(dir).expect("a reader");
-    let used = UsedNames::default();
+    let (scope, used) = (scope(), Arc::default());
+    let read = reader.inventory_and_accounts(&scope, &used, None);
+    let (inventory, accounts) = block_on(read).expect("readable");
     Told {
         summary: reader.summary().expect("a summary"),
         history: reader.history(&HistoryQuery::default()).expect("a history"),
         verified: reader.verify().expect("readable"),
-        inventory: block_on(reader.inventory(&scope())).expect("an inventory"),
-        accounts: block_on(reader.accounts(&scope(), &used, None)).expect("accounts"),
+        inventory,
+        accounts,
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::Output;
 use serde_json::Value;
 
 use crate::binary::{Bench, Simulator, command, document, stderr, stdout};
+use crate::older_state::back_to;
 use crate::{FRANKFURT, TOKYO, holds, ids};
 
 /// Two accounts, and a second key of the first. What the two keys of one account list is the same only in so far as it
@@ -101,16 +102,10 @@ impl Office {
         self.simulator.calls().get(action).copied().unwrap_or(0)
     }
 
-    /// Takes the state back to the version before, which knows nothing of accounts.
+    /// Takes the state back to a version that knows nothing of accounts.
     fn age_state(&self) {
-        let database = self.bench.path("state/state.db");
-        let database = rusqlite::Connection::open(database).expect("a database");
-        let aged = database.execute_batch(
-            "DROP TABLE name_meanings; DROP TABLE version_clocks; DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; \
-             ALTER TABLE images DROP COLUMN word; ALTER TABLE images DROP COLUMN denied_since; \
-             PRAGMA user_version = 2",
-        );
-        aged.expect("aged");
+        let database = rusqlite::Connection::open(self.bench.path("state/state.db"));
+        back_to(&database.expect("a database"), 2);
     }
 
     fn writes(&self) -> u64 {

@@ -7,6 +7,7 @@ use std::io::Write;
 use serde_json::json;
 
 use crate::binary::{Bench, Simulator, command, document, stderr, stdout};
+use crate::older_state::{OLDER, back_to};
 use crate::{FRANKFURT, TOKYO, holds};
 
 /// Every command that opens the state directory, each as it would do something.
@@ -332,23 +333,12 @@ fn b5_s18_a_new_state_is_told_of_where_something_is_to_be_pruned() {
     assert_eq!(document.get("state"), None);
 }
 
-/// What takes the newest schema version back to each older one, from the newest.
-const BACK: [&str; 4] = [
-    "DROP TABLE name_meanings; DROP TABLE version_clocks; PRAGMA user_version = 4;",
-    "ALTER TABLE images DROP COLUMN word; ALTER TABLE images DROP COLUMN denied_since; PRAGMA user_version = 3;",
-    "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 2;",
-    "DROP TABLE newest_commit; PRAGMA user_version = 1;",
-];
-
 /// A state of each older version, with its version.
 fn older_benches() -> impl Iterator<Item = (Bench, usize)> {
-    (1..=BACK.len()).map(|steps| {
+    OLDER.map(|older| {
         let bench = bench();
-        bench
-            .database()
-            .execute_batch(&BACK[..steps].concat())
-            .expect("taken back");
-        (bench, BACK.len() + 1 - steps)
+        back_to(&bench.database(), older);
+        (bench, older)
     })
 }
 
@@ -391,7 +381,7 @@ fn r12_a_plan_that_was_saved_before_an_upgrade_is_carried_out_after_it() {
         assert_eq!(version(&bench), older);
         let done = bench.json(&["reconcile", "--plan", plan], 0);
         assert_eq!(done["synced"], true, "version {older}");
-        assert_eq!(version(&bench), BACK.len() + 1);
+        assert_eq!(version(&bench), *OLDER.end() + 1);
     }
 }
 
@@ -414,7 +404,7 @@ fn r12_what_people_say_migrates_the_state_unless_an_older_process_works_with_it(
         assert_eq!(version(&bench), older);
         drop(lock);
         bench.run(&["suspend", "--reason", "x"], 0);
-        assert_eq!(version(&bench), BACK.len() + 1);
+        assert_eq!(version(&bench), *OLDER.end() + 1);
         bench.run(&["resume"], 0);
     }
 }
@@ -425,7 +415,7 @@ fn r12_state_upgrade_tells_what_it_did_and_keeps_a_copy() {
         let done = bench.json(&["state", "upgrade"], 0);
         assert_eq!(done["upgraded"], true);
         assert_eq!(done["from_version"], older);
-        assert_eq!(done["to_version"], BACK.len() + 1);
+        assert_eq!(done["to_version"], *OLDER.end() + 1);
         let backup = done["backup"].as_str().expect("a copy");
         assert!(fs::metadata(bench.path(backup)).expect("there").len() > 4096);
         let again = bench.json(&["state", "upgrade"], 0);

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sharekeeper::api::ClientContext;
@@ -15,7 +16,9 @@ use sharekeeper::inventory::{
     KnownAccounts, OpenIntent, ResolutionMemory, ScopeRows, Suspension, UsedNames,
 };
 use sharekeeper::ledger::{Attempt, Ledger, LedgerError, LedgerReader, WriteRefused};
-use sharekeeper::model::{AccountName, Cause, ImageKey, Permission, Scope, Timestamp, Uin};
+use sharekeeper::model::{
+    AccountName, Cause, ImageId, ImageKey, Permission, Scope, Timestamp, Uin,
+};
 
 use tokio::sync::{Semaphore, watch};
 
@@ -174,12 +177,20 @@ impl LedgerReader for Recorded {
         Ok(inventory)
     }
 
-    async fn accounts(
+    async fn open_intents(
         &self,
         scope: &Scope,
-        used: &UsedNames,
+    ) -> Result<BTreeMap<ImageId, Vec<OpenIntent>>, LedgerError> {
+        Ok(self.inventory(scope).await?.open_intents)
+    }
+
+    async fn inventory_and_accounts(
+        &self,
+        scope: &Scope,
+        used: &Arc<UsedNames>,
         uin: Option<&Uin>,
-    ) -> Result<KnownAccounts, LedgerError> {
+    ) -> Result<(Inventory, KnownAccounts), LedgerError> {
+        let inventory = self.inventory(scope).await?;
         let rows = self.scopes.borrow();
         let others = rows.iter().filter(|(row, _)| {
             let is_its = uin.is_some() && self.known(row).uin.as_ref() == uin;
@@ -202,11 +213,12 @@ impl LedgerReader for Recorded {
         let left_over = rows.iter().filter(|(row, inventory)| {
             !used.anywhere.contains(&row.account) && !inventory.images.is_empty()
         });
-        Ok(KnownAccounts {
+        let accounts = KnownAccounts {
             others: others.collect(),
             scopes: known.collect(),
             left_over: left_over.map(|(row, _)| row.clone()).collect(),
-        })
+        };
+        Ok((inventory, accounts))
     }
 }
 
