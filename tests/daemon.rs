@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sharekeeper::daemon::Reconciler;
+use sharekeeper::daemon::{Reconciler, keep_summary};
 use sharekeeper::desired::{Desired, DesiredShare};
 use sharekeeper::engine::StopReason;
 use sharekeeper::host::Clock;
@@ -929,4 +929,40 @@ async fn c15_l7_a_stop_waits_no_longer_than_that_for_a_store_that_does_not_answe
         intents.len() > outcomes.len(),
         "some stay open for the next run"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nm3_a_summary_is_left_at_most_once_a_second_and_at_each_heartbeat() {
+    let world = World::new(3, REGIONAL);
+    let wanted = to_share(&world, 100);
+    reconciling(&world, async |live| {
+        let clock = &live.world.context.host;
+        let left = RefCell::new(Vec::new());
+        let keep = keep_summary(clock, &live.publisher, async |board, _| {
+            left.borrow_mut().push((clock.monotonic(), board.version()));
+        });
+        let script = async {
+            live.load(wanted).await;
+            live.until(|live| live.in_sync(TOKYO)).await;
+            live.pass(2).await;
+            let newest = live.publisher.board(|board| board.version());
+            let (_, version) = *left.borrow().last().expect("some");
+            assert_eq!(version, newest, "nothing that happened is missing");
+            let before = left.borrow().len();
+            assert!((4..=9).contains(&before), "six seconds of writes: {before}");
+            live.pass(60).await;
+            let quiet = left.borrow().len() - before;
+            assert!((5..=7).contains(&quiet), "one each ten seconds: {quiet}");
+        };
+        tokio::select! {
+            never = keep => match never {},
+            () = script => {}
+        }
+        let times = left.into_inner();
+        for pair in times.windows(2) {
+            let gap = pair[1].0.since(pair[0].0);
+            assert!(gap >= Duration::from_secs(1), "{gap:?}");
+        }
+    })
+    .await;
 }

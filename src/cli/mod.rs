@@ -27,6 +27,7 @@ mod resume;
 mod run;
 mod saved_plan;
 mod schema;
+mod screen;
 mod session;
 mod shutdown;
 mod signals;

@@ -13,6 +13,7 @@ mod publisher;
 mod runner;
 mod scope_state;
 mod scopes;
+mod summary;
 mod supervisor;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +44,7 @@ use crate::status::{Activity, PassResult};
 pub use accounts::Connect;
 pub use publisher::StatusPublisher;
 pub use runner::{Observer, PassRunner, Reconciler, RegionClients};
+pub use summary::keep_summary;
 pub use supervisor::report_to_supervisor;
 
 /// How long passes have to settle after a stop: calls in flight have eight seconds, and what they came to is recorded then.

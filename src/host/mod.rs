@@ -13,12 +13,14 @@ mod init;
 mod near;
 mod process;
 mod process_group;
+mod process_identity;
 mod proxy;
 mod signals;
 mod spawn_blocking;
 mod steady;
 mod supervisor;
 mod system;
+mod terminal;
 mod watch;
 
 use std::future::Future;
@@ -35,12 +37,14 @@ pub use init::run_below_init;
 pub use near::METADATA_HOST;
 pub use process::{ProcessCounts, process_counts};
 pub use process_group::kill_programs;
+pub use process_identity::{Presence, ProcessIdentity};
 pub use proxy::{Proxy, ProxyError, ProxySettings};
 pub use signals::is_signal_ignored;
 pub use spawn_blocking::spawn_blocking;
 pub use steady::SteadyClock;
 pub use supervisor::Supervisor;
 pub use system::System;
+pub use terminal::{TerminalSize, is_reader_gone, terminal_size};
 pub use watch::{Places, SystemWatch, Watch};
 
 /// Wall time to sign and to expire by, monotonic time to wait by. They are different methods because

@@ -1,4 +1,4 @@
-//! What Linux says of this process in /proc, for `/metrics`.
+//! What Linux says of a process in /proc: what this one uses, for `/metrics`, and when one began.
 
 use std::fs;
 use std::time::Duration;
@@ -23,10 +23,22 @@ pub fn process_counts() -> Option<ProcessCounts> {
     parse(&stat)
 }
 
-/// The name in parentheses may hold anything; after it come the state and then numbers (proc_pid_stat(5)).
-fn parse(stat: &str) -> Option<ProcessCounts> {
+/// When a process began, in clock ticks since the boot, by its line in /proc; `None` if it has ended and only waits to be
+/// reaped.
+pub(super) fn start_ticks(stat: &str) -> Option<u64> {
+    let is_over = matches!(field(stat, 3)?, "Z" | "X" | "x");
+    (!is_over).then(|| field(stat, 22)?.parse().ok()).flatten()
+}
+
+/// A field of the line, counted from 1, of those from the third on. The name in parentheses may hold anything; after it
+/// come the state and then numbers (proc_pid_stat(5)).
+fn field(stat: &str, number: usize) -> Option<&str> {
     let (_, after) = stat.rsplit_once(')')?;
-    let number = |field: usize| after.split_whitespace().nth(field - 3)?.parse::<u64>().ok();
+    after.split_whitespace().nth(number - 3)
+}
+
+fn parse(stat: &str) -> Option<ProcessCounts> {
+    let number = |at: usize| field(stat, at)?.parse::<u64>().ok();
     let ticks = number(14)? + number(15)?;
     Some(ProcessCounts {
         resident_bytes: number(24)? * PAGE_BYTES,

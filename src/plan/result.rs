@@ -62,6 +62,25 @@ pub enum View {
     Unobserved(Unobserved),
 }
 
+impl View {
+    /// The word in documents.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Seen => "seen",
+            Self::ReadDenied(_) => "blind",
+            Self::Unobserved(_) => "unseen",
+        }
+    }
+
+    /// Why the scope was not seen, if it was not.
+    pub const fn why(&self) -> Option<&Unobserved> {
+        match self {
+            Self::Seen => None,
+            Self::ReadDenied(why) | Self::Unobserved(why) => Some(why),
+        }
+    }
+}
+
 /// Images that are shared, that no manifest names, and that are left alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unmanaged {

@@ -4,6 +4,7 @@
 mod adopt;
 mod change_advice;
 mod commit;
+mod daemon_summary;
 mod exit;
 mod explain;
 mod explain_code;
@@ -36,6 +37,7 @@ use crate::words::safe;
 
 pub use adopt::{AdoptDocument, Adopted};
 pub use commit::CommitCheck;
+pub use daemon_summary::{DaemonSummary, DaemonView};
 pub use exit::ExitStatus;
 pub use explain::{ExplainDocument, ExplainedName, ImageFacts};
 pub use explain_code::CodeDocument;

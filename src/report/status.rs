@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::daemon_summary::{DaemonSummary, DaemonView, StaleSummary};
 use super::names::named;
 use super::style::heading;
 use super::{ExitStatus, FORMAT_VERSION};
@@ -17,6 +18,12 @@ use crate::words::{plural, rfc3339};
 pub struct StatusDocument {
     format_version: u32,
     exit_code: ExitStatus,
+    /// Whether the running daemon tells, or the state alone.
+    source: StatusSource,
+    /// What the running daemon knows; null if none has the state.
+    daemon: Option<Box<DaemonSummary>>,
+    /// A summary that is not shown, because it no longer holds.
+    stale_daemon: Option<StaleSummary>,
     state_dir: String,
     /// The installation's id; null: the directory was never used.
     owner: Option<String>,
@@ -28,6 +35,13 @@ pub struct StatusDocument {
     parked: Vec<Parked>,
     suspensions: Vec<Suspended>,
     history: HistoryExtent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum StatusSource {
+    Daemon,
+    State,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,13 +99,19 @@ struct HistoryExtent {
 }
 
 impl StatusDocument {
-    /// Puts together what the state directory holds.
+    /// Puts together what the state directory holds, and what its daemon says.
     pub fn new(
         state_dir: &str,
         summary: StateSummary,
         parked: Vec<Parked>,
+        daemon: DaemonView,
         now: Timestamp,
     ) -> Self {
+        let (daemon, stale_daemon) = match daemon {
+            DaemonView::None => (None, None),
+            DaemonView::Live(summary) => (Some(summary), None),
+            DaemonView::Stale(stale) => (None, Some(stale)),
+        };
         let scopes = summary.scopes.iter().map(|(scope, counts)| {
             let account = summary.accounts.get(scope);
             scope_status(scope, account.and_then(|known| known.uin.clone()), counts)
@@ -103,6 +123,12 @@ impl StatusDocument {
         Self {
             format_version: FORMAT_VERSION,
             exit_code: ExitStatus::Done,
+            source: match daemon {
+                Some(_) => StatusSource::Daemon,
+                None => StatusSource::State,
+            },
+            daemon,
+            stale_daemon,
             state_dir: state_dir.to_owned(),
             owner: summary.owner,
             schema_version: summary.schema,
@@ -124,14 +150,41 @@ impl StatusDocument {
         }
     }
 
+    /// Who tells what the rest says, and as of when.
+    pub fn headline(&self) -> String {
+        match &self.daemon {
+            Some(daemon) => format!(
+                "The running daemon, process {}, knew at {}:",
+                daemon.pid(),
+                rfc3339(daemon.written_at())
+            ),
+            None => "No running daemon tells; the state knows:".to_owned(),
+        }
+    }
+
     pub fn text(&self) -> String {
+        if self.owner.is_none() && self.daemon.is_none() {
+            return self.body();
+        }
+        format!("{}\n{}", self.headline(), self.body())
+    }
+
+    /// The text without its headline: it is the same for as long as nothing changes.
+    pub fn body(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
         let mut put = |line: String| {
             let _ = writeln!(text, "{line}");
         };
+        if let Some(daemon) = &self.daemon {
+            daemon.lines().into_iter().for_each(&mut put);
+        }
+        if let Some(stale) = &self.stale_daemon {
+            put(stale.line());
+        }
         let Some(owner) = &self.owner else {
-            return format!("State: {} was never used.\n", self.state_dir);
+            put(format!("State: {} was never used.", self.state_dir));
+            return text;
         };
         put(format!("State: {}, owner {owner}", self.state_dir));
         put(match &self.holder {

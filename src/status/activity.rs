@@ -27,6 +27,18 @@ pub enum Activity {
     },
 }
 
+impl Activity {
+    /// The word in documents.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Running { .. } => "passing",
+            Self::Idle { .. } => "resting",
+            Self::Halted { .. } => "held",
+        }
+    }
+}
+
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PassResult {

@@ -65,9 +65,21 @@ impl Files {
         self.dir.join("owner")
     }
 
+    /// What the daemon shows other processes.
+    pub(super) fn summary(&self) -> PathBuf {
+        self.dir.join("summary.json")
+    }
+
+    /// The next summary, until it is whole.
+    pub(super) fn new_summary(&self) -> PathBuf {
+        self.dir.join("summary.json.new")
+    }
+
     /// Removes the state. The file `owner` goes last, so that the rest of an interrupted removal is still refused.
     pub(super) fn remove(&self) -> Result<(), OpenError> {
-        for path in [self.database(), self.wal(), self.wal_index(), self.owner()] {
+        let shown = [self.summary(), self.new_summary()];
+        let state = [self.database(), self.wal(), self.wal_index(), self.owner()];
+        for path in shown.into_iter().chain(state) {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(OpenError::io(&path, "remove it", &error));

@@ -5,6 +5,7 @@
 //! state.db (-wal, -shm)   SQLite; `schema.sql` and the numbered files beside it define the schema
 //! owner                   the installation that the database belongs to, so that files of two installations are not mixed
 //! lock                    locked by the process that reconciles, and names that process
+//! summary.json            what a daemon shows `status`; no part of the state
 //! ```
 //!
 //! There are three ways in, each a type: [`Store`] reconciles, and there is one at a time; [`OperatorStore`] makes the
@@ -36,6 +37,7 @@ mod rows;
 mod schema;
 mod scopes;
 mod space;
+mod summary_file;
 mod suspensions;
 mod takeover;
 mod transactions;
@@ -75,6 +77,7 @@ pub use newest_commit::NewestCommit;
 pub use operator::{OperatorStore, SuspensionFilter};
 pub use options::Options;
 pub use reader::{HistoryExtent, ImageCounts, Reader, StateSummary};
+pub use summary_file::{SUMMARY_BYTES_MAX, SummaryError, SummaryFile};
 pub use upgrade::Upgrade;
 pub use verify::VerifyResult;
 
@@ -94,7 +97,7 @@ pub struct Store {
     /// By scope, the number of the newest history entry when its inventory was read. An update that starts from this
     /// inventory knows nothing later.
     read_at: RefCell<BTreeMap<Scope, u64>>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Store {
@@ -139,7 +142,7 @@ impl Store {
             is_new,
             now,
             read_at: RefCell::default(),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -207,6 +210,11 @@ impl Store {
     /// less than two seconds.
     pub fn stop(&self) {
         self.committer.stop();
+    }
+
+    /// Where a daemon shows other processes what it knows. Fails if the lock file cannot be looked at.
+    pub fn summary_file(&self) -> Result<SummaryFile, OpenError> {
+        Ok(SummaryFile::new(&self.files, self.lock.id()?))
     }
 
     /// What there is to say of a write-ahead log that another process keeps from being written back; `None` while it is of

@@ -16,6 +16,7 @@ use super::lock::Lock;
 use super::newest_commit::{self, NewestCommit};
 use super::open::{self, DirectoryState, WalIndex};
 use super::schema::{self, MIGRATIONS};
+use super::summary_file::{self, SummaryError};
 use super::verify::{self, VerifyResult};
 use super::{chain, images, memory, rows, scopes, suspensions};
 use crate::history::HistoryEntry;
@@ -105,6 +106,11 @@ impl Reader {
         let mut summary = self.read(summary)?;
         summary.holder = Lock::holder(&self.files.lock());
         Ok(summary)
+    }
+
+    /// What the last daemon showed, which may be old; `None` if there was none.
+    pub fn daemon_summary(&self) -> Result<Option<Vec<u8>>, SummaryError> {
+        summary_file::read(&self.files)
     }
 
     /// The newest commit of the manifests that was worked on.

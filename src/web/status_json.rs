@@ -9,7 +9,6 @@ use super::policy_images;
 use super::query::{Query, ScopeText};
 use crate::desired;
 use crate::model::{AccountName, Cause, ImageId, Permission, Scope, ShareState, Timestamp, Uin};
-use crate::observation::Unobserved;
 use crate::plan::View;
 use crate::report::FORMAT_VERSION;
 use crate::status::{
@@ -343,12 +342,7 @@ fn scope_document<'a>(
         account: scope.account.as_str(),
         uin: status.uin.as_ref(),
         region: scope.region.as_str(),
-        activity: match &status.activity {
-            Activity::New => "new",
-            Activity::Running { .. } => "passing",
-            Activity::Idle { .. } => "resting",
-            Activity::Halted { .. } => "held",
-        },
+        activity: status.activity.as_str(),
         passing_since,
         writes_answered,
         reading: status.reads.waits.map(|reading| ReadingDocument {
@@ -393,13 +387,9 @@ fn scope_document<'a>(
 }
 
 fn view_document(view: &View) -> ViewDocument<'_> {
-    let (state, why): (_, Option<&Unobserved>) = match view {
-        View::Seen => ("seen", None),
-        View::ReadDenied(why) => ("blind", Some(why)),
-        View::Unobserved(why) => ("unseen", Some(why)),
-    };
+    let why = view.why();
     ViewDocument {
-        state,
+        state: view.as_str(),
         reason: why.map(|why| Text(&why.reason)),
         error_code: why.and_then(|why| why.code.as_deref()).map(Text),
         request_id: why.and_then(|why| why.request_id.as_deref()).map(Text),

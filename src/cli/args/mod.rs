@@ -23,6 +23,7 @@ mod selector;
 mod sim;
 mod state;
 mod state_command;
+mod status;
 mod suspend;
 mod target;
 mod time;
@@ -51,6 +52,7 @@ pub(super) use selector::{KeySelectorArguments, ScopeSelectorArguments, Selector
 pub(super) use sim::SimArguments;
 pub(super) use state::StateArguments;
 pub(super) use state_command::{StateCommand, StateCommandArguments};
+pub(super) use status::StatusArguments;
 pub(super) use suspend::SuspendArguments;
 pub(super) use target::Target;
 pub(super) use write::WriteArguments;
@@ -108,8 +110,8 @@ pub(super) enum Command {
     Import(ImportArguments),
     /// Take images into the inventory, as if sharekeeper had shared them itself
     Adopt(AdoptArguments),
-    /// Show what is ours, suspended, parked or unresolved; reads the state directory only
-    Status(StateArguments),
+    /// Show what the running daemon knows, and what is ours, suspended, parked or unresolved; reads the state directory only
+    Status(StatusArguments),
     /// Show what was tried, and what came of it
     History(HistoryArguments),
     /// Leave images alone, for a reason, until further notice

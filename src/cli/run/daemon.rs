@@ -10,7 +10,7 @@ use futures_util::future::{Either, LocalBoxFuture, select};
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc};
 
-use super::tasks;
+use super::{summary, tasks};
 use crate::api::{ClientContext, Connection};
 use crate::cli::api_target::ApiTarget;
 use crate::cli::args::RunArguments;
@@ -155,8 +155,9 @@ impl DaemonSetup<'_> {
         store: &'t Store,
         stop: &'t Stop,
         publisher: &'t StatusPublisher<System>,
-    ) -> [LocalBoxFuture<'t, Failure>; 2] {
+    ) -> [LocalBoxFuture<'t, Failure>; 3] {
         [
+            Box::pin(summary::leave_summary(store, self.context, publisher)),
             Box::pin(tasks::check_state(store, self.context, publisher)),
             Box::pin(tasks::hurry_state(store, stop)),
         ]

@@ -2,6 +2,7 @@
 //! `daemon`'s; the tasks that run beside it are in `tasks`.
 
 mod daemon;
+mod summary;
 mod tasks;
 
 use std::path::Path;
