@@ -605,3 +605,70 @@ fn t1_an_empty_variable_that_guards_something_ends_it_with_64() {
         }
     }
 }
+
+#[test]
+fn nc3_help_is_of_a_command_or_a_topic() {
+    for (subject, words) in [
+        (&["help"] as &[_], "Everyday:\n"),
+        (&["help", "plan"], "Usage: sharekeeper plan"),
+        (
+            &["help", "history", "verify"],
+            "Usage: sharekeeper history verify",
+        ),
+        (&["help", "exit-codes"], "  143          stopped by SIGTERM"),
+        (&["help", "environment"], "  SHAREKEEPER_STATE_DIR\n"),
+        (&["man", "help"], "exit\\-codes"),
+    ] {
+        let output = sharekeeper(subject);
+        assert_eq!(output.status.code(), Some(0), "{subject:?}");
+        assert!(
+            stdout(&output).contains(words),
+            "{subject:?}: {}",
+            stdout(&output)
+        );
+        assert_eq!(stderr(&output), "");
+    }
+    let output = sharekeeper(&["help", "everything"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(stderr(&output).contains("topics are: exit-codes, environment"));
+}
+
+#[test]
+fn n11_help_and_warnings_name_variables_and_quote_no_value() {
+    for arguments in [
+        &["run", "--help"] as &[_],
+        &["help", "environment"],
+        &["validate", "manifests"],
+    ] {
+        let output = command(arguments)
+            .env("SHAREKEEPER_GIT", "https://user:hunter2@example.com/a.git")
+            .env("SHAREKEEPER_STATEDIR", "hunter2")
+            .env("SHAREKEEPER_PORT_7979_TCP", "tcp://hunter2:7979")
+            .output()
+            .expect("the binary starts");
+        let said = format!("{}{}", stdout(&output), stderr(&output));
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(!said.contains("hunter2"), "{arguments:?}: {said}");
+        let is_told = stderr(&output)
+            .contains("SHAREKEEPER_STATEDIR is not known; did you mean SHAREKEEPER_STATE_DIR?");
+        // clap prints the help of a flag before anything is looked at.
+        assert_eq!(
+            is_told,
+            !arguments.contains(&"--help"),
+            "{arguments:?}: {said}"
+        );
+        assert!(!stderr(&output).contains("PORT"), "{said}");
+    }
+}
+
+#[test]
+fn n11_a_variable_may_hold_several_paths_and_an_argument_is_one() {
+    let both = "manifests::examples/minimal";
+    let output = command(&["validate"])
+        .env("SHAREKEEPER_PATH", both)
+        .output()
+        .expect("the binary starts");
+    assert_eq!(stdout(&output), "Valid: 4 documents, 13 images.\n");
+    let output = sharekeeper(&["validate", both]);
+    assert_eq!(output.status.code(), Some(1), "it is the name of no file");
+}

@@ -11,6 +11,8 @@ mod functions;
 mod names;
 #[path = "tidy/source.rs"]
 mod source;
+#[path = "tidy/variables.rs"]
+mod variables;
 #[path = "tidy/words.rs"]
 mod words;
 

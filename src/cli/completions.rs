@@ -1,8 +1,6 @@
 //! `completions`: prints a completion script for a shell.
 
-use clap::CommandFactory;
-
-use super::args::{Arguments, CompletionsArguments};
+use super::args::{CompletionsArguments, command_line};
 use super::output::{self, Failure};
 use crate::report::ExitStatus;
 
@@ -10,7 +8,7 @@ pub(super) async fn run(arguments: &CompletionsArguments) -> Result<ExitStatus, 
     let mut script = Vec::new();
     clap_complete::generate(
         arguments.shell,
-        &mut Arguments::command(),
+        &mut command_line(),
         "sharekeeper",
         &mut script,
     );

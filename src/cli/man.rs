@@ -1,8 +1,6 @@
 //! `man`: prints the manual page of the whole or of one command.
 
-use clap::CommandFactory;
-
-use super::args::{Arguments, ManArguments};
+use super::args::{ManArguments, command_line};
 use super::output::{self, Failure};
 use crate::report::ExitStatus;
 
@@ -14,8 +12,8 @@ pub(super) async fn run(arguments: &ManArguments) -> Result<ExitStatus, Failure>
 }
 
 /// The command with that path of names, such as `history verify`.
-fn find_command(names: &[String]) -> Result<clap::Command, Failure> {
-    let mut whole = Arguments::command();
+pub(super) fn find_command(names: &[String]) -> Result<clap::Command, Failure> {
+    let mut whole = command_line();
     // Gives each subcommand its full name, and the flags that all take.
     whole.build();
     let mut found = &whole;

@@ -10,7 +10,9 @@ mod completions;
 mod connect;
 mod context;
 mod doctor;
+mod environment;
 mod explain;
+mod help;
 mod history;
 mod images;
 mod import;
@@ -101,6 +103,7 @@ fn start(
     }
     let stderr = Stderr::default();
     logging::start(common, arguments.command.log_level(), &stderr);
+    environment::warn_of_misspelt(matches!(arguments.command, Command::Run(_)));
     // One thread is plenty for 20 calls a second.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -148,6 +151,7 @@ async fn dispatch(
         Command::Schema => schema::run().await,
         Command::Completions(arguments) => completions::run(arguments).await,
         Command::Man(arguments) => man::run(arguments).await,
+        Command::Help(arguments) => help::run(arguments).await,
     }
 }
 

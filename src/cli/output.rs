@@ -139,6 +139,15 @@ pub(super) fn print(format: OutputFormat, document: &impl Serialize, text: &str)
     })
 }
 
+/// Prints a text that is no result of a command and has no document: help.
+pub(super) fn print_text(text: &str) -> io::Result<()> {
+    print_whole(|| {
+        let mut stdout = anstream::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    })
+}
+
 /// Prints a file of a form of its own: a schema, a completion script, a manual page.
 pub(super) fn print_raw(bytes: &[u8]) -> io::Result<()> {
     print_whole(|| {

@@ -28,6 +28,42 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// Every status, in the order of the numbers.
+    pub const ALL: [Self; 10] = [
+        Self::Done,
+        Self::Error,
+        Self::Changes,
+        Self::Withheld,
+        Self::Incomplete,
+        Self::Stale,
+        Self::Usage,
+        Self::HungUp,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// What it means, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done, and everything is in the desired state",
+            Self::Error => "error: manifests, credentials, state or API; nothing was decided on it",
+            Self::Changes => {
+                "`plan --detailed-exitcode`: there are changes; `lock --check`: policies select other images than the lock file has"
+            }
+            Self::Withheld => "a guard withheld changes",
+            Self::Incomplete => {
+                "`reconcile` finished, but some images are not in the desired state"
+            }
+            Self::Stale => {
+                "the saved plan or the lock file is stale, or the manifests' commit is older than the newest; nothing was done"
+            }
+            Self::Usage => "usage; or the saved plan was made with wider guards than are given",
+            Self::HungUp => "stopped by SIGHUP, after calls in flight settled",
+            Self::Interrupted => "stopped by SIGINT, after calls in flight settled",
+            Self::Terminated => "stopped by SIGTERM, after calls in flight settled",
+        }
+    }
+
     pub const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -48,5 +84,23 @@ impl ExitStatus {
 impl Serialize for ExitStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nc3_all_statuses_are_listed_in_order() {
+        let codes = ExitStatus::ALL.map(ExitStatus::code);
+        assert!(codes.is_sorted_by(|a, b| a < b), "{codes:?}");
+        let arms = include_str!("exit.rs").lines();
+        let has_number = |line: &&str| {
+            let arm = line.trim().strip_prefix("Self::");
+            let number = arm.and_then(|arm| arm.split_once(" => "));
+            number.is_some_and(|(_, number)| number.trim_end_matches(',').parse::<u8>().is_ok())
+        };
+        assert_eq!(arms.filter(has_number).count(), codes.len());
     }
 }

@@ -7,9 +7,9 @@ use std::ffi::OsString;
 use clap::builder::{OsStr, Resettable};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, Command, FromArgMatches};
 
-use super::{Arguments, hidden_values};
+use super::{Arguments, command_line, hidden_values};
 
 /// Variables that hold something back, and what would follow without them.
 const GUARDS: [(&str, &str); 8] = [
@@ -41,14 +41,27 @@ pub(in crate::cli) fn parse(words: &[OsString]) -> Result<Arguments, clap::Error
 }
 
 fn read(words: &[OsString]) -> Result<Arguments, clap::Error> {
-    let mut command = without_empty_variables(Arguments::command());
+    let mut command = without_empty_variables(command_line());
     let mut matches = command.try_get_matches_from_mut(words)?;
-    refuse_empty_guards(Arguments::command(), &matches)?;
+    refuse_empty_guards(command_line(), &matches)?;
+    let is_path_variable = is_path_variable(&matches);
     let typed = typed_flags(&matches);
     let mut arguments = Arguments::from_arg_matches_mut(&mut matches)
         .map_err(|error| error.format(&mut command))?;
     arguments.common.typed = typed;
+    if is_path_variable && let Some(paths) = arguments.command.paths_mut() {
+        paths.split();
+    }
     Ok(arguments)
+}
+
+/// Whether the paths of the manifests come from a variable.
+fn is_path_variable(matches: &ArgMatches) -> bool {
+    let below = matches.subcommand().map(|(_, below)| below);
+    below.is_some_and(|below| {
+        let has_paths = below.try_contains_id("paths").unwrap_or(false);
+        has_paths && below.value_source("paths") == Some(ValueSource::EnvVariable)
+    })
 }
 
 /// The flags that stood on the command line, of the command itself and of those above it.
@@ -125,7 +138,7 @@ mod tests {
     #[test]
     fn t1_each_guard_is_a_variable_of_some_command() {
         let mut found = BTreeSet::new();
-        variables(&Arguments::command(), &mut found);
+        variables(&command_line(), &mut found);
         for (name, _) in GUARDS {
             assert!(found.contains(name), "{name} is not among {found:?}");
         }

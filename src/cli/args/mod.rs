@@ -2,12 +2,14 @@
 //! nothing but the flags.
 
 mod adopt;
+mod command_line;
 mod common;
 mod completions;
 mod doctor;
 mod empty_variables;
 mod explain;
 mod guards;
+mod help;
 mod hidden_values;
 mod history;
 mod images;
@@ -32,12 +34,14 @@ mod write;
 use clap::{Parser, Subcommand};
 
 pub(super) use adopt::AdoptArguments;
+pub(super) use command_line::{command_line, exit_statuses, put_row};
 pub(super) use common::{ColorWhen, Common, LogFormat, LogLevel, OutputFormat};
 pub(super) use completions::CompletionsArguments;
 pub(super) use doctor::DoctorArguments;
 pub(super) use empty_variables::parse;
 pub(super) use explain::ExplainArguments;
 pub(super) use guards::Guards;
+pub(super) use help::HelpArguments;
 pub(super) use history::{HistoryArguments, HistoryCommand};
 pub(super) use images::ImagesArguments;
 pub(super) use import::{ImportArguments, ImportBy};
@@ -62,7 +66,7 @@ pub(super) use write::WriteArguments;
     name = "sharekeeper",
     version,
     about = "Makes the share state of CVM custom images in Tencent Cloud Lighthouse match YAML manifests",
-    after_help = EXIT_STATUS,
+    disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
     max_term_width = 100
@@ -73,20 +77,6 @@ pub(super) struct Arguments {
     #[command(subcommand)]
     pub command: Command,
 }
-
-const EXIT_STATUS: &str = "\
-Exit status:
-  0    done, and everything is in the desired state
-  1    error: manifests, credentials, state or API; nothing was decided on it
-  2    `plan --detailed-exitcode`: there are changes; `lock --check`: policies select other images than the lock file has
-  3    a guard withheld changes
-  4    `reconcile` finished, but some images are not in the desired state
-  5    the saved plan or the lock file is stale, or the manifests' commit is older than the newest; nothing was done
-  64   usage; or the saved plan was made with wider guards than are given
-  130  stopped by SIGINT, 143 by SIGTERM, 129 by SIGHUP, after calls in flight settled
-
-Try it without a cloud account:
-  sharekeeper reconcile manifests --sim";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -130,9 +120,37 @@ pub(super) enum Command {
     Completions(CompletionsArguments),
     /// Print the manual page, or that of a command
     Man(ManArguments),
+    /// Print the help of a command, or about `exit-codes` or `environment`
+    Help(HelpArguments),
 }
 
 impl Command {
+    /// Where the command finds manifests, if it reads any.
+    fn paths_mut(&mut self) -> Option<&mut Paths> {
+        match self {
+            Self::Validate(paths) => Some(paths),
+            Self::Plan(arguments) => Some(&mut arguments.paths),
+            Self::Reconcile(arguments) => Some(&mut arguments.paths),
+            Self::Run(arguments) => Some(&mut arguments.paths),
+            Self::Images(arguments) => Some(&mut arguments.paths),
+            Self::Explain(arguments) => Some(&mut arguments.paths),
+            Self::Lock(arguments) => Some(&mut arguments.paths),
+            Self::Import(arguments) => Some(&mut arguments.paths),
+            Self::Adopt(arguments) => Some(&mut arguments.paths),
+            Self::Doctor(arguments) => Some(&mut arguments.paths),
+            Self::Status(_)
+            | Self::History(_)
+            | Self::Suspend(_)
+            | Self::Resume(_)
+            | Self::State(_)
+            | Self::Sim(_)
+            | Self::Schema
+            | Self::Completions(_)
+            | Self::Man(_)
+            | Self::Help(_) => None,
+        }
+    }
+
     /// Which API the command works with, if any.
     pub(super) fn target(&self) -> Option<&Target> {
         match self {
@@ -154,7 +172,8 @@ impl Command {
             | Self::Sim(_)
             | Self::Schema
             | Self::Completions(_)
-            | Self::Man(_) => None,
+            | Self::Man(_)
+            | Self::Help(_) => None,
         }
     }
 

@@ -73,7 +73,7 @@ pub(in crate::cli) struct SourceArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Being seen")]
 pub(in crate::cli) struct ReportingArguments {
-    /// Serve the status page, `/status.json`, `/metrics`, `/healthz` and `/readyz` here; `off` serves nothing
+    /// Serve the status page, `/status.json`, `/metrics`, `/healthz` and `/readyz` here; `off` serves nothing. The variable is that of `sim`, too
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7979", value_parser = listen, env = "SHAREKEEPER_LISTEN")]
     pub listen: Listen,
     /// Let whoever reaches the port read it, where it is not on loopback

@@ -7,7 +7,7 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SimArguments {
-    /// Address to listen on
+    /// Address to listen on; the variable is that of `run`, too, so give the flag where both run
     #[arg(
         long,
         value_name = "ADDR",
