@@ -1,6 +1,8 @@
 //! The command line where no API is involved: what it prints on which stream, and its exit status.
 
 mod binary;
+#[path = "../build/version.rs"]
+mod version;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::PermissionsExt;
@@ -671,4 +673,55 @@ fn n11_a_variable_may_hold_several_paths_and_an_argument_is_one() {
     assert_eq!(stdout(&output), "Valid: 4 documents, 13 images.\n");
     let output = sharekeeper(&["validate", both]);
     assert_eq!(output.status.code(), Some(1), "it is the name of no file");
+}
+
+#[test]
+fn nc2_the_version_tells_the_commit_and_its_day() {
+    let output = sharekeeper(&["--version"]);
+    let said = stdout(&output);
+    let package = env!("CARGO_PKG_VERSION");
+    let commit = env!("BUILD_COMMIT");
+    let beginning = format!("sharekeeper {package} ({commit}");
+    assert!(
+        said.starts_with(&beginning) && said.ends_with(")\n"),
+        "{said}"
+    );
+    let git = std::process::Command::new("git")
+        .args(["rev-parse", "--show-prefix", "HEAD"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output();
+    let git = git.ok().filter(|output| output.status.success());
+    let git = git.map(|output| stdout(&output));
+    let is_given = std::env::var_os("SHAREKEEPER_COMMIT").is_some();
+    // An empty prefix: the repository is of this directory.
+    if let Some(head) = git
+        .as_deref()
+        .and_then(|told| told.strip_prefix('\n'))
+        .filter(|_| !is_given)
+    {
+        assert_eq!(commit, &head[..7]);
+    }
+}
+
+#[test]
+fn nc2_what_is_not_known_of_a_build_is_said_so() {
+    let version = |commit, epoch| version::Built::new(commit, epoch).version("0.1.0");
+    let hash = "ABC12345f0e9d8c7b6a5f4e3d2c1b0a9f8e7d6c5";
+    for (commit, epoch, expected) in [
+        (
+            Some(hash),
+            Some("1795872462\n"),
+            "0.1.0 (abc1234 2026-11-28)",
+        ),
+        (Some("abc1234"), None, "0.1.0 (abc1234)"),
+        (None, Some("0"), "0.1.0 (unknown 1970-01-01)"),
+        (Some("v1.2"), Some("soon"), "0.1.0 (unknown)"),
+        (Some("abc12"), Some("-1"), "0.1.0 (unknown)"),
+        (None, Some("951782400"), "0.1.0 (unknown 2000-02-29)"),
+        (None, Some("1077926399"), "0.1.0 (unknown 2004-02-27)"),
+        (None, Some("4107542400"), "0.1.0 (unknown 2100-03-01)"),
+        (None, Some("1798761599"), "0.1.0 (unknown 2026-12-31)"),
+    ] {
+        assert_eq!(version(commit, epoch), expected, "{commit:?} {epoch:?}");
+    }
 }

@@ -72,8 +72,17 @@ pub fn metrics(
 
 fn process(families: &mut Families, board: &Board, extra: &MetricsExtra<'_>) {
     families.keep(
-        gauge("sharekeeper_build_info", "The version that runs. Always 1.")
-            .with(&[("version", env!("CARGO_PKG_VERSION"))], 1.0),
+        gauge(
+            "sharekeeper_build_info",
+            "The version that runs, and the commit that it was built from. Always 1.",
+        )
+        .with(
+            &[
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("commit", env!("BUILD_COMMIT")),
+            ],
+            1.0,
+        ),
     );
     families.keep(
         gauge(

@@ -64,7 +64,7 @@ pub(super) use write::WriteArguments;
 #[derive(Debug, Parser)]
 #[command(
     name = "sharekeeper",
-    version,
+    version = env!("BUILD_VERSION"),
     about = "Makes the share state of CVM custom images in Tencent Cloud Lighthouse match YAML manifests",
     disable_help_subcommand = true,
     subcommand_required = true,
