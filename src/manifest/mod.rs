@@ -25,7 +25,7 @@ use crate::desired::Desired;
 use crate::host::{Clock, CommandRunner};
 use read::completeness::{self, CheckedReading};
 use read::reading::Reading;
-use read::{case_collisions, near_misses};
+use read::{case_collisions, near_misses, unlinked};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Severity};
 pub use git::revision::{Checkout, Revision};
@@ -89,6 +89,7 @@ pub async fn load_with<C: Clock, P: CommandRunner>(
     let Reading { sources, found, .. } = reading;
     warnings.extend(near_misses::warnings(&found.near_misses, options));
     warnings.extend(case_collisions::warnings(&found.files));
+    warnings.extend(unlinked::warnings(&found.unlinked, options));
     let parse = move || {
         let sources = parse::in_order(sources);
         match parse::parse_in_order(&sources, found.problems.clone()) {

@@ -8,6 +8,7 @@ pub(super) mod near_misses;
 mod open;
 pub(super) mod reading;
 mod stable_read;
+pub(super) mod unlinked;
 mod walk;
 
 pub(crate) use walk::{FILE_BYTES_MAX, TOTAL_BYTES_MAX};

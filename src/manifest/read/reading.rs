@@ -43,6 +43,8 @@ pub(in crate::manifest) struct Found {
     pub empty: Vec<(PathBuf, Diagnostic)>,
     /// Files that are not read although their names are nearly those of manifests.
     pub near_misses: Vec<PathBuf>,
+    /// Files without a link to them, in the order in which they were found.
+    pub unlinked: Vec<PathBuf>,
     /// Searched directories in git work trees, or a `.git` that cannot be read.
     pub searched: Vec<Result<SearchedDirectory, Unreadable>>,
 }

@@ -315,6 +315,9 @@ impl Walk<'_> {
         if let Err(refusal) = open::check(&metadata, &resolved) {
             return self.problem(path, refusal.message(), refusal.help());
         }
+        if metadata.nlink() == 0 {
+            self.reading.found.unlinked.push(path.to_owned());
+        }
         let length = metadata.len();
         if length > FILE_BYTES_MAX {
             return self.too_large(path, length);
