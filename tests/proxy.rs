@@ -14,7 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use binary::{Bench, Simulator, command, document, stderr, stdout};
 use serde_json::{Value, json};
 use sharekeeper::host::{
-    HttpTransport, Method, ProxySettings, Reply, Request, Transport, TransportError,
+    HttpTransport, Method, ProxySettings, Reply, ReplyBody, Request, Transport, TransportError,
 };
 use standin::{Conduct, ProxyStandIn, certificate, tls_in_front_of};
 
@@ -39,6 +39,7 @@ fn send(variables: &[(&str, String)], url: &str) -> Result<Reply, TransportError
         headers: Vec::new(),
         body: b"{}".to_vec(),
         deadline: Duration::from_secs(20),
+        reads: ReplyBody::Whole,
     }))
 }
 

@@ -7,7 +7,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use sharekeeper::host::{
-    Header, HttpTransport, Method, ProxySettings, Reply, Request, Transport, TransportError,
+    Header, HttpTransport, Method, ProxySettings, Reply, ReplyBody, Request, Transport,
+    TransportError,
 };
 
 /// Answers each connection's first request with `script`'s bytes, then closes it. Tells what it read.
@@ -53,16 +54,21 @@ fn request(url: String, deadline: Duration) -> Request {
         headers: vec![header, secret],
         body: b"{}".to_vec(),
         deadline,
+        reads: ReplyBody::Whole,
     }
 }
 
 fn send(url: String, deadline: Duration) -> Result<Reply, TransportError> {
+    send_request(request(url, deadline))
+}
+
+fn send_request(request: Request) -> Result<Reply, TransportError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     let transport = HttpTransport::new(ProxySettings::default()).expect("a client");
-    runtime.block_on(transport.send(request(url, deadline)))
+    runtime.block_on(transport.send(request))
 }
 
 fn exchange(script: &'static [&'static [u8]]) -> Result<Reply, TransportError> {
@@ -183,6 +189,75 @@ fn t9_a_reply_without_end_is_cut_off() {
         "{reply:?}"
     );
     sender.join().expect("the client hung up");
+}
+
+/// A body that begins and never ends: one byte, and then nothing until the client is gone.
+fn endless_body() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).expect("a request") > 0);
+        let begun = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n";
+        let _ = stream.write_all(begun);
+        while stream.read(&mut request).is_ok_and(|read| read > 0) {}
+    });
+    port
+}
+
+#[test]
+fn r5_a_body_that_is_not_needed_makes_no_reply_a_lost_one() {
+    let within = |url: String| {
+        let reads = ReplyBody::Within {
+            wait: Duration::from_millis(200),
+            bytes_max: 8,
+        };
+        send_request(Request {
+            reads,
+            ..request(url, Duration::from_secs(20))
+        })
+    };
+    let scripts: [(&'static [&'static [u8]], &[u8]); 4] = [
+        (
+            &[b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"Resp"],
+            b"{\"Resp",
+        ),
+        (
+            &[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"Res\r\n"],
+            b"{\"Res",
+        ),
+        (
+            &[b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123456789"],
+            b"",
+        ),
+        (
+            &[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"],
+            b"",
+        ),
+    ];
+    for (script, body) in scripts {
+        let (port, _hears) = server(script);
+        let reply = within(format!("http://127.0.0.1:{port}/")).expect("a reply");
+        assert_eq!((reply.status, reply.is_whole), (200, false), "{script:?}");
+        assert_eq!(reply.body, body, "{script:?}");
+    }
+    let reply = within(format!("http://127.0.0.1:{}/", endless_body())).expect("a reply");
+    assert_eq!(
+        (reply.status, reply.is_whole, reply.body.as_slice()),
+        (200, false, b"x".as_slice())
+    );
+    // The headers are needed all the same.
+    let (port, _hears) = server(&[b"HTTP/1.1 200 OK\r\nContent-"]);
+    let reply = within(format!("http://127.0.0.1:{port}/"));
+    assert!(matches!(reply, Err(TransportError::Lost(_))), "{reply:?}");
+    let (port, _hears) =
+        server(&[b"HTTP/1.1 429 No\r\nRetry-After: 120\r\nContent-Length: 2\r\n\r\nno"]);
+    let reply = within(format!("http://127.0.0.1:{port}/")).expect("a reply");
+    assert_eq!(
+        (reply.is_whole, reply.retry_after.as_deref()),
+        (true, Some("120"))
+    );
 }
 
 #[test]

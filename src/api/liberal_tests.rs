@@ -82,7 +82,9 @@ fn read<T: DeserializeOwned>(body: &str) -> Result<T, CallError> {
     let reply = Reply {
         status: 200,
         date: None,
+        retry_after: None,
         body: body.as_bytes().to_vec(),
+        is_whole: true,
     };
     parse(&reply, None)
 }

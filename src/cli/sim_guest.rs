@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::output::Failure;
 use super::sim_owner::Owner;
-use crate::host::{Header, HttpTransport, Method, ProxySettings, Request, Transport};
+use crate::host::{Header, HttpTransport, Method, ProxySettings, ReplyBody, Request, Transport};
 use crate::sim::{IDENTITY, PlacedImage};
 
 /// How many images are added by one call.
@@ -136,6 +136,7 @@ impl Guest {
             }],
             body,
             deadline: PATIENCE,
+            reads: ReplyBody::Whole,
         };
         match transport.send(request).await {
             Ok(reply) if reply.status == 200 => Ok(reply.body),

@@ -7,9 +7,10 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
+use tokio::time::timeout;
 
 use super::near::{METADATA_HOST, is_link_local};
-use super::{Method, Proxy, ProxySettings, Reply, Request, Transport, TransportError};
+use super::{Method, Proxy, ProxySettings, Reply, ReplyBody, Request, Transport, TransportError};
 
 /// Longest wait for a connection, TLS included; a region that does not answer fails fast.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,7 +60,12 @@ impl HttpTransport {
         Ok(Self { client, proxies })
     }
 
-    async fn exchange(&self, request: Request) -> Result<Reply, TransportError> {
+    /// Sends the request, and returns once the headers of its reply are there.
+    async fn head(
+        &self,
+        request: Request,
+        proxy: Option<&Proxy>,
+    ) -> Result<reqwest::Response, TransportError> {
         let mut headers = HeaderMap::with_capacity(request.headers.len());
         for header in request.headers {
             let mut value = HeaderValue::try_from(header.value).map_err(|_| {
@@ -68,7 +74,6 @@ impl HttpTransport {
             value.set_sensitive(header.secret);
             headers.insert(HeaderName::from_static(header.name), value);
         }
-        let proxy = self.proxies.proxy_for(&request.url);
         if let Some(proxy) = proxy {
             proxy.log_once();
         }
@@ -82,40 +87,66 @@ impl HttpTransport {
             .headers(headers)
             .body(request.body)
             .send();
-        let mut response = sent.await.map_err(|error| describe(&error, proxy))?;
-        let status = response.status().as_u16();
-        let date = response
-            .headers()
-            .get("date")
-            .and_then(|v| v.to_str().ok())
-            .map(str::to_owned);
-        let mut body = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| describe(&error, proxy))?
-        {
-            if body.len() + chunk.len() > REPLY_BYTES_MAX {
-                return Err(TransportError::Lost(format!(
-                    "the reply is larger than {REPLY_BYTES_MAX} bytes"
-                )));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Reply { status, date, body })
+        sent.await.map_err(|error| describe(&error, proxy))
     }
 }
 
 impl Transport for HttpTransport {
     async fn send(&self, request: Request) -> Result<Reply, TransportError> {
-        let deadline = request.deadline;
-        match tokio::time::timeout(deadline, self.exchange(request)).await {
-            Ok(result) => result,
-            Err(_) => Err(TransportError::Lost(format!(
-                "no reply within {} s",
-                deadline.as_secs_f64()
-            ))),
+        let (deadline, reads) = (request.deadline, request.reads);
+        let proxy = self.proxies.proxy_for(&request.url);
+        let exchange = async {
+            let mut response = self.head(request, proxy).await?;
+            let mut reply = reply_head(&response);
+            if reads == ReplyBody::Whole {
+                read_body(&mut response, &mut reply.body, REPLY_BYTES_MAX, proxy).await?;
+            }
+            Ok((response, reply))
+        };
+        let late =
+            |_| TransportError::Lost(format!("no reply within {} s", deadline.as_secs_f64()));
+        let (mut response, mut reply) = timeout(deadline, exchange).await.map_err(late)??;
+        if let ReplyBody::Within { wait, bytes_max } = reads {
+            let read = read_body(&mut response, &mut reply.body, bytes_max, proxy);
+            reply.is_whole = matches!(timeout(wait, read).await, Ok(Ok(())));
         }
+        Ok(reply)
+    }
+}
+
+/// A reply without its body.
+fn reply_head(response: &reqwest::Response) -> Reply {
+    let header = |name| {
+        let value = response.headers().get(name)?;
+        value.to_str().ok().map(str::to_owned)
+    };
+    Reply {
+        status: response.status().as_u16(),
+        date: header("date"),
+        retry_after: header("retry-after"),
+        body: Vec::new(),
+        is_whole: true,
+    }
+}
+
+/// Adds to `body` what arrives of it, until its end or until there would be more than `bytes_max`.
+async fn read_body(
+    response: &mut reqwest::Response,
+    body: &mut Vec<u8>,
+    bytes_max: usize,
+    proxy: Option<&Proxy>,
+) -> Result<(), TransportError> {
+    loop {
+        let chunk = response.chunk().await;
+        let Some(chunk) = chunk.map_err(|error| describe(&error, proxy))? else {
+            return Ok(());
+        };
+        if body.len() + chunk.len() > bytes_max {
+            return Err(TransportError::Lost(format!(
+                "the reply is larger than {bytes_max} bytes"
+            )));
+        }
+        body.extend_from_slice(&chunk);
     }
 }
 

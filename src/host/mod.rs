@@ -91,8 +91,23 @@ pub struct Request {
     pub headers: Vec<Header>,
     /// The exact bytes that were signed.
     pub body: Vec<u8>,
-    /// For connecting, sending and reading together.
+    /// For connecting, sending and reading together; the body of the reply only where it is needed.
     pub deadline: Duration,
+    /// How much of the reply's body is needed.
+    pub reads: ReplyBody,
+}
+
+/// How much of a reply's body is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyBody {
+    /// A reply without its whole body is lost.
+    Whole,
+    /// A reply counts by its status, and holds what of its body arrives within these limits.
+    Within {
+        /// Counts from the end of the reply's headers.
+        wait: Duration,
+        bytes_max: usize,
+    },
 }
 
 /// A request header. A secret one is marked, so that no layer below prints it.
@@ -111,7 +126,11 @@ pub struct Reply {
     pub status: u16,
     /// The `Date` header, for a clock that is off.
     pub date: Option<String>,
+    /// The `Retry-After` header: seconds, or a date.
+    pub retry_after: Option<String>,
     pub body: Vec<u8>,
+    /// The body is all that was sent. Always so where [`ReplyBody::Whole`] was asked for.
+    pub is_whole: bool,
 }
 
 /// No reply. The difference decides whether a write may simply be sent again.

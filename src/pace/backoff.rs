@@ -18,6 +18,12 @@ impl Backoff {
         self.step(attempt).mul_f64(unit.clamp(0.0, 1.0))
     }
 
+    /// The wait after `attempt` failed, at least half of its step: for who must outlast something that takes a while.
+    pub fn delay_of_half(&self, attempt: u32, unit: f64) -> Duration {
+        self.step(attempt)
+            .mul_f64((1.0 + unit.clamp(0.0, 1.0)) / 2.0)
+    }
+
     /// The wait without jitter, for where only one waits.
     pub fn step(&self, attempt: u32) -> Duration {
         let factor = 1u32
@@ -41,5 +47,7 @@ mod tests {
         assert_eq!(steps, [100, 200, 400, 800, 1000, 1000]);
         assert_eq!(backoff.step(u32::MAX), Duration::from_secs(1));
         assert_eq!(backoff.delay(3, 0.5), Duration::from_millis(200));
+        let halves = [0.0, 0.5, 1.0].map(|unit| backoff.delay_of_half(3, unit).as_millis());
+        assert_eq!(halves, [200, 300, 400]);
     }
 }

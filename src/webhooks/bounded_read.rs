@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::escape::is_invisible;
 use crate::model::Secret;
 
 /// Longest secret. Keys and URLs of chat products have some 200 bytes.
@@ -37,20 +38,44 @@ pub(super) enum ReadError {
     NotUtf8(PathBuf),
     #[error("{} is empty: put the secret into it", .0.display())]
     Empty(PathBuf),
+    #[error("{} has more than one line: keep the line with the secret alone", .0.display())]
+    SeveralLines(PathBuf),
+    #[error(
+        "{} begins with a byte order mark: save it as UTF-8 without one", .0.display()
+    )]
+    ByteOrderMark(PathBuf),
+    #[error(
+        "{} has a blank or a character that cannot be seen beside or within the secret: remove it (`printf %s SECRET > FILE` writes none)",
+        .0.display()
+    )]
+    Blank(PathBuf),
 }
 
-/// Reads the file of a secret.
+/// Reads the file of a secret: one line, without anything that could be part of it by mistake. Nothing is removed but the end
+/// of the line, because a receiver would refuse what is signed by another secret, without a word of why.
 pub(super) fn read_secret(path: &Path) -> Result<SecretFile, ReadError> {
     let (text, mode) = read_text(path, SECRET_BYTES_MAX)?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     let text = text.strip_suffix('\r').unwrap_or(text);
-    if text.is_empty() {
-        return Err(ReadError::Empty(path.to_owned()));
+    let wrong = match text {
+        text if text.trim().is_empty() => Some(ReadError::Empty as fn(PathBuf) -> ReadError),
+        text if text.contains(['\n', '\r']) => Some(ReadError::SeveralLines as _),
+        text if text.starts_with('\u{feff}') => Some(ReadError::ByteOrderMark as _),
+        text if text.chars().any(is_blank) => Some(ReadError::Blank as _),
+        _ => None,
+    };
+    if let Some(wrong) = wrong {
+        return Err(wrong(path.to_owned()));
     }
     Ok(SecretFile {
         secret: Secret::new(text.to_owned()),
         world_readable: mode & READABLE_BY_OTHERS != 0,
     })
+}
+
+/// Whether nobody sees a character, or sees that there is one.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || is_invisible(c)
 }
 
 /// Reads a regular file of at most `bytes_max` bytes: its text and its mode.

@@ -19,6 +19,10 @@ use crate::status::{Reason, Subject, Transition, TransitionKind};
 /// What the network does to a request.
 pub(super) enum ScriptedReply {
     Reply(u16, &'static str),
+    /// With a `Retry-After`.
+    Banned(u16, &'static str),
+    /// The body does not come whole.
+    Cut(u16, &'static str),
     NotSent(String),
     Lost(String),
     Never,
@@ -62,6 +66,14 @@ impl ScriptedHost {
             rolls: RefCell::new(fastrand::Rng::with_seed(7)),
             sent: RefCell::default(),
         }
+    }
+
+    /// When requests to `url` left, in seconds since the first of all.
+    pub(super) fn times(&self, url: &str) -> Vec<f64> {
+        let sent = self.sent.borrow();
+        let first = sent.first().map_or(Monotonic::default(), |sent| sent.at);
+        let to = sent.iter().filter(|sent| sent.url.starts_with(url));
+        to.map(|sent| sent.at.since(first).as_secs_f64()).collect()
     }
 
     /// To `url`, as they left.
@@ -114,11 +126,22 @@ impl Transport for ScriptedHost {
         };
         self.sent.borrow_mut().push(sent);
         let number = self.sent.borrow().len();
+        let reply = |status, body: &str| Reply {
+            status,
+            date: None,
+            retry_after: None,
+            body: body.into(),
+            is_whole: true,
+        };
         match (self.script)(&request.url, number) {
-            ScriptedReply::Reply(status, body) => Ok(Reply {
-                status,
-                date: None,
-                body: body.into(),
+            ScriptedReply::Reply(status, body) => Ok(reply(status, body)),
+            ScriptedReply::Banned(status, retry_after) => Ok(Reply {
+                retry_after: Some(retry_after.to_owned()),
+                ..reply(status, "")
+            }),
+            ScriptedReply::Cut(status, body) => Ok(Reply {
+                is_whole: false,
+                ..reply(status, body)
             }),
             ScriptedReply::NotSent(text) => Err(TransportError::NotSent(text)),
             ScriptedReply::Lost(text) => Err(TransportError::Lost(text)),

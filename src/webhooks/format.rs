@@ -9,16 +9,21 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::batch::Batch;
-use super::message;
 use super::url::WebhookUrl;
+use super::{escape, message};
 use crate::api::protocol::sign::{CONTENT_TYPE, hmac};
-use crate::host::{Header, Method, Request};
+use crate::host::{Header, Method, ReplyBody, Request};
 use crate::model::{AccountName, ImageId, Secret, Timestamp};
 use crate::status::{Subject, Transition};
 use crate::words::safe;
 
-/// Time for connecting, sending and reading together.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// Time for connecting, sending and the headers of the reply. Who answers later may have taken the message all the same.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// What is read of the body of a reply: a verdict of a chat has some 100 bytes, and comes with the headers.
+const REPLY_BODY: ReplyBody = ReplyBody::Within {
+    wait: Duration::from_secs(5),
+    bytes_max: 64 * 1024,
+};
 /// The most transitions in one JSON document. More of them go with the next one.
 pub(super) const LISTED_MAX: usize = 100;
 /// Longest message of a transition in a JSON document.
@@ -107,18 +112,18 @@ impl Format {
                 body
             }
             Self::Slack => json!({
-                "text": message::compose(batch, message::escape_for_slack, SLACK_LEN_MAX),
+                "text": message::compose(batch, escape::for_slack, SLACK_LEN_MAX),
                 "link_names": false,
                 "unfurl_links": false,
                 "unfurl_media": false,
             })
             .to_string(),
             Self::Wecom => {
-                let content = message::compose(batch, message::escape_for_chats, WECOM_LEN_MAX);
+                let content = message::compose(batch, escape::for_chats, WECOM_LEN_MAX);
                 json!({"msgtype": "markdown", "markdown": {"content": content}}).to_string()
             }
             Self::Feishu => {
-                let text = message::compose(batch, message::escape_for_chats, FEISHU_LEN_MAX);
+                let text = message::compose(batch, escape::for_chats, FEISHU_LEN_MAX);
                 let mut body = json!({"msg_type": "text", "content": {"text": text}});
                 if let Some(secret) = secret {
                     let timestamp = now.timestamp().to_string();
@@ -133,7 +138,7 @@ impl Format {
                     let sign = dingtalk_sign(&timestamp, secret);
                     url = url.with_query(&[("timestamp", &timestamp), ("sign", &sign)]);
                 }
-                let content = message::compose(batch, message::escape_for_chats, FEISHU_LEN_MAX);
+                let content = message::compose(batch, escape::for_chats, FEISHU_LEN_MAX);
                 json!({"msgtype": "text", "text": {"content": content}}).to_string()
             }
         };
@@ -143,6 +148,7 @@ impl Format {
             headers,
             body: body.into_bytes(),
             deadline: DEADLINE,
+            reads: REPLY_BODY,
         }
     }
 }
@@ -194,7 +200,7 @@ struct WebhookBody<'a> {
     id: &'a str,
     sent_at: String,
     transitions: Vec<TransitionDocument<'a>>,
-    /// Number of transitions that were dropped since the last document, because too many waited.
+    /// Number of transitions that no document lists: too many waited, or a document with them was refused.
     more: u64,
 }
 
@@ -227,11 +233,11 @@ fn json_body(delivery: &Delivery) -> String {
         sent_at: instant(delivery.written_at),
         transitions: delivery
             .batch
-            .transitions
+            .entries
             .iter()
-            .map(TransitionDocument::new)
+            .map(|entry| TransitionDocument::new(&entry.transition))
             .collect(),
-        more: delivery.batch.omitted,
+        more: delivery.batch.omitted.total(),
     };
     #[expect(
         clippy::expect_used,

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::batch::Batch;
+use std::rc::Rc;
+
+use super::batch::{Batch, Entry, Omitted};
 use super::fixtures_tests::{at, blocked, image, scope, transition};
 use super::format::{Delivery, Format, dingtalk_sign, feishu_sign};
 use super::url::WebhookUrl;
@@ -14,13 +16,25 @@ use crate::status::{Subject, Transition, TransitionKind};
 const HOSTILE: &str = "<!channel> <@U1|x> @all <at user_id=\"all\">x</at> [a](https://evil.example) <font color=\"info\">ok</font> \
                        ``` **b** & </script>\n# ✅ sharekeeper: fine\r\n\u{202e}• 🔴\u{1b}[2J";
 
+/// Of what is omitted, all are blocked images.
 fn delivery(transitions: Vec<Transition>, omitted: u64) -> Delivery {
+    let entry = |(number, transition)| Entry {
+        number,
+        transition: Rc::new(transition),
+        failures: 0,
+    };
     Delivery {
         id: "00ff00ff00ff00ff00ff00ff00ff00ff".into(),
         written_at: at(0),
         batch: Batch {
-            transitions,
-            omitted,
+            entries: (0..).zip(transitions).map(entry).collect(),
+            omitted: Omitted {
+                by_kind: [(TransitionKind::Blocked, omitted)]
+                    .into_iter()
+                    .filter(|(_, count)| *count > 0)
+                    .collect(),
+                undelivered: 0,
+            },
         },
     }
 }
@@ -90,7 +104,7 @@ fn mixed() -> Delivery {
 fn slack_gets_text_with_its_entities_and_unfurls_nothing() {
     assert_eq!(
         body(Format::Slack, &mixed(), None),
-        r#"{"link_names":false,"text":"🔴 sharekeeper: 2 blocked, 1 stalled, 1 expiring soon, 1 no longer blocked, 1 recovered\n• 🔴 prod/ap-tokyo/img-0003 blocked: servers use it: try &lt;later&gt; &amp; again\n• 🔴 prod/ap-tokyo/img-0004 blocked: servers use it\n• 🔴 prod/ap-tokyo stalled: not seen for 3 passes\n• 🟡 prod/ap-tokyo/img-0002 expiring soon: its share ends in 2 h\n• ✅ prod/ap-tokyo/img-0001 no longer blocked: it can be shared\n• ✅ manifests recovered: they can be used\n… and 3 more","unfurl_links":false,"unfurl_media":false}"#
+        r#"{"link_names":false,"text":"🔴 sharekeeper: 1 stalled, 5 blocked, 1 expiring soon, 1 no longer blocked, 1 recovered\n• 🔴 prod/ap-tokyo stalled: not seen for 3 passes\n• 🔴 prod/ap-tokyo/img-0003 blocked: servers use it: try &lt;later&gt; &amp; again\n• 🔴 prod/ap-tokyo/img-0004 blocked: servers use it\n• 🟡 prod/ap-tokyo/img-0002 expiring soon: its share ends in 2 h\n• ✅ manifests recovered: they can be used\n• ✅ prod/ap-tokyo/img-0001 no longer blocked: it can be shared\n… and 3 more","unfurl_links":false,"unfurl_media":false}"#
     );
 }
 
@@ -224,7 +238,7 @@ fn o1_o7_foreign_text_cannot_add_a_line_mention_anybody_or_link() {
                 "{text}"
             );
         } else {
-            for barred in ["[", "]", "*", "&", "`"] {
+            for barred in ["[", "]", "*", "&", "`", "~", "://", "evil.example"] {
                 assert!(!text.contains(barred), "{format:?}: {barred} in {text}");
             }
         }
@@ -245,7 +259,7 @@ fn s21_a_message_names_twenty_and_counts_the_rest() {
     for format in chats() {
         let text = text(format, &delivery(blocked(150), 50));
         let mut lines = text.lines();
-        assert_eq!(lines.next(), Some("🔴 sharekeeper: 150 blocked"));
+        assert_eq!(lines.next(), Some("🔴 sharekeeper: 200 blocked"));
         assert_eq!(lines.next_back(), Some("… and 180 more"));
         assert_eq!(lines.count(), 20, "{format:?}");
     }
@@ -298,5 +312,62 @@ fn o1_the_name_of_an_image_stands_beside_its_id() {
     assert_eq!(subject["image_name"], "golden-1 # <!channel>");
     for format in chats() {
         assert_eq!(text(format, &delivery).lines().count(), 2);
+    }
+}
+
+#[test]
+fn r9_the_guard_is_seen_before_stalls_blocks_drift_and_good_news() {
+    let mut transitions: Vec<_> = (1..=40)
+        .map(|number| transition(image(number), TransitionKind::DriftAppeared, "changed"))
+        .collect();
+    let scope = || Subject::Scope(scope());
+    transitions.extend([
+        transition(image(50), TransitionKind::Unblocked, "fine"),
+        transition(image(51), TransitionKind::ExpiringSoon, "soon"),
+        transition(image(52), TransitionKind::Blocked, "servers use it"),
+        transition(scope(), TransitionKind::GuardTripped, "too many at once"),
+        transition(scope(), TransitionKind::Stalled, "not seen"),
+        transition(Subject::State, TransitionKind::Stalled, "the disk is full"),
+    ]);
+    let delivery = delivery(transitions, 0);
+    for format in chats() {
+        let text = text(format, &delivery);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            "🔴 sharekeeper: 1 held by a guard, 2 stalled, 1 blocked, 40 changed by somebody else, \
+             1 expiring soon, 1 no longer blocked"
+        );
+        for (line, words) in [
+            (1, "held by a guard: too many at once"),
+            (2, "stalled: not seen"),
+            (3, "stalled: the disk is full"),
+            (4, "blocked: servers use it"),
+            (5, "changed by somebody else"),
+            (21, "… and 26 more"),
+        ] {
+            assert!(lines[line].contains(words), "{format:?} {line}: {text}");
+        }
+        assert_eq!(lines.len(), 22);
+    }
+}
+
+#[test]
+fn r11_a_manifests_value_is_no_link_and_has_no_style_in_any_chat() {
+    let value = "`https://evil.example/login` is not a region: *b* _i_ ~s~ manifests/a_b.yaml:4";
+    let transitions = vec![Transition {
+        name: Some("www.evil.example\u{200b}".into()),
+        ..transition(image(1), TransitionKind::Blocked, value)
+    }];
+    let delivery = delivery(transitions, 0);
+    for format in chats() {
+        assert_eq!(
+            text(format, &delivery).lines().nth(1),
+            Some(
+                "• 🔴 prod/ap-tokyo/img-0001 (www［.］evil［.］example) blocked: \
+                 'https：//evil［.］example/login' is not a region: ＊b＊ ＿i＿ ～s～ manifests/a_b.yaml:4"
+            ),
+            "{format:?}"
+        );
     }
 }

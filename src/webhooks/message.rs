@@ -1,32 +1,34 @@
 //! The text of a message for people. Foreign text in it stays on one line and cannot mention anybody, contain a link
 //! or look like a line of ours.
 
-use std::collections::BTreeMap;
-
-use super::batch::Batch;
-use crate::status::{Transition, TransitionKind};
-use crate::words::brief;
+use super::batch::{Batch, Entry};
+use super::escape::visible;
+use super::severity::Severity;
+use crate::status::{Subject, TransitionKind};
+use crate::words::{plural, rfc3339};
 
 /// The most transitions that a message lists. Nobody reads more in a chat.
 const LISTED_LINES_MAX: usize = 20;
-/// Length that is kept free for the line that counts the others.
-const REMAINDER_LEN: usize = 40;
+/// Length that is kept free for the lines that count the others.
+const REMAINDER_LEN: usize = 160;
 
 /// The whole message: a heading with counts, a line for each transition with the worst first, and the number of
 /// others. `limit` is its length as a JSON string, which is never less than its bytes. Lines that do not fit are
 /// counted, not cut.
 pub(super) fn compose(batch: &Batch, escape: fn(&str) -> String, limit: usize) -> String {
-    let mut sorted: Vec<_> = batch.transitions.iter().collect();
-    sorted.sort_by_key(|transition| (severity_rank(transition.kind), transition.kind));
-    let mut text = heading(&sorted);
+    let mut sorted: Vec<_> = batch.entries.iter().collect();
+    // Of one severity, what is about more than an image comes first.
+    sorted.sort_by_key(|entry| {
+        let transition = &entry.transition;
+        let is_of_image = matches!(transition.subject, Subject::Image(_));
+        (Severity::of(transition.kind), is_of_image, transition.kind)
+    });
+    let mut text = heading(batch);
     let mut length = json_length(&text) + REMAINDER_LEN;
     let mut listed = 0;
-    for transition in sorted.iter().take(LISTED_LINES_MAX) {
-        let line = format!(
-            "\n• {} {}",
-            icon(transition.kind),
-            escape(&transition_text(transition))
-        );
+    for entry in sorted.iter().take(LISTED_LINES_MAX) {
+        let icon = Severity::of(entry.transition.kind).icon();
+        let line = format!("\n• {icon} {}", escape(&transition_text(entry)));
         length += json_length(&line);
         if length > limit {
             break;
@@ -34,56 +36,49 @@ pub(super) fn compose(batch: &Batch, escape: fn(&str) -> String, limit: usize) -
         text.push_str(&line);
         listed += 1;
     }
-    let remainder = (sorted.len() - listed) as u64 + batch.omitted;
+    let remainder = (sorted.len() - listed) as u64 + batch.omitted.total();
     if remainder > 0 {
         text.push_str(&format!("\n… and {remainder} more"));
+    }
+    let undelivered = batch.undelivered();
+    if undelivered > 0 {
+        let of_them = plural(undelivered, "of these event");
+        text.push_str(&format!(
+            "\n({of_them} could not be delivered when it happened)"
+        ));
     }
     text
 }
 
-/// `🔴 sharekeeper: 2 blocked, 1 recovered`.
-fn heading(sorted: &[&Transition]) -> String {
-    let mut counts: BTreeMap<_, u64> = BTreeMap::new();
-    for transition in sorted {
-        *counts
-            .entry((severity_rank(transition.kind), transition.kind))
-            .or_default() += 1;
-    }
-    let worst = sorted
-        .first()
-        .map_or("", |transition| icon(transition.kind));
+/// `🔴 sharekeeper: 2 blocked, 1 recovered`: everything, whether it is listed or not.
+fn heading(batch: &Batch) -> String {
+    let counts = batch.counts();
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(kind, _)| (Severity::of(*kind), *kind));
+    let worst = counts.first();
+    let icon = worst.map_or("", |(kind, _)| Severity::of(*kind).icon());
     let counts: Vec<_> = counts
         .into_iter()
-        .map(|((_, kind), count)| format!("{count} {}", phrase(kind)))
+        .map(|(kind, count)| format!("{count} {}", phrase(kind)))
         .collect();
-    format!("{worst} sharekeeper: {}", counts.join(", "))
+    format!("{icon} sharekeeper: {}", counts.join(", "))
 }
 
-/// `prod/ap-tokyo/img-6pb6lrmy blocked: servers use it`.
-fn transition_text(transition: &Transition) -> String {
+/// `prod/ap-tokyo/img-6pb6lrmy blocked: servers use it`. What was in an earlier message that did not get through has its time.
+fn transition_text(entry: &Entry) -> String {
+    let transition = &entry.transition;
     let subject = transition.subject.to_string();
     let name = transition.name.as_deref();
     let name = name.filter(|name| !subject.ends_with(name));
-    let name = name.map(|name| format!(" ({})", brief(name)));
+    let name = name.map(|name| format!(" ({})", visible(name)));
+    let time = (entry.failures > 0).then(|| format!(" ({})", rfc3339(transition.at)));
     format!(
-        "{subject}{} {}: {}",
+        "{subject}{} {}{}: {}",
         name.unwrap_or_default(),
         phrase(transition.kind),
-        brief(&transition.message)
+        time.unwrap_or_default(),
+        visible(&transition.message)
     )
-}
-
-/// Transitions with a lower number are listed first.
-fn severity_rank(kind: TransitionKind) -> u8 {
-    match kind {
-        TransitionKind::ExpiringSoon => 1,
-        kind if kind.is_good() => 2,
-        _ => 0,
-    }
-}
-
-fn icon(kind: TransitionKind) -> &'static str {
-    ["🔴", "🟡", "✅"][usize::from(severity_rank(kind))]
 }
 
 fn phrase(kind: TransitionKind) -> &'static str {
@@ -102,32 +97,4 @@ fn phrase(kind: TransitionKind) -> &'static str {
 
 fn json_length(text: &str) -> usize {
     serde_json::Value::from(text).to_string().len()
-}
-
-/// Escapes text for Slack. Its three special characters become entities, so that there is no link and no mention. A
-/// block of code would swallow the lines after it, and a client may take `@` for a mention.
-pub(super) fn escape_for_slack(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace("```", "'''")
-        .replace('@', "＠")
-}
-
-/// Escapes text for WeCom, Feishu and DingTalk. They document no escapes, so each character that could begin a tag, a
-/// link, a mention or a style is replaced by its full-width form.
-pub(super) fn escape_for_chats(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '<' => '＜',
-            '>' => '＞',
-            '[' => '［',
-            ']' => '］',
-            '@' => '＠',
-            '*' => '＊',
-            '&' => '＆',
-            '`' => '\'',
-            c => c,
-        })
-        .collect()
 }

@@ -5,13 +5,17 @@
 //! else, so that a webhook that hangs delays nobody. Each webhook's queue, its messages, its attempts and every
 //! file that is read have a limit. The URL of a chat's webhook is a secret: only its host is ever shown.
 
+mod address_pace;
 mod batch;
 mod bounded_read;
+mod escape;
 mod format;
 mod message;
 mod queue;
 mod reply;
+mod retry_after;
 mod settings;
+mod severity;
 mod url;
 mod worker;
 

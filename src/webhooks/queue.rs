@@ -6,12 +6,15 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-use super::batch::Batch;
+use super::batch::{Batch, Entry, Omitted};
 use super::settings::{Webhook, Webhooks};
+use super::severity::Severity;
 use crate::status::Transition;
 
-/// The most transitions that wait for one webhook, of some 300 bytes each. Nobody reads more.
-pub(super) const QUEUE_MAX: usize = 1000;
+/// The most transitions that wait for one webhook, of some 300 bytes each, which all webhooks share.
+pub(super) const QUEUE_MAX: usize = 10_000;
+/// Messages with a transition that may be given up before it is only counted: what they say may be why a receiver fails.
+const FAILURES_MAX: u8 = 3;
 
 /// Takes transitions for all webhooks. Cheap to clone.
 #[derive(Clone)]
@@ -26,9 +29,10 @@ pub struct Stats {
     pub sent: u64,
     /// Messages that were given up after refusal or retries.
     pub failed: u64,
-    /// Transitions that never became part of a message, because too many waited already.
+    /// Transitions that no message lists, because too many waited.
     pub dropped: u64,
-    /// Transitions that wait now, without those of the message in delivery.
+    /// Transitions that wait now, without those of the message in delivery. Those of messages that were given up wait for
+    /// the next message.
     pub queued: usize,
 }
 
@@ -40,13 +44,24 @@ pub(super) struct Queue {
     pub sent: Cell<u64>,
     pub failed: Cell<u64>,
     dropped: Cell<u64>,
+    /// A message is being delivered.
+    pub is_delivering: Cell<bool>,
+    /// Wakes who waits until there is nothing to deliver.
+    pub rested: Notify,
+    /// The body of a reply that says more than its status did not arrive, and this was said.
+    pub has_unread_reply: Cell<bool>,
 }
 
 #[derive(Default)]
 struct Waiting {
-    transitions: VecDeque<Transition>,
-    /// Dropped since the last message. The next message counts them.
-    omitted: u64,
+    /// Of each severity, in the order in which they came.
+    entries: [VecDeque<Entry>; Severity::COUNT],
+    len: usize,
+    /// The number of the next transition.
+    next_number: u64,
+    omitted: Omitted,
+    /// What waits was given up before, and waits for something new to go with.
+    is_held: bool,
 }
 
 impl WebhookSender {
@@ -55,14 +70,30 @@ impl WebhookSender {
         Self(queues.collect())
     }
 
-    /// Queues the transitions for the webhooks that subscribe to them. Never waits: a full queue drops its oldest
-    /// transitions and counts them.
+    /// Queues the transitions for the webhooks that subscribe to them. Never waits: a full queue drops those of its
+    /// transitions that matter least, the oldest first, and counts them.
     pub fn send(&self, transitions: &[Transition]) {
-        for queue in self.0.iter() {
-            for transition in transitions {
+        for transition in transitions {
+            let mut shared = None;
+            for queue in self.0.iter() {
                 if queue.webhook.subscribes_to(transition) {
-                    queue.put(transition.clone());
+                    let shared = shared.get_or_insert_with(|| Rc::new(transition.clone()));
+                    queue.put(Rc::clone(shared));
                 }
+            }
+        }
+    }
+
+    /// Whether all that was sent is delivered or given up.
+    pub fn is_idle(&self) -> bool {
+        !self.0.iter().any(Queue::is_busy)
+    }
+
+    /// Returns once all that was sent is delivered or given up. One waits for it at a time.
+    pub async fn idle(&self) {
+        for queue in self.0.iter() {
+            while queue.is_busy() {
+                queue.rested.notified().await;
             }
         }
     }
@@ -74,7 +105,7 @@ impl WebhookSender {
             sent: queue.sent.get(),
             failed: queue.failed.get(),
             dropped: queue.dropped.get(),
-            queued: queue.waiting.borrow().transitions.len(),
+            queued: queue.waiting.borrow().len,
         };
         self.0.iter().map(stats).collect()
     }
@@ -89,37 +120,108 @@ impl Queue {
             sent: Cell::new(0),
             failed: Cell::new(0),
             dropped: Cell::new(0),
+            is_delivering: Cell::new(false),
+            rested: Notify::new(),
+            has_unread_reply: Cell::new(false),
         }
     }
 
-    fn put(&self, transition: Transition) {
+    fn is_busy(&self) -> bool {
+        self.is_delivering.get() || self.waiting.borrow().is_ready()
+    }
+
+    fn put(&self, transition: Rc<Transition>) {
         let mut waiting = self.waiting.borrow_mut();
-        if waiting.transitions.len() == QUEUE_MAX {
-            waiting.transitions.pop_front();
-            waiting.omitted += 1;
-            self.dropped.set(self.dropped.get() + 1);
-        }
-        waiting.transitions.push_back(transition);
+        let entry = Entry {
+            number: waiting.next_number,
+            transition,
+            failures: 0,
+        };
+        waiting.next_number += 1;
+        waiting.is_held = false;
+        waiting.of(&entry).push_back(entry);
+        self.make_room(&mut waiting);
         self.filled.notify_one();
     }
 
-    /// Waits until there is a transition, and takes as many as one message holds.
-    pub(super) async fn next(&self) -> Batch {
-        loop {
-            if let Some(batch) = self.take() {
-                return batch;
-            }
+    /// Drops what matters least while there is too much, the oldest of it first. Called after each entry that is added.
+    fn make_room(&self, waiting: &mut Waiting) {
+        waiting.len += 1;
+        if waiting.len <= QUEUE_MAX {
+            return;
+        }
+        let of_least = waiting.entries.iter_mut().rev();
+        if let Some(entry) = of_least.filter_map(VecDeque::pop_front).next() {
+            waiting.len -= 1;
+            waiting.omit(&entry);
+            self.dropped.set(self.dropped.get() + 1);
+        }
+    }
+
+    /// Waits until there is something to send.
+    pub(super) async fn filled(&self) {
+        while !self.waiting.borrow().is_ready() {
             self.filled.notified().await;
         }
     }
 
-    fn take(&self) -> Option<Batch> {
+    /// Takes as much as one message holds, if there is something to send.
+    pub(super) fn take(&self) -> Option<Batch> {
         let mut waiting = self.waiting.borrow_mut();
-        let most = self.webhook.format.batch_len_max();
-        let count = waiting.transitions.len().min(most);
-        (count > 0).then(|| Batch {
-            transitions: waiting.transitions.drain(..count).collect(),
+        if !waiting.is_ready() {
+            return None;
+        }
+        let len = waiting.len.min(self.webhook.format.batch_len_max());
+        let first = |waiting: &mut Waiting| {
+            let fronts = waiting
+                .entries
+                .iter_mut()
+                .filter(|of_one| !of_one.is_empty());
+            let oldest = fronts.min_by_key(|of_one| of_one.front().map(|entry| entry.number))?;
+            oldest.pop_front()
+        };
+        let entries: Vec<_> = (0..len).filter_map(|_| first(&mut waiting)).collect();
+        waiting.len -= entries.len();
+        Some(Batch {
+            entries,
             omitted: std::mem::take(&mut waiting.omitted),
         })
+    }
+
+    /// Takes back a message that was given up: the next one lists or counts what was in it. What was refused for good is not
+    /// listed again, for what it says may be why.
+    pub(super) fn give_back(&self, batch: Batch, is_refused: bool) {
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.omitted.add_all(batch.omitted);
+        // All of them are older than what waits.
+        for mut entry in batch.entries.into_iter().rev() {
+            entry.failures += 1;
+            if is_refused || entry.failures >= FAILURES_MAX {
+                waiting.omit(&entry);
+            } else {
+                waiting.of(&entry).push_front(entry);
+                self.make_room(&mut waiting);
+            }
+        }
+        // What came meanwhile is tried at once.
+        let untried = waiting.entries.iter().filter_map(VecDeque::back);
+        waiting.is_held = untried.filter(|entry| entry.failures == 0).count() == 0;
+    }
+}
+
+impl Waiting {
+    fn is_ready(&self) -> bool {
+        self.len > 0 && !self.is_held
+    }
+
+    /// Where an entry waits.
+    fn of(&mut self, entry: &Entry) -> &mut VecDeque<Entry> {
+        &mut self.entries[Severity::of(entry.transition.kind) as usize]
+    }
+
+    /// An entry is only counted from now on.
+    fn omit(&mut self, entry: &Entry) {
+        self.omitted.add(entry.transition.kind);
+        self.omitted.undelivered += u64::from(entry.failures > 0);
     }
 }

@@ -19,6 +19,8 @@ const DINGTALK_RETRY: &[i64] = &[-1, 130_101, 410_100];
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum DeliveryResult {
     Delivered,
+    /// It was accepted by its status, and the body that says more did not come whole.
+    Unread,
     /// The attempt failed, and a later one may succeed.
     Retry(String, String),
     /// The attempt failed, and every other one would.
@@ -45,7 +47,7 @@ pub(super) fn classify(format: Format, reply: &Reply) -> DeliveryResult {
     let status = reply.status;
     let what = format!("it answered {status}");
     match status {
-        200..=299 => classify_chat_reply(format, &reply.body),
+        200..=299 => classify_chat_reply(format, reply),
         300..=399 => DeliveryResult::Rejected(
             format!("{what}, and redirects are not followed: give the URL it leads to"),
             String::new(),
@@ -55,7 +57,7 @@ pub(super) fn classify(format: Format, reply: &Reply) -> DeliveryResult {
     }
 }
 
-fn classify_chat_reply(format: Format, body: &[u8]) -> DeliveryResult {
+fn classify_chat_reply(format: Format, reply: &Reply) -> DeliveryResult {
     let retried = match format {
         // These report success by the status alone.
         Format::Json | Format::Slack => return DeliveryResult::Delivered,
@@ -63,7 +65,7 @@ fn classify_chat_reply(format: Format, body: &[u8]) -> DeliveryResult {
         Format::Feishu => FEISHU_RETRY,
         Format::Dingtalk => DINGTALK_RETRY,
     };
-    let chat = serde_json::from_slice::<ChatReply>(body)
+    let chat = serde_json::from_slice::<ChatReply>(&reply.body)
         .ok()
         .and_then(|chat| {
             let (code, text) = match format {
@@ -83,6 +85,8 @@ fn classify_chat_reply(format: Format, body: &[u8]) -> DeliveryResult {
         Some((code, text)) => {
             DeliveryResult::Rejected(format!("it answered with code {code}"), text)
         }
+        // One message too few is better than six of one.
+        None if !reply.is_whole => DeliveryResult::Unread,
         None => DeliveryResult::Rejected(
             format!(
                 "it answered, but not as {} does: check the URL",
@@ -117,7 +121,9 @@ mod tests {
             &Reply {
                 status,
                 date: None,
+                retry_after: None,
                 body: body.into(),
+                is_whole: true,
             },
         )
     }

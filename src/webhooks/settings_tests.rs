@@ -196,6 +196,46 @@ fn o8_a_secret_in_the_wrong_place_is_not_quoted() {
 }
 
 #[test]
+fn r14_a_file_of_a_secret_has_exactly_one_line_without_what_is_not_seen() {
+    let settings = "webhooks: [{name: a, format: json, url: 'https://a.example/', secretFile: key}, \
+                    {name: b, format: slack, urlFile: url}]";
+    let folder = Folder::new(settings);
+    let good = "https://hooks.example.com/hunter2Canary";
+    for end in ["", "\n", "\r\n"] {
+        folder.write("key", &format!("s3cret{end}"));
+        folder.write("url", &format!("{good}{end}"));
+        assert!(folder.load().is_ok(), "{end:?}");
+    }
+    for (text, word) in [
+        ("S\nS", "more than one line"),
+        ("S\r\nS\r\n", "more than one line"),
+        ("S\n\n", "more than one line"),
+        ("\nS\n", "more than one line"),
+        ("\r\n", "is empty"),
+        (" \u{a0}\n", "is empty"),
+        ("\u{feff}S\n", "byte order mark"),
+        ("S\u{a0}\n", "cannot be seen"),
+        ("S \n", "cannot be seen"),
+        (" S", "cannot be seen"),
+        ("S S", "cannot be seen"),
+        ("S\tS", "cannot be seen"),
+        ("S\u{200b}", "cannot be seen"),
+        ("S\0", "cannot be seen"),
+    ] {
+        let text = text.replace('S', good);
+        folder.write("key", &text);
+        folder.write("url", &text);
+        let problems = folder.problems();
+        for (problem, file) in problems.iter().zip(["key", "url"]) {
+            let names = problem.starts_with(&format!("webhooks.yaml:1: {file} "));
+            assert!(names && problem.contains(word), "{text:?}: {problem}");
+            assert!(!problem.contains(CANARY), "{problem}");
+        }
+        assert_eq!(problems.len(), 2, "{text:?}");
+    }
+}
+
+#[test]
 fn o8_a_secret_that_everybody_can_read_is_a_warning_once() {
     let folder = Folder::new("webhooks: [{name: a, format: slack, urlFile: url}]");
     let path = folder.write("url", "https://hooks.slack.example/services/x");

@@ -14,7 +14,7 @@ const LONG_PART_LEN_MIN: usize = 16;
 const SECRET_VALUE_LEN_MIN: usize = 4;
 
 /// A checked URL. It has no `Debug` and no `Display`, so that its secret cannot be printed by mistake.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct WebhookUrl(Url);
 
 /// Why a text is not the URL of a webhook. Never quotes the text.
@@ -34,7 +34,7 @@ pub(super) enum WebhookUrlError {
 
 impl WebhookUrl {
     pub(super) fn new(text: &str) -> Result<Self, WebhookUrlError> {
-        let url = Url::parse(text).map_err(|_| WebhookUrlError::Malformed)?;
+        let mut url = Url::parse(text).map_err(|_| WebhookUrlError::Malformed)?;
         let host = url.host_str().ok_or(WebhookUrlError::Malformed)?;
         match url.scheme() {
             "https" => {}
@@ -45,6 +45,8 @@ impl WebhookUrl {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(WebhookUrlError::UserInfo);
         }
+        // It is never sent, and would tell apart what is one address.
+        url.set_fragment(None);
         Ok(Self(url))
     }
 

@@ -7,27 +7,30 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::address_pace::AddressPaces;
 use super::batch::Batch;
 use super::bounded_read;
 use super::format::Delivery;
 use super::queue::{Queue, WebhookSender};
 use super::reply::{self, DeliveryResult};
+use super::retry_after;
 use super::settings::Target;
 use super::url::WebhookUrl;
 use crate::host::{Host, Rng, TransportError};
+use crate::model::{Monotonic, Secret};
 use crate::pace::Backoff;
 use crate::words::brief;
 
-/// Six attempts take two to three minutes, which outlasts a restart and a chat's rate limit per minute.
-pub(super) const ATTEMPTS_MAX: u32 = 6;
+/// How long a message is tried, without the time for which its receiver wants to be left alone. It outlasts the restart of a
+/// receiver and a chat's limit by the minute.
+pub(super) const TRIED_FOR: Duration = Duration::from_secs(600);
 /// Delay between two attempts.
 const BACKOFF: Backoff = Backoff {
-    base: Duration::from_secs(5),
-    cap: Duration::from_secs(120),
+    base: Duration::from_secs(10),
+    cap: Duration::from_secs(240),
 };
-/// Time between messages: WeCom and DingTalk accept 20 a minute, and DingTalk blocks for ten minutes after more.
-/// Transitions of the meantime go together.
-pub(super) const GAP: Duration = Duration::from_secs(4);
+/// The longest wait for an address without a look at whether it is still the one to call.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Delivers what the [`WebhookSender`] takes.
 pub struct DeliveryWorker(pub(super) WebhookSender);
@@ -40,111 +43,202 @@ struct Failure {
     retry: bool,
 }
 
+/// Delivers what waits for one webhook.
+struct QueueWorker<'a, H> {
+    queue: &'a Queue,
+    paces: &'a AddressPaces,
+    host: &'a H,
+}
+
 impl DeliveryWorker {
     /// Delivers for ever, to all webhooks side by side. A message in delivery is lost when this is dropped.
     pub async fn run<H: Host>(self, host: &H) {
-        join_all(self.0.0.iter().map(|queue| serve(queue, host))).await;
+        let paces = AddressPaces::default();
+        let worker = |queue| QueueWorker {
+            queue,
+            paces: &paces,
+            host,
+        };
+        let workers = self.0.0.iter().map(worker);
+        join_all(workers.map(|worker| async move { worker.serve().await })).await;
         // Without webhooks there is nothing to do.
         pending().await
     }
 }
 
-async fn serve<H: Host>(queue: &Queue, host: &H) {
-    loop {
-        let batch = queue.next().await;
-        match deliver(queue, batch, host).await {
-            Ok(()) => queue.sent.set(queue.sent.get() + 1),
-            Err(Failure {
-                host: to, reason, ..
-            }) => {
-                queue.failed.set(queue.failed.get() + 1);
-                tracing::warn!(
-                    webhook = %queue.webhook.name,
-                    host = %to.unwrap_or_else(|| "unknown".to_owned()),
-                    reason,
-                    "a notification was not delivered"
-                );
+impl<H: Host> QueueWorker<'_, H> {
+    async fn serve(&self) {
+        loop {
+            self.queue.filled().await;
+            // What happens until the address is free goes into the same message.
+            let address = self.free_address().await;
+            if let Some(batch) = self.queue.take() {
+                self.queue.is_delivering.set(true);
+                self.deliver_or_give_back(batch, address).await;
+                self.queue.is_delivering.set(false);
+                self.queue.rested.notify_one();
             }
         }
-        host.sleep_until(host.monotonic() + GAP).await;
+    }
+
+    async fn deliver_or_give_back(&self, batch: Batch, address: Result<WebhookUrl, Failure>) {
+        let delivery = Delivery {
+            id: id(self.host),
+            written_at: self.host.now(),
+            batch,
+        };
+        let Err(failure) = self.deliver(&delivery, address).await else {
+            self.queue.sent.set(self.queue.sent.get() + 1);
+            return;
+        };
+        self.queue.failed.set(self.queue.failed.get() + 1);
+        self.queue.give_back(delivery.batch, !failure.retry);
+        tracing::warn!(
+            webhook = %self.queue.webhook.name,
+            host = %failure.host.unwrap_or_else(|| "unknown".to_owned()),
+            reason = failure.reason,
+            "a notification was not delivered; the next one tells of it"
+        );
+    }
+
+    /// Attempts the delivery until it is accepted, refused for good, or attempted for [`TRIED_FOR`]. `address` is where the
+    /// first attempt goes.
+    async fn deliver(
+        &self,
+        delivery: &Delivery,
+        mut address: Result<WebhookUrl, Failure>,
+    ) -> Result<(), Failure> {
+        let last_attempt = self.host.monotonic() + TRIED_FOR;
+        let mut attempt = 1;
+        loop {
+            let result = match address {
+                Ok(url) => self.send(delivery, &url).await,
+                Err(failure) => Err(failure),
+            };
+            let now = self.host.monotonic();
+            let failure = match result {
+                Err(failure) if failure.retry && now < last_attempt => failure,
+                result => return result,
+            };
+            tracing::debug!(
+                webhook = %self.queue.webhook.name,
+                attempt,
+                reason = failure.reason,
+                "a notification will be tried again"
+            );
+            let pause = BACKOFF.delay_of_half(attempt, self.host.next_f64());
+            self.host.sleep_until(last_attempt.min(now + pause)).await;
+            address = self.free_address().await;
+            attempt += 1;
+        }
+    }
+
+    /// Waits until a message may leave. Returns where to, read anew, so that a rotation needs no restart.
+    async fn free_address(&self) -> Result<WebhookUrl, Failure> {
+        loop {
+            let url = self.address()?;
+            let place = self.paces.take_place(&url, self.host.monotonic());
+            if self.awaits_place(&url, place).await?
+                && !self.paces.is_banned(&url, self.host.monotonic())
+            {
+                return Ok(url);
+            }
+        }
+    }
+
+    /// Waits for the place at an address. Returns whether that is still the one to call.
+    async fn awaits_place(&self, url: &WebhookUrl, place: Monotonic) -> Result<bool, Failure> {
+        loop {
+            let now = self.host.monotonic();
+            if now >= place {
+                return Ok(true);
+            }
+            self.host.sleep_until(place.min(now + LOOK_AGAIN)).await;
+            if self.address()? != *url {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn address(&self) -> Result<WebhookUrl, Failure> {
+        match &self.queue.webhook.target {
+            Target::Known(url) => Ok(url.clone()),
+            Target::InFile(path) => WebhookUrl::new(read(path)?.expose())
+                .map_err(|error| unusable(format!("{}: {error}", path.display()))),
+        }
+    }
+
+    /// One attempt. It reads the secret anew, so that a rotation needs no restart.
+    async fn send(&self, delivery: &Delivery, url: &WebhookUrl) -> Result<(), Failure> {
+        let webhook = &self.queue.webhook;
+        let secret = webhook.secret_file.as_deref().map(read).transpose()?;
+        let request = webhook
+            .format
+            .request(delivery, url, secret.as_ref(), self.host.now());
+        let result = match self.host.send(request).await {
+            Ok(reply) => {
+                let result = reply::classify(webhook.format, &reply);
+                if let Some(ban) = retry_after::ban(&reply, self.host.now())
+                    && !matches!(result, DeliveryResult::Delivered | DeliveryResult::Unread)
+                {
+                    self.paces.ban(url, self.host.monotonic() + ban);
+                }
+                result
+            }
+            Err(TransportError::NotSent(detail)) => {
+                DeliveryResult::Retry("could not connect".into(), detail)
+            }
+            Err(TransportError::Lost(detail)) => DeliveryResult::Retry("no reply".into(), detail),
+        };
+        let (what, detail, retry) = match result {
+            DeliveryResult::Delivered => return Ok(()),
+            DeliveryResult::Unread => {
+                self.warn_of_unread_reply(url);
+                return Ok(());
+            }
+            DeliveryResult::Retry(what, detail) => (what, detail, true),
+            DeliveryResult::Rejected(what, detail) => (what, detail, false),
+        };
+        let leaks = url.leaks_into(&detail)
+            || secret.is_some_and(|secret| detail.contains(secret.expose()));
+        let reason = match detail.as_str() {
+            "" => what,
+            _ if leaks => what,
+            detail => format!("{what}: {}", brief(detail)),
+        };
+        Err(Failure {
+            host: Some(url.host().to_owned()),
+            reason,
+            retry,
+        })
+    }
+
+    /// Says once that a chat's replies cannot be read, so that nobody knows whether it shows the messages.
+    fn warn_of_unread_reply(&self, url: &WebhookUrl) {
+        if !self.queue.has_unread_reply.replace(true) {
+            tracing::warn!(
+                webhook = %self.queue.webhook.name,
+                host = url.host(),
+                "a notification counts as delivered, but the body of the reply, which says whether it was, did not arrive"
+            );
+        }
     }
 }
 
-/// Attempts the delivery until it is accepted, refused for good, or attempted [`ATTEMPTS_MAX`] times.
-async fn deliver<H: Host>(queue: &Queue, batch: Batch, host: &H) -> Result<(), Failure> {
-    let delivery = Delivery {
-        id: id(host),
-        written_at: host.now(),
-        batch,
-    };
-    let mut attempt = 1;
-    loop {
-        match send(queue, &delivery, host).await {
-            Err(failure) if failure.retry && attempt < ATTEMPTS_MAX => {
-                tracing::debug!(
-                    webhook = %queue.webhook.name,
-                    attempt,
-                    reason = failure.reason,
-                    "a notification will be tried again"
-                );
-                let wait = BACKOFF.delay(attempt, host.next_f64());
-                host.sleep_until(host.monotonic() + wait).await;
-                attempt += 1;
-            }
-            result => return result,
-        }
-    }
-}
-
-/// One attempt. It reads URL and secret anew, so that a rotation needs no restart.
-async fn send<H: Host>(queue: &Queue, delivery: &Delivery, host: &H) -> Result<(), Failure> {
-    let webhook = &queue.webhook;
-    let unusable = |reason: String| Failure {
+fn unusable(reason: String) -> Failure {
+    Failure {
         host: None,
         // Somebody may be writing the file at this moment.
         retry: true,
         reason,
-    };
-    let read = |path: &Path| match bounded_read::read_secret(path) {
+    }
+}
+
+fn read(path: &Path) -> Result<Secret, Failure> {
+    match bounded_read::read_secret(path) {
         Ok(file) => Ok(file.secret),
         Err(error) => Err(unusable(error.to_string())),
-    };
-    let url = match &webhook.target {
-        Target::Known(url) => url.clone(),
-        Target::InFile(path) => {
-            let text = read(path)?;
-            WebhookUrl::new(text.expose())
-                .map_err(|error| unusable(format!("{}: {error}", path.display())))?
-        }
-    };
-    let secret = webhook.secret_file.as_deref().map(read).transpose()?;
-    let request = webhook
-        .format
-        .request(delivery, &url, secret.as_ref(), host.now());
-    let result = match host.send(request).await {
-        Ok(reply) => reply::classify(webhook.format, &reply),
-        Err(TransportError::NotSent(detail)) => {
-            DeliveryResult::Retry("could not connect".into(), detail)
-        }
-        Err(TransportError::Lost(detail)) => DeliveryResult::Retry("no reply".into(), detail),
-    };
-    let (what, detail, retry) = match result {
-        DeliveryResult::Delivered => return Ok(()),
-        DeliveryResult::Retry(what, detail) => (what, detail, true),
-        DeliveryResult::Rejected(what, detail) => (what, detail, false),
-    };
-    let leaks =
-        url.leaks_into(&detail) || secret.is_some_and(|secret| detail.contains(secret.expose()));
-    let reason = match detail.as_str() {
-        "" => what,
-        _ if leaks => what,
-        detail => format!("{what}: {}", brief(detail)),
-    };
-    Err(Failure {
-        host: Some(url.host().to_owned()),
-        reason,
-        retry,
-    })
+    }
 }
 
 /// 128 random bits in hex. The id tells deliveries apart and is no secret.

@@ -657,7 +657,9 @@ impl Transport for Cloud {
                 Ok(Reply {
                     status,
                     date: Some(date(self.server_time(&host, key))),
+                    retry_after: None,
                     body: body.as_bytes().to_vec(),
+                    is_whole: true,
                 })
             };
             return match fault {
@@ -698,7 +700,9 @@ impl Transport for Cloud {
         Ok(Reply {
             status: 200,
             date: Some(told),
+            retry_after: None,
             body: body.to_string().into_bytes(),
+            is_whole: true,
         })
     }
 }

@@ -268,7 +268,9 @@ pub(super) fn plain(status: u16, body: &str) -> Answer {
     Ok(Reply {
         status,
         date: None,
+        retry_after: None,
         body: body.as_bytes().to_vec(),
+        is_whole: true,
     })
 }
 

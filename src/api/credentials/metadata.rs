@@ -14,7 +14,7 @@ use crate::api::error::CallError;
 use crate::api::protocol::wire::Object;
 use crate::api::retry;
 use crate::desired::Role;
-use crate::host::{Header, Host, Method, Reply, Request};
+use crate::host::{Header, Host, Method, Reply, ReplyBody, Request};
 use crate::words::brief;
 
 /// Where the names of roles are, and below it their credentials.
@@ -151,6 +151,7 @@ fn request(url: String, base: &str) -> Request {
         }],
         body: Vec::new(),
         deadline: DEADLINE,
+        reads: ReplyBody::Whole,
     }
 }
 

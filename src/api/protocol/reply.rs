@@ -78,7 +78,9 @@ mod tests {
         Reply {
             status,
             date: None,
+            retry_after: None,
             body: body.as_bytes().to_vec(),
+            is_whole: true,
         }
     }
 

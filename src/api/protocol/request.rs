@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::sign::{CONTENT_TYPE, Credentials, ToSign};
 use super::wire::Service;
 use crate::api::error::CallError;
-use crate::host::{Header, Method, Request};
+use crate::host::{Header, Method, ReplyBody, Request};
 
 /// For connecting, sending and reading one call. Below the 10 s in which a stopping process must be
 /// gone, so that a call in flight can still settle.
@@ -80,5 +80,6 @@ pub(in crate::api) fn request(
         headers,
         body: body.to_vec(),
         deadline,
+        reads: ReplyBody::Whole,
     })
 }
