@@ -1,5 +1,6 @@
 //! Text for people: counts, durations, and foreign text made safe to show.
 
+mod calendar;
 mod secret_parts;
 
 use std::borrow::Cow;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+pub use calendar::{date_fault, time_fault};
 pub use secret_parts::{is_plain, masked, without_secrets, without_url_secrets};
 
 /// `1 write`, `2 writes`.

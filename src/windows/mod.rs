@@ -11,7 +11,7 @@ mod stretch;
 mod window;
 mod zone;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 
 use crate::model::{Cause, Timestamp};
 
@@ -22,6 +22,8 @@ pub use zone::Zone;
 
 /// How far ahead the next opening is looked for.
 const HORIZON: TimeDelta = TimeDelta::days(366);
+/// The beginning of 2028, a year that has each day of a calendar.
+const LEAP_YEAR: Timestamp = DateTime::from_timestamp_secs(1_830_297_600).expect("in the calendar");
 /// Ends and starts that are gone through on the way, so that windows that alternate by the minute for ever
 /// cost little too. One that ends twice an hour has fewer in a year.
 const STEPS_MAX: u32 = 20_000;
@@ -45,6 +47,17 @@ enum Closing<'w> {
     Denied(&'w Window, Timestamp),
     /// There are `allow` windows, and none is active.
     NotAllowed,
+}
+
+/// When nothing closes for the first time.
+enum Opening {
+    At(Timestamp),
+    /// Not at all, because of a `deny` that never ends.
+    Never,
+    /// Not within the time that was looked at.
+    NotWithin,
+    /// It takes too long to find out.
+    Unknown,
 }
 
 impl Windows {
@@ -104,28 +117,58 @@ impl Windows {
         (restricted && !allowed()).then_some(Closing::NotAllowed)
     }
 
+    /// Whether no change of this cause can ever be made. `false` also where that takes too long to find out.
+    pub fn are_never_open(&self, cause: Cause) -> bool {
+        let days_alone = self
+            .0
+            .iter()
+            .all(|window| matches!(window.span, Span::Daily(_)));
+        let in_a_leap_year = self.first_open(cause, LEAP_YEAR, HORIZON);
+        match in_a_leap_year {
+            Opening::At(_) | Opening::Unknown => false,
+            Opening::Never => true,
+            // What happens each week has happened in a year. A day of the month falls on each day of the week within 28.
+            Opening::NotWithin if days_alone => true,
+            Opening::NotWithin => {
+                let opening = self.first_open(cause, LEAP_YEAR, HORIZON * 28);
+                matches!(opening, Opening::Never | Opening::NotWithin)
+            }
+        }
+    }
+
+    /// The first instant from `at` on, within a year, at which nothing closes.
+    fn opening(&self, cause: Cause, at: Timestamp) -> Option<Timestamp> {
+        match self.first_open(cause, at, HORIZON) {
+            Opening::At(at) => Some(at),
+            Opening::Never | Opening::NotWithin | Opening::Unknown => None,
+        }
+    }
+
     /// The first instant from `at` on at which nothing closes. What closes can stop doing so only where a
     /// `deny` ends or an `allow` starts, so these are gone through one after another.
-    fn opening(&self, cause: Cause, at: Timestamp) -> Option<Timestamp> {
+    fn first_open(&self, cause: Cause, at: Timestamp, horizon: TimeDelta) -> Opening {
         if self.of(Kind::Deny, cause).any(Window::is_always) {
-            return None;
+            return Opening::Never;
         }
-        let limit = at.checked_add_signed(HORIZON)?;
+        let Some(limit) = at.checked_add_signed(horizon) else {
+            return Opening::Unknown;
+        };
         let mut at = at;
         for _ in 0..STEPS_MAX {
-            at = match self.closing(cause, at) {
-                None => return Some(at),
-                Some(Closing::Denied(_, end)) => end,
+            let next = match self.closing(cause, at) {
+                None => return Opening::At(at),
+                Some(Closing::Denied(_, end)) => Some(end),
                 Some(Closing::NotAllowed) => self
                     .of(Kind::Allow, cause)
                     .filter_map(|window| window.start_after(at, limit))
-                    .min()?,
+                    .min(),
             };
-            if at > limit {
-                return None;
+            match next {
+                Some(next) if next <= limit => at = next,
+                _ => return Opening::NotWithin,
             }
         }
-        None
+        Opening::Unknown
     }
 }
 

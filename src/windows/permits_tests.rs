@@ -188,3 +188,76 @@ fn the_ends_of_the_calendar_are_no_panic() {
         let _ = windows.permits(Cause::Pruned, at);
     }
 }
+
+#[test]
+fn r14_windows_that_can_never_be_open_are_known_and_rare_ones_are_not_taken_for_them() {
+    use Weekday::{Fri, Mon, Sat, Sun, Thu, Tue, Wed};
+    let all = [Mon, Tue, Wed, Thu, Fri, Sat, Sun];
+    let allow = |span| window(Kind::Allow, &Cause::ALL, "UTC", span);
+    let deny = |span| window(Kind::Deny, &Cause::ALL, "UTC", span);
+    let never = |windows: Vec<Window>| {
+        let windows = Windows::new(windows);
+        let each = Cause::ALL.map(|cause| windows.are_never_open(cause));
+        assert!(each.iter().all(|never| *never == each[0]));
+        each[0]
+    };
+    for windows in [
+        vec![deny(daily(&all, "00:00", "24:00"))],
+        vec![
+            deny(daily(&all, "00:00", "00:00")),
+            allow(daily(&[Mon], "09:00", "10:00")),
+        ],
+        vec![
+            allow(daily(&[Mon], "09:00", "10:00")),
+            deny(daily(&[Mon], "00:00", "24:00")),
+        ],
+        vec![
+            allow(daily(&[Mon], "23:00", "01:00")),
+            deny(daily(&[Mon, Tue], "00:00", "24:00")),
+        ],
+        vec![
+            deny(daily(&[Mon, Tue, Wed, Thu, Fri], "00:00", "24:00")),
+            deny(daily(&[Sat, Sun], "00:00", "24:00")),
+        ],
+        vec![
+            deny(daily(&all, "00:00", "12:00")),
+            deny(daily(&all, "12:00", "24:00")),
+        ],
+        vec![allow(cron("0 9 * * 1", 60)), deny(cron("0 8 * * 1", 240))],
+        vec![
+            allow(cron("0 9 29 2 *", 60)),
+            deny(cron("0 0 * 2 *", 24 * 60)),
+        ],
+    ] {
+        assert!(never(windows.clone()), "{windows:?}");
+    }
+    for windows in [
+        vec![],
+        vec![allow(daily(&[Mon], "09:00", "10:00"))],
+        vec![deny(daily(&[Mon], "00:00", "24:00"))],
+        vec![
+            allow(daily(&[Mon], "23:00", "01:00")),
+            deny(daily(&[Mon], "00:00", "24:00")),
+        ],
+        vec![
+            allow(daily(&[Mon], "09:00", "10:01")),
+            deny(daily(&[Mon], "09:00", "10:00")),
+        ],
+        vec![allow(cron("0 9 29 2 *", 60))],
+        // The first 29 February that is no Tuesday is in 2032.
+        vec![
+            allow(cron("0 9 29 2 *", 60)),
+            deny(daily(&[Tue], "00:00", "24:00")),
+        ],
+    ] {
+        assert!(!never(windows.clone()), "{windows:?}");
+    }
+    let pruned = Windows::new(vec![window(
+        Kind::Deny,
+        &[Cause::Pruned],
+        "UTC",
+        daily(&all, "00:00", "24:00"),
+    )]);
+    let closed = Cause::ALL.map(|cause| pruned.are_never_open(cause));
+    assert_eq!(closed, Cause::ALL.map(|cause| cause == Cause::Pruned));
+}

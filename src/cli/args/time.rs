@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::Timestamp;
+use crate::words::date_fault;
 
 /// A duration that is not zero.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -44,9 +45,9 @@ impl When {
         match humantime::parse_duration(text) {
             Ok(distance) if distance <= DISTANCE_MAX => Ok(Self::Distance(distance)),
             Ok(_) => Err("that is more than 100 years; leave it out to mean always".into()),
-            Err(_) => Err(
-                "neither an instant like `2027-01-31T00:00:00Z` nor a duration like `8h`".into(),
-            ),
+            Err(_) => Err(date_fault(text).unwrap_or_else(|| {
+                "neither an instant like `2027-01-31T00:00:00Z` nor a duration like `8h`".into()
+            })),
         }
     }
 

@@ -19,6 +19,7 @@ mod restrict;
 mod restriction;
 pub(super) mod schema;
 mod shared_fields;
+mod time_zone;
 mod uin_conflicts;
 mod values;
 mod windows;

@@ -5,15 +5,20 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta};
+use chrono::{DateTime, Datelike, TimeDelta};
 
 use super::fields::{Fields, Reader};
 use super::yaml::{Node, Value};
 use crate::manifest::suggest::did_you_mean;
 use crate::model::{Glob, ImageId, ImageName, Timestamp};
+use crate::words::date_fault;
 
 /// The longest duration. Times that it is added to stay within the calendar.
 pub(super) const DURATION_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
+/// Years that somebody means by a time at which something begins or ends.
+const YEARS_MEANT: RangeInclusive<i32> = 2000..=2100;
+/// Nobody could share an image before.
+const YEAR_OF_NO_SHARE: i32 = 2020;
 /// The most characters of a pattern.
 pub(super) const GLOB_LEN_MAX: usize = 256;
 /// Signs that stand for several texts elsewhere, and for themselves in our patterns.
@@ -102,9 +107,14 @@ impl Reader<'_, '_> {
     pub(super) fn instant(&mut self, node: &Node<'_>, name: &str) -> Option<Timestamp> {
         let text = self.text(node, &format!("`{name}`"))?;
         match DateTime::parse_from_rfc3339(text) {
-            Ok(instant) => Some(instant.to_utc()),
+            Ok(instant) => {
+                self.warn_of_year(node, name, text, instant.year());
+                Some(instant.to_utc())
+            }
             Err(_) => {
-                let help = if chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok() {
+                let help = if let Some(fault) = date_fault(text) {
+                    fault
+                } else if chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok() {
                     format!("say when on that day, and where: `{text}T00:00:00Z`")
                 } else {
                     "write it like `2027-01-31T00:00:00Z`".to_owned()
@@ -117,6 +127,23 @@ impl Reader<'_, '_> {
                 None
             }
         }
+    }
+
+    /// Warns of a year that is probably a slip of a finger: a share that ended long ago is cancelled at once.
+    fn warn_of_year(&mut self, node: &Node<'_>, name: &str, text: &str, year: i32) {
+        let is_over = name == "until" && year < YEAR_OF_NO_SHARE;
+        if !["from", "until", "at"].contains(&name) || (YEARS_MEANT.contains(&year) && !is_over) {
+            return;
+        }
+        let place = self.place(node);
+        self.sink
+            .warning(place, format!("`{name}` is in the year {year:04}: `{text}`"))
+            .help(match name {
+                "until" if is_over => {
+                    "is the year right? What has ended already has no effect: a share that ended is cancelled at once"
+                }
+                _ => "is the year right? Leave the field out to mean always",
+            });
     }
 
     /// A duration such as `24h`; `0` is one.

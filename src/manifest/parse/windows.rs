@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use chrono::Weekday;
 
 use super::fields::{Fields, Reader};
+use super::time_zone;
 use super::yaml::{Node, Value};
 use crate::manifest::diagnostic::Place;
 use crate::manifest::suggest::{did_you_mean, nearest};
 use crate::model::Cause;
 use crate::windows::{
     Daily, Days, Kind, Length, Schedule, Span, Starts, StartsError, TimeOfDay, Window, Windows,
-    Zone,
 };
+use crate::words::time_fault;
 
 const FIELDS: [&str; 9] = [
     "kind", "days", "from", "to", "schedule", "duration", "timeZone", "causes", "reason",
@@ -28,8 +29,33 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Windows {
             .error(first, message)
             .help("one window can name several days, and a cron expression several times");
     }
-    let windows = items.iter().take(Windows::MAX);
-    Windows::new(windows.filter_map(|item| window(reader, item)).collect())
+    let read = items.iter().take(Windows::MAX);
+    let windows: Vec<_> = read.filter_map(|item| window(reader, item)).collect();
+    let is_whole = windows.len() == items.len();
+    let windows = Windows::new(windows);
+    if is_whole {
+        warn_of_closed(reader, node, &windows);
+    }
+    windows
+}
+
+/// Warns of changes that could never be made, because nobody needs windows to say that.
+fn warn_of_closed(reader: &mut Reader<'_, '_>, node: &Node<'_>, windows: &Windows) {
+    let closed: Vec<_> = Cause::ALL
+        .into_iter()
+        .filter(|cause| windows.are_never_open(*cause))
+        .map(|cause| format!("`{}`", cause.as_str()))
+        .collect();
+    let which = match closed.len() {
+        0 => return,
+        all if all == Cause::ALL.len() => String::new(),
+        _ => format!("{} ", closed.join(", ")),
+    };
+    let place = reader.place(node);
+    let message = format!("these windows are never open: no {which}change can ever be made");
+    reader.sink.warning(place, message).help(
+        "a `deny` window counts more than an `allow` window of the same time; make one of them shorter, or remove it",
+    );
 }
 
 fn window(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Window> {
@@ -42,7 +68,7 @@ fn window(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Window> {
         daily(reader, &fields)
     };
     let zone = reader.required(&fields, "timeZone", "the window");
-    let zone = zone.and_then(|node| self::zone(reader, node));
+    let zone = zone.and_then(|node| time_zone::read(reader, node));
     let causes = match fields.get("causes") {
         Some(node) => causes(reader, node),
         None => Cause::ALL.into(),
@@ -88,31 +114,6 @@ fn causes(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> BTreeSet<Cause> {
         cause
     });
     causes.into_iter().map(|(cause, _)| cause).collect()
-}
-
-fn zone(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Zone> {
-    let text = reader.text(node, "`timeZone`")?;
-    let zone = Zone::new(text);
-    if zone.is_none() {
-        // Short names such as `CST` resemble many others with other meanings, so they are not suggested.
-        let places = || Zone::names().filter(|name| name.contains('/'));
-        let city = |name: &&str| {
-            name.rsplit('/')
-                .next()
-                .is_some_and(|city| city.eq_ignore_ascii_case(text))
-        };
-        let help = match places().find(city) {
-            Some(name) => format!("did you mean `{name}`?"),
-            None => did_you_mean(text, places()).unwrap_or_else(|| {
-                "write an IANA name, such as `Asia/Shanghai` or `UTC`; an offset does not know when clocks change"
-                    .to_owned()
-            }),
-        };
-        reader
-            .error(node, format!("`{text}` is not a time zone"))
-            .help(help);
-    }
-    zone
 }
 
 /// Reads a window given by days of the week and times of day.
@@ -209,7 +210,9 @@ fn time(reader: &mut Reader<'_, '_>, node: &Node<'_>, what: &str) -> Option<Time
             (None, Some(time)) => {
                 format!("did you mean \"{time}\"? YAML 1.1 reads {time} without quotes as {text}")
             }
-            (None, None) => "write it like \"18:00\"; \"24:00\" is the end of the day".to_owned(),
+            (None, None) => time_fault(text, "24").unwrap_or_else(|| {
+                "write it like \"18:00\"; \"24:00\" is the end of the day".to_owned()
+            }),
         };
         reader
             .error(node, format!("{what} is not a time of day: `{text}`"))
