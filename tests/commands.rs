@@ -32,6 +32,8 @@ mod inventory;
 mod lock;
 #[path = "commands/names.rs"]
 mod names;
+#[path = "commands/notifications.rs"]
+mod notifications;
 #[path = "commands/older_commits.rs"]
 mod older_commits;
 #[path = "commands/older_state.rs"]

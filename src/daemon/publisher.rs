@@ -20,7 +20,7 @@ use crate::plan::Plan;
 use crate::source::{Generation, ManifestProblem};
 use crate::status::{
     Activity, Board, Change, Finding, LoadedManifests, PassResult, Reason, ScopeStatus, Subject,
-    Transition, WriteBucket,
+    Told, Transition, WriteBucket,
 };
 
 /// Called with new transitions. Must not block.
@@ -34,6 +34,8 @@ pub struct StatusPublisher<H> {
     on_transitions: OnTransitions,
     /// Wakes those that wait for a newer board.
     changed: Notify,
+    /// Wakes who keeps what was told.
+    told: Notify,
 }
 
 impl<H: Host> StatusPublisher<H> {
@@ -51,6 +53,7 @@ impl<H: Host> StatusPublisher<H> {
             board: RefCell::new(board),
             on_transitions: Box::new(on_transitions),
             changed: Notify::new(),
+            told: Notify::new(),
         })
     }
 
@@ -70,6 +73,16 @@ impl<H: Host> StatusPublisher<H> {
         }
     }
 
+    /// Takes up what an earlier process told, so that it is not told again and its end is.
+    pub fn remember(&self, told: Told) {
+        self.board.borrow_mut().remember(told);
+    }
+
+    /// Returns once something was told since this returned last.
+    pub async fn new_transitions(&self) {
+        self.told.notified().await;
+    }
+
     /// The time that log lines and transitions bear.
     pub fn now(&self) -> Timestamp {
         self.context.now()
@@ -86,6 +99,7 @@ impl<H: Host> StatusPublisher<H> {
             let is_named = |scope: &Scope| images_by_scope.contains_key(scope);
             let mut transitions = board.retain_scopes(is_named, now);
             board.add_scopes(images_by_scope.keys().copied());
+            transitions.extend(board.end_unnamed(now));
             let set = LoadedManifests {
                 commit: generation.commit.clone(),
                 images: images_by_scope.values().sum(),
@@ -193,6 +207,7 @@ impl<H: Host> StatusPublisher<H> {
         }
         if !transitions.is_empty() {
             (self.on_transitions)(&transitions);
+            self.told.notify_one();
         }
     }
 

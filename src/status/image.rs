@@ -10,6 +10,7 @@ use super::reason::Reason;
 use crate::attempts::{Problem, UnmetCondition};
 use crate::desired::Source;
 use crate::model::{Cause, ShareState, Timestamp};
+use crate::observation::Unobserved;
 use crate::plan::{Actual, Awaiting, Decision, Verdict};
 
 /// What is known of one image, and since when.
@@ -41,16 +42,34 @@ pub struct ImageStatus {
     pub stalled: Condition,
     /// It meets the conditions for sharing.
     pub eligible: Condition,
-    /// Somebody else changed it after it had been as desired, and it has not been since.
-    pub(super) changed_outside: bool,
-    /// The reason for which it was last reported that a person must act, until it is as desired.
-    pub(super) reported_block: Option<Reason>,
-    /// Whether it was reported that its share ends soon.
-    pub(super) expiry_reported: bool,
+    /// What was reported of it, and is not over.
+    pub(super) reported: Reported,
     /// Calls led to what is said of it, and only a call can show that it is over.
     is_of_calls: bool,
     /// It is tried again, and what is said of it is what the last try came to.
     is_tried_again: bool,
+}
+
+/// What was reported of an image and is not over, for all that is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reported {
+    /// Somebody else changed it after it had been as desired, and it has not been since.
+    pub(super) changed_outside: bool,
+    /// The reason for which a person must act, until it is as desired.
+    pub(super) block: Option<Reason>,
+    /// When its share ends, if it was said that this is soon.
+    pub(super) expiry: Option<Timestamp>,
+}
+
+impl Reported {
+    /// The block after a decision that leads to `reason`, if it brings anything new.
+    fn block_after(self, decision: &Decision, reason: Option<Reason>) -> Option<Reason> {
+        match reason {
+            _ if decision.verdict == Verdict::InSync => None,
+            Some(reason) if reason.blocks_image() => Some(reason),
+            _ => self.block,
+        }
+    }
 }
 
 /// What is in the way of an image, beyond the one word of its reason.
@@ -67,9 +86,10 @@ pub struct StatusDetails {
 }
 
 impl ImageStatus {
-    /// The status that a decision leads to, where `before` was known.
+    /// The status that a decision leads to, where `before` was known and `was` was reported.
     pub(super) fn updated(
         before: Option<&Self>,
+        was: Reported,
         decision: &Decision,
         messages: &mut MessageCache,
         now: Timestamp,
@@ -88,7 +108,7 @@ impl ImageStatus {
             |get: fn(&Self) -> Condition, status| Condition::updated(before.map(get), status, now);
         let same_desired = before.filter(|before| before.desired == decision.desired);
         let was_ready = same_desired.is_some_and(|before| before.ready.holds());
-        let was_changed = same_desired.is_some_and(|before| before.changed_outside);
+        let was_changed = was.changed_outside && (before.is_none() || same_desired.is_some());
         // A share that expired or was asked to change was not changed by somebody else. Neither is what cannot be seen.
         let changed_outside = match drifted {
             Truth::True => was_ready || was_changed,
@@ -123,19 +143,31 @@ impl ImageStatus {
                 Some(stands) => stands.eligible,
                 None => condition(|image| image.eligible, eligible(decision)),
             },
-            changed_outside,
-            reported_block: match reason {
-                _ if in_sync => None,
-                _ if reason.blocks_image() && stands.is_none() => Some(reason),
-                _ => before.and_then(|before| before.reported_block),
+            reported: Reported {
+                changed_outside,
+                block: was.block_after(decision, stands.is_none().then_some(reason)),
+                expiry: was.expiry.filter(|until| Some(*until) == decision.until),
             },
-            expiry_reported: before
-                .is_some_and(|before| before.expiry_reported && before.until == decision.until),
             is_of_calls: stands.map_or_else(
                 || is_of_calls(&decision.verdict),
                 |stands| stands.is_of_calls,
             ),
             is_tried_again: stands.is_some(),
+        }
+    }
+
+    /// The decision about an image that a scope which is out of sight does not show, and of which its plan therefore says
+    /// nothing.
+    pub(super) fn unseen(&self, why: &Unobserved) -> Decision {
+        Decision {
+            desired: self.desired,
+            cause: self.cause,
+            source: self.source.clone(),
+            actual: Actual::Unknown,
+            until: self.until,
+            verdict: Verdict::Unobserved(Box::new(why.clone())),
+            name: None,
+            entry: None,
         }
     }
 
@@ -187,7 +219,7 @@ impl ImageStatus {
 
     /// Whether somebody else changed it after it had been as desired, and it has not been since.
     pub fn is_changed_outside(&self) -> bool {
-        self.changed_outside
+        self.reported.changed_outside
     }
 
     /// Whether it counts as desired by the API's answer to a write, because reading is denied.

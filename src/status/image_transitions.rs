@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::image::ImageStatus;
+use super::image::{ImageStatus, Reported};
 use super::reason::Reason;
 use super::transition::{Subject, Transition, TransitionKind};
 use crate::model::{AccountName, ImageId, ImageKey, Scope, ShareState, Timestamp};
 
-/// What is new of an image of which `before` was known.
+/// What is new of an image of which this was reported.
 pub(super) fn between(
-    before: Option<&ImageStatus>,
+    was: Reported,
     after: &ImageStatus,
     key: impl Fn() -> ImageKey,
     now: Timestamp,
@@ -23,19 +23,17 @@ pub(super) fn between(
         message,
     };
     let mut transitions = Vec::new();
-    let was_changed = before.is_some_and(|before| before.changed_outside);
-    if after.changed_outside && !was_changed {
+    if after.reported.changed_outside && !was.changed_outside {
         let what = match after.desired {
             ShareState::Shared => "somebody else has cancelled its share",
             ShareState::Unshared => "somebody else has shared it",
         };
         transitions.push(transition(TransitionKind::DriftAppeared, what.into()));
-    } else if was_changed && after.ready.holds() {
+    } else if was.changed_outside && after.ready.holds() {
         let message = "it is as desired again".into();
         transitions.push(transition(TransitionKind::DriftResolved, message));
     }
-    let reported = before.and_then(|before| before.reported_block);
-    match (reported, after.reported_block) {
+    match (was.block, after.reported.block) {
         // A missing role is reported of the account.
         (_, Some(Reason::RoleMissing)) | (Some(Reason::RoleMissing), None) => {}
         (was, Some(is)) if was != Some(is) => {
@@ -57,16 +55,16 @@ pub(super) fn between(
 
 /// Ends what was reported of an image that no manifest names any longer. A missing role is its account's.
 pub(super) fn of_removal(
-    image: &ImageStatus,
+    reported: Reported,
     scope: &Scope,
     id: ImageId,
     now: Timestamp,
 ) -> impl Iterator<Item = Transition> {
-    let drift = image
+    let drift = reported
         .changed_outside
         .then_some(TransitionKind::DriftResolved);
-    let blocked = image
-        .reported_block
+    let blocked = reported
+        .block
         .filter(|reason| *reason != Reason::RoleMissing);
     let blocked = blocked.map(|_| TransitionKind::Unblocked);
     let key = ImageKey {
@@ -87,7 +85,7 @@ pub(super) fn of_service_role(
     now: Timestamp,
 ) -> Option<Transition> {
     const MISSING: Option<Reason> = Some(Reason::RoleMissing);
-    let (was, is) = (was == MISSING, after.reported_block == MISSING);
+    let (was, is) = (was == MISSING, after.reported.block == MISSING);
     let (kind, message) = if is && !was && reported.insert(account.clone()) {
         (TransitionKind::Blocked, after.message_or_empty())
     } else if was && !is && reported.remove(account) {

@@ -62,7 +62,8 @@ impl Board {
 
     fn manifests_have(&mut self, problems: Vec<String>, now: Timestamp) -> Vec<Transition> {
         let status = &mut self.manifests;
-        let was_broken = status.broken_since.is_some();
+        let was_broken = status.broken_since.is_some() || self.remembered.manifests;
+        self.remembered.manifests = false;
         if problems.is_empty() {
             status.broken_since = None;
         } else {

@@ -24,6 +24,7 @@ mod scope;
 mod stall;
 mod stall_transitions;
 mod sync_state;
+mod told;
 mod transition;
 mod write_bucket;
 
@@ -47,6 +48,7 @@ pub use reads::Reads;
 pub use reason::Reason;
 pub use scope::ScopeStatus;
 pub use sync_state::SyncState;
+pub use told::{Told, ToldError};
 pub use transition::{Subject, Transition, TransitionKind};
 pub use write_bucket::WriteBucket;
 
@@ -79,6 +81,8 @@ pub struct Board {
     accounts_without_role: BTreeSet<AccountName>,
     /// Accounts that were reported as denied all that is tried.
     denied_accounts: BTreeSet<AccountName>,
+    /// What an earlier process reported of subjects that this one knows nothing of yet.
+    remembered: Told,
 }
 
 impl Board {
@@ -99,6 +103,7 @@ impl Board {
             broken_accounts: BTreeMap::new(),
             accounts_without_role: BTreeSet::new(),
             denied_accounts: BTreeSet::new(),
+            remembered: Told::default(),
         }
     }
 

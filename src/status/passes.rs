@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::image::MessageCache;
+use super::image::{MessageCache, Reported};
 use super::{
     Activity, Board, Change, ImageStatus, PassResult, ScopeStatus, Subject, Transition,
     TransitionKind, image_transitions, push_recent, scope_mut,
 };
 use crate::history::WriteResult;
 use crate::model::{ImageId, ImageKey, Scope, Timestamp};
-use crate::plan::Plan;
+use crate::plan::{Decision, Plan, View};
 use crate::words::rfc3339;
 
 impl Board {
@@ -36,32 +36,45 @@ impl Board {
         };
         let mut images = BTreeMap::new();
         status.stall.planned(plan);
-        for (image, decision) in &plan.decisions {
+        let unseen = status.unseen_images(plan);
+        for (image, decision) in plan.decisions.iter().chain(&unseen) {
             let before = status.images.get(image);
-            let mut after = ImageStatus::updated(before, decision, &mut messages, now);
-            let was = before.and_then(|before| before.reported_block);
+            let was = match before {
+                Some(before) => before.reported,
+                None => status.remembered.remove(image).unwrap_or_default(),
+            };
+            let mut after = ImageStatus::updated(before, was, decision, &mut messages, now);
             if status.stall.explains(&decision.verdict) {
                 // Reported once, of the scope.
-                after.reported_block = was;
+                after.reported.block = was.block;
             }
             let key = || ImageKey {
                 scope: plan.scope.clone(),
                 image: image.clone(),
             };
-            transitions.extend(image_transitions::between(before, &after, key, now));
+            transitions.extend(image_transitions::between(was, &after, key, now));
             transitions.extend(image_transitions::of_service_role(
                 &mut self.accounts_without_role,
                 &plan.scope.account,
-                was,
+                was.block,
                 &after,
                 now,
             ));
             images.insert(image.clone(), after);
         }
         let before = std::mem::replace(&mut status.images, Arc::new(images));
-        let is_gone = |image: &ImageId| !plan.decisions.contains_key(image);
-        for (image, before) in before.iter().filter(|(image, _)| is_gone(image)) {
-            let ended = image_transitions::of_removal(before, &plan.scope, image.clone(), now);
+        let gone = before
+            .iter()
+            .map(|(image, before)| (image, before.reported));
+        let mut gone: Vec<_> = gone
+            .filter(|(image, _)| !status.images.contains_key(*image))
+            .map(|(image, reported)| (image.clone(), reported))
+            .collect();
+        if plan.view == View::Seen {
+            gone.extend(std::mem::take(&mut status.remembered));
+        }
+        for (image, reported) in gone {
+            let ended = image_transitions::of_removal(reported, &plan.scope, image, now);
             transitions.extend(ended);
         }
         status.observed(plan, now);
@@ -142,7 +155,7 @@ impl Board {
     ) -> Vec<Transition> {
         let ends_soon = |image: &ImageStatus| {
             let until = image.until.filter(|until| *until <= now + ahead);
-            until.filter(|_| !image.expiry_reported)
+            until.filter(|until| image.reported.expiry != Some(*until))
         };
         let any_ends = |status: &&mut Arc<ScopeStatus>| {
             let mut images = status.images.values();
@@ -156,7 +169,7 @@ impl Board {
             let Some(until) = ends_soon(status) else {
                 continue;
             };
-            status.expiry_reported = true;
+            status.reported.expiry = Some(until);
             transitions.push(Transition {
                 name: None,
                 at: now,
@@ -180,6 +193,25 @@ impl Board {
 }
 
 impl ScopeStatus {
+    /// Images of which a plan says nothing because the scope was out of sight when it was made: those that are pruned, and
+    /// those that names and policies mean. What cannot be seen is no news.
+    fn unseen_images(&self, plan: &Plan) -> BTreeMap<ImageId, Decision> {
+        let (why, is_blind) = match &plan.view {
+            View::Seen => return BTreeMap::new(),
+            View::ReadDenied(why) => (why, false),
+            View::Unobserved(why) => (why, true),
+        };
+        // Reading may be denied for ever, so that only what would be news is kept then.
+        let is_kept = |image: &ImageStatus| {
+            is_blind || image.source.is_none() || image.reported != Reported::default()
+        };
+        let images = self.images.iter();
+        images
+            .filter(|(image, status)| !plan.decisions.contains_key(*image) && is_kept(status))
+            .map(|(image, status)| (image.clone(), status.unseen(why)))
+            .collect()
+    }
+
     /// Takes in how a write was answered. One that never left was not.
     fn answered(&mut self, change: &Change) {
         if let Activity::Running { answered, .. } = &mut self.activity {

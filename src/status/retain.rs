@@ -1,6 +1,8 @@
 //! What becomes of the board when manifests name other scopes: new ones wait to be looked at, and what was reported of those
 //! that are gone ends.
 
+use std::sync::Arc;
+
 use super::image_transitions;
 use super::{Board, Subject, Transition, TransitionKind};
 use crate::model::{AccountName, Scope, Timestamp};
@@ -10,7 +12,8 @@ impl Board {
     pub fn add_scopes<'s>(&mut self, scopes: impl Iterator<Item = &'s Scope>) {
         for scope in scopes {
             if !self.scopes.contains_key(scope) {
-                self.scopes.insert(scope.clone(), Default::default());
+                let status = self.take_up(scope);
+                self.scopes.insert(scope.clone(), Arc::new(status));
             }
         }
         self.version += 1;
@@ -30,8 +33,10 @@ impl Board {
             }
             self.past_durations.add_all(&status.durations);
             transitions.extend(status.removal_transitions(scope, now));
-            for (image, status) in status.images.iter() {
-                let ended = image_transitions::of_removal(status, scope, image.clone(), now);
+            let shown = status.images.iter();
+            let shown = shown.map(|(image, status)| (image, &status.reported));
+            for (image, reported) in shown.chain(&status.remembered) {
+                let ended = image_transitions::of_removal(*reported, scope, image.clone(), now);
                 transitions.extend(ended);
             }
             false

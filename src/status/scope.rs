@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::activity::Activity;
 use super::finding::{self, Finding};
-use super::image::ImageStatus;
+use super::image::{ImageStatus, Reported};
 use super::policy_image::{self, PolicyImage};
 use super::reads::Reads;
 use super::reason::Reason;
@@ -63,6 +63,8 @@ pub struct ScopeStatus {
     /// The message of the guard that withholds changes, as reported.
     reported_guard: Option<String>,
     pub(super) stall: ScopeStall,
+    /// What an earlier process reported of images that no plan has spoken of since.
+    pub(super) remembered: BTreeMap<ImageId, Reported>,
 }
 
 impl ScopeStatus {
@@ -120,6 +122,26 @@ impl ScopeStatus {
             reason: Some(Reason::GuardTripped),
             message,
         })
+    }
+
+    /// Whether it was reported that a guard withholds changes.
+    pub(super) fn is_guard_reported(&self) -> bool {
+        self.reported_guard.is_some()
+    }
+
+    /// The status of a scope of which nothing is known but what an earlier process reported.
+    pub(super) fn remembering(
+        guard: bool,
+        stall: bool,
+        images: BTreeMap<ImageId, Reported>,
+    ) -> Self {
+        let mut status = Self {
+            reported_guard: guard.then(String::new),
+            remembered: images,
+            ..Self::default()
+        };
+        status.stall.set_reported(stall);
+        status
     }
 
     /// Ends what was reported of the scope, because no manifest names it any longer.

@@ -107,11 +107,15 @@ impl Board {
         let why = self
             .scopes_of(account)
             .find_map(|(_, status)| status.stall.denial(true));
+        // What an earlier process reported of the account may be true of a scope that was not looked at yet.
+        let were_all_seen = self
+            .scopes_of(account)
+            .all(|(_, status)| status.was_ever_seen());
         let (kind, message) = match why {
             Some(why) if self.denied_accounts.insert(account.clone()) => {
                 (TransitionKind::Stalled, why)
             }
-            None if self.denied_accounts.remove(account) => (
+            None if were_all_seen && self.denied_accounts.remove(account) => (
                 TransitionKind::Recovered,
                 "it is worked on again".to_owned(),
             ),
@@ -129,6 +133,11 @@ impl ScopeStatus {
             (Some(View::Unobserved(why)), PassResult::Unobserved) => Some(why),
             _ => None,
         }
+    }
+
+    /// Whether it was seen by this process, or reading it is denied, so that it is worked on without.
+    fn was_ever_seen(&self) -> bool {
+        self.seen_at.is_some() || matches!(self.view, Some(View::ReadDenied(_)))
     }
 
     fn halted_because(&self) -> Option<&str> {

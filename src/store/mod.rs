@@ -40,6 +40,7 @@ mod space;
 mod summary_file;
 mod suspensions;
 mod takeover;
+mod told;
 mod transactions;
 mod upgrade;
 mod verify;
@@ -231,6 +232,17 @@ impl Store {
     /// The newest commit of the manifests that was worked on.
     pub async fn newest(&self) -> Result<Option<NewestCommit>, LedgerError> {
         self.read(newest_commit::newest).await
+    }
+
+    /// What notifications have told and what is not over, as [`Self::keep_told`] was given it last.
+    pub async fn told(&self) -> Result<Option<String>, LedgerError> {
+        self.read(told::document).await
+    }
+
+    /// Keeps what notifications have told and what is not over.
+    pub async fn keep_told(&self, document: String) -> Result<(), LedgerError> {
+        self.write(move |writer| told::keep(writer.conn, &document))
+            .await
     }
 
     /// Announces that work begins on manifests that are exactly those of `commit`. The commit becomes the newest one with

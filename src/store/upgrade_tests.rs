@@ -25,7 +25,7 @@ use crate::inventory::{Inventory, InventoryEntry, KnownAccounts, OwnedShare};
 use crate::ledger::{Ledger, LedgerReader};
 use crate::model::{Permission, Selector};
 
-const OLDER: std::ops::RangeInclusive<usize> = 1..=5;
+const OLDER: std::ops::RangeInclusive<usize> = 1..=6;
 
 /// A state of an older version that has something in each table that the version has.
 fn older(version: usize) -> tempfile::TempDir {
@@ -192,6 +192,19 @@ fn r12_an_upgrade_on_request_keeps_what_was_there_before() {
         let again = again.expect("there is a state");
         assert_eq!((again.from, again.backup), (known, None));
     }
+}
+
+#[test]
+fn g9_what_was_told_is_kept_and_an_older_state_has_told_nothing() {
+    let dir = older(5);
+    let store = open_store(dir.path());
+    assert_eq!(block_on(store.told()), Ok(None));
+    for document in ["{}", "{\"a\":1}"] {
+        block_on(store.keep_told(document.to_owned())).expect("kept");
+    }
+    store.close().expect("closed");
+    let store = open_store(dir.path());
+    assert_eq!(block_on(store.told()), Ok(Some("{\"a\":1}".to_owned())));
 }
 
 #[test]

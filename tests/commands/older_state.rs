@@ -3,13 +3,14 @@
 use rusqlite::Connection;
 
 /// What takes a state back by one version, first the step to version 1.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     "DROP TABLE newest_commit; PRAGMA user_version = 1;",
     "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 2;",
     "ALTER TABLE images DROP COLUMN word; ALTER TABLE images DROP COLUMN denied_since; PRAGMA user_version = 3;",
     "DROP TABLE name_meanings; DROP TABLE version_clocks; PRAGMA user_version = 4;",
     "DROP TRIGGER scopes_name_accounts; DROP TABLE account_names; DROP INDEX scopes_uin; DROP INDEX scopes_taken_over; \
      PRAGMA user_version = 5;",
+    "DROP TABLE told; PRAGMA user_version = 6;",
 ];
 
 /// The older versions of the schema.

@@ -9,7 +9,7 @@ use crate::binary::{Bench, command, document, stderr};
 use crate::{FRANKFURT, TOKYO, holds, ids, numbered};
 
 /// `run --sim` on a bench, until it is killed.
-struct Daemon {
+pub(crate) struct Daemon {
     process: Child,
     /// Reads what it says to its end.
     log: Option<JoinHandle<String>>,
@@ -17,7 +17,7 @@ struct Daemon {
 
 impl Daemon {
     /// Starts it, and waits until it has said `words`.
-    fn start(bench: &Bench, arguments: &[&str], words: &str) -> Self {
+    pub(crate) fn start(bench: &Bench, arguments: &[&str], words: &str) -> Self {
         let mut process = command(&["run", "--sim", "--listen", "127.0.0.1:0"])
             .args(["--state-dir", "state"])
             .args(arguments)
@@ -50,7 +50,7 @@ impl Daemon {
     }
 
     /// Ends it as `kill -9` does.
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.process.kill().expect("it lives");
         self.ended();
     }

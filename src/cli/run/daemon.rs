@@ -10,6 +10,7 @@ use futures_util::future::{Either, LocalBoxFuture, select};
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc};
 
+use super::told::{ToldHome, ToldKeeper};
 use super::{summary, tasks};
 use crate::api::{ClientContext, Connection};
 use crate::cli::api_target::ApiTarget;
@@ -75,9 +76,8 @@ impl DaemonSetup<'_> {
         services: Services,
     ) -> Result<StopReason, Failure> {
         let publisher = self.publisher();
-        if store.is_some_and(Store::is_new) {
-            self.report_new_state(&publisher);
-        }
+        self.report_new_state(store, &publisher);
+        let told = self.told_keeper(store, &publisher).await;
         let (updates, queue) = mpsc::channel(UPDATES_MAX);
         let reload = Rc::new(Notify::new());
         let supervisor = Supervisor::of_environment();
@@ -109,7 +109,7 @@ impl DaemonSetup<'_> {
             &supervisor,
         )));
         let worker = services.delivery_worker;
-        tasks.push(Box::pin(tasks::deliver_webhooks(worker, self.context)));
+        tasks.extend(self.reporting_tasks(worker, told.as_ref(), &supervisor, &publisher));
         let mut port_thread = None;
         if let Some(port) = services.port {
             let (engine, thread) = status_server::spawn(port)?;
@@ -119,17 +119,15 @@ impl DaemonSetup<'_> {
         if let Some(store) = store {
             tasks.extend(self.state_tasks(store, &stop, &publisher));
         }
-        tasks.push(Box::pin(tasks::report_to_supervisor(
-            &supervisor,
-            self.context,
-            &publisher,
-        )));
         shutdown::now_waits_for("calls in flight");
         let ended = match select(daemon, tasks.next()).await {
             Either::Left((reason, _)) => Ok(reason),
             Either::Right((failed, _)) => Err(failed.unwrap_or_else(nothing_is_left)),
         };
         supervisor.stopping();
+        if let Some(told) = &told {
+            told.keep_delivered(&publisher, &self.webhook_sender).await;
+        }
         // The engine's end of the border is among them, and with it the port ends.
         drop(tasks);
         if let Some(thread) = port_thread {
@@ -148,6 +146,25 @@ impl DaemonSetup<'_> {
             Box::pin(tasks::stop_on_signals(self.signals, stop)),
             Box::pin(tasks::reload_on_hangup(self.signals, reload, supervisor)),
         ]
+    }
+
+    /// What tells others of the daemon: webhooks, with what they were told before, and its supervisor.
+    fn reporting_tasks<'t>(
+        &'t self,
+        worker: DeliveryWorker,
+        told: Option<&'t ToldKeeper<'t>>,
+        supervisor: &'t Supervisor,
+        publisher: &'t StatusPublisher<System>,
+    ) -> impl Iterator<Item = LocalBoxFuture<'t, Failure>> {
+        let (context, sender) = (self.context, &self.webhook_sender);
+        let keep = told.map(|told| -> LocalBoxFuture<'t, Failure> {
+            Box::pin(told.keep_all(publisher, sender, &context.host))
+        });
+        let tasks: [LocalBoxFuture<'t, Failure>; 2] = [
+            Box::pin(tasks::deliver_webhooks(worker, context)),
+            Box::pin(tasks::report_to_supervisor(supervisor, context, publisher)),
+        ];
+        tasks.into_iter().chain(keep)
     }
 
     fn state_tasks<'t>(
@@ -169,6 +186,21 @@ impl DaemonSetup<'_> {
         let sender = self.webhook_sender.clone();
         let tell = move |transitions: &[_]| sender.send(transitions);
         StatusPublisher::new(Rc::clone(self.context), origin, observe_only, tell)
+    }
+
+    /// Keeps what notifications tell, where there are any, and takes up what they have told.
+    async fn told_keeper<'t>(
+        &'t self,
+        store: Option<&'t Store>,
+        publisher: &StatusPublisher<System>,
+    ) -> Option<ToldKeeper<'t>> {
+        self.arguments.reporting.notify.as_ref()?;
+        let told = ToldKeeper::new(match store {
+            Some(store) => ToldHome::State(store),
+            None => ToldHome::Directory(self.directory),
+        });
+        publisher.remember(told.read().await);
+        Some(told)
     }
 
     fn view(&self, publisher: &Rc<StatusPublisher<System>>) -> Rc<DaemonView> {
@@ -197,7 +229,10 @@ impl DaemonSetup<'_> {
 
     /// Tells of a state that was never used before. A daemon that is started anew after its state was removed must not go
     /// on without a word.
-    fn report_new_state(&self, publisher: &StatusPublisher<System>) {
+    fn report_new_state(&self, store: Option<&Store>, publisher: &StatusPublisher<System>) {
+        if !store.is_some_and(Store::is_new) {
+            return;
+        }
         let prune = self.arguments.guards.policy().prune;
         match state::new_state_warning(self.directory, prune) {
             Some(warning) => {

@@ -4,6 +4,7 @@
 mod daemon;
 mod summary;
 mod tasks;
+mod told;
 
 use std::path::Path;
 use std::rc::Rc;

@@ -1,0 +1,235 @@
+//! What was reported and is not over, as a value that outlives the process: so that a restart reports nothing twice, and
+//! reports the end of what ended meanwhile. That the state is lost is no part of it: it is kept there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::image::Reported;
+use super::{Board, Reason, ScopeStatus, Subject, Transition, TransitionKind, image_transitions};
+use crate::model::{AccountName, ImageId, ImageKey, Scope, Timestamp};
+
+/// By which a text is recognized.
+const FORMAT: &str = "sharekeeper-told";
+const FORMAT_VERSION: u32 = 1;
+/// The most images that are kept. What was reported of more of them is reported again after a restart.
+const IMAGES_MAX: usize = 10_000;
+
+/// What was reported and is not over, for all that is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    images: BTreeMap<ImageKey, Reported>,
+    /// Scopes in which a guard withholds changes.
+    guards: BTreeSet<Scope>,
+    /// Scopes in which nothing is seen or done.
+    stalls: BTreeSet<Scope>,
+    broken_accounts: BTreeSet<AccountName>,
+    denied_accounts: BTreeSet<AccountName>,
+    accounts_without_role: BTreeSet<AccountName>,
+    /// The manifests cannot be used.
+    pub(super) manifests: bool,
+}
+
+/// Why a text does not say what was reported.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ToldError {
+    #[error("it is not what sharekeeper writes")]
+    Foreign,
+    #[error("a newer sharekeeper wrote it")]
+    Newer,
+}
+
+/// [`Told`] as it is written.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    format: String,
+    format_version: u32,
+    manifests: bool,
+    guards: BTreeSet<Scope>,
+    stalls: BTreeSet<Scope>,
+    broken_accounts: BTreeSet<AccountName>,
+    denied_accounts: BTreeSet<AccountName>,
+    accounts_without_role: BTreeSet<AccountName>,
+    images: Vec<ImageRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ImageRow {
+    #[serde(flatten)]
+    key: ImageKey,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    changed_outside: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blocked: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    format: String,
+    format_version: u32,
+}
+
+impl Told {
+    /// The same as a text, which always says the same in the same way.
+    pub fn to_json(&self) -> String {
+        let row = |(key, reported): (&ImageKey, &Reported)| ImageRow {
+            key: key.clone(),
+            changed_outside: reported.changed_outside,
+            blocked: reported.block.map(|reason| reason.as_str().to_owned()),
+            expires: reported.expiry.map(|until| until.to_rfc3339()),
+        };
+        let document = Document {
+            format: FORMAT.to_owned(),
+            format_version: FORMAT_VERSION,
+            manifests: self.manifests,
+            guards: self.guards.clone(),
+            stalls: self.stalls.clone(),
+            broken_accounts: self.broken_accounts.clone(),
+            denied_accounts: self.denied_accounts.clone(),
+            accounts_without_role: self.accounts_without_role.clone(),
+            images: self.images.iter().take(IMAGES_MAX).map(row).collect(),
+        };
+        #[expect(
+            clippy::expect_used,
+            reason = "strings, numbers and lists in structs always are JSON"
+        )]
+        serde_json::to_string(&document).expect("strings, numbers and lists always are JSON")
+    }
+
+    /// Reads what [`Self::to_json`] has written. A reason that is no longer known is passed over.
+    pub fn from_json(text: &str) -> Result<Self, ToldError> {
+        let header: Header = serde_json::from_str(text).map_err(|_| ToldError::Foreign)?;
+        match (header.format.as_str(), header.format_version) {
+            (FORMAT, FORMAT_VERSION) => {}
+            (FORMAT, newer) if newer > FORMAT_VERSION => return Err(ToldError::Newer),
+            _ => return Err(ToldError::Foreign),
+        }
+        let document: Document = serde_json::from_str(text).map_err(|_| ToldError::Foreign)?;
+        let reported = |row: ImageRow| {
+            let known = |word: String| {
+                let mut reasons = Reason::ALL.iter();
+                reasons.find(|reason| reason.as_str() == word).copied()
+            };
+            let instant = |text: String| text.parse::<Timestamp>().ok();
+            let reported = Reported {
+                changed_outside: row.changed_outside,
+                block: row.blocked.and_then(known),
+                expiry: row.expires.and_then(instant),
+            };
+            (row.key, reported)
+        };
+        Ok(Self {
+            images: document.images.into_iter().map(reported).collect(),
+            guards: document.guards,
+            stalls: document.stalls,
+            broken_accounts: document.broken_accounts,
+            denied_accounts: document.denied_accounts,
+            accounts_without_role: document.accounts_without_role,
+            manifests: document.manifests,
+        })
+    }
+}
+
+impl Board {
+    /// What was reported and is not over, by this process and by earlier ones.
+    pub fn told(&self) -> Told {
+        let mut told = self.remembered.clone();
+        told.manifests |= self.manifests.broken_since.is_some();
+        told.broken_accounts
+            .extend(self.broken_accounts.keys().cloned());
+        told.denied_accounts
+            .extend(self.denied_accounts.iter().cloned());
+        for (scope, status) in &self.scopes {
+            if status.is_guard_reported() {
+                told.guards.insert(scope.clone());
+            }
+            if status.stall.is_reported() {
+                told.stalls.insert(scope.clone());
+            }
+            let shown = status.images.iter();
+            let shown = shown.map(|(image, status)| (image, &status.reported));
+            for (image, reported) in shown.chain(&status.remembered) {
+                if *reported != Reported::default() {
+                    let key = ImageKey {
+                        scope: scope.clone(),
+                        image: image.clone(),
+                    };
+                    told.images.insert(key, *reported);
+                }
+            }
+        }
+        // Where no image stands for it any longer, nothing would end it.
+        let without_role = told.images.iter().filter_map(|(key, reported)| {
+            let account = &key.scope.account;
+            let is_reported = self.accounts_without_role.contains(account);
+            (reported.block == Some(Reason::RoleMissing) && is_reported).then(|| account.clone())
+        });
+        told.accounts_without_role.extend(without_role);
+        told
+    }
+
+    /// The same board with what an earlier process reported. It is not reported again, and its end will be.
+    pub fn remember(&mut self, told: Told) {
+        self.remembered = told;
+    }
+
+    /// What is known of a scope before its first look: what was reported of it. That of its account is taken up, too.
+    pub(super) fn take_up(&mut self, scope: &Scope) -> ScopeStatus {
+        let remembered = &mut self.remembered;
+        let account = &scope.account;
+        if let Some(account) = remembered.broken_accounts.take(account) {
+            // Every pass began after that.
+            self.broken_accounts.insert(account, 0);
+        }
+        self.denied_accounts
+            .extend(remembered.denied_accounts.take(account));
+        self.accounts_without_role
+            .extend(remembered.accounts_without_role.take(account));
+        let mut images: BTreeMap<ImageId, Reported> = BTreeMap::new();
+        remembered.images.retain(|key, reported| {
+            let is_here = key.scope == *scope;
+            if is_here {
+                images.insert(key.image.clone(), *reported);
+            }
+            !is_here
+        });
+        let guard = remembered.guards.remove(scope);
+        let stall = remembered.stalls.remove(scope);
+        ScopeStatus::remembering(guard, stall, images)
+    }
+
+    /// Ends what an earlier process reported of scopes and accounts that the manifests, which have been loaded, do not name.
+    pub fn end_unnamed(&mut self, now: Timestamp) -> Vec<Transition> {
+        let told = std::mem::take(&mut self.remembered);
+        let manifests = told.manifests;
+        let mut ended = Vec::new();
+        for (key, reported) in told.images {
+            let ImageKey { scope, image } = key;
+            ended.extend(image_transitions::of_removal(reported, &scope, image, now));
+        }
+        let scopes = |scopes: BTreeSet<Scope>| scopes.into_iter().map(Subject::Scope);
+        let accounts = |names: BTreeSet<AccountName>| names.into_iter().map(Subject::Account);
+        let mut end = |subject, kind| ended.push(Transition::of_removal(subject, kind, now));
+        for scope in scopes(told.guards) {
+            end(scope, TransitionKind::GuardCleared);
+        }
+        for subject in scopes(told.stalls)
+            .chain(accounts(told.broken_accounts))
+            .chain(accounts(told.denied_accounts))
+        {
+            end(subject, TransitionKind::Recovered);
+        }
+        for account in accounts(told.accounts_without_role) {
+            end(account, TransitionKind::Unblocked);
+        }
+        // Whether the manifests can be used is for `manifests_loaded` to say.
+        self.remembered.manifests = manifests;
+        self.record(ended)
+    }
+}
+
+#[cfg(test)]
+#[path = "told_tests.rs"]
+mod tests;

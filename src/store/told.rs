@@ -1,0 +1,22 @@
+//! The table `told`: what notifications have told, and what is not over. What the document says is left to `status`.
+
+use rusqlite::Connection;
+
+use super::error::StoreError;
+use super::rows;
+
+/// The document that was kept last, if there is one.
+pub(super) fn document(conn: &Connection) -> Result<Option<String>, StoreError> {
+    rows::query_first(conn, "SELECT document FROM told", [], |row| {
+        row.get("document")
+    })
+}
+
+/// Keeps a document in place of the last one.
+pub(super) fn keep(conn: &Connection, document: &str) -> Result<(), StoreError> {
+    rows::execute(
+        conn,
+        "INSERT OR REPLACE INTO told (one, document) VALUES (1, ?1)",
+        [document],
+    )
+}
