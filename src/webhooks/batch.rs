@@ -6,7 +6,6 @@ use std::rc::Rc;
 use crate::status::{Transition, TransitionKind};
 
 /// What one message is about; never empty.
-#[derive(Default)]
 pub(super) struct Batch {
     /// In the order in which they came.
     pub entries: Vec<Entry>,
