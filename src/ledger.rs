@@ -153,6 +153,9 @@ pub trait LedgerReader {
         used: &Arc<UsedNames>,
         uin: Option<&Uin>,
     ) -> impl Future<Output = Result<(Inventory, KnownAccounts), LedgerError>>;
+
+    /// The suspensions that no person has ended, of whatever scopes. Some may have ended by themselves.
+    fn suspensions(&self) -> impl Future<Output = Result<Vec<Suspension>, LedgerError>>;
 }
 
 /// Records writes and what is ours: the intent before the first byte leaves, the outcome after it. Each method is one

@@ -8,7 +8,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use binary::{command, document, sharekeeper, stderr, stdout};
+use binary::{command, document, sharekeeper, stderr, stdout, use_state};
 
 #[test]
 fn what_is_asked_for_is_printed_and_ends_with_0() {
@@ -275,7 +275,7 @@ const PRINTING: [&[&str]; 18] = [
     &["reconcile", "manifests", "--sim", "-o", "json"],
     &["status", "--sim"],
     &["history", "--sim", "-o", "json"],
-    &["suspend", "--sim", "--reason", "x"],
+    &["suspend", "--all", "--sim", "--reason", "x"],
     &["doctor", "manifests", "--sim"],
     &["doctor", "manifests", "--cam-policy"],
     &["schema"],
@@ -295,6 +295,8 @@ fn p2_s24_output_that_cannot_be_written_is_an_error() {
         let full = Stdio::from(full.expect("a full device"));
         for (what, stdout) in [("full", full), ("gone", Stdio::from(closed))] {
             let state = tempfile::tempdir().expect("a directory");
+            // `suspend` speaks to no state that was never used.
+            use_state(&state.path().join("sim"));
             let output = command(arguments)
                 .env("SHAREKEEPER_STATE_DIR", state.path())
                 .stdout(stdout)
@@ -387,7 +389,7 @@ fn t1_an_empty_variable_that_narrows_the_run_ends_it_with_64() {
         &["run"],
         &["doctor"],
         &["adopt", "--all"],
-        &["suspend", "--reason", "x"],
+        &["suspend", "--all", "--reason", "x"],
         &["import"],
         &["history"],
         &["resume", "--all"],

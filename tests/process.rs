@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sharekeeper::host::{Clock, SystemClock};
 
-use binary::{Bench, command};
+use binary::{Bench, command, use_state};
 
 const TOKYO: &str = "ap-tokyo";
 /// Longer than anything may take on a busy machine.
@@ -544,8 +544,40 @@ fn c10_an_observer_sees_a_state_that_is_first_used_while_it_runs() {
         !bench.state().join("state.db").exists(),
         "it is not used yet"
     );
-    bench.run(&["suspend", "--reason", "a-freeze-of-mine"], 0);
+    use_state(&bench.state());
+    bench.run(&["suspend", "--all", "--reason", "a-freeze-of-mine"], 0);
     until("it sees the suspension", || shows("a-freeze-of-mine"));
+    assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
+}
+
+#[test]
+fn n2_a_daemon_shows_a_suspension_though_nothing_is_due() {
+    let bench = bench(&["img-a"]);
+    let (reader, log) = io::pipe().expect("a pipe");
+    let mut daemon = Daemon::start(&bench, &[], Stdio::null(), log.into());
+    let lines = Log::of(reader);
+    daemon.until_in_sync(1);
+    bench.run(&["suspend", "--all", "--reason", "a-freeze-of-mine"], 0);
+    let suspensions = || {
+        let status = daemon.status().expect("it listens");
+        status["suspensions"].as_array().map_or(0, Vec::len)
+    };
+    until("it sees the suspension", || suspensions() == 1);
+    let (_, page) = daemon.get("/").expect("it listens");
+    assert!(
+        page.contains("The image is as desired; everything is suspended"),
+        "{page}"
+    );
+    assert!(page.contains("a-freeze-of-mine"), "{page}");
+    let (_, metrics) = daemon.get("/metrics").expect("it listens");
+    assert!(
+        metrics.contains("sharekeeper_suspensions{account=\"default\""),
+        "{metrics}"
+    );
+    lines.until("everything: suspended by");
+    bench.run(&["resume"], 0);
+    until("it sees the end", || suspensions() == 0);
+    lines.until("suspension 1 does not hold any longer");
     assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
 }
 

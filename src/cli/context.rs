@@ -6,12 +6,15 @@ use super::args::{Guards, OutputFormat, Paths, SelectorArguments};
 use super::manifests::{self, Manifests};
 use super::output::{self, Failure};
 use super::state;
+use crate::api::ClientContext;
 use crate::desired::{Completeness, Desired};
-use crate::engine::Task;
-use crate::host::SystemCommandRunner;
+use crate::engine::{ScopeOutcome, Task};
+use crate::host::{Host, SystemCommandRunner};
+use crate::inventory::Suspension;
 use crate::manifest::{Checkout, Diagnostic, Revision};
-use crate::model::{AccountName, Scope, Selector};
+use crate::model::{AccountName, Clocks, Scope, Selector};
 use crate::plan::{ApprovedActions, Policy};
+use crate::status::Holds;
 use crate::store::Reader;
 use crate::words::plural;
 
@@ -119,6 +122,33 @@ impl CommandContext {
                 "nothing to do: the manifests name {named}, and the flags leave none of them"
             ));
         }
+    }
+
+    /// What is held back now of what is selected, with a line for each hold that the outcomes do not name already.
+    pub(super) fn holds<H: Host>(
+        &self,
+        suspensions: &[Suspension],
+        client_context: &ClientContext<H>,
+        outcomes: &[ScopeOutcome],
+    ) -> (Holds, Vec<String>) {
+        let (host, now) = (&client_context.host, client_context.now());
+        let offset = client_context.clocks.largest_offset(now, host.monotonic());
+        let scopes = self.desired.by_scope(&self.selector);
+        let suspensions: Vec<_> = suspensions
+            .iter()
+            .filter(|one| one.selector.meets(&self.selector))
+            .filter(|one| scopes.keys().any(|scope| one.selector.reaches(scope)))
+            .cloned()
+            .collect();
+        let accounts = self.desired.accounts.iter();
+        let is_worked_on = |name: &AccountName| scopes.keys().any(|scope| scope.account == *name);
+        let windows = accounts
+            .filter(|(name, _)| is_worked_on(name))
+            .map(|(name, account)| (name, &account.windows));
+        let clocks = Clocks::new(now, offset);
+        let holds = Holds::at(&suspensions, windows, clocks, &Holds::default());
+        let lines = holds.untold_lines(outcomes.iter().map(|outcome| &outcome.plan));
+        (holds, lines)
     }
 
     /// A warning that a manifest may be missing. It was printed when the manifests were read, and is for the document.

@@ -21,6 +21,7 @@ mod lock;
 mod logging;
 mod man;
 mod manifests;
+mod obeyed_by;
 mod output;
 mod plan;
 mod progress;

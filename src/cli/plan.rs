@@ -14,6 +14,7 @@ use crate::api::protocol::wire::Action;
 use crate::api::{ClientContext, ReadClient};
 use crate::engine::{self, ScopeOutcome};
 use crate::host::Host;
+use crate::ledger::LedgerReader;
 use crate::model::{AccountName, Scope};
 use crate::plan::{Budget, PlanKey, Policy, SavedPlan, ScopeCost, budget};
 use crate::report::{ExitStatus, PlanDocument};
@@ -51,6 +52,10 @@ pub(super) async fn run(arguments: &PlanArguments, common: &Common) -> Result<Ex
         document.state_is_new(warning);
     }
     document.warn(context.orphan_warning(&reader, &taken_over(&scopes))?);
+    let suspensions = reader.suspensions().await.map_err(Failure::new)?;
+    let (holds, lines) = context.holds(&suspensions, &client_context, &scopes);
+    document.hold(holds);
+    lines.into_iter().for_each(|line| document.warn(Some(line)));
     let newest = reader.newest().map_err(Failure::new)?;
     let standing = commit::standing(&context.revision, newest).await;
     let forecast = standing.forecast();

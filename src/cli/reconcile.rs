@@ -17,7 +17,7 @@ use super::{accounts, commit, saved_plan, shutdown, sim_target, state};
 use crate::api::{ClientContext, ReadClient, WriteClient};
 use crate::engine::{self, Engine, ScopeOutcome, Stop, StopReason};
 use crate::host::{Clock, System};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerReader};
 use crate::manifest::Checkout;
 use crate::model::AccountName;
 use crate::plan::{PlanDifference, SavedPlan};
@@ -65,6 +65,8 @@ pub(super) async fn run(
     };
     shutdown::now_waits_for("calls in flight");
     let outcome = reconciliation.run(saved, clients, stderr, signals).await;
+    // Where the state is lost, the outcome says so.
+    let suspensions = store.suspensions().await.unwrap_or_default();
     session.close().await?;
     shutdown::now_waits_for("the state to be closed; another process may have locked it");
     state::close(store);
@@ -74,7 +76,10 @@ pub(super) async fn run(
             let mut document = ReconcileDocument::new(&scopes, ending, &context.left_out);
             let warnings = commit_caution.into_iter().chain(clock_warnings);
             warnings.for_each(|warning| document.warn(warning));
-            for warning in scopes.iter().flat_map(|scope| scope.plan.warnings()) {
+            let (holds, lines) = context.holds(&suspensions, &client_context, &scopes);
+            document.hold(holds);
+            let of_plans = scopes.iter().flat_map(|scope| scope.plan.warnings());
+            for warning in lines.into_iter().chain(of_plans) {
                 output::warn(&warning);
                 document.warn(warning);
             }

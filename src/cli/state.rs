@@ -24,7 +24,7 @@ pub(super) fn directory(common: &Common, sim: bool) -> Result<PathBuf, Failure> 
 }
 
 /// sharekeeper's directory by the XDG Base Directory Specification, which knows no relative paths.
-fn xdg_state_directory() -> Result<PathBuf, Failure> {
+pub(super) fn xdg_state_directory() -> Result<PathBuf, Failure> {
     let variable = |name| {
         std::env::var_os(name)
             .map(PathBuf::from)

@@ -3,10 +3,14 @@
 use serde::Serialize;
 
 use super::args::{Common, SuspendArguments};
+use super::obeyed_by::ObeyedBy;
 use super::output::{self, Failure};
 use super::state;
 use crate::inventory::Suspension;
 use crate::report::{ExitStatus, FORMAT_VERSION};
+
+const SAY_WHICH: &str =
+    "say what is left alone: `--image`, `--region`, `--account` or `-l`; or `--all` for everything";
 
 /// What `suspend -o json` prints.
 #[derive(Serialize)]
@@ -14,12 +18,24 @@ struct SuspendDocument<'a> {
     format_version: u32,
     exit_code: ExitStatus,
     suspension: &'a Suspension,
+    #[serde(flatten)]
+    obeyed_by: ObeyedBy,
 }
 
 pub(super) async fn run(
     arguments: &SuspendArguments,
     common: &Common,
 ) -> Result<ExitStatus, Failure> {
+    let selector = arguments.selection.selector();
+    match (selector.is_all(), arguments.all) {
+        (true, false) => return Err(Failure::usage(SAY_WHICH)),
+        (false, true) => {
+            return Err(Failure::usage(format_args!(
+                "`--all` suspends everything, and other flags or variables say {selector}: give one of the two"
+            )));
+        }
+        (true, true) | (false, false) => {}
+    }
     let directory = state::directory(common, arguments.state.sim)?;
     let now = state::now();
     let until = arguments.until.map(|when| when.ahead(now));
@@ -28,12 +44,10 @@ pub(super) async fn run(
             "`--until` lies in the past, so nothing would be suspended",
         ));
     }
+    let sim = arguments.state.sim;
+    let (obeyed_by, summary) = ObeyedBy::find(&directory, (common, sim), "nothing is suspended")?;
     // A misspelt name would suspend nothing, while the person believes that it does.
-    let known = state::read(&directory)?
-        .summary()
-        .map_err(Failure::new)?
-        .scopes;
-    let selector = arguments.selection.selector();
+    let known = summary.scopes;
     if !known.is_empty() && !known.keys().any(|scope| selector.reaches(scope)) {
         output::warn(format_args!(
             "nothing that sharekeeper has shared is in {selector}; check the names"
@@ -43,11 +57,17 @@ pub(super) async fn run(
     let suspension = operator
         .suspend(selector, until, &state::operator_name(), &arguments.reason)
         .map_err(Failure::new)?;
-    let text = format!("{}: {}\n", suspension.selector, suspension.describe());
+    let text = format!(
+        "{}: {}\n{}",
+        suspension.selector,
+        suspension.describe(),
+        obeyed_by.line("its next write")
+    );
     let document = SuspendDocument {
         format_version: FORMAT_VERSION,
         exit_code: ExitStatus::Done,
         suspension: &suspension,
+        obeyed_by,
     };
     output::print(common.output, &document, &text)?;
     Ok(ExitStatus::Done)

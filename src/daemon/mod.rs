@@ -7,6 +7,7 @@
 
 mod accounts;
 mod fair_share;
+mod holds;
 mod manifest_diff;
 mod pass;
 mod publisher;
@@ -42,6 +43,7 @@ use crate::source::{Generation, Update};
 use crate::status::{Activity, PassResult};
 
 pub use accounts::Connect;
+pub use holds::watch_holds;
 pub use publisher::StatusPublisher;
 pub use runner::{Observer, PassRunner, Reconciler, RegionClients};
 pub use summary::keep_summary;

@@ -13,15 +13,24 @@ use crate::api::ClientContext;
 use crate::engine::{Event, Listener};
 use crate::history::{WriteOutcome, WriteResult};
 use crate::host::Host;
-use crate::inventory::InventoryNote;
+use crate::inventory::{InventoryNote, Suspension};
 use crate::ledger::Attempt;
-use crate::model::{ImageId, Permission, Scope, Timestamp};
+use crate::model::{AccountName, Clocks, ImageId, Permission, Scope, Timestamp};
 use crate::plan::Plan;
 use crate::source::{Generation, ManifestProblem};
 use crate::status::{
-    Activity, Board, Change, Finding, LoadedManifests, PassResult, Reason, ScopeStatus, Subject,
-    Told, Transition, WriteBucket,
+    Activity, Board, Change, Finding, HoldChanges, Holds, LoadedManifests, PassResult, Reason,
+    ScopeStatus, Subject, Told, Transition, WriteBucket,
 };
+use crate::windows::Windows;
+
+/// What can hold changes back: what is in force of it depends on the time.
+#[derive(Default)]
+struct Holders {
+    suspensions: Vec<Suspension>,
+    /// Those of the accounts that are worked on.
+    windows: BTreeMap<AccountName, Windows>,
+}
 
 /// Called with new transitions. Must not block.
 type OnTransitions = Box<dyn Fn(&[Transition])>;
@@ -32,6 +41,7 @@ pub struct StatusPublisher<H> {
     context: Rc<ClientContext<H>>,
     board: RefCell<Board>,
     on_transitions: OnTransitions,
+    holders: RefCell<Holders>,
     /// Wakes those that wait for a newer board.
     changed: Notify,
     /// Wakes who keeps what was told.
@@ -52,6 +62,7 @@ impl<H: Host> StatusPublisher<H> {
             context,
             board: RefCell::new(board),
             on_transitions: Box::new(on_transitions),
+            holders: RefCell::default(),
             changed: Notify::new(),
             told: Notify::new(),
         })
@@ -113,6 +124,48 @@ impl<H: Host> StatusPublisher<H> {
             transitions.extend(board.manifests_loaded(set, now));
             transitions
         });
+        let accounts = generation.desired.accounts.iter();
+        let is_named = |name: &AccountName| images_by_scope.keys().any(|s| s.account == *name);
+        let windows = accounts.filter(|(name, _)| is_named(name));
+        let windows = windows.map(|(name, account)| (name.clone(), account.windows.clone()));
+        self.holders.borrow_mut().windows = windows.collect();
+        // What was known is of other windows.
+        self.show_holds(&Holds::default());
+    }
+
+    /// The suspensions are these now, those that have ended by themselves among them.
+    pub(super) fn suspensions_read(&self, suspensions: Vec<Suspension>) {
+        self.holders.borrow_mut().suspensions = suspensions;
+        self.refresh_holds();
+    }
+
+    /// Shows what is in force now of the suspensions and windows that are known.
+    pub(super) fn refresh_holds(&self) {
+        let before = self.board(|board| board.holds().clone());
+        self.show_holds(&before);
+    }
+
+    fn show_holds(&self, before: &Holds) {
+        let (host, clocks) = (&self.context.host, &self.context.clocks);
+        let (now, monotonic) = (self.now(), host.monotonic());
+        let clocks = Clocks::new(now, clocks.largest_offset(now, monotonic));
+        let holders = self.holders.borrow();
+        let Holders {
+            suspensions,
+            windows,
+        } = &*holders;
+        let holds = Holds::at(suspensions, windows.iter(), clocks, before);
+        let changes = self.board.borrow_mut().holds_now(holds);
+        if changes == HoldChanges::default() {
+            return;
+        }
+        self.changed.notify_waiters();
+        for line in &changes.began {
+            tracing::warn!("{line}");
+        }
+        for line in &changes.ended {
+            tracing::info!("{line}");
+        }
     }
 
     /// The state had never been used before this process opened it.

@@ -13,8 +13,8 @@ use crate::engine::{
     ScopeOutcome, Stop, Task,
 };
 use crate::host::Host;
-use crate::inventory::UsedNames;
-use crate::ledger::{Ledger, LedgerReader};
+use crate::inventory::{Suspension, UsedNames};
+use crate::ledger::{Ledger, LedgerError, LedgerReader};
 use crate::model::Scope;
 use crate::observation::Unobserved;
 
@@ -41,6 +41,9 @@ pub trait PassRunner<H> {
     fn until_recovery(&self) -> impl Future<Output = ()> {
         std::future::pending()
     }
+
+    /// The suspensions that no person has ended, or why they cannot be read.
+    fn suspensions(&self) -> impl Future<Output = Result<Vec<Suspension>, LedgerError>>;
 
     /// Makes one pass. `None` where there can be nothing to do.
     fn pass(
@@ -104,6 +107,10 @@ impl<H: Host + 'static, L: Ledger> PassRunner<H> for Reconciler<'_, L> {
         self.ledger.until_recovery().await;
     }
 
+    async fn suspensions(&self) -> Result<Vec<Suspension>, LedgerError> {
+        self.ledger.suspensions().await
+    }
+
     async fn pass(
         &self,
         client: &WriteClient<H>,
@@ -145,6 +152,10 @@ impl<H: Host + 'static, R: LedgerReader> PassRunner<H> for Observer<'_, R> {
 
     fn broken(client: &ReadClient<H>) -> Option<Refusal> {
         client.broken()
+    }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, LedgerError> {
+        self.ledger.suspensions().await
     }
 
     async fn pass(

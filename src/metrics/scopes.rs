@@ -35,6 +35,7 @@ pub(super) fn families(families: &mut Families, board: &Board) {
     accounts(families, board);
     passes(families, board);
     observations(families, board);
+    holds(families, board);
     changes(families, board);
 }
 
@@ -172,6 +173,32 @@ fn observations(families: &mut Families, board: &Board) {
         }
     }
     families.keep(rates);
+}
+
+/// What people and windows hold back, whether or not anything is due.
+fn holds(families: &mut Families, board: &Board) {
+    let mut suspensions = gauge(
+        "sharekeeper_suspensions",
+        "Suspensions that are in force and reach an account and region, whether or not anything is due there. Missing where there are none.",
+    );
+    for scope in board.scopes().keys() {
+        let count = board.suspensions_of(scope);
+        if count > 0 {
+            suspensions.add(&labels(scope), count as f64);
+        }
+    }
+    families.keep(suspensions);
+    let mut closed = gauge(
+        "sharekeeper_window_closed",
+        "1 while the change windows of an account let no change of a cause be made. Missing otherwise.",
+    );
+    for window in &board.holds().windows {
+        for cause in &window.causes {
+            let account = ("account", window.account.as_str());
+            closed.add(&[account, ("cause", cause.as_str())], 1.0);
+        }
+    }
+    families.keep(closed);
 }
 
 fn changes(families: &mut Families, board: &Board) {

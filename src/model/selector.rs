@@ -40,6 +40,13 @@ impl Selector {
         given(&self.accounts, &scope.account) && given(&self.regions, &scope.region)
     }
 
+    /// Whether some key could be picked by both, labels aside.
+    pub fn meets(&self, other: &Self) -> bool {
+        overlap(&self.accounts, &other.accounts)
+            && overlap(&self.regions, &other.regions)
+            && overlap(&self.images, &other.images)
+    }
+
     /// Whether it picks the key, labels aside.
     pub fn matches_key(&self, key: &ImageKey) -> bool {
         self.reaches(&key.scope) && given(&self.images, &key.image)
@@ -59,6 +66,10 @@ impl Selector {
 
 fn given<T: Ord>(set: &BTreeSet<T>, item: &T) -> bool {
     set.is_empty() || set.contains(item)
+}
+
+fn overlap<T: Ord>(one: &BTreeSet<T>, other: &BTreeSet<T>) -> bool {
+    one.is_empty() || other.is_empty() || !one.is_disjoint(other)
 }
 
 impl fmt::Display for Selector {

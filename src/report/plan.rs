@@ -13,9 +13,11 @@ use super::verdicts::{self, VerdictRow};
 use super::withheld_groups::WithheldGroups;
 use super::{ExitStatus, FORMAT_VERSION, cause_and_place, each_cause_once, place};
 use crate::engine::ScopeOutcome;
+use crate::inventory::Suspension;
 use crate::model::{ImageId, Permission, Scope, Selector};
 use crate::plan::{Awaiting, Budget, Decision, Plan, Verdict, Withheld};
 use crate::resolve::NameProblem;
+use crate::status::{ClosedWindow, Holds};
 use crate::words::{plural, seconds};
 
 /// What `plan -o json` prints.
@@ -44,6 +46,10 @@ pub struct PlanDocument {
     strays: Vec<StrayReport>,
     budget: BudgetReport,
     warnings: Vec<String>,
+    /// Suspensions that are in force, whether or not anything is due.
+    suspensions: Vec<Suspension>,
+    /// Why changes may not be made in an account for now, whether or not any is due.
+    closed_windows: Vec<ClosedWindow>,
     /// How many scopes were not seen.
     #[serde(skip)]
     unobserved: usize,
@@ -102,6 +108,8 @@ impl PlanDocument {
                 eta_seconds: (budget.eta.as_secs_f64() * 100.0).round() / 100.0,
             },
             warnings: Vec::new(),
+            suspensions: Vec::new(),
+            closed_windows: Vec::new(),
             unobserved: 0,
             text: String::new(),
         };
@@ -143,6 +151,12 @@ impl PlanDocument {
     /// Adds what a person should be warned of.
     pub fn warn(&mut self, warning: Option<String>) {
         self.warnings.extend(warning);
+    }
+
+    /// Says what is held back now.
+    pub fn hold(&mut self, holds: Holds) {
+        self.suspensions = holds.suspensions;
+        self.closed_windows = holds.windows;
     }
 
     /// Says that the state had never been used, and what that means for pruning.

@@ -16,9 +16,11 @@ use super::withheld_groups::WithheldGroups;
 use super::{ExitStatus, FORMAT_VERSION, each_cause_once, place, strays, verdicts};
 use crate::attempts::AttemptLog;
 use crate::engine::{ScopeOutcome, StopReason};
+use crate::inventory::Suspension;
 use crate::manifest::Diagnostic;
 use crate::model::{ImageId, Scope, Selector};
 use crate::plan::{Decision, Plan, Verdict, Withheld};
+use crate::status::{ClosedWindow, Holds};
 use crate::words::{plural, seconds};
 
 /// What `reconcile -o json` prints.
@@ -39,6 +41,10 @@ pub struct ReconcileDocument {
     calls: CallCounts,
     elapsed_seconds: f64,
     warnings: Vec<String>,
+    /// Suspensions that are in force, whether or not anything is due.
+    suspensions: Vec<Suspension>,
+    /// Why changes may not be made in an account for now, whether or not any is due.
+    closed_windows: Vec<ClosedWindow>,
     /// What is wrong with manifests that were left out (`--partial-ok`).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Diagnostic>,
@@ -189,6 +195,8 @@ impl ReconcileDocument {
             calls: ending.calls,
             elapsed_seconds: (ending.elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
             warnings: Vec::new(),
+            suspensions: Vec::new(),
+            closed_windows: Vec::new(),
             errors: left_out.to_vec(),
             error: None,
             text: String::new(),
@@ -227,6 +235,12 @@ impl ReconcileDocument {
     /// Whether the run was broken off because nothing could be recorded any longer.
     pub fn is_lost(&self) -> bool {
         self.lost
+    }
+
+    /// Says what is held back now.
+    pub fn hold(&mut self, holds: Holds) {
+        self.suspensions = holds.suspensions;
+        self.closed_windows = holds.windows;
     }
 
     /// Says that the state had never been used, and what that means for pruning.

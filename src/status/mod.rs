@@ -12,6 +12,7 @@ mod condition;
 mod counts;
 mod finding;
 mod health;
+mod holds;
 mod image;
 mod image_transitions;
 mod manifests;
@@ -41,6 +42,7 @@ pub use condition::{Condition, Truth};
 pub use counts::Counts;
 pub use finding::{Finding, FindingKind};
 pub use health::StateStatus;
+pub use holds::{ClosedWindow, HoldChanges, Holds};
 pub use image::{ImageStatus, StatusDetails};
 pub use manifests::{LoadedManifests, ManifestsStatus};
 pub use policy_image::PolicyImage;
@@ -67,6 +69,7 @@ pub struct Board {
     observe_only: bool,
     manifests: ManifestsStatus,
     state: StateStatus,
+    holds: Arc<Holds>,
     scopes: BTreeMap<Scope, Arc<ScopeStatus>>,
     changes: VecDeque<Change>,
     transitions: VecDeque<Transition>,
@@ -94,6 +97,7 @@ impl Board {
             observe_only,
             manifests: ManifestsStatus::default(),
             state: StateStatus::default(),
+            holds: Arc::default(),
             scopes: BTreeMap::new(),
             changes: VecDeque::new(),
             transitions: VecDeque::new(),

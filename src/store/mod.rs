@@ -65,7 +65,8 @@ use space::Upkeep;
 
 use crate::history::{HistoryEntry, WriteOutcome};
 use crate::inventory::{
-    IntentId, Inventory, InventoryEntry, InventoryUpdate, KnownAccounts, OpenIntent, UsedNames,
+    IntentId, Inventory, InventoryEntry, InventoryUpdate, KnownAccounts, OpenIntent, Suspension,
+    UsedNames,
 };
 use crate::ledger::{Attempt, Ledger, LedgerError, LedgerReader, WriteRefused};
 use crate::model::{Commit, ImageId, Present, Scope, Timestamp, Uin};
@@ -353,6 +354,10 @@ impl LedgerReader for Store {
             scopes::accounts(conn, scope, &used, uin.as_ref())
         })
         .await
+    }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, LedgerError> {
+        self.read(suspensions::all).await
     }
 }
 

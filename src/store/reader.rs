@@ -184,6 +184,10 @@ impl LedgerReader for Reader {
             Ok((inventory, scopes::accounts(conn, scope, used, uin)?))
         })
     }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, LedgerError> {
+        self.read(suspensions::all)
+    }
 }
 
 impl Default for StateSummary {

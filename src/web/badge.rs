@@ -4,7 +4,7 @@ use crate::model::ShareState;
 use crate::status::SyncState;
 
 /// How a status is marked: a class of `page.css`, and a sign as in plans.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Badge {
     pub(super) class: &'static str,
     pub(super) sign: &'static str,

@@ -1,9 +1,11 @@
 //! The headline: everything in one line, which is the title of the page, too.
 
+use std::collections::BTreeSet;
+
 use super::badge::Badge;
 use super::html::Count;
 use crate::plan::View;
-use crate::status::{Activity, Board, Counts, ScopeStatus};
+use crate::status::{Activity, Board, Counts, Holds, ScopeStatus};
 use crate::words::plural;
 
 /// Everything in one line.
@@ -18,8 +20,21 @@ impl Headline {
         Self { badge, text }
     }
 
-    /// The most urgent of what there is to say about the board, whose images are counted in `total`.
+    /// The most urgent of what there is to say about the board, whose images are counted in `total`, and whether anything
+    /// is held back.
     pub(super) fn of(board: &Board, total: &Counts) -> Self {
+        let Self { badge, text } = Self::of_images(board, total);
+        let Some(held) = held_back(board.holds()) else {
+            return Self { badge, text };
+        };
+        let badge = match badge == Badge::BAD {
+            true => badge,
+            false => Badge::WARN,
+        };
+        Self::new(badge, format!("{text}; {held}"))
+    }
+
+    fn of_images(board: &Board, total: &Counts) -> Self {
         let images = total.total();
         let scopes = |is_one: fn(&ScopeStatus) -> bool| {
             let scopes = board.scopes().values();
@@ -69,6 +84,26 @@ impl Headline {
             Self::new(Badge::BUSY, text)
         }
     }
+}
+
+/// What people and windows hold back, in a few words.
+fn held_back(holds: &Holds) -> Option<String> {
+    let suspended = match &holds.suspensions[..] {
+        [] => None,
+        [one] => Some(format!("{} is suspended", one.selector)),
+        all if all.iter().any(|one| one.selector.is_all()) => {
+            Some("everything is suspended".into())
+        }
+        all => Some(format!("{} hold", plural(all.len() as u64, "suspension"))),
+    };
+    let accounts: BTreeSet<_> = holds.windows.iter().map(|one| &one.account).collect();
+    let closed = match accounts.len() {
+        0 => None,
+        1 => Some("a change window is closed".to_owned()),
+        n => Some(format!("change windows of {n} accounts are closed")),
+    };
+    let parts: Vec<_> = suspended.into_iter().chain(closed).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// The headline while no image is known.

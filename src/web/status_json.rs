@@ -8,12 +8,15 @@ use super::expiries::expiries;
 use super::policy_images;
 use super::query::{Query, ScopeText};
 use crate::desired;
-use crate::model::{AccountName, Cause, ImageId, Permission, Scope, ShareState, Timestamp, Uin};
+use crate::inventory::Suspension;
+use crate::model::{
+    AccountName, Cause, ImageId, Permission, Scope, Selector, ShareState, Timestamp, Uin,
+};
 use crate::plan::View;
 use crate::report::FORMAT_VERSION;
 use crate::status::{
-    Activity, Board, Change, Condition, Counts, Finding, ImageStatus, ManifestsStatus, PolicyImage,
-    ScopeStatus, StatusDetails, Subject, SyncState, Transition,
+    Activity, Board, Change, ClosedWindow, Condition, Counts, Finding, ImageStatus,
+    ManifestsStatus, PolicyImage, ScopeStatus, StatusDetails, Subject, SyncState, Transition,
 };
 use crate::words::safe_cow;
 
@@ -47,6 +50,13 @@ pub fn write_board_document(
         state_problem: board.state().lost.as_deref().map(Text),
         state_warning: board.state().warning.as_deref().map(Text),
         summary: counts_document(&summary),
+        suspensions: board
+            .holds()
+            .suspensions
+            .iter()
+            .map(SuspensionDocument::of)
+            .collect(),
+        closed_windows: &board.holds().windows,
         scopes: Each(|| {
             let asked = counted.iter().filter(|(s, ..)| query.picks_scope(s));
             asked.map(|entry| scope_document(board, query, &counted, entry))
@@ -117,6 +127,10 @@ struct Document<'a, S, C, T, E> {
     #[serde(skip_serializing_if = "Option::is_none")]
     state_warning: Option<Text<'a>>,
     summary: CountsDocument,
+    /// The suspensions that are in force, whether or not anything is due.
+    suspensions: Vec<SuspensionDocument<'a>>,
+    /// Why changes may not be made in an account for now.
+    closed_windows: &'a [ClosedWindow],
     scopes: S,
     changes: C,
     transitions: T,
@@ -132,6 +146,16 @@ struct ManifestsDocument<'a> {
     policies: usize,
     problems: Vec<Text<'a>>,
     broken_since: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct SuspensionDocument<'a> {
+    id: u64,
+    selector: &'a Selector,
+    by: Text<'a>,
+    reason: Text<'a>,
+    since: Timestamp,
+    until: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -452,6 +476,19 @@ fn source_document(source: &desired::Source) -> SourceDocument<'_> {
     SourceDocument {
         file: Text(&source.file),
         line: source.line,
+    }
+}
+
+impl<'a> SuspensionDocument<'a> {
+    fn of(suspension: &'a Suspension) -> Self {
+        Self {
+            id: suspension.id,
+            selector: &suspension.selector,
+            by: Text(&suspension.by),
+            reason: Text(&suspension.reason),
+            since: suspension.since,
+            until: suspension.until,
+        }
     }
 }
 

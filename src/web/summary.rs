@@ -36,7 +36,25 @@ impl Page<'_> {
                  What is pending would be done without this.</p></section>\n",
             );
         }
+        self.holds_banner(html);
         self.scopes_banner(html);
+    }
+
+    /// What people and windows hold back: who, why, and until when.
+    fn holds_banner(&self, html: &mut Html) {
+        let holds = self.board.holds();
+        if holds.is_empty() {
+            return;
+        }
+        html.markup("<section class=\"banner warn\"><h2>! Held back</h2><ul>");
+        for line in holds.lines().take(PROBLEMS_MAX) {
+            write_html!(html, "<li>", (line), "</li>");
+        }
+        let more = holds.lines().count().saturating_sub(PROBLEMS_MAX);
+        if more > 0 {
+            write_html!(html, "<li>and ", (Count(more)), " more</li>");
+        }
+        html.markup("</ul></section>\n");
     }
 
     fn counts_line(&self, html: &mut Html) {

@@ -41,6 +41,13 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("text")
 }
 
+/// Makes a state in a directory, as a first run does.
+pub fn use_state(directory: &Path) {
+    let options = sharekeeper::store::Options::new("a first run", "here");
+    let now = || sharekeeper::host::Clock::now(&sharekeeper::host::SystemClock::start());
+    drop(sharekeeper::store::Store::open(directory, &options, now).expect("a state"));
+}
+
 /// The one document on stdout, whose exit status must be the process's.
 pub fn document(output: &Output) -> Value {
     let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
@@ -76,6 +83,12 @@ impl Bench {
     /// The simulator's state directory.
     pub fn state(&self) -> PathBuf {
         self.path("state/sim")
+    }
+
+    /// The bench, with a simulator's state that was used.
+    pub fn used(self) -> Self {
+        use_state(&self.state());
+        self
     }
 
     /// Writes a manifest, or another file.

@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::binary::{Bench, Simulator, command, document, stderr, stdout};
+use crate::binary::{Bench, Simulator, command, document, stderr, stdout, use_state};
 use crate::older_state::back_to;
 use crate::{FRANKFURT, TOKYO, holds, ids};
 
@@ -649,6 +649,7 @@ fn g2_names_that_are_swapped_keep_what_is_protected_in_each_account() {
 #[test]
 fn g2_a_suspension_made_before_the_first_run_follows_a_rename() {
     let office = Office::new();
+    use_state(&office.bench.path("state"));
     let suspend = ["suspend", "--account", "default", "--reason", "release"];
     office.json(&suspend, 0);
     office.account("prod", "one", None);
@@ -661,6 +662,7 @@ fn g2_a_suspension_made_before_the_first_run_follows_a_rename() {
     office.account("prod", "one", Some("100000000001"));
     office.declare("l", Some("legacy"), FRANKFURT, &["img-a"]);
     office.declare("p", Some("prod"), TOKYO, &["img-a"]);
+    use_state(&office.bench.path("state"));
     office.json(
         &["suspend", "--account", "legacy", "--reason", "release"],
         0,

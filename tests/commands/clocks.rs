@@ -15,7 +15,7 @@ fn from_now(delta: TimeDelta) -> String {
 
 /// An image that is shared and expires in a while; one that needs no clock; and the API's clock, which is off.
 fn bench(until: TimeDelta, offset: &str) -> Bench {
-    let bench = Bench::new();
+    let bench = Bench::new().used();
     bench.share(TOKYO, &["img-a"]);
     let until = from_now(until);
     bench.declare("tokyo", TOKYO, &[&format!("img-a, until: \"{until}\"")]);
@@ -89,7 +89,10 @@ fn b2_an_expiry_by_one_clock_alone_is_withheld_and_told_with_both_times() {
 #[test]
 fn b2_a_suspension_outlives_the_clock_that_calls_it_over() {
     let bench = bench(TimeDelta::hours(48), "20h");
-    bench.run(&["suspend", "--reason", "a launch", "--until", "6h"], 0);
+    bench.run(
+        &["suspend", "--all", "--reason", "a launch", "--until", "6h"],
+        0,
+    );
     let document = bench.json(&["reconcile"], 3);
     assert_eq!(document["calls"]["writes"], 0, "{document:#}");
     holds(
@@ -104,7 +107,10 @@ fn b2_a_suspension_outlives_the_clock_that_calls_it_over() {
 #[test]
 fn b2_a_suspension_that_is_over_here_alone_is_kept_and_can_be_ended() {
     let bench = bench(TimeDelta::hours(48), "-20h");
-    bench.run(&["suspend", "--reason", "a launch", "--until", "6h"], 0);
+    bench.run(
+        &["suspend", "--all", "--reason", "a launch", "--until", "6h"],
+        0,
+    );
     let over = from_now(TimeDelta::hours(-6)).replace('Z', ".000000000Z");
     let change = "UPDATE suspensions SET until = ?1";
     bench.database().execute(change, [over]).expect("changed");

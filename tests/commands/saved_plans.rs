@@ -13,7 +13,7 @@ const APPLY: [&str; 3] = ["reconcile", "--plan", "plan.json"];
 
 /// Two images to share, one to cancel, one as it should be; planned.
 fn planned() -> Bench {
-    let bench = Bench::new();
+    let bench = Bench::new().used();
     bench.share(TOKYO, &["img-still"]);
     bench.declare(
         "tokyo",
@@ -192,7 +192,7 @@ fn p9_flags_that_contradict_the_plan_are_refused() {
 
 #[test]
 fn s24_what_a_saved_plan_leaves_withheld_is_not_in_sync() {
-    let bench = Bench::new();
+    let bench = Bench::new().used();
     bench.declare("tokyo", TOKYO, &["img-a"]);
     bench.declare("frankfurt", FRANKFURT, &["img-a"]);
     bench.run(&["suspend", "--region", FRANKFURT, "--reason", "frozen"], 0);

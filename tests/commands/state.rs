@@ -6,7 +6,7 @@ use std::io::Write;
 
 use serde_json::json;
 
-use crate::binary::{Bench, Simulator, command, document, stderr, stdout};
+use crate::binary::{Bench, Simulator, command, document, stderr, stdout, use_state};
 use crate::older_state::{OLDER, back_to};
 use crate::{FRANKFURT, TOKYO, holds};
 
@@ -17,7 +17,7 @@ const COMMANDS: [&[&str]; 8] = [
     &["status"],
     &["history"],
     &["history", "verify"],
-    &["suspend", "--reason", "x"],
+    &["suspend", "--all", "--reason", "x"],
     &["resume"],
     &["adopt", "--all"],
 ];
@@ -152,7 +152,7 @@ fn s20_d9_a_second_process_is_told_who_holds_the_directory() {
     for arguments in [
         &["plan"] as &[_],
         &["history"],
-        &["suspend", "--reason", "x"],
+        &["suspend", "--all", "--reason", "x"],
         &["resume"],
         &["adopt", "--all"],
     ] {
@@ -171,7 +171,7 @@ fn a_file_in_the_place_of_the_directory_is_named() {
     for arguments in [
         &["status"] as &[_],
         &["history"],
-        &["suspend", "--reason", "x"],
+        &["suspend", "--all", "--reason", "x"],
     ] {
         let output = bench.real(arguments);
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
@@ -215,6 +215,7 @@ fn s16_a_look_makes_no_file_and_changes_none() {
     assert!(!bench.path("state").exists(), "not even the directory");
 
     // The simulator has no such image: there is something in the state, and something left to do.
+    use_state(&bench.path("state"));
     real(&["suspend", "--image", "img-b", "--reason", "x"], 0);
     real(&["reconcile"], 4);
     let before = bench.files();
@@ -326,7 +327,7 @@ fn b5_s18_a_new_state_is_told_of_where_something_is_to_be_pruned() {
     let document = bench.json(&["reconcile", "--prune", "owned"], 0);
     assert_eq!(document.get("state"), None);
     // A state with which a person has begun.
-    let bench = Bench::new();
+    let bench = Bench::new().used();
     bench.declare("tokyo", TOKYO, &["img-a"]);
     bench.run(&["suspend", "--reason", "x", "--image", "img-b"], 0);
     let document = bench.json(&["reconcile", "--prune", "owned"], 0);
@@ -394,7 +395,7 @@ fn r12_what_people_say_migrates_the_state_unless_an_older_process_works_with_it(
             .expect("the lock file");
         lock.lock().expect("the lock");
         for arguments in [
-            &["suspend", "--reason", "x"] as &[&str],
+            &["suspend", "--all", "--reason", "x"] as &[&str],
             &["state", "upgrade"],
             &["reconcile"],
         ] {
@@ -403,7 +404,7 @@ fn r12_what_people_say_migrates_the_state_unless_an_older_process_works_with_it(
         }
         assert_eq!(version(&bench), older);
         drop(lock);
-        bench.run(&["suspend", "--reason", "x"], 0);
+        bench.run(&["suspend", "--all", "--reason", "x"], 0);
         assert_eq!(version(&bench), *OLDER.end() + 1);
         bench.run(&["resume"], 0);
     }

@@ -3,9 +3,9 @@
 use crate::binary::Bench;
 use crate::{FRANKFURT, TOKYO, holds, ids};
 
-/// One image in each of two regions, none shared yet.
+/// Images in each of two regions, none shared yet.
 fn bench() -> Bench {
-    let bench = Bench::new();
+    let bench = Bench::new().used();
     bench.declare("tokyo", TOKYO, &["img-a", "img-b"]);
     bench.declare("frankfurt", FRANKFURT, &["img-a"]);
     bench
@@ -68,7 +68,10 @@ fn labels_pick_what_is_suspended() {
 #[test]
 fn until_ends_a_suspension_by_itself() {
     let bench = bench();
-    let document = bench.json(&["suspend", "--reason", "freeze", "--until", "8h"], 0);
+    let document = bench.json(
+        &["suspend", "--all", "--reason", "freeze", "--until", "8h"],
+        0,
+    );
     assert!(document["suspension"]["until"].is_string(), "{document}");
     holds(
         &bench.text(&["plan"], 0),
@@ -140,7 +143,7 @@ fn resume_ends_what_is_meant() {
 fn resume_all_ends_all() {
     let bench = bench();
     for reason in ["x", "y"] {
-        bench.run(&["suspend", "--reason", reason], 0);
+        bench.run(&["suspend", "--all", "--reason", reason], 0);
     }
     let document = bench.json(&["resume", "--all"], 0);
     assert_eq!(document["ended"].as_array().map(Vec::len), Some(2));
@@ -148,7 +151,7 @@ fn resume_all_ends_all() {
 
 #[test]
 fn resume_of_nothing_makes_no_state() {
-    let bench = bench();
+    let bench = Bench::new();
     for arguments in [
         &["resume"] as &[_],
         &["resume", "1"],
@@ -163,7 +166,7 @@ fn resume_of_nothing_makes_no_state() {
 
 #[test]
 fn a_suspension_needs_a_reason_and_an_end_that_is_ahead() {
-    let bench = bench();
+    let bench = Bench::new();
     for (arguments, status, words) in [
         (&[] as &[_], 64, "--reason <TEXT>"),
         (&["--reason", " "], 64, "say why"),
@@ -184,7 +187,7 @@ fn a_suspension_needs_a_reason_and_an_end_that_is_ahead() {
         ),
         (&["--reason", "x", "--region", "tokyo"], 64, "ap-tokyo"),
     ] {
-        let arguments = [&["suspend"], arguments].concat();
+        let arguments = [&["suspend", "--all"], arguments].concat();
         holds(&bench.told(&arguments, status), &[words]);
         let document = bench.json(&arguments, status);
         holds(document["error"].as_str().expect("says why"), &[words]);
@@ -249,4 +252,140 @@ fn a_suspension_that_reaches_nothing_known_is_warned_of() {
             "{account}: {said}"
         );
     }
+}
+
+#[test]
+fn n2_a_suspension_is_told_of_though_nothing_is_due() {
+    let bench = bench();
+    bench.run(&["reconcile"], 0);
+    bench.run(&["suspend", "--all", "--reason", "incident, hands off"], 0);
+    let words = [
+        "everything: suspended by tester@",
+        "incident, hands off",
+        "`sharekeeper resume 1`",
+    ];
+    for command in ["plan", "reconcile"] {
+        holds(&bench.told(&[command], 0), &words);
+        let document = bench.json(&[command], 0);
+        assert_eq!(document["suspensions"][0]["reason"], "incident, hands off");
+        holds(document["warnings"][0].as_str().expect("a warning"), &words);
+    }
+    // One that reaches nothing of what is selected is no news.
+    bench.run(&["resume"], 0);
+    bench.run(&["suspend", "--region", TOKYO, "--reason", "moving day"], 0);
+    let document = bench.json(&["plan", "--region", FRANKFURT], 0);
+    assert_eq!(document["suspensions"], serde_json::json!([]));
+    assert_eq!(document["warnings"], serde_json::json!([]));
+    bench.run(&["resume"], 0);
+    assert_eq!(
+        bench.json(&["reconcile"], 0)["suspensions"],
+        serde_json::json!([])
+    );
+}
+
+#[test]
+fn n2_what_a_withheld_image_says_is_not_said_twice() {
+    let bench = bench();
+    bench.run(&["suspend", "--all", "--reason", "once is enough"], 0);
+    let output = bench.run(&["plan"], 0);
+    let said = [
+        crate::binary::stdout(&output),
+        crate::binary::stderr(&output),
+    ]
+    .concat();
+    // Once for each image, and not for the whole.
+    assert_eq!(said.matches("once is enough").count(), 3, "{said}");
+    assert_eq!(bench.json(&["plan"], 0)["suspensions"][0]["id"], 1);
+}
+
+#[test]
+fn n2_a_closed_change_window_is_told_of_though_nothing_is_due() {
+    let bench = bench();
+    bench.run(&["reconcile"], 0);
+    bench.write(
+        "manifests/account.yaml",
+        "apiVersion: sharekeeper.dev/v1\nkind: Account\nmetadata: {name: default}\nspec:\n  windows:\n    - {kind: deny, timeZone: UTC, reason: launch week}\n",
+    );
+    for command in ["plan", "reconcile"] {
+        let words = [
+            "account default: changes are not made now",
+            "no opening was found within a year",
+        ];
+        holds(&bench.told(&[command], 0), &words);
+        let document = bench.json(&[command], 0);
+        let closed = &document["closed_windows"][0];
+        assert_eq!(closed["account"], "default");
+        assert_eq!(closed["opens"], serde_json::Value::Null);
+        assert_eq!(closed["causes"].as_array().map(Vec::len), Some(6));
+    }
+}
+
+#[test]
+fn n1_suspend_without_a_scope_asks_for_all() {
+    let bench = bench();
+    for arguments in [
+        &["suspend", "--reason", "x"] as &[_],
+        &["suspend", "--all", "--image", "img-a", "--reason", "x"],
+    ] {
+        let document = bench.json(arguments, 64);
+        holds(document["error"].as_str().expect("says why"), &["`--all`"]);
+    }
+    assert_eq!(
+        bench.json(&["status"], 0)["suspensions"],
+        serde_json::json!([])
+    );
+}
+
+#[test]
+fn n1_a_state_that_nobody_works_with_is_not_spoken_to() {
+    let bench = Bench::new();
+    let suspend = ["suspend", "--all", "--reason", "incident"];
+    let words = [
+        "nothing is suspended",
+        "was never used",
+        "--state-dir",
+        "--sim",
+    ];
+    holds(&bench.told(&suspend, 1), &words);
+    assert!(!bench.path("state").exists(), "and leaves nothing behind");
+    // The same where `--sim` is forgotten, with the state that may be meant.
+    let bench = bench.used();
+    let forgotten = bench.real(&suspend);
+    assert_eq!(forgotten.status.code(), Some(1));
+    holds(
+        &crate::binary::stderr(&forgotten),
+        &[
+            "was never used",
+            "there is a state with `--state-dir state --sim`, used by no process now",
+        ],
+    );
+    bench.run(&suspend, 0);
+}
+
+#[test]
+fn n1_suspend_says_who_obeys() {
+    let bench = bench();
+    let suspend = ["suspend", "--all", "--reason", "x"];
+    let text = bench.text(&suspend, 0);
+    holds(
+        &text,
+        &["no process works with state/sim now; the next run obeys"],
+    );
+    assert_eq!(
+        bench.json(&suspend, 0)["obeyed_by"],
+        serde_json::Value::Null
+    );
+    let options = sharekeeper::store::Options::new("run", "build-7");
+    let now = || sharekeeper::host::Clock::now(&sharekeeper::host::SystemClock::start());
+    let store = sharekeeper::store::Store::open(&bench.state(), &options, now).expect("a state");
+    let pid = std::process::id();
+    holds(
+        &bench.text(&suspend, 0),
+        &[
+            &format!("process {pid} on build-7"),
+            "obeys from its next write on",
+        ],
+    );
+    assert_eq!(bench.json(&suspend, 0)["obeyed_by"]["pid"], pid);
+    drop(store);
 }

@@ -122,7 +122,7 @@ class Signals(Case):
         process = self.start(*self.reconcile_command())
         self._begun(process, 15)
         stopped = self._stop_between_commits(process)
-        suspend = self.run_binary("suspend", "--reason", "freeze", "--state-dir", str(self.state), "-o", "json")
+        suspend = self.run_binary("suspend", "--all", "--reason", "freeze", "--state-dir", str(self.state), "-o", "json")
         self.expect(suspend, 0)
         # So long that a plan which is not asked about again, and turns saved up in the bucket, would show.
         time.sleep(max(0.0, stopped + 1.5 - time.monotonic()))

@@ -20,7 +20,7 @@ use sharekeeper::plan::{
     Actual, Awaiting, Decision, Plan, Stray, Unmanaged, Verdict, View, Withheld,
 };
 use sharekeeper::status::{
-    Activity, Board, Change, LoadedManifests, PassResult, Reason, WriteBucket,
+    Activity, Board, Change, ClosedWindow, Holds, LoadedManifests, PassResult, Reason, WriteBucket,
 };
 use sharekeeper::windows::Closed;
 
@@ -108,16 +108,37 @@ fn problem(code: &str, unmet: Option<UnmetCondition>) -> Problem {
     }
 }
 
-/// Every kind of verdict, in turn.
-fn verdict(number: usize) -> Verdict {
-    let suspension = Suspension {
+fn suspension(selector: Selector) -> Suspension {
+    Suspension {
         id: 1,
         reason: "img-00000001 is being looked into".into(),
         until: None,
         since: now(),
         by: "root@host".into(),
-        selector: Selector::default(),
+        selector,
+    }
+}
+
+/// What people and a window hold back: the first image of each scope, and no prune in one account.
+pub(crate) fn held(board: &mut Board) {
+    let selector = Selector {
+        images: [image(1)].into(),
+        ..Selector::default()
     };
+    board.holds_now(Holds {
+        suspensions: vec![suspension(selector)],
+        windows: vec![ClosedWindow {
+            account: AccountName::default(),
+            causes: vec![Cause::Pruned],
+            opens: None,
+            reason: "img-00000001".into(),
+        }],
+    });
+}
+
+/// Every kind of verdict, in turn.
+fn verdict(number: usize) -> Verdict {
+    let suspension = suspension(Selector::default());
     let closed = Closed {
         opens: None,
         reason: "a freeze".into(),
@@ -424,6 +445,7 @@ pub(crate) fn every_kind(images: usize) -> Board {
     calm(&mut board, &of("calm"), 3, 1);
     by_word(&mut board, &of("denied"));
     lost(&mut board, &of("lost"));
+    held(&mut board);
     board
 }
 

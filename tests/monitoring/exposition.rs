@@ -8,9 +8,9 @@ use sharekeeper::api::protocol::wire::Action;
 use sharekeeper::api::{CallBreakdown, CallStats};
 use sharekeeper::metrics::{MetricsExtra, metrics};
 use sharekeeper::model::{AccountName, Region, Scope};
-use sharekeeper::status::{Activity, Board, PassResult, Reason};
+use sharekeeper::status::{Activity, Board, Holds, PassResult, Reason};
 
-use super::boards::{bad_day, board, calls, calm, every_kind, extra, now, reasons, scope};
+use super::boards::{bad_day, board, calls, calm, every_kind, extra, held, now, reasons, scope};
 
 /// Lines that are a value.
 fn series(text: &str) -> Vec<&str> {
@@ -122,6 +122,33 @@ fn a_board_of_which_nothing_is_known_yet_shows_what_there_is() {
     ] {
         assert!(!shown.contains(missing), "{missing}");
     }
+}
+
+/// Whether anything is due or not, and what the suspended images' verdicts are.
+#[test]
+fn n2_suspensions_are_counted_in_each_scope_that_they_reach() {
+    let mut board = Board::new(now(), false);
+    let [calm_scope, other] = [Region::first(), Region::all().last().expect("a region")].map(scope);
+    calm(&mut board, &calm_scope, 3, 1);
+    calm(&mut board, &other, 1, 1);
+    let shown = |board: &Board| metrics(board, &calls(1), &extra(), now());
+    assert!(!shown(&board).contains("sharekeeper_suspensions"));
+    held(&mut board);
+    let text = shown(&board);
+    let lines: Vec<_> = series(&text)
+        .into_iter()
+        .filter(|line| line.contains("_suspen") || line.contains("window_closed"))
+        .collect();
+    // The image is of the first scope alone.
+    assert_eq!(
+        lines,
+        [
+            "sharekeeper_suspensions{account=\"default\",region=\"ap-bangkok\"} 1",
+            "sharekeeper_window_closed{account=\"default\",cause=\"pruned\"} 1",
+        ]
+    );
+    board.holds_now(Holds::default());
+    assert!(!shown(&board).contains("sharekeeper_suspensions"));
 }
 
 #[test]
@@ -247,6 +274,7 @@ fn n3_what_is_said_of_a_scope_has_its_account_and_its_region() {
                 "source_",
                 "state_",
                 "throttled_total",
+                "window_closed",
             ]
             .iter()
             .any(|start| name["sharekeeper_".len()..].starts_with(start));

@@ -220,6 +220,13 @@ impl LedgerReader for Recorded {
         };
         Ok((inventory, accounts))
     }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, LedgerError> {
+        match self.failure() {
+            Some(lost) => Err(lost),
+            None => Ok(self.suspensions.borrow().clone()),
+        }
+    }
 }
 
 impl Recorded {

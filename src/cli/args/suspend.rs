@@ -14,6 +14,9 @@ pub(in crate::cli) struct SuspendArguments {
     /// When it ends by itself: an instant, or so long from now, such as `8h`
     #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub until: Option<When>,
+    /// Everything, where no other flag narrows it
+    #[arg(long)]
+    pub all: bool,
     #[command(flatten)]
     pub selection: SelectorArguments,
     #[command(flatten)]

@@ -119,6 +119,7 @@ impl DaemonSetup<'_> {
         if let Some(store) = store {
             tasks.extend(self.state_tasks(store, &stop, &publisher));
         }
+        tasks.push(Box::pin(tasks::watch_holds(work, self.context, &publisher)));
         shutdown::now_waits_for("calls in flight");
         let ended = match select(daemon, tasks.next()).await {
             Either::Left((reason, _)) => Ok(reason),

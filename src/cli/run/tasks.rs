@@ -11,7 +11,7 @@ use crate::api::ClientContext;
 use crate::cli::output::Failure;
 use crate::cli::signals::SignalListener;
 use crate::cli::status_server::DaemonView;
-use crate::daemon::{self, StatusPublisher};
+use crate::daemon::{self, PassRunner, StatusPublisher};
 use crate::engine::Stop;
 use crate::host::{
     Clock, Supervisor, System, SystemClock, SystemCommandRunner, SystemRng, SystemWatch,
@@ -118,6 +118,15 @@ pub(super) async fn hurry_state(store: &Store, stop: &Stop) -> Failure {
     stop.tripped().await;
     store.stop();
     std::future::pending().await
+}
+
+/// Shows suspensions and closed windows also while nothing is due.
+pub(super) async fn watch_holds<W: PassRunner<System>>(
+    work: &W,
+    context: &ClientContext<System>,
+    publisher: &StatusPublisher<System>,
+) -> Failure {
+    match daemon::watch_holds(work, &context.host, publisher).await {}
 }
 
 pub(super) async fn report_to_supervisor(

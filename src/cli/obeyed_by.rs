@@ -1,0 +1,110 @@
+//! Whom a person speaks to through a state directory: the process that reconciles with it now, or the next one. What is said
+//! to a directory that nobody works with would be heard by nobody, while the person relies on it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::args::Common;
+use super::output::Failure;
+use super::state;
+use crate::store::{Holder, StateSummary};
+
+/// Where the shipped systemd unit and the Kubernetes example keep the state.
+const SHIPPED: [&str; 2] = ["/var/lib/sharekeeper", "/var/lib/sharekeeper/state"];
+
+/// Who obeys what is said to a state directory.
+#[derive(Debug, Serialize)]
+pub(super) struct ObeyedBy {
+    state_dir: String,
+    /// The process that reconciles with the directory now; `None`: the next one that does obeys.
+    #[serde(rename = "obeyed_by")]
+    holder: Option<Holder>,
+}
+
+impl ObeyedBy {
+    /// Finds out who obeys, and what is known of the directory. Fails if it was never used and no process reconciles with
+    /// it. `undone` says what is not done then.
+    pub(super) fn find(
+        directory: &Path,
+        (common, sim): (&Common, bool),
+        undone: &str,
+    ) -> Result<(Self, StateSummary), Failure> {
+        let reader = state::read(directory)?;
+        let summary = reader.summary().map_err(Failure::new)?;
+        if reader.is_new() && summary.holder.is_none() {
+            return Err(Failure::new(unused(directory, common, sim, undone)));
+        }
+        let obeyed_by = Self {
+            state_dir: directory.display().to_string(),
+            holder: summary.holder.clone(),
+        };
+        Ok((obeyed_by, summary))
+    }
+
+    /// Who obeys, and `when` a process that runs already does, in a line for a person.
+    pub(super) fn line(&self, when: &str) -> String {
+        let directory = &self.state_dir;
+        match &self.holder {
+            Some(holder) => format!("{holder} works with {directory}, and obeys from {when} on\n"),
+            None => format!("no process works with {directory} now; the next run obeys\n"),
+        }
+    }
+}
+
+/// Why a directory that was never used is not spoken to, with the others that may be meant.
+fn unused(directory: &Path, common: &Common, sim: bool, undone: &str) -> String {
+    let others: Vec<_> = other_states(directory, common, sim)
+        .into_iter()
+        .filter_map(|(path, flags)| {
+            let reader = state::read(&path).ok().filter(|reader| !reader.is_new())?;
+            let holder = reader.summary().ok()?.holder;
+            let by = holder.map_or_else(|| "no process now".to_owned(), |it| it.to_string());
+            Some(format!("`{flags}`, used by {by}"))
+        })
+        .collect();
+    let remedy = match others.is_empty() {
+        true => {
+            "give the `--state-dir`, and `--sim` if it has that, of the process that is to obey"
+                .to_owned()
+        }
+        false => format!("there is a state with {}", others.join(", and with ")),
+    };
+    format!(
+        "{undone}: the state in {} was never used and no process works with it, so nobody would obey; {remedy}",
+        directory.display()
+    )
+}
+
+/// Directories in which another state may be, each with the flags that lead to it.
+fn other_states(directory: &Path, common: &Common, sim: bool) -> Vec<(PathBuf, String)> {
+    let mut bases = Vec::new();
+    if let Some(given) = &common.state_dir {
+        bases.push((given.clone(), format!("--state-dir {}", given.display())));
+    }
+    if let Ok(default) = state::xdg_state_directory() {
+        let flags = match &common.state_dir {
+            Some(_) => format!("--state-dir {}", default.display()),
+            None => String::new(),
+        };
+        bases.push((default, flags));
+    }
+    let shipped = SHIPPED.map(|path| (PathBuf::from(path), format!("--state-dir {path}")));
+    bases.extend(shipped);
+    let mut states: Vec<(PathBuf, String)> = Vec::new();
+    for (base, flags) in bases {
+        let with_sim = format!("{flags} --sim").trim_start().to_owned();
+        let real = match (sim, flags.is_empty()) {
+            (true, true) => "no --sim".to_owned(),
+            (true, false) => format!("{flags}, without --sim"),
+            (false, _) => flags,
+        };
+        for (path, flags) in [(base.join("sim"), with_sim), (base, real)] {
+            let is_known = states.iter().any(|(known, _)| *known == path);
+            if path != directory && !is_known {
+                states.push((path, flags));
+            }
+        }
+    }
+    states
+}
