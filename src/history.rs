@@ -4,6 +4,8 @@
 //! Each attempt has exactly one intent, which is recorded before its first byte leaves, and at most one outcome. An
 //! unknown outcome is never rewritten: what an observation shows later is an entry of its own.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::desired::Source;
@@ -49,6 +51,8 @@ pub enum HistoryEvent {
     Suspended(Suspension),
     /// A person ended a suspension.
     Resumed(Resumed),
+    /// A person accepted that shares of ours have vanished, or that was held against a look.
+    LossAccepted(LossAccepted),
 }
 
 /// A write that is about to be sent.
@@ -189,6 +193,20 @@ pub struct Resumed {
     pub by: String,
 }
 
+/// A loss that a person has accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossAccepted {
+    #[serde(flatten)]
+    pub scope: Scope,
+    /// The number of images that the person gave.
+    pub lost: u32,
+    /// The images that a look showed to be missing; `None` while it waits for a look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<BTreeSet<ImageId>>,
+    /// A person as `user@host`, or `--accept-lost`.
+    pub by: String,
+}
+
 /// A line of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceLocation {
@@ -209,7 +227,7 @@ impl From<&Source> for SourceLocation {
 
 impl HistoryEvent {
     /// The words for the kinds of events, as in the history's JSON.
-    pub const NAMES: [&str; 11] = [
+    pub const NAMES: [&str; 12] = [
         "intent",
         "outcome",
         "resolved",
@@ -221,6 +239,7 @@ impl HistoryEvent {
         "unparked",
         "suspended",
         "resumed",
+        "loss_accepted",
     ];
 
     /// The event's word among [`HistoryEvent::NAMES`].
@@ -237,6 +256,7 @@ impl HistoryEvent {
             Self::Unparked(_) => "unparked",
             Self::Suspended(_) => "suspended",
             Self::Resumed(_) => "resumed",
+            Self::LossAccepted(_) => "loss_accepted",
         }
     }
 
@@ -244,6 +264,7 @@ impl HistoryEvent {
     pub fn scope(&self) -> Option<&Scope> {
         match self {
             Self::TakenOver(taken) => Some(&taken.scope),
+            Self::LossAccepted(accepted) => Some(&accepted.scope),
             other => other.key().map(|key| &key.scope),
         }
     }
@@ -269,7 +290,8 @@ impl HistoryEvent {
             | Self::TakenOver(_)
             | Self::Unparked(_)
             | Self::Suspended(_)
-            | Self::Resumed(_) => None,
+            | Self::Resumed(_)
+            | Self::LossAccepted(_) => None,
         }
     }
 
@@ -284,7 +306,9 @@ impl HistoryEvent {
             | Self::Parked(ImageEvent { key, .. })
             | Self::Unparked(ImageEvent { key, .. })
             | Self::NameMoved(NameMoved { key, .. }) => Some(key),
-            Self::TakenOver(_) | Self::Suspended(_) | Self::Resumed(_) => None,
+            Self::TakenOver(_) | Self::Suspended(_) | Self::Resumed(_) | Self::LossAccepted(_) => {
+                None
+            }
         }
     }
 }

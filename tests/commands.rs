@@ -30,6 +30,8 @@ mod images;
 mod inventory;
 #[path = "commands/lock.rs"]
 mod lock;
+#[path = "commands/losses.rs"]
+mod losses;
 #[path = "commands/names.rs"]
 mod names;
 #[path = "commands/notifications.rs"]

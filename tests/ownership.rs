@@ -21,6 +21,13 @@ const TOKYO: &str = "ap-tokyo";
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What manifests ask of Tokyo.
+fn scope() -> Scope {
+    Scope {
+        account: AccountName::default(),
+        region: Region::new(TOKYO).expect("a region"),
+    }
+}
+
 fn tokyo(images: &[(&str, bool)]) -> Desired {
     desired(
         images
@@ -480,7 +487,11 @@ async fn a4_s7_a_list_that_is_suddenly_empty_holds_everything_until_a_person_has
         .reconcile_under(&wanted, &prune(Prune::Exclusive))
         .await;
     assert_eq!(ended.exit(), 3, "{:#}", ended.json);
-    assert!(ended.message(&id(0)).contains("--accept-lost 12"));
+    assert!(
+        ended
+            .message(&id(0))
+            .contains("--accept-lost default/ap-tokyo=12")
+    );
     assert_eq!(world.cloud().writes().len(), before);
     assert!(
         ended.took >= Duration::from_secs(10),
@@ -488,7 +499,7 @@ async fn a4_s7_a_list_that_is_suddenly_empty_holds_everything_until_a_person_has
     );
     for other in [11, 13] {
         let not_exactly = Policy {
-            accept_lost: other,
+            accept_lost: [(scope(), other)].into_iter().collect(),
             ..Policy::DEFAULT
         };
         let ended = world.reconcile_under(&wanted, &not_exactly).await;
@@ -496,7 +507,7 @@ async fn a4_s7_a_list_that_is_suddenly_empty_holds_everything_until_a_person_has
     }
     assert_eq!(world.cloud().writes().len(), before);
     let accepted = Policy {
-        accept_lost: 12,
+        accept_lost: [(scope(), 12)].into_iter().collect(),
         ..Policy::DEFAULT
     };
     assert_eq!(world.reconcile_under(&wanted, &accepted).await.exit(), 0);

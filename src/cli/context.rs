@@ -13,7 +13,7 @@ use crate::host::{Host, SystemCommandRunner};
 use crate::inventory::Suspension;
 use crate::manifest::{Checkout, Diagnostic, Revision};
 use crate::model::{AccountName, Clocks, Scope, Selector};
-use crate::plan::{ApprovedActions, Policy};
+use crate::plan::{ApprovedActions, Policy, Prune};
 use crate::status::Holds;
 use crate::store::Reader;
 use crate::words::plural;
@@ -46,14 +46,20 @@ impl CommandContext {
             Manifests::Whole(desired) => (desired, Vec::new()),
             Manifests::Part(partial, errors) => (partial.into_partial_desired(), errors),
         };
+        let selector = selection.selector();
+        let prunes = guards.prune() != Prune::None;
+        let scopes = desired.by_scope(&selector).into_iter();
+        let worked_on = scopes.filter(|(_, wanted)| prunes || wanted.may_ask());
+        let worked_on: Vec<_> = worked_on.map(|(scope, _)| scope).collect();
+        let policy = Policy {
+            // Until here, the type `Partial` said that the manifests are not whole. From here on, this does.
+            shares_only: !left_out.is_empty(),
+            ..guards.policy(&worked_on)?
+        };
         Ok(Self {
             desired,
-            selector: selection.selector(),
-            policy: Policy {
-                // Until here, the type `Partial` said that the manifests are not whole. From here on, this does.
-                shares_only: !left_out.is_empty(),
-                ..guards.policy()
-            },
+            selector,
+            policy,
             revision,
             left_out,
         })

@@ -1,6 +1,7 @@
 //! Arguments → settings → one command, and its exit status. Each command has a file of its own, whose `run` is its entry.
 //! Nothing here decides: the commands join the parts, among them the simulator to the rest.
 
+mod accept;
 mod accounts;
 mod adopt;
 mod api_target;
@@ -145,6 +146,7 @@ async fn dispatch(
         Command::Status(arguments) => status::run(arguments, common).await,
         Command::History(arguments) => history::run(arguments, common).await,
         Command::Suspend(arguments) => suspend::run(arguments, common).await,
+        Command::Accept(arguments) => accept::run(arguments, common).await,
         Command::Resume(arguments) => resume::run(arguments, common).await,
         Command::State(arguments) => state_upgrade::run(arguments, common).await,
         Command::Doctor(arguments) => doctor::run(arguments, common).await,

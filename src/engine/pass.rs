@@ -1,7 +1,7 @@
 //! One pass over one scope: rounds of *observe → plan → execute* until nothing is left to do, a person must act, or the end
 //! is asked for. It must not know how a write is sent, nor when the next pass is due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::api::{Owner, WriteClient};
 use crate::attempts::{AttemptLog, LastResult, Problem};
 use crate::execute::{Backoff, WriteAccess};
 use crate::host::Host;
-use crate::inventory::OpenIntent;
+use crate::inventory::{InventoryUpdate, LossAcceptance, OpenIntent};
 use crate::ledger::Ledger;
 use crate::model::{ImageId, Monotonic};
 use crate::observation::{Instances, Observation, ObservedAt, OwnImages, Unobserved};
@@ -113,6 +113,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
 
     /// Makes rounds until nothing is left to do or the end is asked for.
     pub(super) async fn converge(mut self) -> ScopeOutcome {
+        self.accept_loss_before().await;
         self.await_open_intents().await;
         loop {
             let began = self.context.seen_at();
@@ -272,6 +273,36 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
                 self.attempts
                     .record(image, open.permission.leads_to(), last);
             }
+        }
+    }
+
+    /// Forgets a loss of earlier passes that has been shared anew, if a person has accepted one of its size since. That
+    /// acceptance is used up then, so that it accepts no later loss.
+    async fn accept_loss_before(&mut self) {
+        let Some(before) = self.attempts.loss else {
+            return;
+        };
+        // If the ledger cannot be read, the observation that follows says so.
+        let (ledger, scope) = (self.context.engine.ledger, self.context.task.scope);
+        let Ok(inventory) = ledger.inventory(scope).await else {
+            return;
+        };
+        let mut acceptances = inventory.acceptances.iter();
+        let is_of_it =
+            |one: &&LossAcceptance| one.images.is_none() && one.lost as usize == before.lost;
+        let Some(acceptance) = acceptances.find(is_of_it) else {
+            return;
+        };
+        let used_up = InventoryUpdate {
+            acceptances: vec![LossAcceptance {
+                images: Some(BTreeSet::new()),
+                ..acceptance.clone()
+            }],
+            ..InventoryUpdate::default()
+        };
+        // Where that cannot be recorded, the loss stays as it was.
+        if ledger.apply_update(scope, used_up).await.is_ok() {
+            self.attempts.loss = None;
         }
     }
 

@@ -10,7 +10,8 @@ use crate::api::Owner;
 use crate::desired::DesiredShare;
 use crate::inventory::{
     self, AccountIdentity, Declaration, Inventory, InventoryChange, InventoryUpdate, KnownAccount,
-    KnownAccounts, MemoryUpdate, OwnedShare, ResolutionMemory, ScopeRows, Takeover, UsedNames,
+    KnownAccounts, LossAcceptance, MemoryUpdate, OwnedShare, ResolutionMemory, ScopeRows, Takeover,
+    UsedNames,
 };
 use crate::model::{AccountName, Clocks, ImageId, Present};
 use crate::observation::{Observation, OwnImages, Seen};
@@ -70,6 +71,7 @@ impl ObservedScope<'_> {
             inventory.images.clear();
             inventory.open_intents.clear();
             inventory.memory = ResolutionMemory::default();
+            inventory.acceptances.clear();
         }
         let shows_own = self
             .seen()
@@ -148,13 +150,17 @@ impl ObservedScope<'_> {
             recorded.filter(|recorded| recorded.is_other_account(self.account_identity()));
         let set_aside = set_aside.and_then(|recorded| recorded.uin.clone());
         match (self.observation, self.owner()) {
-            (Observation::Seen(seen), Some(owner)) => InventoryUpdate {
-                set_aside,
-                takeover,
-                changes: self.changes((task, resolved), inventory, seen),
-                account: account::to_record(recorded, owner, shows_own),
-                memory: MemoryUpdate::default(),
-            },
+            (Observation::Seen(seen), Some(owner)) => {
+                let (changes, acceptances) = self.changes((task, resolved), inventory, seen);
+                InventoryUpdate {
+                    set_aside,
+                    takeover,
+                    changes,
+                    account: account::to_record(recorded, owner, shows_own),
+                    memory: MemoryUpdate::default(),
+                    acceptances,
+                }
+            }
             // Writes made without seeing are kept under the account that they are made in, so that the next observation finds
             // them.
             (Observation::ReadDenied(_), Some(owner)) if set_aside.is_some() => InventoryUpdate {
@@ -171,9 +177,11 @@ impl ObservedScope<'_> {
         (task, resolved): (&ScopeTask<'_>, &ResolvedScope<'_>),
         inventory: &mut Inventory,
         seen: &Seen,
-    ) -> Vec<InventoryChange> {
+    ) -> (Vec<InventoryChange>, Vec<LossAcceptance>) {
         let named = declarations(resolved, self.clocks);
-        let accept_lost = task.policy.accept_lost;
+        let accept_lost = task.policy.accepted_loss(task.scope);
+        let now = self.started.stamp();
+        let acceptances = inventory.hold_acceptances(seen, &named, accept_lost, now);
         let mut changes = inventory::update(inventory, seen, &named, accept_lost, self.started);
         for change in &mut changes {
             let entry = change.entry.as_mut();
@@ -182,7 +190,7 @@ impl ObservedScope<'_> {
             }
         }
         inventory.apply(&changes);
-        changes
+        (changes, acceptances)
     }
 }
 

@@ -6,6 +6,7 @@
 //! them. This module knows neither files nor plans.
 
 mod entry;
+mod losses;
 mod orphans;
 mod resolution_memory;
 mod suspension;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{ImageId, Permission, Timestamp};
 
 pub use entry::{AcknowledgedWrite, AnsweredState, InventoryEntry, OwnedShare, OwnershipState};
+pub use losses::LossAcceptance;
 pub use orphans::Orphans;
 pub use resolution_memory::{MemoryUpdate, ResolutionMemory, VersionClock, VersionKey};
 pub use suspension::Suspension;
@@ -56,6 +58,8 @@ pub struct Inventory {
     pub suspensions: Vec<Suspension>,
     /// What names last meant, and the clocks of policies' versions.
     pub memory: ResolutionMemory,
+    /// Losses that people have accepted.
+    pub acceptances: Vec<LossAcceptance>,
 }
 
 /// Identifies one recorded intent by the number of its entry in the history.

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    FORGET_AFTER, IntentId, Inventory, InventoryEntry, KnownAccount, LAG_MAX, MemoryUpdate,
-    OpenIntent, OwnedShare, REVERSALS_MAX, Takeover,
+    FORGET_AFTER, IntentId, Inventory, InventoryEntry, KnownAccount, LAG_MAX, LossAcceptance,
+    MemoryUpdate, OpenIntent, OwnedShare, REVERSALS_MAX, Takeover,
 };
-use crate::model::{ImageId, Permission, Present, ShareState, Uin};
+use crate::model::{ImageId, Permission, Present, ShareState, Timestamp, Uin};
 use crate::observation::{Blueprint, Seen};
 
 /// The share of what is ours, in percent, that may be missing from an observation before it is suspicious.
@@ -51,6 +51,8 @@ pub struct InventoryUpdate {
     pub account: Option<KnownAccount>,
     /// What resolution remembers from now on.
     pub memory: MemoryUpdate,
+    /// Acceptances of losses that were held against the observation.
+    pub acceptances: Vec<LossAcceptance>,
 }
 
 impl InventoryUpdate {
@@ -82,11 +84,6 @@ pub struct UnexpectedLoss {
 impl UnexpectedLoss {
     /// From this many of our images on, a loss holds back new shares, too. Fewer are simply repaired.
     const HOLDS_SHARES_FROM: usize = 10;
-
-    /// Whether a person has accepted a loss of exactly this size.
-    pub fn is_accepted(&self, accept_lost: u32) -> bool {
-        self.lost == accept_lost as usize
-    }
 
     /// Whether the loss holds back shares, and not only cancels.
     pub fn holds_shares(&self) -> bool {
@@ -125,9 +122,13 @@ pub fn update(
     started: impl Into<Present>,
 ) -> Vec<InventoryChange> {
     let loss = inventory.unexpected_loss(seen, |image| is_wanted(declared, image));
+    let is_accepted = || {
+        let missing = inventory.missing(seen, |image| is_wanted(declared, image));
+        inventory.is_loss_accepted(&missing, accept_lost)
+    };
     let absence = match loss {
         None => Absence::Unconfirmed,
-        Some(loss) if loss.is_accepted(accept_lost) => Absence::Accepted,
+        Some(_) if is_accepted() => Absence::Accepted,
         Some(_) => Absence::Suspicious,
     };
     let update = Update {
@@ -266,6 +267,21 @@ impl Inventory {
         }
     }
 
+    /// Holds the acceptances against a complete look, before anything else is concluded from it. Returns those that change:
+    /// one that is bound to images from now on, and those of whose images some were seen again.
+    pub fn hold_acceptances(
+        &mut self,
+        seen: &Seen,
+        declared: &BTreeMap<&ImageId, Declaration>,
+        accept_lost: u32,
+        now: Timestamp,
+    ) -> Vec<LossAcceptance> {
+        let wanted = |image: &ImageId| is_wanted(declared, image);
+        let loss = self.unexpected_loss(seen, wanted);
+        let missing = loss.map(|_| self.missing(seen, wanted));
+        self.bind_acceptances(seen, missing.as_ref(), accept_lost, now)
+    }
+
     /// The loss that `seen` shows, if so much of what is ours is missing that the view is not to be trusted. `wanted` says
     /// which images should be there.
     pub fn unexpected_loss(
@@ -273,7 +289,29 @@ impl Inventory {
         seen: &Seen,
         wanted: impl Fn(&ImageId) -> bool,
     ) -> Option<UnexpectedLoss> {
-        let settled = self.images.iter().filter(|(image, entry)| {
+        let (mut lost, mut of) = (0, 0);
+        for image in self.settled(seen, wanted) {
+            of += 1;
+            lost += usize::from(!seen.shared.contains_key(image));
+        }
+        (lost >= LOST_MIN && lost * 100 > of * LOST_PERCENT_MAX)
+            .then_some(UnexpectedLoss { lost, of })
+    }
+
+    /// The images that [`UnexpectedLoss::lost`] counts.
+    pub fn missing(&self, seen: &Seen, wanted: impl Fn(&ImageId) -> bool) -> BTreeSet<ImageId> {
+        let settled = self.settled(seen, wanted);
+        let missing = settled.filter(|image| !seen.shared.contains_key(*image));
+        missing.cloned().collect()
+    }
+
+    /// Images that are ours and should be there, as far as no CANCEL of ours explains that they are not.
+    fn settled<'i>(
+        &'i self,
+        seen: &'i Seen,
+        wanted: impl Fn(&ImageId) -> bool + 'i,
+    ) -> impl Iterator<Item = &'i ImageId> {
+        let settled = self.images.iter().filter(move |(image, entry)| {
             let shown = |owned: &OwnedShare| {
                 let blueprint = seen.shared.get(*image);
                 owned.confirmed || blueprint.is_some_and(|blueprint| owned.matches(blueprint))
@@ -286,13 +324,7 @@ impl Inventory {
             let owned = entry.owned.as_ref().filter(|owned| !owned.cancelled);
             owned.is_some_and(shown) && !cut_off && wanted(image)
         });
-        let (mut lost, mut of) = (0, 0);
-        for (image, _) in settled {
-            of += 1;
-            lost += usize::from(!seen.shared.contains_key(image));
-        }
-        (lost >= LOST_MIN && lost * 100 > of * LOST_PERCENT_MAX)
-            .then_some(UnexpectedLoss { lost, of })
+        settled.map(|(image, _)| image)
     }
 }
 

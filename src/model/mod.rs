@@ -120,6 +120,17 @@ pub struct Scope {
     pub region: Region,
 }
 
+impl Scope {
+    /// Reads `ACCOUNT/REGION`, as a scope is shown.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (account, region) = text.split_once('/')?;
+        Some(Self {
+            account: AccountName::new(account)?,
+            region: Region::new(region).ok()?,
+        })
+    }
+}
+
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.account, self.region)

@@ -298,8 +298,11 @@ fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<UnexpectedLoss> {
         let image = inputs.desired.get(image);
         image.is_none_or(|image| shared(image.share))
     };
-    let loss = inputs.inventory.unexpected_loss(seen, wanted);
-    loss.filter(|loss| !loss.is_accepted(inputs.policy.accept_lost))
+    let inventory = inputs.inventory;
+    let loss = inventory.unexpected_loss(seen, wanted)?;
+    let missing = inventory.missing(seen, wanted);
+    let accept_lost = inputs.policy.accepted_loss(inputs.scope);
+    (!inventory.is_loss_accepted(&missing, accept_lost)).then_some(loss)
 }
 
 /// An observation that lacks many owned images may be wrong, and acting on it would cancel too much or share everything
@@ -307,7 +310,7 @@ fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<UnexpectedLoss> {
 /// cancelled for the rest of the run.
 fn unexpected_loss(inputs: &Inputs<'_>, now: Option<UnexpectedLoss>, decisions: &mut Decisions) {
     let why = match (now, inputs.attempts.loss) {
-        (Some(loss), _) => Withheld::Lost(loss),
+        (Some(loss), _) => Withheld::Lost(inputs.scope.clone(), loss),
         (None, Some(before)) => Withheld::LostBefore(before),
         (None, None) => return,
     };

@@ -6,7 +6,7 @@ use std::fmt;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ImageId, Permission};
+use crate::model::{ImageId, Permission, Scope};
 
 /// What may be cancelled without a manifest that asks for it, and how much of it at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub struct Policy {
     /// The same as a part of what is ours there (of all that is shared, with [`Prune::Exclusive`]), in percent; does not
     /// apply to fewer than [`EXEMPT_BELOW`].
     pub max_cancels_percent: u32,
-    /// So many shares of ours may have vanished at once: a person has looked.
-    pub accept_lost: u32,
+    /// So many shares of ours may have vanished at once in a scope: a person has looked.
+    pub accept_lost: AcceptedLosses,
     /// The manifests are incomplete: no CANCEL may be computed from them.
     pub shares_only: bool,
     /// Where reading is denied, an image counts as in the state that the API acknowledged for so long. It is no bound on
@@ -27,6 +27,28 @@ pub struct Policy {
     pub trust_acknowledged: TimeDelta,
     /// Nobody waits for a share until servers can be started from it: whoever asks comes back for that.
     pub no_wait: bool,
+}
+
+/// The losses that flags accept, by scope. Flags live as long as the process, and so does this, so that a policy can be
+/// copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptedLosses(&'static [(Scope, u32)]);
+
+impl AcceptedLosses {
+    pub const NONE: Self = Self(&[]);
+
+    /// Each scope with the number of images that may be lost in it.
+    pub fn iter(self) -> impl Iterator<Item = &'static (Scope, u32)> {
+        self.0.iter()
+    }
+}
+
+impl FromIterator<(Scope, u32)> for AcceptedLosses {
+    fn from_iter<I: IntoIterator<Item = (Scope, u32)>>(losses: I) -> Self {
+        // Sorted, so that equal losses are equal.
+        let losses: BTreeMap<_, _> = losses.into_iter().collect();
+        Self(losses.into_iter().collect::<Vec<_>>().leak())
+    }
 }
 
 /// Percentages mean little of a few images.
@@ -63,7 +85,7 @@ pub enum Bound {
     Prune(Prune),
     MaxCancels(u32),
     MaxCancelsPercent(u32),
-    AcceptLost(u32),
+    AcceptLost(AcceptedLosses),
 }
 
 impl fmt::Display for Bound {
@@ -72,7 +94,16 @@ impl fmt::Display for Bound {
             Self::Prune(mode) => write!(f, "--prune {}", mode.as_str()),
             Self::MaxCancels(most) => write!(f, "--max-cancels {most}"),
             Self::MaxCancelsPercent(most) => write!(f, "--max-cancels-percent {most}"),
-            Self::AcceptLost(lost) => write!(f, "--accept-lost {lost}"),
+            Self::AcceptLost(none) if *none == AcceptedLosses::NONE => {
+                f.write_str("no --accept-lost")
+            }
+            Self::AcceptLost(lost) => {
+                let flags = lost.iter();
+                let flags: Vec<_> = flags
+                    .map(|(scope, n)| format!("--accept-lost {scope}={n}"))
+                    .collect();
+                f.write_str(&flags.join(" "))
+            }
         }
     }
 }
@@ -83,11 +114,18 @@ impl Policy {
         prune: Prune::None,
         max_cancels: 10,
         max_cancels_percent: 25,
-        accept_lost: 0,
+        accept_lost: AcceptedLosses::NONE,
         shares_only: false,
         trust_acknowledged: TimeDelta::hours(24),
         no_wait: false,
     };
+
+    /// The size of the loss that may have happened in a scope; 0: none.
+    pub fn accepted_loss(&self, scope: &Scope) -> u32 {
+        let mut losses = self.accept_lost.iter();
+        let of_scope = losses.find(|(of, _)| of == scope);
+        of_scope.map_or(0, |(_, lost)| *lost)
+    }
 
     /// Each bound that a flag sets.
     fn bounds(&self) -> [Bound; 4] {
@@ -112,8 +150,10 @@ impl Policy {
             self.prune > allowed.prune,
             self.max_cancels > allowed.max_cancels,
             self.max_cancels_percent > allowed.max_cancels_percent,
-            // A loss is accepted if it is of exactly that size, so that any other size accepts something else; 0 accepts none.
-            self.accept_lost != 0 && self.accept_lost != allowed.accept_lost,
+            // A loss is accepted if it is of exactly that size, so that any other size accepts something else.
+            self.accept_lost
+                .iter()
+                .any(|(scope, lost)| allowed.accepted_loss(scope) != *lost),
         ];
         let pairs = self.bounds().into_iter().zip(allowed.bounds());
         let wider = pairs.zip(wider).filter(|(_, wider)| *wider);
@@ -126,10 +166,12 @@ impl Policy {
             prune: self.prune.min(other.prune),
             max_cancels: self.max_cancels.min(other.max_cancels),
             max_cancels_percent: self.max_cancels_percent.min(other.max_cancels_percent),
-            accept_lost: match self.accept_lost == other.accept_lost {
-                true => self.accept_lost,
-                false => 0,
-            },
+            accept_lost: self
+                .accept_lost
+                .iter()
+                .filter(|(scope, lost)| other.accepted_loss(scope) == *lost)
+                .cloned()
+                .collect(),
             shares_only: self.shares_only || other.shares_only,
             trust_acknowledged: self.trust_acknowledged.min(other.trust_acknowledged),
             no_wait: self.no_wait || other.no_wait,

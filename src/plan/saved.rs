@@ -11,7 +11,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{ApprovedActions, Bound, Decision, Plan, PlanKey, Policy, Prune, Verdict};
+use super::{
+    AcceptedLosses, ApprovedActions, Bound, Decision, Plan, PlanKey, Policy, Prune, Verdict,
+};
 use crate::history::SourceLocation;
 use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Selector, Timestamp};
 use crate::resolve::ResolvedVerdict;
@@ -58,7 +60,39 @@ pub struct SavedPolicy {
     prune: Prune,
     max_cancels: u32,
     max_cancels_percent: u32,
-    accept_lost: u32,
+    /// By scope, as `ACCOUNT/REGION`.
+    #[serde(with = "by_scope")]
+    accept_lost: AcceptedLosses,
+}
+
+/// Keys of a JSON object are texts.
+mod by_scope {
+    use std::collections::BTreeMap;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::AcceptedLosses;
+    use crate::model::Scope;
+
+    pub(super) fn serialize<S: Serializer>(
+        losses: &AcceptedLosses,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(losses.iter().map(|(scope, lost)| (scope.to_string(), lost)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<AcceptedLosses, D::Error> {
+        let map = BTreeMap::<String, u32>::deserialize(deserializer)?;
+        let scope = |text: &str| {
+            Scope::parse(text).ok_or_else(|| D::Error::custom("a key is not `ACCOUNT/REGION`"))
+        };
+        map.iter()
+            .map(|(text, lost)| Ok((scope(text)?, *lost)))
+            .collect()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

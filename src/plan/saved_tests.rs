@@ -190,7 +190,10 @@ fn policy(prune: Prune, max_cancels: u32, max_cancels_percent: u32, accept_lost:
         prune,
         max_cancels,
         max_cancels_percent,
-        accept_lost,
+        accept_lost: match accept_lost {
+            0 => AcceptedLosses::NONE,
+            lost => [(plan(&[]).scope, lost)].into_iter().collect(),
+        },
         ..Policy::DEFAULT
     }
 }
@@ -216,7 +219,7 @@ fn b1_s7_a_plan_is_held_to_each_bound_of_the_command_line() {
         (
             (Exclusive, 1000, 100, 7),
             (None, 10, 25, 0),
-            "--prune exclusive --max-cancels 1000 --max-cancels-percent 100 --accept-lost 7",
+            "--prune exclusive --max-cancels 1000 --max-cancels-percent 100 --accept-lost default/ap-tokyo=7",
         ),
         ((Owned, 10, 25, 0), (None, 10, 25, 0), "--prune owned"),
         (
@@ -235,10 +238,18 @@ fn b1_s7_a_plan_is_held_to_each_bound_of_the_command_line() {
             "--max-cancels-percent 26",
         ),
         ((None, 10, 0, 0), (None, 10, 25, 0), ""),
-        ((None, 10, 25, 2), (None, 10, 25, 0), "--accept-lost 2"),
+        (
+            (None, 10, 25, 2),
+            (None, 10, 25, 0),
+            "--accept-lost default/ap-tokyo=2",
+        ),
         ((None, 10, 25, 2), (None, 10, 25, 2), ""),
         // A loss is accepted at its exact size: a smaller one is no narrower.
-        ((None, 10, 25, 2), (None, 10, 25, 3), "--accept-lost 2"),
+        (
+            (None, 10, 25, 2),
+            (None, 10, 25, 3),
+            "--accept-lost default/ap-tokyo=2",
+        ),
         ((None, 10, 25, 0), (None, 10, 25, 3), ""),
         (
             (None, u32::MAX, 25, 0),

@@ -9,7 +9,7 @@ use super::cap::CapExceeded;
 use super::clock_conflict::{ClockConflict, ConflictSubject};
 use crate::attempts::AccountDoubt;
 use crate::inventory::{Suspension, UnexpectedLoss};
-use crate::model::{Cause, Clocks, Timestamp};
+use crate::model::{Cause, Clocks, Scope, Timestamp};
 use crate::windows::Closed;
 use crate::words::{first_of, plural, rfc3339};
 
@@ -63,7 +63,7 @@ pub enum Withheld {
     /// It is not among the account's own images any longer.
     NotOwnImage,
     /// Much of what is ours does not show.
-    Lost(UnexpectedLoss),
+    Lost(Scope, UnexpectedLoss),
     /// Much of what is ours did not show earlier in this run, and was shared anew.
     LostBefore(UnexpectedLoss),
     /// Whose the credentials are is not known, and another account name could be the same account; holds why.
@@ -127,7 +127,7 @@ impl Withheld {
             | Self::OwnImagesNotAsked
             | Self::OwnImagesUnknown(_)
             | Self::NotOwnImage
-            | Self::Lost(_)
+            | Self::Lost(..)
             | Self::LostBefore(_)
             | Self::AccountUnproven(_)
             | Self::AccountChanged(_)
@@ -171,10 +171,11 @@ impl fmt::Display for Withheld {
                 "nothing is pruned while it is not known which images are the account's own: {why}"
             ),
             Self::NotOwnImage => f.write_str(NOT_OWN_IMAGE),
-            Self::Lost(UnexpectedLoss { lost, of }) => write!(
+            Self::Lost(scope, UnexpectedLoss { lost, of }) => write!(
                 f,
                 "{lost} of {of} images that sharekeeper shared here are suddenly not shown as shared; \
-                 check that these are the right account and credentials; if somebody has cancelled them, `--accept-lost {lost}` goes on"
+                 check that these are the right account and credentials; if somebody has cancelled them, `--accept-lost {scope}={lost}` \
+                 goes on, or `sharekeeper accept {scope}={lost}` where a process runs or that flag has accepted another loss before"
             ),
             Self::LostBefore(UnexpectedLoss { lost, of }) => write!(
                 f,

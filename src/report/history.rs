@@ -9,7 +9,7 @@ use super::{ExitStatus, FORMAT_VERSION};
 use crate::history::{HistoryEntry, HistoryEvent, Intent, WriteOutcome, WriteResult};
 use crate::model::Cause;
 use crate::store::VerifyResult;
-use crate::words::{plural, rfc3339, safe};
+use crate::words::{first_of, plural, rfc3339, safe};
 
 /// What `history -o json` prints.
 #[derive(Debug, Serialize)]
@@ -121,6 +121,19 @@ pub(super) fn line(event: &HistoryEvent) -> String {
         ),
         HistoryEvent::Resumed(resumed) => {
             format!("suspension {} ended by {}", resumed.id, resumed.by)
+        }
+        HistoryEvent::LossAccepted(accepted) => {
+            let lost = plural(u64::from(accepted.lost), "image");
+            let images = accepted.images.iter().flatten();
+            let images: Vec<_> = images.map(ToString::to_string).collect();
+            match images.is_empty() {
+                true => format!("a loss of {lost} accepted by {}", accepted.by),
+                false => format!(
+                    "a loss accepted by {} is that of {}",
+                    accepted.by,
+                    first_of(&images)
+                ),
+            }
         }
     }
 }

@@ -218,7 +218,7 @@ impl PlanDocument {
         self.warnings.extend(plan.warnings());
         if let Some(loss) = plan.loss {
             self.warnings
-                .push(format!("{scope}: {}", Withheld::Lost(loss)));
+                .push(format!("{scope}: {}", Withheld::Lost(scope.clone(), loss)));
         }
     }
 

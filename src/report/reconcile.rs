@@ -163,7 +163,7 @@ impl<'a> ScopeLines<'a> {
         }
         if let Some(loss) = plan.loss.filter(|_| lines.is_empty()) {
             // Nothing was to be done, but the loss must show.
-            let why = Sign::Withheld.paint(Withheld::Lost(loss));
+            let why = Sign::Withheld.paint(Withheld::Lost(plan.scope.clone(), loss));
             let _ = writeln!(lines, "  {why}");
         }
         let unobserved = plan.unobserved();
@@ -359,7 +359,7 @@ impl ReconcileDocument {
         if let Some(loss) = plan.loss {
             self.suspicious = true;
             self.warnings
-                .push(format!("{scope}: {}", Withheld::Lost(loss)));
+                .push(format!("{scope}: {}", Withheld::Lost(scope.clone(), loss)));
         }
     }
 

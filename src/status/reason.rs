@@ -212,7 +212,7 @@ impl Reason {
             | Withheld::OwnImagesUnknown(_)
             | Withheld::AccountUnproven(_)
             | Withheld::AccountChanged(_)
-            | Withheld::Lost(_)
+            | Withheld::Lost(..)
             | Withheld::LostBefore(_)
             | Withheld::TooMany(_)
             | Withheld::ClocksDisagree(_)

@@ -142,6 +142,7 @@ fn contents(conn: &Connection) -> Result<String, StoreError> {
         "images",
         "open_intents",
         "suspensions",
+        "loss_acceptances",
         "newest_commit",
         "scopes",
         "name_meanings",
@@ -164,7 +165,7 @@ fn contents(conn: &Connection) -> Result<String, StoreError> {
 
 /// Takes a state of the newest schema back to an older version, as the migrations since then do in the other direction.
 pub(super) fn back_to(dir: &Path, version: usize) {
-    const STEPS: [&str; 6] = [
+    const STEPS: [&str; 7] = [
         "DROP TABLE newest_commit; PRAGMA user_version = 1;",
         "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 2;",
         "ALTER TABLE images DROP COLUMN word; ALTER TABLE images DROP COLUMN denied_since; PRAGMA user_version = 3;",
@@ -172,6 +173,7 @@ pub(super) fn back_to(dir: &Path, version: usize) {
         "DROP TRIGGER scopes_name_accounts; DROP TABLE account_names; DROP INDEX scopes_uin; DROP INDEX scopes_taken_over; \
          PRAGMA user_version = 5;",
         "DROP TABLE told; PRAGMA user_version = 6;",
+        "DROP TABLE loss_acceptances; PRAGMA user_version = 7;",
     ];
     assert_eq!(
         STEPS.len() + 1,

@@ -6,7 +6,7 @@ use rusqlite::{Connection, named_params};
 
 use super::error::StoreError;
 use super::rows::{self, NamedRow, format_time, integer, ownership_text};
-use super::{memory, suspensions};
+use super::{losses, memory, suspensions};
 use crate::inventory::{IntentId, Inventory, InventoryEntry, OpenIntent, OwnedShare, ScopeRows};
 use crate::model::{AccountName, ImageId, ImageKey, Permission, Scope, Timestamp};
 
@@ -27,6 +27,7 @@ pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, S
         open_intents,
         suspensions,
         memory: memory::of_scope(conn, scope)?,
+        acceptances: losses::of_scope(conn, scope)?,
     })
 }
 

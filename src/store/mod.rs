@@ -1,5 +1,5 @@
 //! STORE: what outlives a run, in the directory given with `--state-dir`: the inventory, writes whose outcome is unknown,
-//! what resolution remembers, suspensions, the newest commit of the manifests, and the history.
+//! what resolution remembers, suspensions, accepted losses, the newest commit of the manifests, and the history.
 //!
 //! ```text
 //! state.db (-wal, -shm)   SQLite; `schema.sql` and the numbered files beside it define the schema
@@ -24,6 +24,7 @@ mod holder;
 mod images;
 mod integrity;
 mod lock;
+mod losses;
 mod memory;
 mod newest_commit;
 mod open;

@@ -1,7 +1,7 @@
 //! The way in for commands by which people change the state: `suspend`, `resume`, `adopt`, and the commands that release
 //! or unpark images. They run beside a process that reconciles, and must not wait for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -13,11 +13,11 @@ use super::history_writer::HistoryWriter;
 use super::open::{self, DirectoryState, WalIndex};
 use super::schema::{self, MIGRATIONS};
 use super::suspensions::SUSPENSIONS_MAX;
-use super::{Now, Options, images, rows, scopes, suspensions};
-use crate::history::{HistoryEvent, ImageEvent, Resumed, TakeoverEvent};
-use crate::inventory::{InventoryEntry, OwnedShare, Suspension};
+use super::{Now, Options, images, losses, rows, scopes, suspensions};
+use crate::history::{HistoryEvent, ImageEvent, LossAccepted, Resumed, TakeoverEvent};
+use crate::inventory::{InventoryEntry, LossAcceptance, OwnedShare, Suspension};
 use crate::ledger::LedgerError;
-use crate::model::{AccountName, ImageKey, Present, Selector, Timestamp};
+use crate::model::{AccountName, ImageKey, Present, Scope, Selector, Timestamp};
 
 /// A state directory that is open for the changes that people ask for. Each method is one short transaction and does not
 /// need the lock of the directory. The change holds from the very next write of a process that reconciles meanwhile.
@@ -165,6 +165,32 @@ impl OperatorStore {
                 }))?;
             }
             Ok(ended)
+        })
+    }
+
+    /// Accepts losses of exactly so many images, each in a scope. Each is held against the next look that it fits.
+    pub fn accept_losses(
+        &mut self,
+        losses: &BTreeMap<Scope, u32>,
+        by: &str,
+    ) -> Result<(), LedgerError> {
+        self.write(|writer| {
+            for (scope, lost) in losses {
+                let acceptance = LossAcceptance {
+                    lost: *lost,
+                    images: None,
+                    by: by.to_owned(),
+                    since: writer.now.clock(),
+                };
+                losses::say(writer.conn, scope, &acceptance)?;
+                writer.append(HistoryEvent::LossAccepted(LossAccepted {
+                    scope: scope.clone(),
+                    lost: *lost,
+                    images: None,
+                    by: by.to_owned(),
+                }))?;
+            }
+            Ok(())
         })
     }
 

@@ -23,17 +23,19 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     |conn| conn.execute_batch(include_str!("schema_5.sql")),
     |conn| conn.execute_batch(include_str!("schema_6.sql")),
     |conn| conn.execute_batch(include_str!("schema_7.sql")),
+    |conn| conn.execute_batch(include_str!("schema_8.sql")),
 ];
 
 /// What a reader adds to a state of version `n`, counted from 1, so that it reads as one of version `n + 1`: temporary views
 /// that stand before the tables of their names. The file stays as it is.
-const VIEWS: [&str; 6] = [
+const VIEWS: [&str; 7] = [
     include_str!("read_1.sql"),
     include_str!("read_2.sql"),
     include_str!("read_3.sql"),
     include_str!("read_4.sql"),
     include_str!("read_5.sql"),
     include_str!("read_6.sql"),
+    include_str!("read_7.sql"),
 ];
 
 /// Each migration but the first has its views.

@@ -5,10 +5,10 @@ use rusqlite::Connection;
 
 use super::error::StoreError;
 use super::history_writer::{HistoryWriter, OBSERVATION};
-use super::{history_query, images, memory, scopes, suspensions, takeover};
+use super::{history_query, images, losses, memory, scopes, suspensions, takeover};
 use crate::history::{
-    HistoryEvent, ImageEvent, Intent, NameMoved, Resolved, SourceLocation, WriteOutcome,
-    WriteResult,
+    HistoryEvent, ImageEvent, Intent, LossAccepted, NameMoved, Resolved, SourceLocation,
+    WriteOutcome, WriteResult,
 };
 use crate::inventory::{IntentId, InventoryEntry, InventoryNote, InventoryUpdate, OpenIntent};
 use crate::ledger::{Attempt, WriteRefused};
@@ -200,6 +200,22 @@ pub(super) fn apply_update(
     read_at: u64,
 ) -> Result<(), StoreError> {
     takeover::apply(writer, scope, &update, read_at)?;
+    for acceptance in &update.acceptances {
+        let images = acceptance
+            .images
+            .as_ref()
+            .filter(|images| !images.is_empty());
+        if losses::bind(writer.conn, scope, acceptance)?
+            && let Some(images) = images
+        {
+            writer.append(HistoryEvent::LossAccepted(LossAccepted {
+                scope: scope.clone(),
+                lost: acceptance.lost,
+                images: Some(images.clone()),
+                by: acceptance.by.clone(),
+            }))?;
+        }
+    }
     for moved in memory::apply(writer.conn, scope, &update.memory)? {
         writer.append(HistoryEvent::NameMoved(NameMoved {
             key: ImageKey {

@@ -25,7 +25,7 @@ use crate::inventory::{Inventory, InventoryEntry, KnownAccounts, OwnedShare};
 use crate::ledger::{Ledger, LedgerReader};
 use crate::model::{Permission, Selector};
 
-const OLDER: std::ops::RangeInclusive<usize> = 1..=6;
+const OLDER: std::ops::RangeInclusive<usize> = 1..=7;
 
 /// A state of an older version that has something in each table that the version has.
 fn older(version: usize) -> tempfile::TempDir {

@@ -4,6 +4,7 @@ use super::headline::{Headline, is_halted, is_unobserved};
 use super::html::{Count, Html, write_html};
 use super::overview;
 use super::page::Page;
+use crate::model::Scope;
 use crate::plan::{View, Withheld};
 use crate::status::{Activity, ScopeStatus};
 
@@ -175,7 +176,7 @@ impl Page<'_> {
         let mut room = PROBLEMS_MAX;
         for (scope, status) in impaired.iter().take(IMPAIRED_MAX) {
             write_html!(html, "<li><b>", (scope), "</b>: ");
-            self.scope_problems(html, status);
+            self.scope_problems(html, scope, status);
             words(html, status, &mut room);
             html.markup("</li>");
         }
@@ -193,7 +194,7 @@ impl Page<'_> {
         html.markup("</ul></section>\n");
     }
 
-    fn scope_problems(&self, html: &mut Html, status: &ScopeStatus) {
+    fn scope_problems(&self, html: &mut Html, scope: &Scope, status: &ScopeStatus) {
         if let Activity::Halted { why } = &status.activity {
             write_html!(
                 html,
@@ -226,7 +227,7 @@ impl Page<'_> {
             html.markup(".");
         }
         if let Some(loss) = status.loss {
-            write_html!(html, (Withheld::Lost(loss)), ".");
+            write_html!(html, (Withheld::Lost(scope.clone(), loss)), ".");
         }
     }
 }

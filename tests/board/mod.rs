@@ -279,7 +279,10 @@ fn guarded(board: &mut Board) {
     let place = scope("prod", "ap-singapore");
     let loss = UnexpectedLoss { lost: 40, of: 104 };
     let lost = (0..40).map(|n| {
-        let withheld = decision(Verdict::Withheld(Box::new(Withheld::Lost(loss))));
+        let withheld = decision(Verdict::Withheld(Box::new(Withheld::Lost(
+            place.clone(),
+            loss,
+        ))));
         (id(n), withheld)
     });
     let kept = (40..104).map(|n| (id(n), decision(Verdict::InSync)));

@@ -155,7 +155,11 @@ fn b1_s7_forged_bounds_are_refused() {
             100.into(),
             "repeat: --max-cancels-percent 100",
         ),
-        ("accept_lost", 5.into(), "repeat: --accept-lost 5"),
+        (
+            "accept_lost",
+            json!({"default/ap-tokyo": 5}),
+            "repeat: --accept-lost default/ap-tokyo=5",
+        ),
     ];
     let bench = among_foreign_shares();
     for (name, value, repeat) in forgeries {

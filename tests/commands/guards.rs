@@ -255,7 +255,7 @@ fn s7_a_sudden_loss_withholds_until_a_person_accepts_it() {
         &[
             "2 of 4 images that sharekeeper shared here are suddenly not shown",
             "the right account and credentials",
-            "`--accept-lost 2` goes on",
+            "`--accept-lost default/ap-tokyo=2` goes on",
         ],
     );
     let document = bench.json(&["reconcile", "--prune", "owned", "--accept-lost", "2"], 0);

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// What takes a state back by one version, first the step to version 1.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     "DROP TABLE newest_commit; PRAGMA user_version = 1;",
     "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 2;",
     "ALTER TABLE images DROP COLUMN word; ALTER TABLE images DROP COLUMN denied_since; PRAGMA user_version = 3;",
@@ -11,6 +11,7 @@ const STEPS: [&str; 6] = [
     "DROP TRIGGER scopes_name_accounts; DROP TABLE account_names; DROP INDEX scopes_uin; DROP INDEX scopes_taken_over; \
      PRAGMA user_version = 5;",
     "DROP TABLE told; PRAGMA user_version = 6;",
+    "DROP TABLE loss_acceptances; PRAGMA user_version = 7;",
 ];
 
 /// The older versions of the schema.

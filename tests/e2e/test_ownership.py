@@ -166,7 +166,7 @@ class Nothing(Prune):
         writes = len(self.cloud.ledger.writes())
         self.reconcile(*OWNED, expect=3)
         self.check_equal(len(self.cloud.ledger.writes()), writes, "writes on a suspicious view")
-        self.check_said("12 of 12 images", "--accept-lost 12")
+        self.check_said("12 of 12 images", "--accept-lost default/ap-singapore=12")
 
     def test_p10_the_wrong_account(self) -> None:
         mine = self.own()

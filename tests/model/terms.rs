@@ -250,7 +250,9 @@ impl Setting {
             },
             max_cancels: small(rules.max_cancels),
             max_cancels_percent: small(rules.percent),
-            accept_lost: small(rules.accept_lost),
+            accept_lost: [(self.scope.clone(), small(rules.accept_lost))]
+                .into_iter()
+                .collect(),
             shares_only: rules.shares_only,
             ..Policy::default()
         };
@@ -318,7 +320,7 @@ pub fn said(decision: Option<&Decision>) -> Expected {
             Withheld::Parked(_) => Why::Parked,
             Withheld::Probable => Why::Probable,
             Withheld::Disputed => Why::Disputed,
-            Withheld::Lost(_) | Withheld::LostBefore(_) => Why::Lost,
+            Withheld::Lost(..) | Withheld::LostBefore(_) => Why::Lost,
             Withheld::TooMany(_) => Why::TooMany,
             Withheld::ClocksDisagree(_) => Why::Clocks,
             Withheld::InUse(_) => Why::InUse,

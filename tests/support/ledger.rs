@@ -402,6 +402,7 @@ impl Ledger for Recorded {
             changes,
             account,
             memory,
+            acceptances,
         } = update;
         let mut scopes = self.scopes.borrow_mut();
         if let Some(uin) = set_aside {
@@ -486,6 +487,11 @@ impl Ledger for Recorded {
             if let Some(note) = &change.note {
                 self.notes.borrow_mut().push((key, note.clone()));
             }
+        }
+        for acceptance in acceptances {
+            let said = &mut inventory.acceptances;
+            said.retain(|one| one.lost != acceptance.lost);
+            said.push(acceptance);
         }
         self.changes.set(self.changes.get() + 1);
         inventory.apply(&changes);

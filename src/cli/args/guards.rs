@@ -6,7 +6,10 @@ use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 
 use super::time::duration_or_zero;
-use crate::plan::{Policy, Prune};
+use crate::cli::output::Failure;
+use crate::model::{Region, Scope};
+use crate::plan::{AcceptedLosses, Policy, Prune};
+use crate::words::{brief, first_of};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Guards")]
@@ -20,9 +23,10 @@ pub(in crate::cli) struct Guards {
     /// The same in percent of what could be pruned; does not apply to fewer than 10 images
     #[arg(long, value_name = "P", default_value_t = Policy::DEFAULT.max_cancels_percent, value_parser = clap::value_parser!(u32).range(0..=100), env = "SHAREKEEPER_MAX_CANCELS_PERCENT")]
     pub max_cancels_percent: u32,
-    /// Go on though N images that sharekeeper shared are no longer shown as shared
-    #[arg(long, value_name = "N", default_value_t = Policy::DEFAULT.accept_lost, env = "SHAREKEEPER_ACCEPT_LOST")]
-    pub accept_lost: u32,
+    /// Go on though N images that sharekeeper shared in this account and region are no longer shown as shared: only the
+    /// first N that are missed. Where one account and region is worked on, N alone will do
+    #[arg(long, value_name = "SCOPE=N", value_parser = accepted_loss, env = "SHAREKEEPER_ACCEPT_LOST", value_delimiter = ',')]
+    pub accept_lost: Vec<(Option<Scope>, u32)>,
     /// Where DescribeBlueprints is denied, take the state that the API acknowledged for an image's for so long; then write
     /// it once more
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration_or_zero, env = "SHAREKEEPER_TRUST_ACKNOWLEDGED")]
@@ -40,21 +44,73 @@ pub(in crate::cli) enum PruneMode {
 }
 
 impl Guards {
-    /// The policy of the planner.
-    pub(in crate::cli) fn policy(&self) -> Policy {
-        Policy {
-            prune: match self.prune {
-                PruneMode::None => Prune::None,
-                PruneMode::Owned => Prune::Owned,
-                PruneMode::Exclusive => Prune::Exclusive,
-            },
+    /// What may be pruned.
+    pub(in crate::cli) fn prune(&self) -> Prune {
+        match self.prune {
+            PruneMode::None => Prune::None,
+            PruneMode::Owned => Prune::Owned,
+            PruneMode::Exclusive => Prune::Exclusive,
+        }
+    }
+
+    /// The policy of the planner. Fails if a loss is accepted without a word on where, and not exactly one scope is
+    /// `worked_on`.
+    pub(in crate::cli) fn policy(&self, worked_on: &[&Scope]) -> Result<Policy, Failure> {
+        Ok(Policy {
+            prune: self.prune(),
             max_cancels: self.max_cancels,
             max_cancels_percent: self.max_cancels_percent,
-            accept_lost: self.accept_lost,
+            accept_lost: self.accepted_losses(worked_on)?,
             // The parser allows a year at most.
             trust_acknowledged: TimeDelta::from_std(self.trust_acknowledged)
                 .unwrap_or(TimeDelta::MAX),
             ..Policy::DEFAULT
-        }
+        })
     }
+
+    fn accepted_losses(&self, worked_on: &[&Scope]) -> Result<AcceptedLosses, Failure> {
+        let mut losses = Vec::new();
+        for (scope, lost) in self.accept_lost.iter().filter(|(_, lost)| *lost > 0) {
+            let scope = match (scope, worked_on) {
+                (Some(scope), _) => scope,
+                (None, [only]) => *only,
+                (None, many) => {
+                    let scopes: Vec<_> = many.iter().map(ToString::to_string).collect();
+                    let worked_on = match scopes.is_empty() {
+                        true => "which are worked on changes with the manifests".to_owned(),
+                        false => format!("worked on are {}", first_of(&scopes)),
+                    };
+                    let example = scopes.first().map_or("ACCOUNT/REGION", String::as_str);
+                    return Err(Failure::usage(format_args!(
+                        "`--accept-lost {lost}` does not say which account and region it is about ({worked_on}): give it as \
+                         `--accept-lost {example}={lost}`"
+                    )));
+                }
+            };
+            losses.push((scope.clone(), *lost));
+        }
+        Ok(losses.into_iter().collect())
+    }
+}
+
+fn accepted_loss(text: &str) -> Result<(Option<Scope>, u32), String> {
+    match text.contains('=') {
+        true => of_scope(text).map(|(scope, lost)| (Some(scope), lost)),
+        false => Ok((None, count(text)?)),
+    }
+}
+
+/// Reads `ACCOUNT/REGION=N`.
+pub(super) fn of_scope(text: &str) -> Result<(Scope, u32), String> {
+    const FORM: &str = "an account, a region and a number are needed, such as `default/ap-tokyo=3`";
+    let (scope, lost) = text.split_once('=').ok_or(FORM)?;
+    let (_, region) = scope.split_once('/').ok_or(FORM)?;
+    Region::new(region).map_err(|error| error.to_string())?;
+    let scope = Scope::parse(scope).ok_or(FORM)?;
+    Ok((scope, count(lost)?))
+}
+
+fn count(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|_| format!("`{}` is no number of images", brief(text)))
 }

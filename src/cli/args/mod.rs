@@ -1,6 +1,7 @@
 //! The command line: what was typed, checked word by word. What flags mean together is checked here as far as it needs
 //! nothing but the flags.
 
+mod accept;
 mod adopt;
 mod command_line;
 mod common;
@@ -33,6 +34,7 @@ mod write;
 
 use clap::{Parser, Subcommand};
 
+pub(super) use accept::AcceptArguments;
 pub(super) use adopt::AdoptArguments;
 pub(super) use command_line::{command_line, exit_statuses, put_row};
 pub(super) use common::{ColorWhen, Common, LogFormat, LogLevel, OutputFormat};
@@ -108,6 +110,8 @@ pub(super) enum Command {
     Suspend(SuspendArguments),
     /// End a suspension, or let parked images be reconciled again
     Resume(ResumeArguments),
+    /// Go on though shares of an account and region have vanished: a person has looked, and knows why
+    Accept(AcceptArguments),
     /// Look after the state directory
     State(StateCommandArguments),
     /// Find out what stands in the way: manifests, credentials, clock, network, permissions, state; changes nothing
@@ -142,6 +146,7 @@ impl Command {
             | Self::History(_)
             | Self::Suspend(_)
             | Self::Resume(_)
+            | Self::Accept(_)
             | Self::State(_)
             | Self::Sim(_)
             | Self::Schema
@@ -168,6 +173,7 @@ impl Command {
             | Self::History(_)
             | Self::Suspend(_)
             | Self::Resume(_)
+            | Self::Accept(_)
             | Self::State(_)
             | Self::Sim(_)
             | Self::Schema

@@ -25,6 +25,7 @@ use crate::engine::{Stop, StopReason};
 use crate::host::{Supervisor, System};
 use crate::inventory::Orphans;
 use crate::model::{AccountName, Scope};
+use crate::plan::Policy;
 use crate::serve::StatusServer;
 use crate::source::{self, Generation, Origin};
 use crate::store::Store;
@@ -36,6 +37,7 @@ const UPDATES_MAX: usize = 8;
 /// What a daemon is put together from, whether it writes or only observes.
 pub(super) struct DaemonSetup<'a> {
     pub(super) arguments: &'a RunArguments,
+    pub(super) policy: &'a Policy,
     pub(super) directory: &'a Path,
     pub(super) context: &'a Rc<ClientContext<System>>,
     pub(super) api: &'a ApiTarget<'a>,
@@ -214,7 +216,7 @@ impl DaemonSetup<'_> {
             interval: arguments.interval,
             timeout: arguments.timeout,
             warn_before: arguments.reporting.warn_before,
-            policy: arguments.guards.policy(),
+            policy: *self.policy,
             selector: arguments.selection.selector(),
         }
     }
@@ -234,7 +236,7 @@ impl DaemonSetup<'_> {
         if !store.is_some_and(Store::is_new) {
             return;
         }
-        let prune = self.arguments.guards.policy().prune;
+        let prune = self.arguments.guards.prune();
         match state::new_state_warning(self.directory, prune) {
             Some(warning) => {
                 tracing::warn!("{warning}");

@@ -18,6 +18,8 @@ use super::signals::SignalListener;
 use super::{session, shutdown, sim_target, state, status_server};
 use crate::daemon::{Observer, Reconciler};
 use crate::engine::StopReason;
+use crate::model::Scope;
+use crate::plan::Policy;
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::source::{CopyHome, Generation, Origin, Repository};
 use crate::webhooks::{self, Webhooks};
@@ -37,6 +39,7 @@ pub(super) async fn run(
     signals: &SignalListener,
 ) -> Result<ExitStatus, Failure> {
     arguments.check()?;
+    let policy = policy(arguments)?;
     let directory = state::directory(common, arguments.target.sim)?;
     sim_target::reset(&arguments.target, &directory)?;
     let context = session::client_context()?;
@@ -55,6 +58,7 @@ pub(super) async fn run(
     let (webhook_sender, delivery_worker) = webhooks::channel(webhooks);
     let setup = DaemonSetup {
         arguments,
+        policy: &policy,
         directory: &directory,
         context: &context,
         api: &api,
@@ -97,6 +101,22 @@ pub(super) async fn run(
         output::print(common.output, &document, "")?;
     }
     Ok(exit)
+}
+
+/// The guards. While the daemon runs, manifests can come to name more accounts and regions, so that flags alone tell which
+/// are worked on.
+fn policy(arguments: &RunArguments) -> Result<Policy, Failure> {
+    let selector = arguments.selection.selector();
+    let accounts = selector.accounts.iter();
+    let scopes = accounts.flat_map(|account| {
+        let regions = selector.regions.iter();
+        regions.map(|&region| Scope {
+            account: account.clone(),
+            region,
+        })
+    });
+    let scopes: Vec<_> = scopes.collect();
+    arguments.guards.policy(&scopes.iter().collect::<Vec<_>>())
 }
 
 /// Where the manifests come from. For a git repository, also the locked directory of its private copy.
