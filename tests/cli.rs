@@ -727,3 +727,79 @@ fn nc2_what_is_not_known_of_a_build_is_said_so() {
         assert_eq!(version(commit, epoch), expected, "{commit:?} {epoch:?}");
     }
 }
+
+#[test]
+fn n6_what_is_about_a_repository_needs_one_and_leaves_no_room_for_paths() {
+    let url = "https://git.example.com/images.git";
+    for (arguments, variables, words) in [
+        (&["--ref", "main"][..], &[][..], "`--ref` without `--git`"),
+        (
+            &["--path", "prod", "--git-timeout", "1m"],
+            &[],
+            "`--path`, `--git-timeout` without `--git`",
+        ),
+        (
+            &["--git-interval", "1m"],
+            &[],
+            "`--git-interval` without `--git`",
+        ),
+        (
+            &[],
+            &[("SHAREKEEPER_REF", "main")],
+            "SHAREKEEPER_REF without `--git`",
+        ),
+        (
+            &[],
+            &[("SHAREKEEPER_GIT_PATH", "prod")],
+            "SHAREKEEPER_GIT_PATH without `--git`",
+        ),
+        (&["manifests", "--git", url], &[], "`PATH` beside `--git`"),
+        (
+            &["manifests"],
+            &[("SHAREKEEPER_GIT", url)],
+            "`PATH` beside `--git`",
+        ),
+        (
+            &["--git", url],
+            &[("SHAREKEEPER_PATH", "manifests")],
+            "SHAREKEEPER_PATH beside `--git`",
+        ),
+    ] {
+        let state = tempfile::tempdir().expect("a directory");
+        let output = command(&[&["run", "--sim", "--listen", "off"], arguments].concat())
+            .env("SHAREKEEPER_STATE_DIR", state.path())
+            .envs(variables.iter().copied())
+            .output()
+            .expect("the binary starts");
+        let said = stderr(&output);
+        assert_eq!(
+            output.status.code(),
+            Some(64),
+            "{arguments:?} {variables:?}: {said}"
+        );
+        assert!(said.contains(words), "{arguments:?} {variables:?}: {said}");
+    }
+}
+
+#[test]
+fn n13_words_of_other_tools_lead_to_the_command_that_does_it() {
+    for (arguments, words) in [
+        (&["apply"][..], "sharekeeper reconcile"),
+        (&["sync"], "sharekeeper reconcile"),
+        (&["diff"], "sharekeeper plan"),
+        (&["get"], "sharekeeper status"),
+        (&["get"], "sharekeeper images"),
+        (&["delete"], "state: unshared"),
+        (&["delete"], "--prune owned"),
+        (&["reconcile", "--dry-run"], "sharekeeper plan"),
+        (&["run", "--dry-run=client"], "sharekeeper plan"),
+    ] {
+        let output = sharekeeper(arguments);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+        let json = sharekeeper(&[arguments, &["-o", "json"]].concat());
+        let error = document(&json)["error"].to_string();
+        assert!(error.contains(words), "{arguments:?}: {error}");
+    }
+}

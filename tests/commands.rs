@@ -48,6 +48,8 @@ mod reading_denied;
 mod redirected;
 #[path = "commands/saved_plans.rs"]
 mod saved_plans;
+#[path = "commands/selection.rs"]
+mod selection;
 #[path = "commands/sim_beside.rs"]
 mod sim_beside;
 #[path = "commands/state.rs"]

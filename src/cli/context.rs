@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::args::{Guards, OutputFormat, Paths, SelectorArguments};
+use super::args::{Common, Guards, OutputFormat, Paths, SelectorArguments};
 use super::manifests::{self, Manifests};
 use super::output::{self, Failure};
+use super::selection::Known;
 use super::state;
 use crate::api::ClientContext;
 use crate::desired::{Completeness, Desired};
@@ -16,7 +17,6 @@ use crate::model::{AccountName, Clocks, Scope, Selector};
 use crate::plan::{ApprovedActions, Policy, Prune};
 use crate::status::Holds;
 use crate::store::Reader;
-use crate::words::plural;
 
 /// How often manifests are read whose commit changes meanwhile.
 const READINGS_MAX: u32 = 3;
@@ -39,9 +39,9 @@ impl CommandContext {
         selection: &SelectorArguments,
         guards: &Guards,
         partial_ok: bool,
-        format: OutputFormat,
+        common: &Common,
     ) -> Result<Self, Failure> {
-        let (manifests, revision) = Self::read(paths, partial_ok, format).await?;
+        let (manifests, revision) = Self::read(paths, partial_ok, common.output).await?;
         let (desired, left_out) = match manifests {
             Manifests::Whole(desired) => (desired, Vec::new()),
             Manifests::Part(partial, errors) => (partial.into_partial_desired(), errors),
@@ -54,7 +54,7 @@ impl CommandContext {
         let policy = Policy {
             // Until here, the type `Partial` said that the manifests are not whole. From here on, this does.
             shares_only: !left_out.is_empty(),
-            ..guards.policy(&worked_on)?
+            ..guards.policy(common, &worked_on)?
         };
         Ok(Self {
             desired,
@@ -120,13 +120,38 @@ impl CommandContext {
             .collect()
     }
 
-    /// Warns if the flags select no image of the manifests.
-    pub(super) fn warn_if_nothing_is_selected(&self) {
-        if !self.desired.is_selected(&self.selector) {
-            let named = plural(self.desired.entries() as u64, "image");
-            output::warn(format_args!(
-                "nothing to do: the manifests name {named}, and the flags leave none of them"
-            ));
+    /// Refuses flags with names that nobody knows. Returns a warning if the flags pick nothing, which `required` makes an
+    /// error.
+    pub(super) async fn check_selection(
+        &self,
+        reader: &Reader,
+        required: bool,
+    ) -> Result<Option<String>, Failure> {
+        // What was left out may have the names.
+        if self.left_out.is_empty() {
+            self.known(reader).refuse_unknown(&self.selector).await?;
+        }
+        match self.nothing_selected(reader).await? {
+            Some(nothing) if required => Err(Failure::usage(format_args!(
+                "{nothing}; with `--require-match`, that is an error"
+            ))),
+            nothing => Ok(nothing),
+        }
+    }
+
+    /// A warning if the selection picks nothing.
+    pub(super) async fn nothing_selected(
+        &self,
+        reader: &Reader,
+    ) -> Result<Option<String>, Failure> {
+        let known = self.known(reader);
+        known.nothing(&self.selector, self.policy.prune).await
+    }
+
+    fn known<'k>(&'k self, reader: &'k Reader) -> Known<'k> {
+        Known {
+            desired: &self.desired,
+            reader,
         }
     }
 

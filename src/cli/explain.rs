@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::args::{Common, ExplainArguments};
 use super::import::one_name_each;
 use super::output::{self, Failure};
+use super::selection::Known;
 use super::survey::{SurveyedScope, survey};
 use super::{manifests, session, sim_target, state};
 use crate::api::protocol::wire::CustomImage;
@@ -69,6 +70,11 @@ pub(super) async fn run(
     let directory = state::directory(common, arguments.target.sim)?;
     sim_target::reset(&arguments.target, &directory)?;
     let reader = state::read(&directory)?;
+    let known = Known {
+        desired: &desired,
+        reader: &reader,
+    };
+    known.refuse_unknown(&selector).await?;
     let (session, clients) =
         session::open_known(&arguments.target, &directory, &desired, &selector).await?;
     let explanation = Explanation {

@@ -32,6 +32,7 @@ mod run;
 mod saved_plan;
 mod schema;
 mod screen;
+mod selection;
 mod session;
 mod shutdown;
 mod signals;

@@ -21,9 +21,7 @@ use crate::report::{ExitStatus, PlanDocument};
 
 pub(super) async fn run(arguments: &PlanArguments, common: &Common) -> Result<ExitStatus, Failure> {
     let (paths, selection) = (&arguments.paths, &arguments.selection);
-    let context =
-        CommandContext::load(paths, selection, &arguments.guards, false, common.output).await?;
-    context.warn_if_nothing_is_selected();
+    let context = CommandContext::load(paths, selection, &arguments.guards, false, common).await?;
     let key = match (&arguments.out, &arguments.plan_key_file) {
         (Some(_), Some(file)) => Some(saved_plan::key(file)?),
         _ => None,
@@ -31,6 +29,9 @@ pub(super) async fn run(arguments: &PlanArguments, common: &Common) -> Result<Ex
     let directory = state::directory(common, arguments.target.sim)?;
     sim_target::reset(&arguments.target, &directory)?;
     let reader = state::read(&directory)?;
+    let nothing = context
+        .check_selection(&reader, arguments.require_match)
+        .await?;
     let accounts = accounts::selected(&context.desired, &context.selector);
     let (target, documents) = (&arguments.target, &accounts.documents);
     let mut session = Session::open(target, &directory, &context.desired, documents).await?;
@@ -47,6 +48,7 @@ pub(super) async fn run(arguments: &PlanArguments, common: &Common) -> Result<Ex
         budget,
         arguments.detailed_exitcode,
     );
+    document.warn(nothing);
     let new_state = state::new_state_warning(&directory, context.policy.prune);
     if let Some(warning) = new_state.filter(|_| reader.is_new()) {
         document.state_is_new(warning);

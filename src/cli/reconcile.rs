@@ -33,12 +33,12 @@ pub(super) async fn run(
     stderr: Stderr,
     signals: &SignalListener,
 ) -> Result<ExitStatus, Failure> {
-    let mut context = load(arguments, common.output).await?;
+    let mut context = load(arguments, common).await?;
     let saved = saved_plan::admit(arguments, &mut context)?;
-    context.warn_if_nothing_is_selected();
     context.policy.no_wait = arguments.no_wait;
     let directory = state::directory(common, arguments.target.sim)?;
     sim_target::reset(&arguments.target, &directory)?;
+    let nothing = check_selection(arguments, &context, &directory).await?;
     let client_context = session::client_context()?;
     // The store measures by the clock that the run measures by.
     let clock = Rc::clone(&client_context);
@@ -74,7 +74,8 @@ pub(super) async fn run(
     match outcome? {
         Finished::Ended(scopes, ending) => {
             let mut document = ReconcileDocument::new(&scopes, ending, &context.left_out);
-            let warnings = commit_caution.into_iter().chain(clock_warnings);
+            let warnings = [nothing, commit_caution].into_iter().flatten();
+            let warnings = warnings.chain(clock_warnings);
             warnings.for_each(|warning| document.warn(warning));
             let (holds, lines) = context.holds(&suspensions, &client_context, &scopes);
             document.hold(holds);
@@ -97,10 +98,7 @@ pub(super) async fn run(
 }
 
 /// Reads what the arguments say to work on.
-async fn load(
-    arguments: &ReconcileArguments,
-    format: OutputFormat,
-) -> Result<CommandContext, Failure> {
+async fn load(arguments: &ReconcileArguments, common: &Common) -> Result<CommandContext, Failure> {
     let partial_ok = arguments.working.partial_ok;
     if partial_ok && arguments.plan.is_some() {
         return Err(Failure::usage(
@@ -108,7 +106,27 @@ async fn load(
         ));
     }
     let (paths, selection) = (&arguments.paths, &arguments.selection);
-    CommandContext::load(paths, selection, &arguments.guards, partial_ok, format).await
+    CommandContext::load(paths, selection, &arguments.guards, partial_ok, common).await
+}
+
+/// Returns a warning, which was printed, if the flags pick nothing.
+async fn check_selection(
+    arguments: &ReconcileArguments,
+    context: &CommandContext,
+    directory: &Path,
+) -> Result<Option<String>, Failure> {
+    let reader = state::read(directory)?;
+    let nothing = match &arguments.plan {
+        // The selection is that of the saved plan, which holds only for manifests that have its names.
+        Some(_) => context.nothing_selected(&reader).await?,
+        None => {
+            context
+                .check_selection(&reader, arguments.require_match)
+                .await?
+        }
+    };
+    nothing.iter().for_each(output::warn);
+    Ok(nothing)
 }
 
 /// Connects the selected accounts and those that must be told apart from them.

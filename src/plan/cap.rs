@@ -1,40 +1,77 @@
 //! The caps on how much of a scope one run may prune (S7). It must not know why an image is pruned.
 
-use super::policy::{EXEMPT_BELOW, Policy};
+use std::fmt;
+
+use super::policy::{Bound, BoundOrigin, EXEMPT_BELOW, Policy};
 
 /// By how much a scope's pruning exceeds its caps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CapExceeded {
     /// Images that would be pruned.
     pub cancels: usize,
-    /// What `--max-cancels` must be at least, if it is in the way.
-    pub needs_count: Option<usize>,
-    /// What `--max-cancels-percent` must be at least, if it is in the way.
-    pub needs_percent: Option<usize>,
+    /// `--max-cancels`, if it is in the way.
+    pub count: Option<ExceededCap>,
+    /// `--max-cancels-percent`, if it is in the way.
+    pub percent: Option<ExceededCap>,
+}
+
+/// One cap that is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExceededCap {
+    /// The number or percentage that it allows.
+    pub max: u32,
+    /// Where it comes from.
+    pub origin: BoundOrigin,
+    /// What it must be at least.
+    pub needs: usize,
 }
 
 impl CapExceeded {
     /// Holds `cancels` of `of` images against the caps; `None`: within them.
     pub(super) fn check_cap(cancels: usize, of: usize, policy: &Policy) -> Option<Self> {
-        let needs_count = (cancels > policy.max_cancels as usize).then_some(cancels);
-        let percent = (cancels * 100).div_ceil(of);
-        let needs_percent = (of >= EXEMPT_BELOW
-            && cancels * 100 > of * policy.max_cancels_percent as usize)
-            .then_some(percent);
-        (needs_count.is_some() || needs_percent.is_some()).then_some(Self {
+        let count = (cancels > policy.max_cancels as usize).then_some(ExceededCap {
+            max: policy.max_cancels,
+            origin: policy.cap_origins.count,
+            needs: cancels,
+        });
+        let is_over =
+            of >= EXEMPT_BELOW && cancels * 100 > of * policy.max_cancels_percent as usize;
+        let percent = is_over.then_some(ExceededCap {
+            max: policy.max_cancels_percent,
+            origin: policy.cap_origins.percent,
+            needs: (cancels * 100).div_ceil(of),
+        });
+        (count.is_some() || percent.is_some()).then_some(Self {
             cancels,
-            needs_count,
-            needs_percent,
+            count,
+            percent,
         })
     }
 
     /// The flags that let it pass.
     pub fn flags(&self) -> String {
         let flags = [
-            self.needs_count.map(|n| format!("--max-cancels {n}")),
-            self.needs_percent
-                .map(|n| format!("--max-cancels-percent {n}")),
+            self.count.map(|cap| format!("--max-cancels {}", cap.needs)),
+            self.percent
+                .map(|cap| format!("--max-cancels-percent {}", cap.needs)),
         ];
         flags.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl fmt::Display for CapExceeded {
+    /// The caps that are in the way, each with where it comes from.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self
+            .count
+            .map(|cap| (Bound::MaxCancels(cap.max), cap.origin));
+        let percent = self
+            .percent
+            .map(|cap| (Bound::MaxCancelsPercent(cap.max), cap.origin));
+        let caps = [count, percent].into_iter().flatten();
+        let caps: Vec<_> = caps
+            .map(|(bound, origin)| format!("`{bound}` ({})", origin.of(&bound)))
+            .collect();
+        f.write_str(&caps.join(" and "))
     }
 }

@@ -47,7 +47,9 @@ pub use cap::CapExceeded;
 pub use clock_conflict::{ClockConflict, ConflictSubject};
 pub use inputs::Inputs;
 pub use plan_key::{PlanKey, PlanKeyError};
-pub use policy::{AcceptedLosses, ApprovedActions, Bound, EXEMPT_BELOW, Policy, Prune};
+pub use policy::{
+    AcceptedLosses, ApprovedActions, Bound, BoundOrigin, CapOrigins, EXEMPT_BELOW, Policy, Prune,
+};
 pub use result::{
     Actual, Awaiting, Decision, Entry, Plan, Stray, UndocumentedState, Unmanaged, Verdict, View,
 };

@@ -18,6 +18,8 @@ pub struct Policy {
     /// The same as a part of what is ours there (of all that is shared, with [`Prune::Exclusive`]), in percent; does not
     /// apply to fewer than [`EXEMPT_BELOW`].
     pub max_cancels_percent: u32,
+    /// Where the two caps come from, for people.
+    pub cap_origins: CapOrigins,
     /// So many shares of ours may have vanished at once in a scope: a person has looked.
     pub accept_lost: AcceptedLosses,
     /// The manifests are incomplete: no CANCEL may be computed from them.
@@ -79,6 +81,48 @@ impl Prune {
     }
 }
 
+/// Where the caps of a [`Policy`] come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CapOrigins {
+    /// Where [`Policy::max_cancels`] comes from.
+    pub count: BoundOrigin,
+    /// Where [`Policy::max_cancels_percent`] comes from.
+    pub percent: BoundOrigin,
+}
+
+impl CapOrigins {
+    const DEFAULT: Self = Self {
+        count: BoundOrigin::Default,
+        percent: BoundOrigin::Default,
+    };
+}
+
+/// Where a bound comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoundOrigin {
+    /// Nobody gave another value.
+    Default,
+    /// It stood on the command line.
+    Flag,
+    /// A variable of the environment holds it.
+    Variable,
+    SavedPlan,
+}
+
+impl BoundOrigin {
+    /// The origin of `bound`, for a person.
+    pub(super) fn of(self, bound: &Bound) -> &'static str {
+        match (self, bound) {
+            (Self::Default, _) => "the default",
+            (Self::Flag, _) => "from the command line",
+            (Self::Variable, Bound::MaxCancels(_)) => "from SHAREKEEPER_MAX_CANCELS",
+            (Self::Variable, Bound::MaxCancelsPercent(_)) => "from SHAREKEEPER_MAX_CANCELS_PERCENT",
+            (Self::Variable, _) => "from the environment",
+            (Self::SavedPlan, _) => "from the saved plan",
+        }
+    }
+}
+
 /// One bound of a [`Policy`]; shown as the flag that sets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
@@ -114,6 +158,7 @@ impl Policy {
         prune: Prune::None,
         max_cancels: 10,
         max_cancels_percent: 25,
+        cap_origins: CapOrigins::DEFAULT,
         accept_lost: AcceptedLosses::NONE,
         shares_only: false,
         trust_acknowledged: TimeDelta::hours(24),
@@ -166,6 +211,16 @@ impl Policy {
             prune: self.prune.min(other.prune),
             max_cancels: self.max_cancels.min(other.max_cancels),
             max_cancels_percent: self.max_cancels_percent.min(other.max_cancels_percent),
+            cap_origins: CapOrigins {
+                count: match self.max_cancels < other.max_cancels {
+                    true => self.cap_origins.count,
+                    false => other.cap_origins.count,
+                },
+                percent: match self.max_cancels_percent < other.max_cancels_percent {
+                    true => self.cap_origins.percent,
+                    false => other.cap_origins.percent,
+                },
+            },
             accept_lost: self
                 .accept_lost
                 .iter()

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    AcceptedLosses, ApprovedActions, Bound, Decision, Plan, PlanKey, Policy, Prune, Verdict,
+    AcceptedLosses, ApprovedActions, Bound, BoundOrigin, CapOrigins, Decision, Plan, PlanKey,
+    Policy, Prune, Verdict,
 };
 use crate::history::SourceLocation;
 use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Selector, Timestamp};
@@ -265,6 +266,10 @@ impl SavedPlan {
             max_cancels: self.policy.max_cancels,
             max_cancels_percent: self.policy.max_cancels_percent,
             accept_lost: self.policy.accept_lost,
+            cap_origins: CapOrigins {
+                count: BoundOrigin::SavedPlan,
+                percent: BoundOrigin::SavedPlan,
+            },
             trust_acknowledged: allowed.trust_acknowledged,
             ..Policy::DEFAULT
         };

@@ -190,7 +190,7 @@ impl fmt::Display for Withheld {
             Self::AccountChanged(doubt) => f.write_str(&first_run(doubt)),
             Self::TooMany(exceeded) => write!(
                 f,
-                "{} would be pruned here, more than the caps allow, so no CANCEL is made; if all of them are meant: {}",
+                "{} would be pruned here, more than the caps allow: {exceeded}; so no CANCEL is made; if all of them are meant: {}",
                 plural(exceeded.cancels as u64, "image"),
                 exceeded.flags()
             ),

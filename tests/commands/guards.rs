@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde_json::Value;
 use sharekeeper::host::{Clock, SystemClock};
 
-use crate::binary::Bench;
+use crate::binary::{Bench, command, stdout};
 use crate::{FRANKFURT, TOKYO, borrowed, holds, ids, numbered};
 
 /// Images that the history says were cancelled.
@@ -70,7 +70,11 @@ fn s7_a_cap_withholds_every_cancel_of_its_scope_and_names_the_flags_that_let_it_
         .expect("flags");
     holds(
         what,
-        &["11 images would be pruned here", "no CANCEL is made"],
+        &[
+            "11 images would be pruned here",
+            "`--max-cancels 10` (the default) and `--max-cancels-percent 25` (the default)",
+            "no CANCEL is made",
+        ],
     );
     assert_eq!(flags, "--max-cancels 11 --max-cancels-percent 74");
     holds(&bench.text(&["plan", "--prune", "owned"], 0), &[message]);
@@ -302,4 +306,26 @@ fn guards_that_are_misspelt_or_out_of_range_are_refused() {
         let document = bench.json(&[&["reconcile"], &flags as &[_]].concat(), 64);
         holds(document["error"].as_str().expect("says why"), &[words]);
     }
+}
+
+#[test]
+fn n13_a_cap_says_what_it_is_and_where_it_comes_from() {
+    let bench = Bench::new();
+    bench.declare("tokyo", TOKYO, &["img-a", "img-b", "img-c", "img-d"]);
+    bench.run(&["reconcile"], 0);
+    bench.declare("tokyo", TOKYO, &["img-a"]);
+    let prune = ["reconcile", "--prune", "owned"];
+    let typed = bench.json(&[&prune[..], &["--max-cancels", "1"]].concat(), 3);
+    let words = "`--max-cancels 1` (from the command line); so no CANCEL is made; if all of them are meant: --max-cancels 3";
+    holds(&why_withheld(&typed), &[words]);
+    let set = command(&[&prune[..], &["--sim", "--state-dir", "state"]].concat())
+        .env("SHAREKEEPER_MAX_CANCELS", "2")
+        .current_dir(bench.path(""))
+        .output()
+        .expect("the binary starts");
+    assert_eq!(set.status.code(), Some(3));
+    holds(
+        &stdout(&set),
+        &["`--max-cancels 2` (from SHAREKEEPER_MAX_CANCELS)"],
+    );
 }

@@ -198,3 +198,16 @@ fn n9_doctor_leaves_no_trace_in_a_world_and_one_that_is_damaged_is_told_with_the
     }
     bench.run(&["plan", "manifests", "--sim-reset"], 0);
 }
+
+#[test]
+fn n4_a_daemon_warns_of_a_name_that_nobody_knows_and_goes_on() {
+    let bench = Bench::new();
+    bench.declare("tokyo", TOKYO, &["img-a"]);
+    let flags = ["manifests", "--account", "defualt"];
+    let daemon = Daemon::start(
+        &bench,
+        &flags,
+        "know the account `defualt`: did you mean `default`?",
+    );
+    daemon.kill();
+}

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::plan::BoundOrigin;
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Common options")]
 pub(in crate::cli) struct Common {
@@ -26,6 +28,22 @@ pub(in crate::cli) struct Common {
     /// Flags that stood on the command line, and not in the environment, by clap's names for them
     #[arg(skip)]
     pub typed: BTreeSet<String>,
+    /// Those that stand in the environment, and not on the command line
+    #[arg(skip)]
+    pub from_variables: BTreeSet<String>,
+}
+
+impl Common {
+    /// Where the value of a flag comes from, by clap's name for the flag.
+    pub(in crate::cli) fn bound_origin(&self, flag: &str) -> BoundOrigin {
+        if self.typed.contains(flag) {
+            BoundOrigin::Flag
+        } else if self.from_variables.contains(flag) {
+            BoundOrigin::Variable
+        } else {
+            BoundOrigin::Default
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, FromArgMatches};
 
-use super::{Arguments, command_line, hidden_values};
+use super::{Arguments, command_line, hidden_values, hints};
 
 /// Variables that hold something back, and what would follow without them.
 const GUARDS: [(&str, &str); 8] = [
@@ -37,7 +37,7 @@ const GUARDS: [(&str, &str); 8] = [
 
 /// Reads the command line and the variables that stand in for its flags.
 pub(in crate::cli) fn parse(words: &[OsString]) -> Result<Arguments, clap::Error> {
-    read(words).map_err(hidden_values::hide)
+    read(words).map_err(hints::add).map_err(hidden_values::hide)
 }
 
 fn read(words: &[OsString]) -> Result<Arguments, clap::Error> {
@@ -45,10 +45,12 @@ fn read(words: &[OsString]) -> Result<Arguments, clap::Error> {
     let mut matches = command.try_get_matches_from_mut(words)?;
     refuse_empty_guards(command_line(), &matches)?;
     let is_path_variable = is_path_variable(&matches);
-    let typed = typed_flags(&matches);
+    let typed = flags_from(&matches, ValueSource::CommandLine);
+    let from_variables = flags_from(&matches, ValueSource::EnvVariable);
     let mut arguments = Arguments::from_arg_matches_mut(&mut matches)
         .map_err(|error| error.format(&mut command))?;
     arguments.common.typed = typed;
+    arguments.common.from_variables = from_variables;
     if is_path_variable && let Some(paths) = arguments.command.paths_mut() {
         paths.split();
     }
@@ -64,11 +66,13 @@ fn is_path_variable(matches: &ArgMatches) -> bool {
     })
 }
 
-/// The flags that stood on the command line, of the command itself and of those above it.
-fn typed_flags(matches: &ArgMatches) -> BTreeSet<String> {
+/// The flags that a source gave, of the command itself and of those above it.
+fn flags_from(matches: &ArgMatches, source: ValueSource) -> BTreeSet<String> {
     let ids = matches.ids().map(clap::Id::as_str);
-    let own = ids.filter(|id| matches.value_source(id) == Some(ValueSource::CommandLine));
-    let below = matches.subcommand().map(|(_, below)| typed_flags(below));
+    let own = ids.filter(|id| matches.value_source(id) == Some(source));
+    let below = matches
+        .subcommand()
+        .map(|(_, below)| flags_from(below, source));
     own.map(ToOwned::to_owned)
         .chain(below.into_iter().flatten())
         .collect()

@@ -5,11 +5,12 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 
+use super::Common;
 use super::time::duration_or_zero;
 use crate::cli::output::Failure;
 use crate::model::{Region, Scope};
-use crate::plan::{AcceptedLosses, Policy, Prune};
-use crate::words::{brief, first_of};
+use crate::plan::{AcceptedLosses, CapOrigins, Policy, Prune};
+use crate::words::first_of;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Guards")]
@@ -55,11 +56,19 @@ impl Guards {
 
     /// The policy of the planner. Fails if a loss is accepted without a word on where, and not exactly one scope is
     /// `worked_on`.
-    pub(in crate::cli) fn policy(&self, worked_on: &[&Scope]) -> Result<Policy, Failure> {
+    pub(in crate::cli) fn policy(
+        &self,
+        common: &Common,
+        worked_on: &[&Scope],
+    ) -> Result<Policy, Failure> {
         Ok(Policy {
             prune: self.prune(),
             max_cancels: self.max_cancels,
             max_cancels_percent: self.max_cancels_percent,
+            cap_origins: CapOrigins {
+                count: common.bound_origin("max_cancels"),
+                percent: common.bound_origin("max_cancels_percent"),
+            },
             accept_lost: self.accepted_losses(worked_on)?,
             // The parser allows a year at most.
             trust_acknowledged: TimeDelta::from_std(self.trust_acknowledged)
@@ -100,7 +109,7 @@ fn accepted_loss(text: &str) -> Result<(Option<Scope>, u32), String> {
     }
 }
 
-/// Reads `ACCOUNT/REGION=N`.
+/// Reads a loss of N images in a scope, as `ACCOUNT/REGION=N`.
 pub(super) fn of_scope(text: &str) -> Result<(Scope, u32), String> {
     const FORM: &str = "an account, a region and a number are needed, such as `default/ap-tokyo=3`";
     let (scope, lost) = text.split_once('=').ok_or(FORM)?;
@@ -111,6 +120,7 @@ pub(super) fn of_scope(text: &str) -> Result<(Scope, u32), String> {
 }
 
 fn count(text: &str) -> Result<u32, String> {
+    // What was typed may be a secret in the wrong place, and is not quoted.
     text.parse()
-        .map_err(|_| format!("`{}` is no number of images", brief(text)))
+        .map_err(|_| "a number of images is needed".to_owned())
 }

@@ -12,6 +12,7 @@ mod explain;
 mod guards;
 mod help;
 mod hidden_values;
+mod hints;
 mod history;
 mod images;
 mod import;

@@ -24,6 +24,9 @@ pub(in crate::cli) struct PlanArguments {
     pub guards: Guards,
     #[command(flatten)]
     pub target: Target,
+    /// Fail if the flags that narrow the scope pick nothing
+    #[arg(long, env = "SHAREKEEPER_REQUIRE_MATCH", value_parser = FalseyValueParser::new())]
+    pub require_match: bool,
     #[command(flatten)]
     pub selection: SelectorArguments,
 }

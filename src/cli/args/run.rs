@@ -8,7 +8,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use super::time::duration;
-use super::{Guards, Paths, SelectorArguments, Target, WriteArguments};
+use super::{Common, Guards, Paths, SelectorArguments, Target, WriteArguments};
 use crate::cli::output::Failure;
 use crate::source::{GitRef, GitRefError, GitUrl, GitUrlError};
 
@@ -55,12 +55,7 @@ pub(in crate::cli) struct SourceArguments {
     #[arg(long = "ref", value_name = "REF", default_value = "HEAD", value_parser = git_ref, env = "SHAREKEEPER_REF")]
     pub reference: GitRef,
     /// The directory or file in it that holds the manifests [default: all of it]
-    #[arg(
-        long,
-        value_name = "DIR",
-        requires = "git",
-        env = "SHAREKEEPER_GIT_PATH"
-    )]
+    #[arg(long, value_name = "DIR", env = "SHAREKEEPER_GIT_PATH")]
     pub path: Option<PathBuf>,
     /// Ask it for a newer commit this often; SIGHUP asks at once
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = interval, env = "SHAREKEEPER_GIT_INTERVAL")]
@@ -107,13 +102,8 @@ pub(in crate::cli) enum Listen {
 
 impl RunArguments {
     /// Refuses flags that contradict each other, and a port that everybody could read by mistake.
-    pub(in crate::cli) fn check(&self) -> Result<(), Failure> {
-        let given = self.paths.paths != [PathBuf::from("manifests")];
-        if self.source.git.is_some() && given {
-            return Err(Failure::usage(
-                "with `--git`, the manifests are in the repository: name their directory with `--path`",
-            ));
-        }
+    pub(in crate::cli) fn check(&self, common: &Common) -> Result<(), Failure> {
+        self.check_source(common)?;
         let Listen::At(address) = self.reporting.listen else {
             return Ok(());
         };
@@ -129,6 +119,44 @@ impl RunArguments {
             )));
         }
         Ok(())
+    }
+}
+
+/// Flags that say something of a repository, by clap's names for them, and their variables.
+const OF_GIT: [(&str, &str, &str); 4] = [
+    ("reference", "--ref", "SHAREKEEPER_REF"),
+    ("path", "--path", "SHAREKEEPER_GIT_PATH"),
+    ("git_interval", "--git-interval", "SHAREKEEPER_GIT_INTERVAL"),
+    ("git_timeout", "--git-timeout", "SHAREKEEPER_GIT_TIMEOUT"),
+];
+
+impl RunArguments {
+    /// Refuses flags and variables that are about a repository without one, and paths beside one: whoever gave them
+    /// expects other manifests to be worked on.
+    fn check_source(&self, common: &Common) -> Result<(), Failure> {
+        let given = |id: &str, flag: &str, variable: &str| {
+            let is_typed = common.typed.contains(id).then(|| format!("`{flag}`"));
+            let is_set = common.from_variables.contains(id);
+            is_typed.or_else(|| is_set.then(|| variable.to_owned()))
+        };
+        if self.source.git.is_none() {
+            let of_git = OF_GIT.into_iter();
+            let of_git = of_git.filter_map(|(id, flag, variable)| given(id, flag, variable));
+            let of_git: Vec<_> = of_git.collect();
+            return match of_git.is_empty() {
+                true => Ok(()),
+                false => Err(Failure::usage(format_args!(
+                    "{} without `--git` (SHAREKEEPER_GIT): say which repository is meant, or leave it out to work on files",
+                    of_git.join(", ")
+                ))),
+            };
+        }
+        match given("paths", "PATH", "SHAREKEEPER_PATH") {
+            Some(paths) => Err(Failure::usage(format_args!(
+                "{paths} beside `--git`: the manifests are in the repository; name their directory in it with `--path`"
+            ))),
+            None => Ok(()),
+        }
     }
 }
 

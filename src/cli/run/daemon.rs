@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 
-use futures_util::StreamExt;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{Notify, mpsc};
 
 use super::told::{ToldHome, ToldKeeper};
@@ -16,6 +16,7 @@ use crate::api::{ClientContext, Connection};
 use crate::cli::api_target::ApiTarget;
 use crate::cli::args::RunArguments;
 use crate::cli::output::Failure;
+use crate::cli::selection::Known;
 use crate::cli::signals::SignalListener;
 use crate::cli::status_server::{self, DaemonView};
 use crate::cli::{shutdown, state};
@@ -83,13 +84,14 @@ impl DaemonSetup<'_> {
         let (updates, queue) = mpsc::channel(UPDATES_MAX);
         let reload = Rc::new(Notify::new());
         let supervisor = Supervisor::of_environment();
-        let known_orphans = RefCell::default();
+        let (known_orphans, known_selection) = (RefCell::default(), RefCell::default());
         let on_load = |generation: &Generation| {
             on_load(generation);
             if let Err(failure) = self.api.add_images(&generation.desired) {
                 tracing::warn!("{failure}");
             }
             self.warn_of_orphans(generation, &known_orphans);
+            self.warn_of_selection(generation, &known_selection);
         };
         let stop = Stop::default();
         let daemon = Daemon::new(
@@ -247,6 +249,41 @@ impl DaemonSetup<'_> {
                 tracing::info!(
                     "the state in {directory} is new: it knows no suspensions and no earlier shares"
                 );
+            }
+        }
+    }
+
+    /// Warns if the flags have names that nobody knows, or pick nothing, where that is other than what is `known`.
+    /// Manifests can come to name them, so that it is no reason to end.
+    fn warn_of_selection(&self, generation: &Generation, known: &RefCell<Vec<String>>) {
+        let selector = self.arguments.selection.selector();
+        if !generation.problems.is_empty() {
+            return;
+        }
+        let found = state::read(self.directory).and_then(|reader| {
+            let names = Known {
+                desired: &generation.desired,
+                reader: &reader,
+            };
+            // A reader of the state waits for nothing.
+            let mut found = names
+                .unknown(&selector)
+                .now_or_never()
+                .unwrap_or(Ok(Vec::new()))?;
+            let nothing = names.nothing(&selector, self.policy.prune).now_or_never();
+            found.extend(nothing.unwrap_or(Ok(None))?);
+            Ok(found)
+        });
+        match found {
+            Ok(found) => {
+                let mut known = known.borrow_mut();
+                for line in found.iter().filter(|line| !known.contains(line)) {
+                    tracing::warn!("{line}");
+                }
+                *known = found;
+            }
+            Err(failure) => {
+                tracing::warn!("cannot tell whether the flags pick anything: {failure}")
             }
         }
     }

@@ -38,8 +38,8 @@ pub(super) async fn run(
     common: &Common,
     signals: &SignalListener,
 ) -> Result<ExitStatus, Failure> {
-    arguments.check()?;
-    let policy = policy(arguments)?;
+    arguments.check(common)?;
+    let policy = policy(arguments, common)?;
     let directory = state::directory(common, arguments.target.sim)?;
     sim_target::reset(&arguments.target, &directory)?;
     let context = session::client_context()?;
@@ -105,7 +105,7 @@ pub(super) async fn run(
 
 /// The guards. While the daemon runs, manifests can come to name more accounts and regions, so that flags alone tell which
 /// are worked on.
-fn policy(arguments: &RunArguments) -> Result<Policy, Failure> {
+fn policy(arguments: &RunArguments, common: &Common) -> Result<Policy, Failure> {
     let selector = arguments.selection.selector();
     let accounts = selector.accounts.iter();
     let scopes = accounts.flat_map(|account| {
@@ -116,7 +116,9 @@ fn policy(arguments: &RunArguments) -> Result<Policy, Failure> {
         })
     });
     let scopes: Vec<_> = scopes.collect();
-    arguments.guards.policy(&scopes.iter().collect::<Vec<_>>())
+    arguments
+        .guards
+        .policy(common, &scopes.iter().collect::<Vec<_>>())
 }
 
 /// Where the manifests come from. For a git repository, also the locked directory of its private copy.

@@ -1,0 +1,58 @@
+//! Words of other tools that people type by habit: each is an error here, with the command that does it.
+
+use clap::Error;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+const RECONCILE: &str = "`sharekeeper reconcile` brings images into their desired state; `sharekeeper run` keeps them there";
+const UNSHARE: &str = "to take a share back, declare the image `state: unshared`, or remove it from the manifests and use \
+                       `sharekeeper reconcile --prune owned`";
+const PLAN: &str = "`sharekeeper plan` shows what would be done, and does nothing";
+const GET: &str =
+    "`sharekeeper status` shows what the state knows, `sharekeeper images` what the account has";
+
+const COMMANDS: [(&str, &str); 9] = [
+    ("apply", RECONCILE),
+    ("sync", RECONCILE),
+    ("diff", PLAN),
+    ("get", GET),
+    ("list", GET),
+    (
+        "describe",
+        "`sharekeeper explain IMAGE` says why an image is shared, or not",
+    ),
+    ("delete", UNSHARE),
+    ("destroy", UNSHARE),
+    ("unshare", UNSHARE),
+];
+
+const FLAGS: [(&str, &str); 2] = [("--dry-run", PLAN), ("--diff", PLAN)];
+
+/// The error, with the way to what was meant if it is a word of other tools.
+pub(super) fn add(mut error: Error) -> Error {
+    let (kind, also, words) = match error.kind() {
+        ErrorKind::InvalidSubcommand => (
+            ContextKind::InvalidSubcommand,
+            ContextKind::SuggestedSubcommand,
+            &COMMANDS[..],
+        ),
+        ErrorKind::UnknownArgument => (
+            ContextKind::InvalidArg,
+            ContextKind::SuggestedArg,
+            &FLAGS[..],
+        ),
+        _ => return error,
+    };
+    let Some(ContextValue::String(typed)) = error.get(kind) else {
+        return error;
+    };
+    let typed = typed.split('=').next().unwrap_or_default();
+    let Some((_, hint)) = words.iter().find(|(word, _)| *word == typed) else {
+        return error;
+    };
+    // What clap finds similar is similar in its letters alone.
+    error.remove(also);
+    let hint = vec![StyledStr::from(*hint)];
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(hint));
+    error
+}
