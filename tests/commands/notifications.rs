@@ -50,13 +50,14 @@ fn take(stream: &mut TcpStream) -> Value {
     }
 }
 
-/// Waits until something holds.
-fn until(what: impl Fn() -> bool) {
+/// Waits until something holds, while nothing more is heard.
+fn until(hears: &Receiver<Vec<String>>, what: impl Fn() -> bool) {
     for _ in 0..PATIENCE.as_millis() / 10 {
         if what() {
             return;
         }
-        std::thread::sleep(Duration::from_millis(10));
+        let more = hears.recv_timeout(Duration::from_millis(10));
+        assert!(more.is_err(), "{more:?}");
     }
     panic!("it never holds");
 }
@@ -86,7 +87,7 @@ fn g9_a_daemon_that_is_killed_again_and_again_tells_the_same_once() {
                 rows == Ok(1)
             }
         };
-        until(is_kept);
+        until(&hears, is_kept);
         daemon.kill();
         for _ in 0..2 {
             start().kill();
