@@ -1,6 +1,5 @@
 //! The real HTTP transport. It tells a request that was not sent from one whose reply was lost, and follows no redirect.
 
-use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use reqwest::redirect::Policy;
 use tokio::time::timeout;
 
 use super::near::{METADATA_HOST, is_link_local};
+use super::no_connection;
 use super::{Method, Proxy, ProxySettings, Reply, ReplyBody, Request, Transport, TransportError};
 
 /// Longest wait for a connection, TLS included; a region that does not answer fails fast.
@@ -150,27 +150,22 @@ async fn read_body(
     }
 }
 
-/// The innermost cause says most ("connection refused"); the outer layers repeat the URL. What a proxy does before it lets
-/// anything through is no more than a failed connection.
+/// What a proxy does before it lets anything through is no more than a failed connection.
 fn describe(error: &reqwest::Error, proxy: Option<&Proxy>) -> TransportError {
-    let mut innermost: &dyn Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+    let is_connecting = error.is_connect() || error.is_builder();
+    if is_connecting && error.is_timeout() {
+        let seconds = CONNECT_TIMEOUT.as_secs();
+        let text = format!("no connection within {seconds} s: nobody answers at that address");
+        return TransportError::NotSent(text);
     }
-    let text = innermost.to_string();
-    if !error.is_connect() && !error.is_builder() {
+    let text = no_connection::in_words(error);
+    if !is_connecting {
         return TransportError::Lost(format!("the connection failed: {text}"));
     }
-    let text = match proxy {
+    TransportError::NotSent(match proxy {
         Some(proxy) => through(proxy, &text),
         None => text,
-    };
-    let hint = if text.contains("UnknownIssuer") {
-        " (are this machine's CA certificates installed? A proxy that opens TLS has a CA of its own: name its file in SSL_CERT_FILE)"
-    } else {
-        ""
-    };
-    TransportError::NotSent(format!("{text}{hint}"))
+    })
 }
 
 /// Why there is no connection through a proxy.
@@ -183,7 +178,7 @@ fn through(proxy: &Proxy, text: &str) -> String {
         "tunnel error: unsuccessful" => format!(
             "the proxy {address} ({variable}) refuses to connect to it; let it allow that, or name the host in NO_PROXY to call it directly"
         ),
-        "tunnel error: unexpected end of file" => {
+        "tunnel error: unexpected end of file" | "the other side hung up" => {
             format!("the proxy {address} ({variable}) hung up")
         }
         text if text.ends_with("failed to create underlying connection") => {

@@ -11,6 +11,7 @@ mod harden;
 mod http;
 mod init;
 mod near;
+mod no_connection;
 mod process;
 mod process_group;
 mod process_identity;
