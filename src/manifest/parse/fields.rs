@@ -4,6 +4,7 @@ use super::yaml::{Node, Value, meaning};
 use crate::manifest::diagnostic::{DiagnosticBuilder, Place, Sink};
 use crate::manifest::secret_words::is_secret_word;
 use crate::manifest::suggest::{did_you_mean, nearest};
+use crate::model::ImageId;
 
 /// No field is longer by far. What is, and is found in the place of one, may be a line of anything.
 const NAME_LEN_MAX: usize = 64;
@@ -51,6 +52,67 @@ fn how_to_write(name: &str) -> Option<&'static str> {
     })
 }
 
+/// A word that can be shown in an example; of a file that is no manifest, any text can stand anywhere.
+fn example<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+    match &node.value {
+        Value::Scalar { text, .. } => {
+            let is_word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            let is_short = !text.is_empty() && text.len() <= NAME_LEN_MAX;
+            (is_short && text.chars().all(is_word)).then_some(&**text)
+        }
+        Value::List(_) | Value::Map(_) => None,
+    }
+}
+
+/// The field by which an entry names an image so.
+fn id_or_name(text: &str) -> &'static str {
+    match ImageId::new(text) {
+        Ok(_) => "id",
+        Err(_) => "name",
+    }
+}
+
+/// How a list is written in place of a single value.
+fn how_to_list(node: &Node<'_>, what: &str) -> String {
+    let name = what.trim_matches('`');
+    match (name, example(node).filter(|_| !node.is_null())) {
+        ("images", Some(item)) => {
+            let field = id_or_name(item);
+            format!("write it as a list: `images: [{{{field}: {item}, state: shared}}]`")
+        }
+        ("regions" | "accounts" | "names" | "days" | "causes", Some(item)) => {
+            format!("write it as a list: `{name}: [{item}]`")
+        }
+        _ => "write its items between `[` and `]`, or each on a line of its own after `- `"
+            .to_owned(),
+    }
+}
+
+/// How one value is written in place of a list.
+fn one_of_list(items: &[Node<'_>], what: &str) -> String {
+    let quoted = what
+        .strip_prefix('`')
+        .and_then(|rest| rest.strip_suffix('`'));
+    let name = quoted.unwrap_or(what.trim_start_matches("a "));
+    match items {
+        [item] => match example(item).filter(|_| quoted.is_some() || name == "region") {
+            Some(item) => format!("give one text, without brackets: `{name}: {item}`"),
+            None => "give one text".to_owned(),
+        },
+        _ if name == "region" => "give one region; the field for several is `regions`".to_owned(),
+        _ => "give one text".to_owned(),
+    }
+}
+
+/// How a mapping is written in place of a single value.
+fn how_to_write_fields(node: &Node<'_>, known: &[&'static str]) -> String {
+    let fields = format!("known fields: {}", known.join(", "));
+    match example(node).filter(|_| known.contains(&"id") && known.contains(&"name")) {
+        Some(text) => format!("write `- {}: {text}`; {fields}", id_or_name(text)),
+        None => fields,
+    }
+}
+
 impl Reader<'_, '_> {
     pub(super) fn place(&self, node: &Node<'_>) -> Place {
         Place {
@@ -94,7 +156,7 @@ impl Reader<'_, '_> {
                 node,
                 format!("{what} must be a mapping of fields, not {}", node.kind()),
             )
-            .help(format!("known fields: {}", known.join(", ")));
+            .help(how_to_write_fields(node, known));
             return None;
         };
         let mut found: Vec<(&'static str, &Node<'_>, &Node<'_>)> = Vec::with_capacity(pairs.len());
@@ -203,9 +265,9 @@ impl Reader<'_, '_> {
 
     fn not_a_text(&mut self, node: &Node<'_>, what: &str) {
         let help = match &node.value {
-            Value::List(_) => "give one text",
-            Value::Map(_) => "give a text; one that holds `{` or `: ` must be quoted",
-            Value::Scalar { .. } => "give it a value, or leave it out",
+            Value::List(items) => one_of_list(items, what),
+            Value::Map(_) => "give a text; one that holds `{` or `: ` must be quoted".to_owned(),
+            Value::Scalar { .. } => "give it a value, or leave it out".to_owned(),
         };
         self.error(node, format!("{what} must be a text, not {}", node.kind()))
             .help(help);
@@ -237,8 +299,9 @@ impl Reader<'_, '_> {
             },
             Value::List(_) | Value::Map(_) => None,
         };
+        let help = help.unwrap_or_else(|| "write `true` or `false`".to_owned());
         self.error(node, format!("{what} must be `true` or `false`"))
-            .maybe_help(help);
+            .help(help);
         None
     }
 
@@ -257,7 +320,7 @@ impl Reader<'_, '_> {
             Value::List(items) => Some(items),
             _ => {
                 self.error(node, format!("{what} must be a list, not {}", node.kind()))
-                    .help("write its items between `[` and `]`, or each on a line of its own after `- `");
+                    .help(how_to_list(node, what));
                 None
             }
         }

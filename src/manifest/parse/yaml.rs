@@ -7,6 +7,16 @@ use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScanError, Span, options};
 
+/// What the parser says where a line begins in the wrong column.
+const INDENTED: [&str; 6] = [
+    "mapping values are not allowed",
+    "block collection",
+    "block mapping",
+    "indent",
+    "block end",
+    "simple key",
+];
+
 /// Levels of nesting; a manifest needs six.
 const DEPTH_MAX: usize = 64;
 /// Nodes that aliases may expand to in one file. Some reuse is fine; an alias bomb is not.
@@ -249,6 +259,10 @@ impl<'a> Documents<'a> {
             Some("quote a text that begins with `*` or `&`")
         } else if info.contains("nest") || info.contains("depth") || info.contains("recursion") {
             Some("a manifest needs six levels")
+        } else if INDENTED.iter().any(|words| info.contains(words)) {
+            Some(
+                "check the indentation: the fields of one mapping begin in the same column, as do the `-` of one list, and what belongs to a field is indented more than it",
+            )
         } else {
             None
         };
