@@ -6,6 +6,7 @@ use std::fmt;
 
 use crate::inventory::UnexpectedLoss;
 use crate::model::{ImageId, KeyDigest, Monotonic, ShareState, Uin};
+use crate::words::with_request_id;
 
 /// The writes of this run to one scope, and what it waits for or doubts there.
 #[derive(Clone, Debug, Default)]
@@ -145,6 +146,8 @@ pub struct Problem {
     pub code: Option<String>,
     /// For the vendor's support.
     pub request_id: Option<String>,
+    /// What a person can do, which ends `message` in parentheses, where the answer alone tells.
+    pub remedy: Option<Box<str>>,
     /// The condition that is not met, if the image or its blueprint shows one.
     pub unmet: Option<UnmetCondition>,
 }
@@ -171,8 +174,14 @@ impl Problem {
             message: message.into(),
             code: None,
             request_id: None,
+            remedy: None,
             unmet: None,
         }
+    }
+
+    /// One line for a person, with the RequestId.
+    pub fn told(&self) -> String {
+        with_request_id(&self.message, self.request_id.as_deref())
     }
 
     /// A problem that an unmet condition explains.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use smol_str::SmolStr;
 
 use crate::model::{ImageId, Monotonic, Timestamp};
-use crate::words::plural;
+use crate::words::{plural, with_request_id};
 
 /// What reading a scope once has found.
 #[derive(Clone, Debug)]
@@ -292,6 +292,10 @@ pub struct Unobserved {
     pub request_id: Option<String>,
     /// The whole account is broken, so reading again soon is pointless.
     pub account_broken: bool,
+    /// What a person can do, which ends `reason` in parentheses, where there is something.
+    pub remedy: Option<Box<str>>,
+    /// Nothing is in the way: the end was asked for before the scope was read.
+    pub is_stop: bool,
 }
 
 impl Unobserved {
@@ -302,7 +306,24 @@ impl Unobserved {
             code: None,
             request_id: None,
             account_broken: false,
+            remedy: None,
+            is_stop: false,
         }
+    }
+}
+
+impl Unobserved {
+    /// The reason of a scope that the end came before.
+    pub fn stopped() -> Self {
+        Self {
+            is_stop: true,
+            ..Self::new("stopped before the scope was read")
+        }
+    }
+
+    /// One line for a person, with the RequestId.
+    pub fn told(&self) -> String {
+        with_request_id(&self.reason, self.request_id.as_deref())
     }
 }
 

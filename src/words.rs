@@ -16,6 +16,19 @@ pub fn plural(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
+/// `1,742`: a number that people have to read at a glance.
+pub fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// The first few of a list, and how many more there are: `a, b and 3 more`.
 pub fn first_of(all: &[impl AsRef<str>]) -> String {
     const SHOWN_MAX: usize = 8;
@@ -23,6 +36,14 @@ pub fn first_of(all: &[impl AsRef<str>]) -> String {
     match all.len() - shown.len() {
         0 => shown.join(", "),
         rest => format!("{} and {rest} more", shown.join(", ")),
+    }
+}
+
+/// Text with the RequestId that the vendor's support asks for, where there is one.
+pub fn with_request_id(text: &str, request_id: Option<&str>) -> String {
+    match request_id {
+        Some(id) => format!("{text} [RequestId {id}]"),
+        None => text.to_owned(),
     }
 }
 

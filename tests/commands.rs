@@ -8,6 +8,8 @@ mod real_git;
 mod accounts;
 #[path = "commands/blueprints.rs"]
 mod blueprints;
+#[path = "commands/causes.rs"]
+mod causes;
 #[path = "commands/clocks.rs"]
 mod clocks;
 #[path = "commands/denied.rs"]

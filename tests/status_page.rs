@@ -606,3 +606,128 @@ fn f20_what_policies_leave_as_it_is_is_listed_with_its_verdict() {
     }
     assert!(!text.contains("golden-7"));
 }
+
+/// The title of the page, without the program's name.
+fn title(board: &Board) -> String {
+    let html = shown(board, "");
+    let title = html.split("<title>").nth(1);
+    let title = title.and_then(|rest| rest.split(" · ").next());
+    title.expect("a title").to_owned()
+}
+
+fn planned(observe_only: bool, decisions: Vec<Decision>) -> Board {
+    let scope = scope("default", "ap-tokyo");
+    let mut board = Board::new(at(0), observe_only);
+    board::load(&mut board, "c0ffee", decisions.len(), at(1));
+    board.add_scopes([&scope].into_iter());
+    let images = decisions.into_iter().enumerate();
+    let images = images.map(|(number, decision)| (id(number), decision));
+    board.planned(&plan(&scope, images), at(2));
+    board
+}
+
+#[test]
+fn n7_what_is_only_observed_is_never_said_to_be_on_its_way() {
+    let decisions = || vec![decision(Verdict::Act), decision(Verdict::InSync)];
+    let board = planned(true, decisions());
+    let said = format!("{} {}", text(&shown(&board, "")), document(&board, ""));
+    for words in [
+        "on its way",
+        "a call is ahead",
+        "a call is to be made",
+        "no person",
+    ] {
+        assert!(!said.contains(words), "{words}: {said}");
+    }
+    assert!(title(&board).contains("1 of 2 images as desired; nothing is done about the rest"));
+    assert!(said.contains("nothing is written (`--observe-only`); it would be shared"));
+    assert!(
+        board.summary().contains("observe only"),
+        "{}",
+        board.summary()
+    );
+    assert!(title(&planned(false, decisions())).contains("the rest is on its way"));
+}
+
+#[test]
+fn n7_what_is_held_without_an_end_does_not_pass_by_itself() {
+    use sharekeeper::inventory::Suspension;
+    use sharekeeper::windows::Closed;
+    let suspended = |until| {
+        Withheld::Suspended(Suspension {
+            id: 1,
+            reason: "hands off".into(),
+            until,
+            since: at(0),
+            by: "me@here".into(),
+            selector: Default::default(),
+        })
+    };
+    let closed = |opens| {
+        Withheld::WindowClosed(Closed {
+            opens,
+            reason: "a window is active".into(),
+        })
+    };
+    for (why, ends) in [
+        (suspended(None), false),
+        (suspended(Some(at(900))), true),
+        (closed(None), false),
+        (closed(Some(at(900))), true),
+        (Withheld::Protected, false),
+    ] {
+        let shown = format!("{why:?}");
+        let board = planned(false, vec![decision(Verdict::Withheld(Box::new(why)))]);
+        let title = title(&board);
+        assert_eq!(
+            title.contains("no person is needed"),
+            ends,
+            "{shown}: {title}"
+        );
+        assert_eq!(
+            title.contains("until a person says otherwise"),
+            !ends,
+            "{title}"
+        );
+        let held = &document(&board, "")["summary"]["held"];
+        assert_eq!(*held, u64::from(!ends), "{shown}");
+        assert!(!title.contains("on its way"), "{title}");
+    }
+}
+
+#[test]
+fn n10_the_document_has_each_cause_once_with_what_it_holds_up() {
+    let mut board = board::empty();
+    let regions = ["ap-tokyo", "ap-seoul", "eu-frankfurt"];
+    for region in regions {
+        let scope = scope("prod", region);
+        board.add_scopes([&scope].into_iter());
+        let why = Unobserved {
+            code: Some("AuthFailure.SecretIdNotFound".into()),
+            request_id: Some(format!("r-{region}")),
+            account_broken: true,
+            remedy: Some("check it".into()),
+            ..Unobserved::new("AuthFailure.SecretIdNotFound: no (check it)")
+        };
+        let verdict = Verdict::Unobserved(Box::new(why.clone()));
+        let unseen = Plan {
+            view: sharekeeper::plan::View::Unobserved(why),
+            ..plan(&scope, (0..20).map(|n| (id(n), decision(verdict.clone()))))
+        };
+        board.planned(&unseen, at(40));
+    }
+    let causes = &document(&board, "")["causes"];
+    let [cause] = &**causes.as_array().expect("a list") else {
+        panic!("{causes:#}");
+    };
+    assert_eq!(cause["account"], "prod");
+    assert_eq!(cause["regions"].as_array().map(Vec::len), Some(3));
+    assert_eq!(cause["kind"], "account_broken");
+    assert_eq!(cause["code"], "AuthFailure.SecretIdNotFound");
+    assert_eq!(cause["message"], "AuthFailure.SecretIdNotFound: no");
+    assert_eq!(cause["remedy"], "check it");
+    assert_eq!(cause["request_id"], "r-ap-seoul");
+    assert_eq!(cause["images"], 60);
+    let one = &document(&board, "region=ap-tokyo")["causes"][0];
+    assert_eq!(one["images"], 20, "as far as the query asks: {one:#}");
+}

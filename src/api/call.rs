@@ -4,6 +4,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::asked::Asked;
 use super::circuit_breaker::Report;
 use super::client::{ReadClient, TimedReply};
 use super::error::{CallError, Class, Refusal};
@@ -224,7 +225,7 @@ impl<H: Host> ReadClient<H> {
             bucket,
             sent_at,
         } = answered;
-        let result = parse(&raw.reply, permission);
+        let result = parse(&raw.reply, Asked::of(action, permission), &bucket.host);
         let error = result.as_ref().err();
         let (account, region) = (&self.connection.account, exchange.access_region);
         self.context.calls.ended(account, action, region, error);

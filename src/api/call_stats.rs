@@ -273,6 +273,8 @@ mod tests {
             message: "img-secret is not yours".into(),
             request_id: None,
             class: Class::of(code, None),
+            asked: None,
+            relay: None,
         })
     }
 

@@ -154,6 +154,8 @@ mod tests {
             message: String::new(),
             request_id: None,
             class: Class::AccountBlocked,
+            asked: None,
+            relay: None,
         }
     }
 

@@ -4,8 +4,7 @@
 //! codes are the vendor's generic list. Codes are matched whole first, then by the part before the
 //! dot. Messages are localised and never matched on.
 
-use std::fmt;
-
+use super::asked::Asked;
 use super::protocol::wire::Action;
 use crate::host::TransportError;
 use crate::model::{Permission, ShareState};
@@ -68,6 +67,10 @@ pub struct Refusal {
     pub request_id: Option<String>,
     /// What to do about it.
     pub class: Class,
+    /// What was asked, and so of whom; `None` where the code is ours.
+    pub asked: Option<Asked>,
+    /// The host that answered, where it is no access point of the vendor's: it may have changed what was signed.
+    pub relay: Option<Box<str>>,
 }
 
 /// What to do about an error reply.
@@ -262,94 +265,20 @@ impl Refusal {
                 | "UnauthorizedOperation.InvalidToken"
         )
     }
-
-    /// What a person can do, for the codes that need one.
-    pub fn remedy(&self) -> Option<&'static str> {
-        Some(match self.code.as_str() {
-            "UnsupportedOperation.ImageUnableToShare" => {
-                "the image does not meet the conditions for sharing; see DescribeImagesToShare"
-            }
-            "ResourceInUse.ImageInUse" => {
-                "something uses the image, such as a Lighthouse server made from it; remove that first, or declare the image `shared`"
-            }
-            // To CANCEL, it depends on what is seen.
-            "ResourceNotFound.ImageIdNotFound" if self.class != Class::Unclear => {
-                "check the image id, the region and the account; an image belongs to one region"
-            }
-            "ResourceNotFound.RoleNotFound" => {
-                "create the Lighthouse service role by opening the image sharing page of the Lighthouse console once"
-            }
-            "InternalError.GetRoleError" | "InternalError.IllegalRole" => {
-                "check that the role exists, and that its trust policy lets this key assume it"
-            }
-            "UnsupportedOperation.AssumeRoleFailed" => {
-                "check the trust policy of the Lighthouse service role in CAM"
-            }
-            "AuthFailure.SecretIdNotFound" | "AuthFailure.InvalidSecretId" => {
-                "the SecretId is unknown or disabled; check it in the CAM console"
-            }
-            "AuthFailure.SignatureFailure" | "AuthFailure.InvalidAuthorization" => {
-                "the SecretKey does not belong to the SecretId"
-            }
-            "AuthFailure.TokenFailure" => {
-                "the temporary token has expired or is wrong; fetch a new one"
-            }
-            "AuthFailure.SignatureExpire" => "set this machine's clock",
-            WRONG_ACCOUNT => {
-                "load the account's own credentials, not another environment's or profile's, or correct `uin` in its `Account` document"
-            }
-            ACCOUNT_UNVERIFIED => {
-                "allow sts:GetCallerIdentity for this key in CAM and let this machine reach it, or remove `uin` from the `Account` document"
-            }
-            _ => match self.class {
-                _ if self.is_of_region() => {
-                    "the API does not offer this here; check the region and the endpoint"
-                }
-                Class::ScopeBlocked => "allow the action for this key in CAM",
-                Class::OurFault => {
-                    "this is a fault in sharekeeper; please report it with the RequestId"
-                }
-                _ => return None,
-            },
-        })
-    }
-
-    /// What a person can do about a refusal of `action`.
-    pub fn remedy_for(&self, action: Action) -> Option<String> {
-        if self.class == Class::ScopeBlocked && !self.is_of_region() {
-            return Some(format!("allow {} for this key in CAM", action.permission()));
-        }
-        self.remedy().map(str::to_owned)
-    }
-
-    /// Code and message of a refusal of `action`, and what to do about it.
-    pub fn told_of(&self, action: Action) -> String {
-        let remedy = self.remedy_for(action);
-        let remedy = remedy.map(|remedy| format!(" ({remedy})"));
-        format!("{}{}", self.summary(), remedy.unwrap_or_default())
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.summary())?;
-        if let Some(remedy) = self.remedy() {
-            write!(f, " ({remedy})")?;
-        }
-        Ok(())
-    }
 }
 
 impl CallError {
-    /// What was called, why it failed and what helps, in one line for a person.
-    pub fn about(&self, action: Action) -> String {
-        let name = action.as_str();
+    /// Why it failed and what helps, in one line for a person, without the RequestId.
+    pub fn told(&self) -> String {
         match self {
-            Self::NotSent(detail) | Self::Unclear(detail) => format!("{name}: {detail}"),
-            Self::Refused(refusal) | Self::AccountBroken(refusal) => {
-                format!("{name}: {}", refusal.told_of(action))
-            }
+            Self::NotSent(detail) | Self::Unclear(detail) => detail.to_string(),
+            Self::Refused(refusal) | Self::AccountBroken(refusal) => refusal.told(),
         }
+    }
+
+    /// What was called, and [`Self::told`].
+    pub fn about(&self, action: Action) -> String {
+        format!("{}: {}", action.as_str(), self.told())
     }
 
     /// What it means for a call that the transport gave no reply. `describe` makes the text for a person from the
@@ -387,12 +316,11 @@ mod tests {
                 message: String::new(),
                 request_id: None,
                 class: Class::of(code, None),
+                asked: Some(Asked::AssumeRole),
+                relay: None,
             };
-            assert!(
-                refusal
-                    .remedy()
-                    .is_some_and(|it| it.contains("trust policy"))
-            );
+            let remedy = refusal.remedy().expect("a remedy");
+            assert!(remedy.contains("trust policy"), "{remedy}");
         }
     }
 
@@ -518,19 +446,21 @@ mod tests {
 
     #[test]
     fn a_remedy_names_the_permission_that_cam_lacks() {
-        let refused = |code: &str| {
-            CallError::Refused(Refusal {
-                code: code.into(),
-                message: "No.".into(),
-                request_id: None,
-                class: Class::of(code, None),
-            })
-        };
         for (action, permission) in [
             (Action::DescribeInstances, "lighthouse:DescribeInstances"),
             (Action::DescribeImages, "cvm:DescribeImages"),
         ] {
             let name = action.as_str();
+            let refused = |code: &str| {
+                CallError::Refused(Refusal {
+                    code: code.into(),
+                    message: "No.".into(),
+                    request_id: None,
+                    class: Class::of(code, None),
+                    asked: Some(Asked::Read(action)),
+                    relay: None,
+                })
+            };
             let denied = refused("UnauthorizedOperation.NoPermission").about(action);
             let expected = format!(
                 "{name}: UnauthorizedOperation.NoPermission: No (allow {permission} for this key in CAM)"

@@ -96,7 +96,8 @@ impl<H: Host> Exchange<'_, H> {
         locate(self.endpoint, self.access_region, detail)
     }
 
-    fn host(&self) -> String {
+    /// The host that answers, with its port where it has one.
+    pub(super) fn host(&self) -> String {
         self.endpoint.host(self.access_region)
     }
 

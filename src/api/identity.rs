@@ -48,6 +48,8 @@ pub(super) fn verify(
         ),
         request_id,
         class: Class::AccountBlocked,
+        asked: None,
+        relay: None,
     };
     let identity = match answer {
         Ok(identity) => identity,
@@ -55,7 +57,7 @@ pub(super) fn verify(
             return Err(match refusal.class {
                 // The key itself is at fault, and would be with any other call.
                 Class::AccountBlocked | Class::ClockOff => refusal,
-                _ => unverified(refusal.summary(), refusal.request_id),
+                _ => unverified(refusal.told(), refusal.request_id),
             });
         }
         Err(CallError::NotSent(detail) | CallError::Unclear(detail)) => {
@@ -76,6 +78,8 @@ pub(super) fn verify(
             ),
             request_id,
             class: Class::AccountBlocked,
+            asked: None,
+            relay: None,
         }),
         Err(error) => {
             let reason = format!(
@@ -90,6 +94,8 @@ pub(super) fn verify(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Asked;
+    use crate::api::protocol::wire::Action;
 
     fn verified(answer: Result<CallerIdentity, CallError>) -> Result<(), Refusal> {
         let account = AccountName::new("prod").expect("a name");
@@ -109,6 +115,8 @@ mod tests {
             message: "No.".into(),
             request_id: Some("r".into()),
             class: Class::of(code, None),
+            asked: Some(Asked::Read(Action::GetCallerIdentity)),
+            relay: None,
         }))
     }
 
@@ -143,15 +151,13 @@ mod tests {
         ] {
             let refusal = verified(answer).expect_err(reason);
             assert_eq!(refusal.class, Class::AccountBlocked);
-            for words in [
-                reason,
-                "100000000001",
-                "`prod`",
-                "sts:GetCallerIdentity",
-                "remove `uin`",
-            ] {
+            for words in [reason, "100000000001", "`prod`", "remove `uin`"] {
                 assert!(refusal.to_string().contains(words), "{refusal}");
             }
+            // Only where the key lacks it does the permission help.
+            let is_denied = reason.contains("UnauthorizedOperation");
+            let says_so = refusal.to_string().contains("allow sts:GetCallerIdentity");
+            assert_eq!(says_so, is_denied, "{refusal}");
         }
     }
 

@@ -3,10 +3,11 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::asked::Asked;
 use super::error::{CallError, Class};
 use super::protocol::reply::parse;
 use super::protocol::wire::{
-    CallerIdentity, DescribeBlueprintsReply, DescribeCvmImagesReply, DescribeImagesReply,
+    Action, CallerIdentity, DescribeBlueprintsReply, DescribeCvmImagesReply, DescribeImagesReply,
     DescribeInstancesReply, ModifyReply,
 };
 use crate::host::Reply;
@@ -86,7 +87,8 @@ fn read<T: DeserializeOwned>(body: &str) -> Result<T, CallError> {
         body: body.as_bytes().to_vec(),
         is_whole: true,
     };
-    parse(&reply, None)
+    let asked = Asked::Read(Action::DescribeBlueprints);
+    parse(&reply, asked, "lighthouse.tencentcloudapi.com")
 }
 
 /// Puts each odd value into each field of the object at `place`, which `needed` says what they take; reads what comes of it.

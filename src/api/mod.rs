@@ -1,6 +1,7 @@
 //! The Tencent dialect: names, signature, error codes, access points. The only module that knows
 //! them; everything else speaks of images, permissions and classes of failure.
 
+mod asked;
 mod call;
 mod call_stats;
 mod circuit_breaker;
@@ -20,9 +21,11 @@ mod owner_lookup;
 mod probe;
 pub mod protocol;
 mod ready_credentials;
+mod remedy;
 pub mod retry;
 mod write;
 
+pub use asked::Asked;
 pub use call_stats::{ActionStats, CallBreakdown, CallResult, CallStats, QueuedCall};
 pub use client::{Connection, DEFAULT_RATE, ReadClient, TimedReply};
 pub use clocks::{ApiClocks, ClockReport};

@@ -173,7 +173,7 @@ impl<H: Host> ReadClient<H> {
                 )
             }),
             Some(Err(CallError::Refused(refusal) | CallError::AccountBroken(refusal))) => {
-                Err(refusal.summary())
+                Err(refusal.to_string())
             }
             Some(Err(CallError::NotSent(detail) | CallError::Unclear(detail))) => {
                 Err(detail.to_string())

@@ -165,6 +165,13 @@ struct Survey {
     unseen: Vec<String>,
 }
 
+impl Survey {
+    fn not_read(&mut self, scope: &Scope, why: &str) {
+        output::warn(format_args!("{scope}: {why}"));
+        self.unseen.push(scope.to_string());
+    }
+}
+
 async fn survey<H: Host>(
     clients: &BTreeMap<AccountName, ReadClient<H>>,
     reader: &Reader,
@@ -192,15 +199,16 @@ async fn survey<H: Host>(
         let seen = match observation {
             Observation::Seen(seen) => seen,
             Observation::ReadDenied(why) | Observation::Unobserved(why) => {
-                output::warn(format_args!("{scope}: not read: {why}"));
-                survey.unseen.push(scope.to_string());
+                survey.not_read(scope, &format!("not read: {}", why.told()));
                 continue;
             }
         };
         let inventory = reader.inventory(scope).await.map_err(Failure::new)?;
         if let OwnImages::Unknown(why) = &seen.own {
-            output::warn(format_args!("{scope}: images by name are not known: {why}"));
-            survey.unseen.push(scope.to_string());
+            survey.not_read(
+                scope,
+                &format!("images by name are not known: {}", why.told()),
+            );
         }
         let named: BTreeMap<&ImageId, &DesiredImage> = wanted
             .images

@@ -300,5 +300,6 @@ fn not_seen<H>(surveyed: &SurveyedScope<'_, H>) -> Option<UnseenScope> {
         account: surveyed.scope.account.to_string(),
         region: surveyed.scope.region.as_str(),
         reason: why.reason.clone(),
+        request_id: why.request_id.clone(),
     })
 }

@@ -39,6 +39,7 @@ pub(super) async fn run(
         account,
         region,
         reason,
+        ..
     } in &unseen
     {
         output::warn(format_args!("{account}/{region}: not read: {reason}"));
@@ -71,12 +72,13 @@ fn rows<H: Host>(
                 account: scope.account.to_string(),
                 region: scope.region.as_str(),
                 reason,
+                request_id: None,
             });
         };
         let own = match &surveyed.own {
             OwnImages::Known(own) => own,
             OwnImages::Unknown(why) => {
-                not_read(why.reason.clone());
+                not_read(why.told());
                 continue;
             }
             OwnImages::NotAsked => continue,
@@ -85,7 +87,7 @@ fn rows<H: Host>(
         let shared = match &surveyed.observation {
             Observation::Seen(seen) => Some(&seen.shared),
             Observation::ReadDenied(why) | Observation::Unobserved(why) => {
-                not_read(format!("which images are shared: {}", why.reason));
+                not_read(format!("which images are shared: {}", why.told()));
                 None
             }
         };

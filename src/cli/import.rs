@@ -152,6 +152,7 @@ impl Found {
             account: scope.account.to_string(),
             region: scope.region.as_str(),
             reason,
+            request_id: None,
         });
     }
 
@@ -238,7 +239,7 @@ fn write(
         match observation {
             Observation::Seen(seen) => found.add(scope, seen, desired, selector),
             Observation::ReadDenied(why) | Observation::Unobserved(why) => {
-                found.not_read(&scope, why.reason);
+                found.not_read(&scope, why.told());
             }
         }
     }

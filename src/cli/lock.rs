@@ -44,6 +44,7 @@ pub(super) async fn run(arguments: &LockArguments, common: &Common) -> Result<Ex
         account,
         region,
         reason,
+        ..
     } in document.unseen()
     {
         output::warn(format_args!("{account}/{region}: not read: {reason}"));
@@ -202,6 +203,7 @@ impl Selection {
             account: scope.account.to_string(),
             region: scope.region.as_str(),
             reason,
+            request_id: None,
         });
         selection.unseen = unseen.collect();
         selection
@@ -263,7 +265,7 @@ fn selected_in(plan: Option<&plan::Plan>, policy: &str) -> Result<Vec<LockedImag
         return Err("it was not looked at".to_owned());
     };
     if let Some(why) = plan.unobserved().or(plan.read_denied()) {
-        return Err(why.reason.clone());
+        return Err(why.told());
     }
     let resolution = &plan.resolution;
     if !resolution.unseen.is_empty() {

@@ -80,9 +80,11 @@ fn run_command(arguments: &Arguments, signals: io::Result<SignalListener>) -> Ex
     output::choose_color(arguments.common.color);
     let done = start(arguments, signals);
     done.unwrap_or_else(|failure| {
-        // Where even stdout fails, only the exit status is left to tell.
-        let _ = output::fail(arguments.common.output, &failure);
-        failure.exit()
+        match output::fail(arguments.common.output, &failure).map_err(Failure::from) {
+            Err(gone) if gone.exit() == ExitStatus::ClosedPipe => gone.exit(),
+            // Where even stdout fails, only the exit status is left to tell.
+            Ok(()) | Err(_) => failure.exit(),
+        }
     })
 }
 
@@ -167,7 +169,7 @@ fn print_usage(error: &clap::Error, arguments: &[OsString]) -> ExitStatus {
     if was_asked_for {
         return match printed {
             Ok(()) => ExitStatus::Done,
-            Err(_) => ExitStatus::Error,
+            Err(error) => Failure::from(error).exit(),
         };
     }
     if asks_for_json(arguments) {

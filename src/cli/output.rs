@@ -93,8 +93,12 @@ impl Display for Failure {
 }
 
 impl From<io::Error> for Failure {
-    /// Every other error is converted where it occurs. What is left is that the result cannot be written.
+    /// Every other error is converted where it occurs. What is left is that the result cannot be written. A reader that has
+    /// gone, such as `head`, has what it wanted, and is told nothing.
     fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::Reported(ExitStatus::ClosedPipe);
+        }
         Self::new(format_args!("cannot write the result: {error}"))
     }
 }

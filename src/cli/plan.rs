@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::args::{Common, PlanArguments};
+use super::args::{Common, OutputFormat, PlanArguments};
 use super::context::CommandContext;
 use super::output::{self, Failure};
 use super::session::{self, Session};
@@ -17,7 +17,7 @@ use crate::host::Host;
 use crate::ledger::LedgerReader;
 use crate::model::{AccountName, Scope};
 use crate::plan::{Budget, PlanKey, Policy, SavedPlan, ScopeCost, budget};
-use crate::report::{ExitStatus, PlanDocument};
+use crate::report::{ExitStatus, PlanDocument, PlanShown};
 
 pub(super) async fn run(arguments: &PlanArguments, common: &Common) -> Result<ExitStatus, Failure> {
     let (paths, selection) = (&arguments.paths, &arguments.selection);
@@ -46,7 +46,10 @@ pub(super) async fn run(arguments: &PlanArguments, common: &Common) -> Result<Ex
         &scopes,
         &context.selector,
         budget,
-        arguments.detailed_exitcode,
+        PlanShown {
+            detailed_exitcode: arguments.detailed_exitcode,
+            unmanaged: arguments.unmanaged,
+        },
     );
     document.warn(nothing);
     let new_state = state::new_state_warning(&directory, context.policy.prune);
@@ -62,7 +65,8 @@ pub(super) async fn run(arguments: &PlanArguments, common: &Common) -> Result<Ex
     let standing = commit::standing(&context.revision, newest).await;
     let forecast = standing.forecast();
     document.warn(forecast.map(|forecast| standing.with_remedy(forecast)));
-    for warning in document.warnings() {
+    let shows_text = matches!(common.output, OutputFormat::Text);
+    for warning in document.warnings(shows_text) {
         output::warn(warning);
     }
     document.warn(context.completeness_warning());

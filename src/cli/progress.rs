@@ -193,12 +193,14 @@ impl Listener for Progress {
                 what,
                 of_account: false,
             } => {
-                // The cause once, and of other scopes that they have it, too.
-                let is_new = self.state.borrow_mut().reported_trouble.insert(what.to_string());
-                self.warn(match is_new {
-                    true => format!("{scope}: {what}"),
-                    false => format!("{scope}: the same as above"),
-                });
+                // The cause once; the result says which scopes have it, too. Where each region has an access point of its own,
+                // only the region differs.
+                let cause = what.replace(scope.region.as_str(), "{region}");
+                let key = format!("{}: {cause}", scope.account);
+                let is_new = self.state.borrow_mut().reported_trouble.insert(key);
+                if is_new {
+                    self.warn(format!("{scope}: {what}"));
+                }
             }
             Event::Trouble {
                 scope: Scope { account, .. },

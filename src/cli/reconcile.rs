@@ -303,7 +303,8 @@ impl Reconciliation<'_> {
         };
         if let Some(unobserved) = now.iter().find_map(|scope| scope.plan.unobserved()) {
             return Err(Failure::new(format_args!(
-                "cannot tell whether the saved plan still holds, so nothing was done: not observed: {unobserved}"
+                "cannot tell whether the saved plan still holds, so nothing was done: not observed: {}",
+                unobserved.told()
             )));
         }
         Ok(saved.differences(now.iter().map(|scope| &scope.plan)))
@@ -327,7 +328,8 @@ fn report(
     if let Some(warning) = context.completeness_warning() {
         document.warn(warning);
     }
-    if let Some(error) = document.error() {
+    let shows_text = matches!(format, OutputFormat::Text);
+    if let Some(error) = document.error(shows_text) {
         output::error(error);
     }
     output::print(format, &document, document.text())?;

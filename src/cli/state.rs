@@ -25,14 +25,24 @@ pub(super) fn directory(common: &Common, sim: bool) -> Result<PathBuf, Failure> 
 
 /// sharekeeper's directory by the XDG Base Directory Specification, which knows no relative paths.
 pub(super) fn xdg_state_directory() -> Result<PathBuf, Failure> {
-    let variable = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let given = |name| std::env::var_os(name).map(PathBuf::from);
+    let variable = |name| given(name).filter(|path| path.is_absolute());
     let base = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
+    let refused = || {
+        let relative = ["XDG_STATE_HOME", "HOME"].into_iter().find_map(|name| {
+            let path = given(name).filter(|path| !path.as_os_str().is_empty())?;
+            Some((name, path))
+        });
+        match relative {
+            Some((name, path)) => Failure::new(format_args!(
+                "{name} is a relative path (`{}`), which depends on where sharekeeper is started; make it absolute, or give --state-dir",
+                brief(&path.to_string_lossy())
+            )),
+            None => Failure::new("neither XDG_STATE_HOME nor HOME is set; give --state-dir"),
+        }
+    };
     base.map(|base| base.join("sharekeeper"))
-        .ok_or_else(|| Failure::new("neither XDG_STATE_HOME nor HOME is set; give --state-dir"))
+        .ok_or_else(refused)
 }
 
 /// What this machine's wall clock shows.

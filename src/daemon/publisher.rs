@@ -2,7 +2,7 @@
 //! reads the board, it does not know.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,11 @@ use crate::model::{AccountName, Clocks, ImageId, Permission, Scope, Timestamp};
 use crate::plan::Plan;
 use crate::source::{Generation, ManifestProblem};
 use crate::status::{
-    Activity, Board, Change, Finding, HoldChanges, Holds, LoadedManifests, PassResult, Reason,
-    ScopeStatus, Subject, Told, Transition, WriteBucket,
+    Activity, Board, Cause, CauseKind, Change, Finding, HoldChanges, Holds, LoadedManifests,
+    PassResult, Reason, ScopeStatus, Subject, Told, Transition, TransitionKind, WriteBucket,
 };
 use crate::windows::Windows;
+use crate::words::first_of;
 
 /// What can hold changes back: what is in force of it depends on the time.
 #[derive(Default)]
@@ -46,6 +47,8 @@ pub struct StatusPublisher<H> {
     changed: Notify,
     /// Wakes who keeps what was told.
     told: Notify,
+    /// Causes that were logged and are still there, by what tells them apart.
+    logged_causes: RefCell<BTreeSet<String>>,
 }
 
 impl<H: Host> StatusPublisher<H> {
@@ -65,6 +68,7 @@ impl<H: Host> StatusPublisher<H> {
             holders: RefCell::default(),
             changed: Notify::new(),
             told: Notify::new(),
+            logged_causes: RefCell::default(),
         })
     }
 
@@ -255,12 +259,38 @@ impl<H: Host> StatusPublisher<H> {
     fn update(&self, change: impl FnOnce(&mut Board) -> Vec<Transition>) {
         let transitions = change(&mut self.board.borrow_mut());
         self.changed.notify_waiters();
-        for transition in &transitions {
+        let mut told = transitions.iter().filter(|it| is_of_many(it)).peekable();
+        if told.peek().is_some() {
+            self.log_causes(told);
+        }
+        for transition in transitions.iter().filter(|it| !is_of_many(it)) {
             log(transition);
         }
         if !transitions.is_empty() {
             (self.on_transitions)(&transitions);
             self.told.notify_one();
+        }
+    }
+
+    /// Logs each cause of these once, for as long as it is there, with how many images it holds up. What has no cause that
+    /// others share is logged by itself.
+    fn log_causes<'t>(&self, transitions: impl Iterator<Item = &'t Transition>) {
+        let causes = self.board(|board| board.causes(|_| true));
+        let key = |cause: &Cause| {
+            let Cause { account, code, .. } = cause;
+            let what = code.as_ref().unwrap_or(&cause.message);
+            format!("{account} {} {what}", cause.kind.as_str())
+        };
+        let mut logged = self.logged_causes.borrow_mut();
+        logged.retain(|known| causes.iter().any(|cause| key(cause) == *known));
+        for transition in transitions {
+            let Some(cause) = causes.iter().find(|cause| is_cause(cause, transition)) else {
+                log(transition);
+                continue;
+            };
+            if logged.insert(key(cause)) {
+                log_cause(cause);
+            }
         }
     }
 
@@ -332,6 +362,54 @@ impl<H: Host> Listener for StatusPublisher<H> {
             }
         }
     }
+}
+
+/// Whether what has begun is likely to have begun for many at once.
+fn is_of_many(transition: &Transition) -> bool {
+    match (&transition.subject, transition.kind) {
+        (Subject::Image(_), TransitionKind::Blocked) => {
+            transition.reason == Some(Reason::NoPermission)
+        }
+        (Subject::Scope(_), TransitionKind::Stalled) => true,
+        _ => false,
+    }
+}
+
+/// Whether a cause that holds up more than this is why the transition came about.
+fn is_cause(cause: &Cause, transition: &Transition) -> bool {
+    let (scope, kinds): (_, &[CauseKind]) = match &transition.subject {
+        Subject::Image(key) => (&key.scope, &[CauseKind::PermissionMissing]),
+        Subject::Scope(scope) => (
+            scope,
+            &[
+                CauseKind::NotSeen,
+                CauseKind::PermissionMissing,
+                CauseKind::RegionNotOffered,
+            ],
+        ),
+        Subject::Manifests | Subject::State | Subject::Account(_) => return false,
+    };
+    cause.account == scope.account
+        && cause.regions.contains(&scope.region)
+        && kinds.contains(&cause.kind)
+        && (cause.images > 1 || cause.regions.len() > 1)
+}
+
+fn log_cause(cause: &Cause) {
+    let Cause {
+        account,
+        kind,
+        code,
+        message,
+        remedy,
+        request_id,
+        images,
+        regions,
+        ..
+    } = cause;
+    let regions: Vec<_> = regions.iter().map(|region| region.as_str()).collect();
+    let (kind, regions) = (kind.as_str(), first_of(&regions));
+    tracing::warn!(%account, regions, kind, code, request_id, images, remedy, "{message}");
 }
 
 fn log(transition: &Transition) {
@@ -406,7 +484,12 @@ fn log_change(change: &Change, written: &Attempt) {
         change.source.as_ref().map(ToString::to_string),
     );
     let (name, attempt) = (written.name.as_deref(), written.number);
+    // What is in the way of many images is told once, of the account or the region; the history has each call.
+    let is_of_many = code.as_deref().and_then(CauseKind::of_code).is_some();
     match result {
+        WriteResult::Rejected if is_of_many => {
+            tracing::debug!(image = %key, name, action, cause, source, code, request_id, attempt, message, "{what}");
+        }
         WriteResult::Applied | WriteResult::AlreadyShared => {
             tracing::info!(image = %key, name, action, cause, source, request_id, attempt, "{what}");
         }

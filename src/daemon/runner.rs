@@ -179,7 +179,7 @@ impl<H: Host + 'static, R: LedgerReader> PassRunner<H> for Observer<'_, R> {
         ));
         let stopped = std::pin::pin!(control.stop.tripped());
         let Either::Left((outcome, _)) = select(preview, stopped).await else {
-            let unobserved = Unobserved::new("stopped before the scope was read");
+            let unobserved = Unobserved::stopped();
             let plan =
                 engine::unobserved_plan(task, scope, &region.used, unobserved, client.context())?;
             return Some(ScopeOutcome {

@@ -5,12 +5,13 @@ use std::fmt::Write;
 
 use chrono::TimeDelta;
 
+use super::reach::REACH;
 use super::{Check, CheckName, Status};
-use crate::api::error::{ACCOUNT_UNVERIFIED, CallError, Class, Refusal, WRONG_ACCOUNT};
+use crate::api::error::{CallError, Class, Refusal, WRONG_ACCOUNT};
 use crate::api::protocol::wire::{Action, CallerIdentity};
 use crate::api::{CredentialError, Owner, Provenance};
 use crate::model::{AccountName, Region, Uin};
-use crate::words::{brief, seconds};
+use crate::words::{brief, seconds, with_request_id};
 
 /// Clocks differ by that much without anybody having done wrong.
 const OFFSET_FINE: TimeDelta = TimeDelta::seconds(30);
@@ -87,7 +88,7 @@ pub fn identity(
             Status::Failed,
             format!("{who}, but account `{account}` says uin {named}"),
         )
-        .remedy(remedy_of(WRONG_ACCOUNT)),
+        .remedy(wrong_account()),
         (None, Ok(uin)) => Check::new(about, Status::Passed, who).remedy(format!(
             "write `uin: \"{uin}\"` into the `Account` document `{account}`, so that no other account's key is ever used"
         )),
@@ -142,38 +143,42 @@ fn unknown_apart(name: &AccountName, other: &AccountName, regions: &str) -> Chec
     .of(name)
 }
 
+/// What to do depends on who is in the way: the key, a permission, or the network.
 fn unidentified(named: Option<&Uin>, error: &CallError) -> Check {
+    let about = CheckName::Identity;
     let (said, remedy, is_key) = match error {
         CallError::Refused(refusal) | CallError::AccountBroken(refusal) => (
-            refusal.summary(),
-            refusal.remedy(),
+            with_request_id(&refusal.summary(), refusal.request_id.as_deref()),
+            refusal
+                .remedy()
+                .unwrap_or_else(|| "try again: this passes".to_owned()),
             matches!(refusal.class, Class::AccountBlocked | Class::ClockOff),
         ),
         CallError::NotSent(detail) | CallError::Unclear(detail) => {
-            (detail.to_string(), None, false)
+            (detail.to_string(), REACH.to_owned(), false)
         }
     };
     let message = format!("GetCallerIdentity: {said}");
-    if is_key {
-        let remedy = remedy.unwrap_or("check the key in the CAM console");
-        return Check::new(CheckName::Identity, Status::Failed, message).remedy(remedy);
-    }
     match named {
-        Some(_) => Check::new(CheckName::Identity, Status::Failed, message)
-            .remedy(remedy_of(ACCOUNT_UNVERIFIED)),
-        None => Check::new(CheckName::Identity, Status::Warning, message).remedy(
-            "nothing depends on it as long as no `Account` document gives a `uin`; to be able to give one, allow sts:GetCallerIdentity in CAM",
-        ),
+        _ if is_key => Check::new(about, Status::Failed, message).remedy(remedy),
+        Some(_) => Check::new(about, Status::Failed, message).remedy(format!(
+            "{remedy}; or remove `uin` from the `Account` document"
+        )),
+        None => Check::new(about, Status::Warning, message).remedy(format!(
+            "nothing depends on it as long as no `Account` document gives a `uin`; to be able to give one: {remedy}"
+        )),
     }
 }
 
-/// The remedy of one of our own codes.
-fn remedy_of(code: &str) -> &'static str {
+/// The remedy where the credentials are another account's.
+fn wrong_account() -> String {
     let refusal = Refusal {
-        code: code.into(),
+        code: WRONG_ACCOUNT.into(),
         message: String::new(),
         request_id: None,
         class: Class::AccountBlocked,
+        asked: None,
+        relay: None,
     };
     refusal.remedy().unwrap_or_default()
 }
@@ -258,6 +263,7 @@ pub fn rate_budget(rate: u32, hosts: &[String], sharing: &[&AccountName]) -> Che
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Asked;
 
     #[test]
     fn c1_a_clock_passes_below_30_s_and_fails_beyond_5_min_either_way() {
@@ -296,6 +302,33 @@ mod tests {
         ] {
             let said = check.message.contains(off) && check.message.ends_with(host);
             assert!(said, "{}", check.message);
+        }
+    }
+
+    #[test]
+    fn t7_a_network_in_the_way_is_not_mended_by_a_permission() {
+        let uin = Uin::new("100000000001").expect("a uin");
+        let silent = || CallError::NotSent("sts.test: nobody knows this name".into());
+        let denied = || {
+            CallError::Refused(Refusal {
+                code: "UnauthorizedOperation".into(),
+                message: "no".into(),
+                request_id: Some("r-1".into()),
+                class: Class::ScopeBlocked,
+                asked: Some(Asked::Read(Action::GetCallerIdentity)),
+                relay: None,
+            })
+        };
+        for named in [Some(&uin), None] {
+            for (error, is_denied) in [(silent(), false), (denied(), true)] {
+                let check = identity(&AccountName::default(), named, &Err(error));
+                let remedy = check.remedy.expect("a remedy");
+                let permits = remedy.contains("allow sts:GetCallerIdentity");
+                assert_eq!(permits, is_denied, "{remedy}");
+                assert_eq!(remedy.contains("name resolution"), !is_denied, "{remedy}");
+                let names_id = check.message.contains("[RequestId r-1]");
+                assert_eq!(names_id, is_denied, "{}", check.message);
+            }
         }
     }
 

@@ -6,9 +6,9 @@ use super::{Check, CheckName, Status};
 use crate::api::ProbeTarget;
 use crate::api::error::{CallError, Class, Refusal};
 use crate::model::Region;
-use crate::words::plural;
+use crate::words::{plural, with_request_id};
 
-const REACH: &str =
+pub(super) const REACH: &str =
     "check name resolution, proxy, firewall, and the endpoint (`spec.endpoint`, `--endpoint`)";
 const UNREADABLE: &str =
     "if it is the API itself that answered, please report this: sharekeeper cannot read its reply";
@@ -51,14 +51,18 @@ pub fn access_point(host: &str, answer: &Answer) -> Check {
         Err(CallError::Refused(refusal)) => match refusal.class {
             Class::Throttled(_) | Class::Busy | Class::Unclear => check(
                 Status::Warning,
-                format!("{host} answered {}", refusal.summary()),
+                format!("{host} answered {}", said(refusal)),
             )
             .remedy("try again: this passes"),
-            _ => check(Status::Passed, format!("{host} answered {}", refusal.code)),
+            _ => {
+                let id = refusal.request_id.as_deref();
+                let answered = with_request_id(&refusal.code, id);
+                check(Status::Passed, format!("{host} answered {answered}"))
+            }
         },
         Err(CallError::AccountBroken(refusal)) => check(
             Status::Skipped,
-            format!("{host} was not asked: {}", refusal.summary()),
+            format!("{host} was not asked: {}", said(refusal)),
         ),
         Err(CallError::NotSent(detail)) => check(Status::Failed, detail.to_string()).remedy(REACH),
         Err(CallError::Unclear(detail)) => {
@@ -93,11 +97,8 @@ pub fn reading(look: ProbeTarget<'_>, answers: &[&Answer]) -> Check {
             count => format!(" and {} more", count - 1),
         };
         let without = without(look, Some(first));
-        let message = format!(
-            "{action} in {region}{others}: {}; {without}",
-            first.summary()
-        );
-        return permission(refused_status(look), message).remedy(remedy_of(look, first));
+        let message = format!("{action} in {region}{others}: {}; {without}", said(first));
+        return permission(refused_status(look), message).remedy(remedy_of(first));
     }
     let passed = plural(allowed as u64, "region");
     match answers.iter().find_map(|answer| silence(answer)) {
@@ -112,6 +113,11 @@ pub fn reading(look: ProbeTarget<'_>, answers: &[&Answer]) -> Check {
             format!("{action}: no answer from which it could be told"),
         ),
     }
+}
+
+/// Code, message and RequestId; the remedy stands beside them.
+fn said(refusal: &Refusal) -> String {
+    with_request_id(&refusal.summary(), refusal.request_id.as_deref())
 }
 
 fn permission(status: Status, message: String) -> Check {
@@ -162,12 +168,12 @@ fn without(look: ProbeTarget<'_>, refusal: Option<&Refusal>) -> &'static str {
     }
 }
 
-fn remedy_of(look: ProbeTarget<'_>, refusal: &Refusal) -> String {
-    match refusal.remedy_for(look.action()) {
+fn remedy_of(refusal: &Refusal) -> String {
+    match refusal.remedy() {
         Some(remedy) if refusal.class == Class::ScopeBlocked && !refusal.is_of_region() => {
             format!("{remedy}; `sharekeeper doctor --cam-policy` prints the policy")
         }
         Some(remedy) => remedy,
-        None => "look the code up in the API's documentation".to_owned(),
+        None => "try again: this passes".to_owned(),
     }
 }

@@ -1,10 +1,11 @@
 //! What only a write could tell, and doctor makes none: what the history says of it instead.
 
 use super::{Check, CheckName, Status};
+use crate::api::Asked;
 use crate::api::error::{Class, Refusal};
 use crate::history::{HistoryEntry, HistoryEvent, WriteOutcome, WriteResult};
 use crate::model::{Permission, Timestamp};
-use crate::words::rfc3339;
+use crate::words::{rfc3339, with_request_id};
 
 /// Why nothing is tried.
 const NO_PROBE: &str = "not probed: no call can tell without writing";
@@ -21,11 +22,16 @@ pub fn write_permission(entries: &[HistoryEntry]) -> Check {
     let about = CheckName::WritePermission;
     match told {
         Some((at, Some(outcome))) => {
-            let said = refusal(outcome).summary();
+            let refusal = refusal(outcome);
+            let said = with_request_id(&refusal.summary(), refusal.request_id.as_deref());
             let message = format!("the last write that tells, on {}, was refused: {said}", rfc3339(at));
-            Check::new(about, Status::Failed, message).remedy(
-                "allow lighthouse:ModifyImageSharePermission for this key in CAM (`sharekeeper doctor --cam-policy` prints the policy); then `sharekeeper reconcile` tells",
-            )
+            let remedy = refusal.remedy().unwrap_or_default();
+            let policy = match refusal.is_of_region() {
+                true => "",
+                false => " (`sharekeeper doctor --cam-policy` prints the policy)",
+            };
+            Check::new(about, Status::Failed, message)
+                .remedy(format!("{remedy}{policy}; then `sharekeeper reconcile` tells"))
         }
         Some((at, None)) => {
             let message = format!("{NO_PROBE}; the last write that tells, on {}, succeeded", rfc3339(at));
@@ -49,6 +55,7 @@ pub fn service_role(entries: &[HistoryEntry], met: Option<&Refusal>) -> Check {
     let about = CheckName::ServiceRole;
     let failed = |refusal: &Refusal, when: String| {
         let message = format!("{when}: {}", refusal.summary());
+        let message = with_request_id(&message, refusal.request_id.as_deref());
         Check::new(about, Status::Failed, message).remedy(refusal.remedy().unwrap_or_default())
     };
     if let Some(refusal) = met {
@@ -100,5 +107,7 @@ fn refusal(outcome: &WriteOutcome) -> Refusal {
         message: outcome.message.clone().unwrap_or_default(),
         request_id: outcome.request_id.clone(),
         code,
+        asked: Some(Asked::Write(outcome.permission)),
+        relay: None,
     }
 }

@@ -44,8 +44,6 @@ const SYNCING_PAUSE: Backoff = Backoff {
 };
 /// How long a write of an earlier process may still take effect: twice the deadline of a call, and some.
 const OPEN_INTENT_AGE_MAX: TimeDelta = TimeDelta::seconds(20);
-/// Why a scope is unobserved whose pass is stopped before its first plan.
-const STOPPED: &str = "stopped before the scope was read";
 
 /// One pass under way.
 pub(super) struct ScopePass<'a, H, L> {
@@ -130,26 +128,26 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
                 let host = self.context.host();
                 let wake = host.sleep_until(host.monotonic() + pause);
                 if self.unless_stopped(wake).await.is_none() {
-                    return self.ended_early(STOPPED);
+                    return self.ended_early(Unobserved::stopped());
                 }
             }
         }
     }
 
     /// Observes and plans the scope, and persists what the observation changes. An error says why the pass ends here.
-    async fn observe(&mut self) -> Result<PlannedScope, &'static str> {
+    async fn observe(&mut self) -> Result<PlannedScope, Unobserved> {
         self.expire_lists();
         let asked = self.context.host().monotonic();
         let planned = self
             .unless_stopped(self.plan_scope())
             .await
-            .ok_or(STOPPED)?;
+            .ok_or_else(Unobserved::stopped)?;
         self.observed.notify_one();
         self.cache_lists(&planned, asked);
         let planned = persist(&self.context, planned).await;
         if self.context.is_lost() {
             // The reason is told once, and not for each scope.
-            return Err("the state cannot be used any longer");
+            return Err(Unobserved::new("the state cannot be used any longer"));
         }
         self.learn(&planned);
         self.report(&planned);
@@ -372,14 +370,12 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
     }
 
     /// Ends the pass with the last plan that was made. Without one, the scope is unobserved because of `why`.
-    fn ended_early(mut self, why: &str) -> ScopeOutcome {
+    fn ended_early(mut self, why: Unobserved) -> ScopeOutcome {
         let context = &self.context;
-        let plan = self.last.take().unwrap_or_else(|| {
-            let unobserved = Unobserved::new(why);
-            context
-                .task
-                .unobserved(unobserved, context.client_context())
-        });
+        let plan = self
+            .last
+            .take()
+            .unwrap_or_else(|| context.task.unobserved(why, context.client_context()));
         self.outcome(plan)
     }
 

@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::access::{AccessEvidence, PROBES_MAX, WriteAccess};
 use crate::api::Modified;
 use crate::api::error::{CallError, Class, Refusal};
-use crate::api::protocol::wire::Action;
 use crate::attempts::{LastResult, Problem, WritePause};
 use crate::model::{ImageId, Monotonic, Permission};
 use crate::pace::Backoff;
@@ -311,7 +310,8 @@ impl Executor {
             *denied += 1;
             if *denied >= PROBES_MAX {
                 let why = format!(
-                    "{denied} different images were denied, and none was permitted: {refusal}"
+                    "{denied} different images were denied, and none was permitted: {}",
+                    refusal.told()
                 );
                 let problem = Problem {
                     message: why,
@@ -355,9 +355,10 @@ impl Executor {
 
 fn problem(refusal: &Refusal) -> Problem {
     Problem {
-        message: refusal.told_of(Action::ModifyImageSharePermission),
+        message: refusal.told(),
         code: Some(refusal.code.clone()),
         request_id: refusal.request_id.clone(),
+        remedy: refusal.remedy().map(Into::into),
         unmet: None,
     }
 }

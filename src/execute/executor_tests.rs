@@ -23,6 +23,8 @@ fn refused(class: Class) -> Result<Modified, CallError> {
         message: String::new(),
         request_id: None,
         class,
+        asked: None,
+        relay: None,
     }))
 }
 
@@ -254,6 +256,8 @@ fn c2_a_region_that_is_not_offered_costs_one_call() {
             message: String::new(),
             request_id: None,
             class: Class::of(code, Some(Permission::Share)),
+            asked: None,
+            relay: None,
         };
         let mut executor = executor(50);
         let id = take(&mut executor, at(0));
@@ -355,6 +359,8 @@ fn c2_an_answer_that_tells_an_images_state_proves_access() {
             message: String::new(),
             request_id: None,
             class: Class::Unclear,
+            asked: None,
+            relay: None,
         };
         executor.replied(id, Err(CallError::Refused(refusal)), at(0), 0.5);
         assert_eq!(executor.access(), access, "{code}");

@@ -124,7 +124,7 @@ fn alert_in_words(alert: AlertDescription) -> &'static str {
 
 fn certificate_in_words(problem: &CertificateError) -> String {
     use CertificateError as Problem;
-    let words = match problem {
+    match problem {
         Problem::UnknownIssuer => NO_ISSUER.to_owned(),
         Problem::NotValidForName => "the server's certificate is for another name".to_owned(),
         Problem::NotValidForNameContext { presented, .. } if presented.is_empty() => {
@@ -155,8 +155,7 @@ fn certificate_in_words(problem: &CertificateError) -> String {
             CA_AS_SERVER.to_owned()
         }
         _ => "the server's certificate cannot be verified".to_owned(),
-    };
-    words
+    }
 }
 
 /// `DnsName("a.example")`, as webpki names what a certificate is for, without what is around the name.

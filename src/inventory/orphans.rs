@@ -27,9 +27,10 @@ impl Orphans {
         let images: u64 = self.0.iter().map(|(_, images)| images).sum();
         let scopes: Vec<_> = self.0.iter().map(|(scope, _)| scope.to_string()).collect();
         Some(format!(
-            "{} that sharekeeper shared are left alone, because no manifest names their account and region any longer: {}; \
+            "{} that sharekeeper shared {} left alone, because no manifest names their account and region any longer: {}; \
              if the account was renamed, the next run takes over what is proven to be its own; to have them cancelled, declare them `unshared`; to forget them, `sharekeeper adopt --release` with their `--account` and `--region`",
             plural(images, "image"),
+            if images == 1 { "is" } else { "are" },
             scopes.join(", ")
         ))
     }

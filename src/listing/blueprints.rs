@@ -109,6 +109,8 @@ async fn list_until_consistent<H: Host>(
                     code: None,
                     request_id: None,
                     account_broken: false,
+                    remedy: None,
+                    is_stop: false,
                 });
             }
         }

@@ -1,15 +1,11 @@
 //! What a call that failed means for an observation: whether reading is denied, and whether the account is broken.
 
 use crate::api::error::{CallError, Class, Refusal};
-use crate::api::protocol::wire::Action;
 use crate::observation::{Observation, Unobserved};
 
 /// Why the listing of blueprints cannot be used whose call failed. Other listings put their own reason in its place.
 pub(super) fn reason(error: CallError) -> Unobserved {
-    let reason = match &error {
-        CallError::Refused(refusal) => refusal.told_of(Action::DescribeBlueprints),
-        other => other.to_string(),
-    };
+    let reason = error.told();
     match error {
         CallError::NotSent(_) | CallError::Unclear(_) => Unobserved::new(reason),
         CallError::AccountBroken(refusal) => Unobserved {
@@ -36,8 +32,10 @@ pub(super) fn unobserved(error: CallError) -> Observation {
 fn of_refusal(reason: String, refusal: Refusal) -> Unobserved {
     Unobserved {
         reason,
+        remedy: refusal.remedy().map(Into::into),
         code: Some(refusal.code),
         request_id: refusal.request_id,
         account_broken: false,
+        is_stop: false,
     }
 }

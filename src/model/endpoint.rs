@@ -77,6 +77,12 @@ impl Endpoint {
 
     /// The access point of STS, which tells whose a key is, that goes with this one of Lighthouse.
     ///
+    /// Whether a host, with or without a port, is one of the vendor's access points.
+    pub fn is_vendors_host(host: &str) -> bool {
+        let name = host.split(':').next().unwrap_or_default();
+        name.ends_with(".tencentcloudapi.com")
+    }
+
     /// Documented are `sts.tencentcloudapi.com` and `sts.intl.tencentcloudapi.com` (API documentation of
     /// `GetCallerIdentity`, both sites), so the site and the internal root stay, and a region goes: who
     /// calls does not depend on it, and not every region of Lighthouse has an STS of its own. Any other

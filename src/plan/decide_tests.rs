@@ -38,6 +38,8 @@ fn unobserved() -> Unobserved {
         code: None,
         request_id: None,
         account_broken: false,
+        remedy: None,
+        is_stop: false,
     }
 }
 

@@ -209,6 +209,10 @@ fn named_decision(
         entry: Some(Entry {
             document: Arc::clone(&image.document),
             protect: image.protect,
+            from: match image.share {
+                DesiredShare::Shared { from, .. } => from,
+                DesiredShare::Unshared | DesiredShare::ByPolicy { .. } => None,
+            },
             note: image.note.clone(),
         }),
     }

@@ -136,6 +136,8 @@ pub struct Entry {
     pub document: Arc<DocumentMetadata>,
     /// Never CANCEL, whatever asks for it.
     pub protect: bool,
+    /// When the share that is asked for begins, where it does not begin at once.
+    pub from: Option<Timestamp>,
     pub note: Option<Arc<str>>,
 }
 
@@ -238,6 +240,11 @@ impl Verdict {
     pub fn is_unsettled(&self) -> bool {
         matches!(self, Self::Withheld(why)
             if matches!(&**why, Withheld::ClocksDisagree(conflict) if conflict.is_about_desired_state()))
+    }
+
+    /// Whether a guard holds the image until a person says otherwise.
+    pub fn is_held_open(&self) -> bool {
+        matches!(self, Self::Withheld(why) if why.has_no_end())
     }
 
     /// Why there is no call, in words; `None` if there is one.

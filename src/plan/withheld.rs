@@ -109,6 +109,17 @@ impl Withheld {
 }
 
 impl Withheld {
+    /// Whether it is held back until a person says otherwise: suspended without an end, protected, or shut out by windows
+    /// that are not known to open.
+    pub fn has_no_end(&self) -> bool {
+        match self {
+            Self::Suspended(suspension) => suspension.until.is_none(),
+            Self::WindowClosed(closed) => closed.opens.is_none(),
+            Self::Protected | Self::ProtectedBefore => true,
+            _ => false,
+        }
+    }
+
     /// Whether the change is made once a window opens or a suspension ends: it counts against the caps and belongs in a
     /// saved plan.
     pub(super) fn is_temporary(&self) -> bool {

@@ -23,13 +23,15 @@ pub enum ExitStatus {
     HungUp,
     /// SIGINT, after calls in flight settled.
     Interrupted,
+    /// Nobody reads the result any longer; what was begun is finished and recorded.
+    ClosedPipe,
     /// SIGTERM, after calls in flight settled.
     Terminated,
 }
 
 impl ExitStatus {
     /// Every status, in the order of the numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Done,
         Self::Error,
         Self::Changes,
@@ -39,6 +41,7 @@ impl ExitStatus {
         Self::Usage,
         Self::HungUp,
         Self::Interrupted,
+        Self::ClosedPipe,
         Self::Terminated,
     ];
 
@@ -60,6 +63,9 @@ impl ExitStatus {
             Self::Usage => "usage; or the saved plan was made with wider guards than are given",
             Self::HungUp => "stopped by SIGHUP, after calls in flight settled",
             Self::Interrupted => "stopped by SIGINT, after calls in flight settled",
+            Self::ClosedPipe => {
+                "nobody reads the result any longer; what was begun is finished and recorded"
+            }
             Self::Terminated => "stopped by SIGTERM, after calls in flight settled",
         }
     }
@@ -75,6 +81,8 @@ impl ExitStatus {
             Self::Usage => 64,
             Self::HungUp => 129,
             Self::Interrupted => 130,
+            // As a shell says of a process that SIGPIPE ended.
+            Self::ClosedPipe => 141,
             Self::Terminated => 143,
         }
     }

@@ -21,7 +21,7 @@ use crate::model::{ImageKey, Labels, Permission, Scope, Timestamp, Uin};
 use crate::observation::Blueprint;
 use crate::plan::{Decision, Plan, Verdict};
 use crate::resolve::{ResolvedImage, ResolvedVerdict};
-use crate::words::{rfc3339, safe};
+use crate::words::{rfc3339, safe, with_request_id};
 
 /// What `explain -o json` prints of an image.
 #[derive(Debug, Serialize)]
@@ -192,18 +192,25 @@ impl ExplainDocument {
         if !absent.is_empty() {
             put(format!("No such image in {}.", absent.join(", ")));
         }
-        let mut unseen: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut unseen: BTreeMap<&str, (Vec<String>, Option<&str>)> = BTreeMap::new();
         for UnseenScope {
             account,
             region,
             reason,
+            request_id,
         } in &self.unseen
         {
-            let scopes = unseen.entry(reason).or_default();
+            let (scopes, first_id) = unseen.entry(reason).or_default();
             scopes.push(format!("{account}/{region}"));
+            *first_id = first_id.or(request_id.as_deref());
         }
-        for (reason, scopes) in unseen {
-            put(format!("Not seen: {}: {}", scopes.join(", "), safe(reason)));
+        for (reason, (scopes, id)) in unseen {
+            let reason = with_request_id(reason, id);
+            put(format!(
+                "Not seen: {}: {}",
+                scopes.join(", "),
+                safe(&reason)
+            ));
         }
         text
     }
@@ -459,7 +466,7 @@ impl PlanReport {
         let Some(decision) = decision else {
             let reason = plan
                 .and_then(Plan::unobserved)
-                .map(|why| format!("not observed: {why}"));
+                .map(|why| format!("not observed: {}", why.told()));
             return Self {
                 action: None,
                 outcome: "nothing",

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::style::heading;
 use super::{ExitStatus, FORMAT_VERSION};
+use crate::api::Asked;
 use crate::api::error::{ACCOUNT_UNVERIFIED, Class, NO_CREDENTIALS, Refusal, WRONG_ACCOUNT};
 use crate::manifest;
 use crate::model::Permission;
@@ -163,12 +164,23 @@ pub struct CodeDocument {
     on_cancel: &'static str,
     on_read: &'static str,
     remedy: String,
+    /// What helps instead where something else was asked.
+    other_remedies: Vec<OtherRemedy>,
+}
+
+/// What a person can do where the code answers something else than SHARE.
+#[derive(Debug, Serialize)]
+struct OtherRemedy {
+    /// `CANCEL`, or the action of STS.
+    asked: &'static str,
+    remedy: String,
 }
 
 impl CodeDocument {
     /// Explains a code that is known, upper or lower case.
     pub fn of(code: &str) -> Option<Self> {
         let (known, meaning) = known().find(|(known, _)| known.eq_ignore_ascii_case(code))?;
+        let remedy = remedy(known);
         Some(Self {
             format_version: FORMAT_VERSION,
             exit_code: ExitStatus::Done,
@@ -178,7 +190,8 @@ impl CodeDocument {
             on_share: done_about(known, Some(Permission::Share)),
             on_cancel: done_about(known, Some(Permission::Cancel)),
             on_read: done_about(known, None),
-            remedy: remedy(known),
+            other_remedies: other_remedies(known, &remedy),
+            remedy,
         })
     }
 
@@ -214,6 +227,7 @@ impl CodeDocument {
             on_cancel,
             on_read,
             remedy,
+            other_remedies,
             ..
         } = self;
         let mut text = format!("{}: {meaning}\n", heading(code));
@@ -231,6 +245,9 @@ impl CodeDocument {
             let _ = writeln!(text, "  {:<18}{done}", format!("{to}:"));
         }
         let _ = writeln!(text, "  {:<18}{remedy}", "what you can do:");
+        for OtherRemedy { asked, remedy } in other_remedies {
+            let _ = writeln!(text, "  {:<18}{remedy}", format!("to {asked}:"));
+        }
         text
     }
 }
@@ -271,23 +288,60 @@ fn done_about(code: &str, permission: Option<Permission>) -> &'static str {
     }
 }
 
-fn remedy(code: &str) -> String {
-    let refusal = |permission| Refusal {
+/// The remedy of the table for a code that answers what was asked.
+fn of_table(code: &str, asked: Asked) -> Option<String> {
+    let refusal = Refusal {
         code: code.to_owned(),
         message: String::new(),
         request_id: None,
-        class: Class::of(code, permission),
+        class: Class::of(code, asked.permission()),
+        asked: Some(asked),
+        relay: None,
     };
+    refusal.remedy()
+}
+
+/// The remedies where the same code calls for another one.
+fn other_remedies(code: &str, remedy: &str) -> Vec<OtherRemedy> {
+    let others = [
+        Asked::Write(Permission::Cancel),
+        Asked::AssumeRole,
+        Asked::AssumePodsRole,
+    ];
+    let is_ours = [WRONG_ACCOUNT, ACCOUNT_UNVERIFIED, NO_CREDENTIALS].contains(&code);
+    let other = |asked: Asked| {
+        let other = of_table(code, asked).filter(|other| !is_ours && other != remedy)?;
+        // What is only about roles says nothing of codes that no role is asked about.
+        let is_known = Class::of(code, None) != Class::Unclear || code.contains("Role");
+        is_known.then_some(OtherRemedy {
+            asked: match asked {
+                Asked::Write(permission) => permission.as_str(),
+                role => role.action(),
+            },
+            remedy: other,
+        })
+    };
+    others.into_iter().filter_map(other).collect()
+}
+
+fn remedy(code: &str) -> String {
     let of_code = match code {
         NO_CREDENTIALS => Some(
-            "give credentials by environment variables, a profile, a file or a role; `sharekeeper doctor` says which were looked for",
+            "give credentials by environment variables, a profile, a file or a role; `sharekeeper doctor` says which were looked for".to_owned(),
         ),
-        "InvalidParameterValue.InvalidImageIdMalformed" => {
-            Some("correct the image id; it is `img-` followed by lower-case letters and digits")
+        WRONG_ACCOUNT | ACCOUNT_UNVERIFIED => {
+            let refusal = Refusal {
+                code: code.to_owned(),
+                message: String::new(),
+                request_id: None,
+                class: Class::AccountBlocked,
+                asked: None,
+                relay: None,
+            };
+            refusal.remedy()
         }
-        "AuthFailure.MFAFailure" => Some("use a key or a role that needs no such authentication"),
         "InvalidParameter" => None,
-        _ => refusal(Some(Permission::Share)).remedy(),
+        _ => of_table(code, Asked::Write(Permission::Share)),
     };
     let by_class = match Class::of(code, Some(Permission::Share)) {
         Class::Converged => {
@@ -306,7 +360,7 @@ fn remedy(code: &str) -> String {
             "look at the message; ask the vendor's support with the RequestId if it does not tell what to mend"
         }
     };
-    of_code.unwrap_or(by_class).to_owned()
+    of_code.unwrap_or_else(|| by_class.to_owned())
 }
 
 #[cfg(test)]
@@ -330,6 +384,20 @@ mod tests {
         assert_eq!(in_use.code, "ResourceInUse.ImageInUse");
         assert_ne!(in_use.on_share, in_use.on_cancel);
         assert!(in_use.of_share_permission);
+        assert!(!in_use.remedy.contains("declare the image"), "{in_use:?}");
+        let [to_cancel] = &*in_use.other_remedies else {
+            panic!("{in_use:?}");
+        };
+        assert!(to_cancel.remedy.contains("declare the image `shared`"));
+        let role = CodeDocument::of("ResourceNotFound.RoleNotFound").expect("known");
+        let of_sts = role
+            .other_remedies
+            .iter()
+            .find(|it| it.asked == "AssumeRole");
+        assert!(
+            of_sts.is_some_and(|it| it.remedy.contains("`roleArn`")),
+            "{role:?}"
+        );
         let throttled = CodeDocument::of("RequestLimitExceeded").expect("known");
         assert!(!throttled.of_share_permission);
         assert!(throttled.text().contains("to a write:"));

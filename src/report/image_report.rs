@@ -9,9 +9,10 @@ use crate::attempts::{AttemptLog, ImageAttempts, LastResult, Problem};
 use crate::model::{Cause, ImageId, ShareState, Uin};
 use crate::plan::{Actual, Decision, Plan, Verdict};
 use crate::resolve::{NameProblem, UnresolvedName};
+use crate::words::with_request_id;
 
 /// Why what a plan left to do was not done, where nothing stood in its way.
-const RUN_ENDED: &str = "the run ended first";
+pub(super) const RUN_ENDED: &str = "the run ended first";
 
 #[derive(Debug, Serialize)]
 pub(super) struct ImageReport {
@@ -68,7 +69,7 @@ impl ImageOutcome {
             Self::Failed => Some(Sign::Failed),
             Self::Withheld => Some(Sign::Withheld),
             Self::Pending => Some(Sign::Pending),
-            Self::NotTried => Some(Sign::Failed),
+            Self::NotTried => Some(Sign::Pending),
         }
     }
 }
@@ -76,23 +77,19 @@ impl ImageOutcome {
 /// Why an image was not tried: one finding for many.
 pub(super) fn why_not_tried(decision: &Decision) -> String {
     match &decision.verdict {
-        Verdict::NotTried(pause) => match &pause.problem.request_id {
-            Some(id) => format!("{} [RequestId {id}]", pause.problem),
-            None => pause.problem.to_string(),
-        },
+        Verdict::NotTried(pause) => pause.problem.told(),
         Verdict::Await { reason, .. } => reason.to_string(),
-        _ => RUN_ENDED.to_owned(),
+        _ => format!("{RUN_ENDED}; run it again to go on"),
     }
 }
 
 /// What became of an image, for a person: the id that servers are started from, or the problem and the
 /// RequestId that the vendor's support asks for.
 pub(super) fn described(report: &ImageReport) -> String {
-    match (&report.message, &report.blueprint_id, &report.request_id) {
-        (Some(message), _, Some(id)) => format!("{message} [RequestId {id}]"),
-        (Some(message), _, None) => message.clone(),
-        (None, Some(blueprint), _) => format!("{} as {blueprint}", report.outcome),
-        (None, None, _) => report.outcome.to_owned(),
+    match (&report.message, &report.blueprint_id) {
+        (Some(message), _) => with_request_id(message, report.request_id.as_deref()),
+        (None, Some(blueprint)) => format!("{} as {blueprint}", report.outcome),
+        (None, None) => report.outcome.to_owned(),
     }
 }
 
@@ -165,6 +162,24 @@ pub(super) fn name_report(plan: &Plan, name: &UnresolvedName) -> (ImageOutcome, 
     (outcome, report)
 }
 
+/// What keeps the image from being as desired, where the API refused something.
+pub(super) fn not_as_desired(
+    decision: &Decision,
+    tried: Option<&ImageAttempts>,
+) -> Option<Problem> {
+    match &decision.verdict {
+        Verdict::InSync | Verdict::Withheld(_) | Verdict::Pending(_) => None,
+        _ => match outcome(decision, tried) {
+            (ImageOutcome::Blocked | ImageOutcome::Failed | ImageOutcome::NotTried, problem)
+                if tried.is_some() || !matches!(decision.verdict, Verdict::Unobserved(_)) =>
+            {
+                problem
+            }
+            _ => None,
+        },
+    }
+}
+
 /// The last plan's verdict, in the light of what was written.
 fn outcome(decision: &Decision, tried: Option<&ImageAttempts>) -> (ImageOutcome, Option<Problem>) {
     let written = tried.is_some_and(|tried| match decision.is_by_word() {
@@ -194,6 +209,7 @@ fn outcome(decision: &Decision, tried: Option<&ImageAttempts>) -> (ImageOutcome,
             };
             (ImageOutcome::NotTried, Some(problem))
         }
+        Verdict::Unobserved(why) if why.is_stop => undecided(decision, tried),
         Verdict::Unobserved(unobserved) => {
             let problem = Problem {
                 code: unobserved.code.clone(),
@@ -215,11 +231,17 @@ fn undecided(
         Some(LastResult::Blocked(problem) | LastResult::Denied(problem)) => {
             (ImageOutcome::Blocked, Some(Problem::clone(problem)))
         }
-        Some(
-            LastResult::Failed(problem)
-            | LastResult::CutShort(problem)
-            | LastResult::Unclear { problem, .. },
-        ) => (ImageOutcome::Failed, Some(Problem::clone(problem))),
+        Some(LastResult::Failed(problem) | LastResult::Unclear { problem, .. }) => {
+            (ImageOutcome::Failed, Some(Problem::clone(problem)))
+        }
+        // It had no effect so far, and was not given up.
+        Some(LastResult::CutShort(problem)) => {
+            let problem = Problem {
+                message: format!("not tried to the end: {RUN_ENDED}; before that, {problem}"),
+                ..problem.clone()
+            };
+            (ImageOutcome::NotTried, Some(problem))
+        }
         Some(LastResult::AlreadyShared { .. }) => (ImageOutcome::InSync, None),
         Some(LastResult::Acknowledged { request_id, .. }) => {
             let outcome = match decision.desired {

@@ -195,6 +195,7 @@ impl ImagesDocument {
             account,
             region,
             reason,
+            ..
         } in &self.unseen
         {
             let _ = writeln!(text, "Not read: {account}/{region}: {}", safe(reason));

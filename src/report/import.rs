@@ -47,6 +47,9 @@ pub struct UnseenScope {
     pub account: String,
     pub region: &'static str,
     pub reason: String,
+    /// For the vendor's support, where `reason` does not hold it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 impl ImportDocument {

@@ -252,6 +252,7 @@ mod tests {
             account: "default".into(),
             region: "ap-tokyo",
             reason: "down".into(),
+            request_id: None,
         };
         for (checks, unseen, exit) in [
             (vec![], vec![], ExitStatus::Done),

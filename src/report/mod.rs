@@ -2,6 +2,7 @@
 //! public interface (`format_version` 1): fields are added, never changed.
 
 mod adopt;
+mod causes;
 mod change_advice;
 mod commit;
 mod daemon_summary;
@@ -18,6 +19,7 @@ mod plan;
 mod plan_rows;
 mod preconditions;
 mod reconcile;
+mod scope_changes;
 mod stale;
 mod status;
 mod strays;
@@ -26,16 +28,15 @@ mod unresolved;
 mod verdicts;
 mod withheld_groups;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde::Serialize;
 
 use crate::desired;
-use crate::model::{Cause, Scope};
+use crate::model::Cause;
 use crate::plan::{Decision, Verdict, Withheld};
 use crate::words::safe;
 
 pub use adopt::{AdoptDocument, Adopted};
+pub use causes::CauseRow;
 pub use commit::CommitCheck;
 pub use daemon_summary::{DaemonSummary, DaemonView};
 pub use exit::ExitStatus;
@@ -46,7 +47,7 @@ pub use history::{HistoryDocument, VerifyDocument};
 pub use images::{ImageRow, ImagesDocument};
 pub use import::{ImportDocument, ImportedFile, ImportedStray, UnseenScope};
 pub use lock::{LockDocument, LockedRegion, PolicyCheck};
-pub use plan::PlanDocument;
+pub use plan::{PlanDocument, PlanShown};
 pub use reconcile::{CallCounts, Ending, ReconcileDocument};
 pub use stale::StaleDocument;
 pub use status::{Parked, StatusDocument};
@@ -99,19 +100,6 @@ fn cause_and_place(decision: &Decision) -> String {
         (Cause::Policy, Some(policy)) => format!("policy {}  {place}", safe(policy)),
         _ => format!("{cause:<8}  {place}"),
     }
-}
-
-/// Causes for which scopes were not seen, each once, after the names of its scopes.
-fn each_cause_once(unseen: impl IntoIterator<Item = (Scope, String)>) -> Vec<String> {
-    let mut causes: BTreeMap<String, BTreeSet<Scope>> = BTreeMap::new();
-    for (scope, why) in unseen {
-        causes.entry(why).or_default().insert(scope);
-    }
-    let lines = causes.into_iter().map(|(why, scopes)| {
-        let scopes: Vec<_> = scopes.iter().map(ToString::to_string).collect();
-        format!("{}: {why}", scopes.join(", "))
-    });
-    lines.collect()
 }
 
 /// A failure before anything was decided, in the shape that `-o json` prints.

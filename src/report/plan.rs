@@ -4,21 +4,32 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::causes::{self, CauseRow, RunCauses};
 use super::names::NameColumn;
 use super::plan_rows::{Change, HeldBack};
+use super::scope_changes::{ScopeChanges, ScopeTotals};
 use super::strays::{StrayReport, described, strays};
-use super::style::{Sign, heading};
+use super::style::Sign;
 use super::unresolved::{self, PolicyHold};
 use super::verdicts::{self, VerdictRow};
 use super::withheld_groups::WithheldGroups;
-use super::{ExitStatus, FORMAT_VERSION, cause_and_place, each_cause_once, place};
+use super::{ExitStatus, FORMAT_VERSION, place};
 use crate::engine::ScopeOutcome;
 use crate::inventory::Suspension;
-use crate::model::{ImageId, Permission, Scope, Selector};
+use crate::model::{ImageId, Permission, Selector, Uin};
 use crate::plan::{Awaiting, Budget, Decision, Plan, Verdict, Withheld};
 use crate::resolve::NameProblem;
-use crate::status::{ClosedWindow, Holds};
-use crate::words::{plural, seconds};
+use crate::status::{Cause, ClosedWindow, Holds};
+use crate::words::{plural, safe, seconds};
+
+/// What of a plan is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlanShown {
+    /// Changes make the exit status 2.
+    pub detailed_exitcode: bool,
+    /// Each image is listed that is shared, named by no manifest and left alone.
+    pub unmanaged: bool,
+}
 
 /// What `plan -o json` prints.
 #[derive(Debug, Serialize)]
@@ -33,6 +44,8 @@ pub struct PlanDocument {
     blocked: Vec<HeldBack>,
     /// Shared as desired, and not ready yet.
     pending: Vec<HeldBack>,
+    /// What is in the way of many images at once, each cause once.
+    causes: Vec<CauseRow>,
     /// Policies that hold still until a person has settled something.
     policy_holds: Vec<PolicyHold>,
     /// What names and policies resolve to, for each image that they speak of.
@@ -53,11 +66,14 @@ pub struct PlanDocument {
     /// How many scopes were not seen.
     #[serde(skip)]
     unobserved: usize,
+    /// How many of the first warnings the text tells of, too.
+    #[serde(skip)]
+    told_in_text: usize,
     #[serde(skip)]
     text: String,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Summary {
     share: u64,
     cancel: u64,
@@ -67,10 +83,38 @@ struct Summary {
     pending: u64,
 }
 
+impl Summary {
+    /// What came to it since it was `before`.
+    fn since(self, before: Self) -> ScopeTotals {
+        ScopeTotals {
+            share: self.share - before.share,
+            cancel: self.cancel - before.cancel,
+            withheld: self.withheld - before.withheld,
+            blocked: self.blocked - before.blocked,
+            pending: self.pending - before.pending,
+            in_sync: self.in_sync - before.in_sync,
+        }
+    }
+}
+
 #[derive(Debug, Default, Serialize)]
 struct Unmanaged {
     ours: usize,
     foreign: usize,
+    /// Each of them, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    images: Option<Vec<UnmanagedImage>>,
+}
+
+#[derive(Debug, Serialize)]
+struct UnmanagedImage {
+    account: String,
+    uin: Option<Uin>,
+    region: &'static str,
+    image_id: String,
+    image_name: Option<String>,
+    /// sharekeeper shared it, so that `--prune owned` would cancel it.
+    shared_by_sharekeeper: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,12 +125,12 @@ struct BudgetReport {
 }
 
 impl PlanDocument {
-    /// Puts the scopes' plans together, as far as `selector` reaches. With `detailed`, changes make the exit status 2.
+    /// Puts the scopes' plans together, as far as `selector` reaches.
     pub fn new(
         scopes: &[ScopeOutcome],
         selector: &Selector,
         budget: Budget,
-        detailed: bool,
+        shown: PlanShown,
     ) -> Self {
         let mut document = Self {
             format_version: FORMAT_VERSION,
@@ -96,6 +140,7 @@ impl PlanDocument {
             withheld: Vec::new(),
             blocked: Vec::new(),
             pending: Vec::new(),
+            causes: Vec::new(),
             policy_holds: Vec::new(),
             verdicts: Vec::new(),
             summary: Summary::default(),
@@ -111,19 +156,21 @@ impl PlanDocument {
             suspensions: Vec::new(),
             closed_windows: Vec::new(),
             unobserved: 0,
+            told_in_text: 0,
             text: String::new(),
         };
-        let mut unobserved = Vec::new();
-        for scope in scopes {
-            unobserved.extend(document.add_scope(scope, selector));
+        if shown.unmanaged {
+            document.unmanaged.images = Some(Vec::new());
         }
-        document.unobserved = unobserved.len();
-        let causes = each_cause_once(unobserved);
-        document.warnings.extend(causes);
+        let found = RunCauses::of(scopes);
+        for scope in scopes {
+            document.add_scope(scope, selector, &found);
+        }
+        document.add_causes(&found.into_vec());
         document.conclude(budget);
         let exit = match (
             document.unobserved > 0,
-            detailed && !document.changes.is_empty(),
+            shown.detailed_exitcode && !document.changes.is_empty(),
         ) {
             (true, _) => ExitStatus::Error,
             (false, true) => ExitStatus::Changes,
@@ -143,9 +190,12 @@ impl PlanDocument {
         &self.text
     }
 
-    /// What a person should be warned of, apart from the plan.
-    pub fn warnings(&self) -> &[String] {
-        &self.warnings
+    /// What a person should be warned of. What `text` tells of is left out where the text is `shown`.
+    pub fn warnings(&self, text_is_shown: bool) -> &[String] {
+        match text_is_shown {
+            true => &self.warnings[self.told_in_text..],
+            false => &self.warnings,
+        }
     }
 
     /// Adds what a person should be warned of.
@@ -170,55 +220,85 @@ impl PlanDocument {
         self.exit_code != ExitStatus::Error
     }
 
-    /// Adds one scope. Returns it with why, if it was not seen.
-    fn add_scope(
-        &mut self,
-        outcome: &ScopeOutcome,
-        selector: &Selector,
-    ) -> Option<(Scope, String)> {
+    /// Adds the rows and lines of one scope. What `causes` hold is told after all scopes.
+    fn add_scope(&mut self, outcome: &ScopeOutcome, selector: &Selector, causes: &RunCauses) {
         let plan = &outcome.plan;
+        let before = self.summary;
         self.warn_of_scope(plan);
-        self.unmanaged.ours += plan.unmanaged.ours.len();
-        self.unmanaged.foreign += plan.unmanaged.foreign.len();
+        self.add_unmanaged(plan);
         let column = NameColumn::of(plan);
-        let (mut lines, mut withheld) = (String::new(), WithheldGroups::new(column));
+        let (mut changes, mut withheld) = (ScopeChanges::new(column), WithheldGroups::new(column));
         for (image, decision) in &plan.decisions {
-            if let Some(line) = self.add(plan, image, decision, column, &mut withheld) {
-                let _ = writeln!(lines, "  {line}");
+            let is_told = causes.holds(&plan.scope, image, decision, &outcome.attempts);
+            let change = Change::of(plan, image, decision);
+            if decision.verdict == Verdict::Act {
+                changes.add(plan, image, decision, &change);
+                self.act(decision, change);
+            } else {
+                let lines = (!is_told).then_some((&mut changes, &mut withheld));
+                self.add(plan, (image, decision), column, lines);
             }
         }
-        lines.push_str(&self.add_names(plan));
-        lines.push_str(&withheld.lines());
+        changes.blocked.push_str(&self.add_names(plan));
+        changes.withheld = withheld.lines();
+        let mut rest = String::new();
         for hold in unresolved::policy_holds(plan) {
-            let _ = writeln!(lines, "  {}", hold.line());
+            let _ = writeln!(rest, "  {}", hold.line());
             self.policy_holds.push(hold);
         }
         self.verdicts.extend(verdicts::rows(plan, selector));
-        lines.push_str(&verdicts::lines(plan, selector));
-        let unobserved = plan.unobserved();
-        if let Some(why) = unobserved {
-            let images = (plan.decisions.len() + plan.unresolved.len()) as u64;
-            let what = unresolved::not_seen(images, why);
-            lines = format!("  {}\n", Sign::Withheld.paint(what));
+        rest.push_str(&verdicts::lines(plan, selector));
+        if plan.unobserved().is_some() {
+            self.unobserved += 1;
+            return;
         }
-        if !lines.is_empty() {
-            let _ = write!(self.text, "{}\n{lines}\n", heading(&plan.scope));
-        }
-        unobserved.map(|why| (plan.scope.clone(), format!("not observed: {why}")))
+        let totals = self.summary.since(before);
+        self.text.push_str(&changes.text(plan, totals, &rest));
+    }
+
+    fn add_unmanaged(&mut self, plan: &Plan) {
+        let (ours, foreign) = (&plan.unmanaged.ours, &plan.unmanaged.foreign);
+        self.unmanaged.ours += ours.len();
+        self.unmanaged.foreign += foreign.len();
+        let Some(images) = &mut self.unmanaged.images else {
+            return;
+        };
+        let name_of = |image| {
+            let resolved = plan.resolution.images.get(image);
+            resolved.and_then(|resolved| resolved.name.as_ref().map(ToString::to_string))
+        };
+        let ours = ours.iter().map(|image| (image, true));
+        let all = ours.chain(foreign.iter().map(|image| (image, false)));
+        images.extend(all.map(|(image, is_ours)| UnmanagedImage {
+            account: plan.scope.account.to_string(),
+            uin: plan.uin.clone(),
+            region: plan.scope.region.as_str(),
+            image_id: image.to_string(),
+            image_name: name_of(image),
+            shared_by_sharekeeper: is_ours,
+        }));
+    }
+
+    /// Adds what is in the way of many images at once: one line for each cause.
+    fn add_causes(&mut self, causes: &[Cause]) {
+        let what = "planned without seeing what is shared, because reading is denied";
+        let mut warnings = causes::unseen(causes);
+        self.told_in_text = warnings.len();
+        warnings.extend(causes::read_denied(causes, what));
+        warnings.append(&mut self.warnings);
+        self.warnings = warnings;
+        self.text.push_str(&causes::lines(causes));
+        self.causes = causes.iter().map(CauseRow::from).collect();
     }
 
     fn warn_of_scope(&mut self, plan: &Plan) {
-        let scope = &plan.scope;
-        if let Some(read_denied) = plan.read_denied() {
-            self.warnings.push(format!(
-                "{scope}: planned without seeing what is shared, because reading is denied: {}",
-                read_denied.reason
-            ));
-        }
         self.warnings.extend(plan.warnings());
         if let Some(loss) = plan.loss {
-            self.warnings
-                .push(format!("{scope}: {}", Withheld::Lost(scope.clone(), loss)));
+            self.warnings.push(format!(
+                "{}: {}",
+                plan.scope,
+                Withheld::Lost(plan.scope.clone(), loss)
+            ));
         }
     }
 
@@ -238,59 +318,62 @@ impl PlanDocument {
         lines
     }
 
-    /// Adds one image; its line, if it has one of its own.
+    /// Adds a call that is to be made.
+    fn act(&mut self, decision: &Decision, change: Change) {
+        let count = match Permission::towards(decision.desired) {
+            Permission::Share => &mut self.summary.share,
+            Permission::Cancel => &mut self.summary.cancel,
+        };
+        *count += 1;
+        self.changes.push(change);
+    }
+
+    /// Adds an image about which nothing is done, and its line, unless it is told of with others.
     fn add<'a>(
         &mut self,
         plan: &Plan,
-        image: &'a ImageId,
-        decision: &'a Decision,
+        (image, decision): (&'a ImageId, &'a Decision),
         column: NameColumn,
-        withheld: &mut WithheldGroups<'a>,
-    ) -> Option<String> {
+        lines: Option<(&mut ScopeChanges<'a>, &mut WithheldGroups<'a>)>,
+    ) {
         let place = place(decision.source.as_ref());
-        let label = column.label(image, decision.name.as_deref());
+        let label = || column.label(image, decision.name.as_deref());
         match &decision.verdict {
+            Verdict::Act => {}
             Verdict::InSync => {
                 self.summary.in_sync += 1;
                 self.by_word += u64::from(decision.is_by_word());
-                None
             }
-            Verdict::Act => {
-                let (sign, count) = match Permission::towards(decision.desired) {
-                    Permission::Share => (Sign::Share, &mut self.summary.share),
-                    Permission::Cancel => (Sign::Cancel, &mut self.summary.cancel),
-                };
-                *count += 1;
-                self.changes.push(Change::of(plan, image, decision));
-                let was = plan.resolution.was.get(image);
-                let was = was.map(|was| format!("  was {was}")).unwrap_or_default();
-                let why = cause_and_place(decision);
-                Some(format!("{}{was}  {why}", sign.paint(label)))
-            }
-            // Reading it again would tell whether a loss holds; a plan takes one look.
-            Verdict::Await { reason, .. } if !matches!(**reason, Awaiting::Loss(_)) => {
-                Some(self.block(&label, &place, HeldBack::of(plan, image, decision)))
-            }
-            Verdict::Withheld(_) | Verdict::Await { .. } => {
-                let why = HeldBack::of(plan, image, decision);
-                withheld.add(image, decision, why.reason.clone(), place);
-                self.withhold(why);
-                None
-            }
-            Verdict::Unobserved(_) => {
-                self.withhold(HeldBack::of(plan, image, decision));
-                None
-            }
+            Verdict::Unobserved(_) => self.withhold(HeldBack::of(plan, image, decision)),
             Verdict::Pending(_) => {
                 let waits = HeldBack::of(plan, image, decision);
                 self.summary.pending += 1;
-                let id = Sign::Pending.paint(label);
-                let line = format!("{id}  {}  {place}", waits.reason);
+                if let Some((changes, _)) = lines {
+                    let id = Sign::Pending.paint(label());
+                    let _ = writeln!(changes.pending, "  {id}  {}  {place}", waits.told());
+                }
                 self.pending.push(waits);
-                Some(line)
             }
-            Verdict::Blocked(_) | Verdict::Failed(_) | Verdict::NotTried(_) => {
-                Some(self.block(&label, &place, HeldBack::of(plan, image, decision)))
+            // Reading it again would tell whether a loss holds; a plan takes one look.
+            verdict if is_withheld(verdict) => {
+                let why = HeldBack::of(plan, image, decision);
+                if let Some((_, withheld)) = lines {
+                    withheld.add(image, decision, why.reason.clone(), place);
+                }
+                self.withhold(why);
+            }
+            Verdict::Withheld(_)
+            | Verdict::Await { .. }
+            | Verdict::Blocked(_)
+            | Verdict::Failed(_)
+            | Verdict::NotTried(_) => {
+                let blocked = HeldBack::of(plan, image, decision);
+                self.summary.blocked += 1;
+                if let Some((changes, _)) = lines {
+                    let id = Sign::Blocked.paint(label());
+                    let _ = writeln!(changes.blocked, "  {id}  {}  {place}", blocked.told());
+                }
+                self.blocked.push(blocked);
             }
         }
     }
@@ -298,14 +381,6 @@ impl PlanDocument {
     fn withhold(&mut self, withheld: HeldBack) {
         self.summary.withheld += 1;
         self.withheld.push(withheld);
-    }
-
-    fn block(&mut self, label: &str, place: &str, blocked: HeldBack) -> String {
-        self.summary.blocked += 1;
-        let id = Sign::Blocked.paint(label);
-        let line = format!("{id}  {}  {place}", blocked.reason);
-        self.blocked.push(blocked);
-        line
     }
 
     fn conclude(&mut self, budget: Budget) {
@@ -363,7 +438,7 @@ impl PlanDocument {
 
     /// What is not touched is worth a line: silence would read as "there is nothing else".
     fn tell_unmanaged(&mut self) {
-        let Unmanaged { ours, foreign } = self.unmanaged;
+        let Unmanaged { ours, foreign, .. } = self.unmanaged;
         if ours + foreign > 0 {
             let images = plural((ours + foreign) as u64, "shared image");
             let by_us = match ours {
@@ -378,6 +453,30 @@ impl PlanDocument {
                 "Left alone: {images} that no manifest names{by_us}."
             );
         }
+        for image in self.unmanaged.images.iter().flatten() {
+            let UnmanagedImage {
+                account,
+                region,
+                image_id,
+                image_name,
+                ..
+            } = image;
+            let by = match image.shared_by_sharekeeper {
+                true => "shared by sharekeeper",
+                false => "shared by somebody else",
+            };
+            let name = image_name.as_deref().map(safe).unwrap_or_default();
+            let _ = writeln!(self.text, "  {account}/{region}/{image_id}  {name}  {by}");
+        }
         self.text.push_str(&described(&self.strays));
+    }
+}
+
+/// Whether a guard or a doubt withholds a call. What else is awaited is in the way of it.
+fn is_withheld(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Withheld(_) => true,
+        Verdict::Await { reason, .. } => matches!(**reason, Awaiting::Loss(_)),
+        _ => false,
     }
 }

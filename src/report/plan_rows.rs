@@ -7,6 +7,7 @@ use crate::desired::DesiredShare;
 use crate::model::{Cause, ImageId, Labels, Permission, ShareState, Timestamp, Uin};
 use crate::plan::{Decision, Plan, Verdict};
 use crate::resolve::{NameProblem, UnresolvedName};
+use crate::words::{brief, rfc3339, with_request_id};
 
 /// A call that is asked for.
 #[derive(Debug, Serialize)]
@@ -28,6 +29,8 @@ pub(super) struct Change {
     document: Option<String>,
     labels: Labels,
     protect: bool,
+    /// When the share that is asked for begins, where it does not begin at once.
+    from: Option<Timestamp>,
     /// When the share that is asked for ends by itself.
     until: Option<Timestamp>,
     note: Option<String>,
@@ -40,6 +43,7 @@ pub(super) struct HeldBack {
     change: Change,
     pub(super) reason: String,
     error_code: Option<String>,
+    request_id: Option<String>,
 }
 
 impl Change {
@@ -58,6 +62,7 @@ impl Change {
             document: entry.map(|entry| entry.document.name.to_string()),
             labels: entry.map_or_else(Labels::new, |entry| (*entry.document.labels).clone()),
             protect: entry.is_some_and(|entry| entry.protect),
+            from: entry.and_then(|entry| entry.from),
             until: decision.until,
             note: entry.and_then(|entry| entry.note.as_ref().map(ToString::to_string)),
         }
@@ -79,27 +84,46 @@ impl Change {
             document: Some(entry.document.name.to_string()),
             labels: (*entry.document.labels).clone(),
             protect: entry.protect,
+            from: match entry.share {
+                DesiredShare::Shared { from, .. } => from,
+                DesiredShare::Unshared | DesiredShare::ByPolicy { .. } => None,
+            },
             until,
             note: entry.note.as_ref().map(ToString::to_string),
         }
     }
 }
 
+impl Change {
+    /// When it begins and ends, and the note, as far as the document says: what a reviewer must know beside the image.
+    pub(super) fn terms(&self) -> String {
+        let from = self.from.map(|from| format!("from {}", rfc3339(from)));
+        let until = self.until.map(|until| format!("until {}", rfc3339(until)));
+        let note = self.note.as_ref();
+        let note = note.map(|note| format!("note: {}", brief(note)));
+        let terms = [from, until, note].into_iter().flatten();
+        terms.map(|term| format!("  {term}")).collect()
+    }
+}
+
 impl HeldBack {
     pub(super) fn of(plan: &Plan, image: &ImageId, decision: &Decision) -> Self {
+        let (error_code, request_id) = match &decision.verdict {
+            Verdict::Pending(problem) | Verdict::Blocked(problem) | Verdict::Failed(problem) => {
+                (problem.code.clone(), problem.request_id.clone())
+            }
+            // The RequestId is another image's.
+            Verdict::NotTried(rest) => (rest.problem.code.clone(), None),
+            Verdict::Unobserved(why) => (why.code.clone(), why.request_id.clone()),
+            Verdict::InSync | Verdict::Act | Verdict::Await { .. } | Verdict::Withheld(_) => {
+                (None, None)
+            }
+        };
         Self {
             change: Change::of(plan, image, decision),
             reason: decision.verdict.why_not().unwrap_or_default(),
-            error_code: match &decision.verdict {
-                Verdict::Pending(problem)
-                | Verdict::Blocked(problem)
-                | Verdict::Failed(problem) => problem.code.clone(),
-                Verdict::NotTried(rest) => rest.problem.code.clone(),
-                Verdict::Unobserved(unobserved) => unobserved.code.clone(),
-                Verdict::InSync | Verdict::Act | Verdict::Await { .. } | Verdict::Withheld(_) => {
-                    None
-                }
-            },
+            error_code,
+            request_id,
         }
     }
 
@@ -111,7 +135,13 @@ impl HeldBack {
             change: Change::of_name(plan, unresolved),
             reason: unresolved.problem.clone(),
             error_code: unseen.and_then(|unseen| unseen.code.clone()),
+            request_id: unseen.and_then(|unseen| unseen.request_id.clone()),
         }
+    }
+
+    /// Why nothing is done, for a person, with the RequestId.
+    pub(super) fn told(&self) -> String {
+        with_request_id(&self.reason, self.request_id.as_deref())
     }
 }
 

@@ -6,22 +6,25 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::causes::{self, CauseRow, RunCauses};
 use super::image_report::{
-    ImageOutcome, ImageReport, described, image_report, name_report, why_not_tried,
+    ImageOutcome, ImageReport, RUN_ENDED, described, image_report, name_report, why_not_tried,
 };
 use super::names::NameColumn;
 use super::style::{Sign, heading};
 use super::unresolved::{self, PolicyHold};
 use super::withheld_groups::WithheldGroups;
-use super::{ExitStatus, FORMAT_VERSION, each_cause_once, place, strays, verdicts};
+use super::{ExitStatus, FORMAT_VERSION, place, strays, verdicts};
 use crate::attempts::AttemptLog;
 use crate::engine::{ScopeOutcome, StopReason};
 use crate::inventory::Suspension;
 use crate::manifest::Diagnostic;
-use crate::model::{ImageId, Scope, Selector};
+use crate::model::{ImageId, Selector};
 use crate::plan::{Decision, Plan, Verdict, Withheld};
-use crate::status::{ClosedWindow, Holds};
-use crate::words::{plural, seconds};
+use crate::status::{Cause, ClosedWindow, Holds};
+use crate::words::{plural, seconds, thousands};
+
+const NOTHING_OBSERVED: &str = "nothing could be observed, so nothing was decided";
 
 /// What `reconcile -o json` prints.
 #[derive(Debug, Serialize)]
@@ -36,6 +39,8 @@ pub struct ReconcileDocument {
     /// Images that are as desired by the API's answers to writes alone; `summary` has them, too.
     by_word: u64,
     images: Vec<ImageReport>,
+    /// What is in the way of many images at once, each cause once.
+    causes: Vec<CauseRow>,
     /// Policies that hold still until a person has settled something.
     policy_holds: Vec<PolicyHold>,
     calls: CallCounts,
@@ -108,10 +113,19 @@ struct ScopeLines<'a> {
     /// One line for each image that stands alone.
     images: String,
     withheld: WithheldGroups<'a>,
+    /// One line for each image that a person must look at.
+    blocked: String,
     /// How many images were not tried, by the reason.
     not_tried: BTreeMap<String, u64>,
-    /// How many images were neither observed nor tried.
-    held_still: u64,
+}
+
+/// What is told after all scopes, so that what a person must act on stands last.
+#[derive(Default)]
+struct Closing {
+    /// A line for each scope and reason for which images were not tried.
+    not_tried: String,
+    /// Images that are blocked or failed, by scope.
+    blocked: String,
 }
 
 impl<'a> ScopeLines<'a> {
@@ -126,8 +140,8 @@ impl<'a> ScopeLines<'a> {
             column,
             images: String::new(),
             withheld: WithheldGroups::new(column),
+            blocked: String::new(),
             not_tried: BTreeMap::new(),
-            held_still: 0,
         }
     }
 
@@ -146,35 +160,38 @@ impl<'a> ScopeLines<'a> {
         } else if let Some(sign) = outcome.sign() {
             let id = sign.paint(self.column.label(image, decision.name.as_deref()));
             let (what, place) = (described(report), place(decision.source.as_ref()));
-            let _ = writeln!(self.images, "  {id}  {what}  {place}");
+            let lines = match outcome {
+                ImageOutcome::Blocked | ImageOutcome::Failed => &mut self.blocked,
+                _ => &mut self.images,
+            };
+            let _ = writeln!(lines, "  {id}  {what}  {place}");
         }
     }
 
-    fn text(self, plan: &Plan) -> String {
+    /// The lines of the scope; what is told last goes into `closing`.
+    fn text(mut self, plan: &Plan, closing: &mut Closing) -> String {
         let mut lines = self.images;
         for name in unresolved::blocked_names(plan) {
-            let _ = writeln!(lines, "  {}", unresolved::line(name));
+            let _ = writeln!(self.blocked, "  {}", unresolved::line(name));
+        }
+        if !self.blocked.is_empty() {
+            let head = heading(format_args!("{}: blocked or failed", plan.scope));
+            let _ = write!(closing.blocked, "{head}\n{}\n", self.blocked);
+        }
+        for (why, images) in self.not_tried {
+            let (images, scope) = (thousands(images), &plan.scope);
+            let line = format_args!("{images} not tried in {scope}: {why}");
+            let _ = writeln!(closing.not_tried, "{}", Sign::Pending.paint(line));
         }
         lines.push_str(&self.withheld.lines());
-        for (why, images) in self.not_tried {
-            let images = plural(images, "image");
-            let line = Sign::Failed.paint(format_args!("{images} not tried: {why}"));
-            let _ = writeln!(lines, "  {line}");
-        }
         if let Some(loss) = plan.loss.filter(|_| lines.is_empty()) {
             // Nothing was to be done, but the loss must show.
             let why = Sign::Withheld.paint(Withheld::Lost(plan.scope.clone(), loss));
             let _ = writeln!(lines, "  {why}");
         }
-        let unobserved = plan.unobserved();
-        if plan.prune_skipped && unobserved.is_none() {
+        if plan.prune_skipped && plan.unobserved().is_none() {
             let why = "what no manifest names cannot be looked for, so that nothing was pruned";
             let _ = writeln!(lines, "  {}", Sign::Withheld.paint(why));
-        }
-        if let Some(unobserved) = unobserved {
-            let what = unresolved::not_seen(self.held_still, &unobserved.reason);
-            let line = Sign::Failed.paint(what);
-            let _ = writeln!(lines, "  {line}");
         }
         lines
     }
@@ -191,6 +208,7 @@ impl ReconcileDocument {
             summary: Summary::default(),
             by_word: 0,
             images: Vec::new(),
+            causes: Vec::new(),
             policy_holds: Vec::new(),
             calls: ending.calls,
             elapsed_seconds: (ending.elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
@@ -206,14 +224,18 @@ impl ReconcileDocument {
             suspicious: false,
             lost: ending.lost.is_some(),
         };
-        let mut unobserved = Vec::new();
+        let (found, mut closing) = (RunCauses::of(scopes), Closing::default());
+        let mut unobserved = 0;
         for scope in scopes {
-            unobserved.extend(document.add_scope(scope));
+            document.add_scope(scope, &found, &mut closing);
+            unobserved += usize::from(scope.plan.unobserved().is_some());
         }
+        let causes = found.into_vec();
         document
             .text
             .push_str(&strays::described(&strays::strays(scopes)));
-        let nothing_seen = !scopes.is_empty() && unobserved.len() == scopes.len();
+        document.close(closing, &causes);
+        let nothing_seen = !scopes.is_empty() && unobserved == scopes.len();
         let exit = match ending.lost {
             Some(_) => ExitStatus::Error,
             None => document.exit(ending.stopped, nothing_seen && ending.calls.writes == 0),
@@ -221,10 +243,14 @@ impl ReconcileDocument {
         if ending.lost.is_some() {
             document.error.clone_from(&ending.lost);
         } else if exit == ExitStatus::Error {
-            document.error = Some(format!(
-                "nothing could be observed, so nothing was decided: {}",
-                each_cause_once(unobserved).join("; ")
-            ));
+            let mut why = causes::unseen(&causes);
+            if why.is_empty() {
+                why.extend(scopes.first().and_then(|scope| {
+                    let why = scope.plan.unobserved()?;
+                    Some(why.told())
+                }));
+            }
+            document.error = Some(format!("{NOTHING_OBSERVED}: {}", why.join("; ")));
         }
         document.exit_code = exit;
         document.synced = exit == ExitStatus::Done;
@@ -264,9 +290,13 @@ impl ReconcileDocument {
         self.warnings.push(warning);
     }
 
-    /// Why nothing was decided, if so.
-    pub fn error(&self) -> Option<&str> {
-        self.error.as_deref()
+    /// Why nothing was decided, if so. Where `text` is shown, which tells of the causes, it is said without them.
+    pub fn error(&self, text_is_shown: bool) -> Option<&str> {
+        let error = self.error.as_deref()?;
+        match error.strip_prefix(NOTHING_OBSERVED) {
+            Some(_) if text_is_shown && !self.causes.is_empty() => Some(NOTHING_OBSERVED),
+            _ => Some(error),
+        }
     }
 
     fn exit(&self, stopped: Option<StopReason>, nothing_decided: bool) -> ExitStatus {
@@ -294,14 +324,25 @@ impl ReconcileDocument {
         }
     }
 
-    /// Adds one scope. Returns its name and the reason if it was not observed.
-    fn add_scope(&mut self, scope: &ScopeOutcome) -> Option<(Scope, String)> {
+    /// Adds what is told after all scopes.
+    fn close(&mut self, closing: Closing, causes: &[Cause]) {
+        if !closing.not_tried.is_empty() {
+            let _ = writeln!(self.text, "{}", closing.not_tried);
+        }
+        self.text.push_str(&causes::lines(causes));
+        self.text.push_str(&closing.blocked);
+        self.causes = causes.iter().map(CauseRow::from).collect();
+        let what = "reading is denied, so the API's answers to writes are all that is known, and nothing is pruned";
+        self.warnings.extend(causes::read_denied(causes, what));
+    }
+
+    /// Adds the rows and lines of one scope. What `causes` hold is told after all scopes.
+    fn add_scope(&mut self, scope: &ScopeOutcome, causes: &RunCauses, closing: &mut Closing) {
         let plan = &scope.plan;
         self.warn_of_scope(plan);
-        let unobserved = plan
-            .unobserved()
-            .map(|unobserved| unobserved.reason.clone());
-        self.out_of_sight |= unobserved.is_some() || plan.prune_skipped;
+        let is_unobserved = plan.unobserved().is_some();
+        let is_stopped = plan.unobserved().is_some_and(|why| why.is_stop);
+        self.out_of_sight |= is_unobserved || plan.prune_skipped;
         let mut lines = ScopeLines::new(plan, &scope.attempts);
         for (image, decision) in &plan.decisions {
             let (outcome, report) = image_report(plan, image, decision, &scope.attempts);
@@ -314,26 +355,31 @@ impl ReconcileDocument {
                 .attempts
                 .tried_towards(image, decision.desired)
                 .is_none();
-            if matches!(decision.verdict, Verdict::Unobserved(_)) && untried {
-                lines.held_still += 1;
-            } else {
+            // What is not seen is told of with its cause, and so is what others are blocked by, too.
+            let is_unseen = matches!(decision.verdict, Verdict::Unobserved(_)) && !is_stopped;
+            let is_told = (is_unseen && untried)
+                || causes.holds(&plan.scope, image, decision, &scope.attempts);
+            if !is_told {
                 lines.add(image, decision, outcome, &report);
             }
             self.images.push(report);
         }
-        lines.held_still += self.add_names(plan);
-        let mut lines = lines.text(plan);
+        let unseen_names = self.add_names(plan);
+        if is_stopped && unseen_names > 0 {
+            let why = format!("{RUN_ENDED}; run it again to go on");
+            *lines.not_tried.entry(why).or_default() += unseen_names;
+        }
+        let mut lines = lines.text(plan, closing);
         for hold in unresolved::policy_holds(plan) {
             let _ = writeln!(lines, "  {}", hold.line());
             self.policy_holds.push(hold);
         }
-        if unobserved.is_none() {
+        if !is_unobserved {
             lines.push_str(&verdicts::lines(plan, &Selector::default()));
         }
         if !lines.is_empty() {
             let _ = write!(self.text, "{}\n{lines}\n", heading(&plan.scope));
         }
-        unobserved.map(|why| (plan.scope.clone(), why))
     }
 
     /// Adds the names that mean no image, or several. Returns how many nobody could look up.
@@ -350,12 +396,6 @@ impl ReconcileDocument {
 
     fn warn_of_scope(&mut self, plan: &Plan) {
         let scope = &plan.scope;
-        if let Some(read_denied) = plan.read_denied() {
-            self.warnings.push(format!(
-                "{scope}: reading is denied, so the API's answers to writes are all that is known, and nothing is pruned: {}",
-                read_denied.reason
-            ));
-        }
         if let Some(loss) = plan.loss {
             self.suspicious = true;
             self.warnings

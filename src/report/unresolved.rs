@@ -1,14 +1,12 @@
 //! Names that mean no image, or several, and policies that hold still: a person must act.
 
-use std::fmt::Display;
-
 use serde::Serialize;
 
 use super::place;
 use super::style::Sign;
 use crate::plan::Plan;
 use crate::resolve::{NameProblem, UnresolvedName};
-use crate::words::{plural, safe};
+use crate::words::safe;
 
 /// Why a policy does nothing in a scope.
 #[derive(Clone, Debug, Serialize)]
@@ -34,18 +32,6 @@ impl PolicyHold {
     /// What a person reads of it, on one line.
     pub(super) fn line(&self) -> String {
         Sign::Withheld.paint(safe(&self.reason))
-    }
-}
-
-/// What a person reads of a scope that was not seen, in which so many images are asked for by id or name. What policies would
-/// ask for, nobody knows.
-pub(super) fn not_seen(images: u64, why: &dyn Display) -> String {
-    match images {
-        0 => format!("nothing is done here: not observed: {why}"),
-        images => format!(
-            "{} held still: not observed: {why}",
-            plural(images, "image")
-        ),
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Counts {
     pub drifted: usize,
     /// Of all of them, those that will not become as desired without a person.
     pub stalled: usize,
+    /// Of those that are withheld, those that stay so until a person says otherwise.
+    pub held: usize,
     /// Of those that are as desired, those of which only the API's answers to writes say so.
     pub by_word: usize,
 }
@@ -39,6 +41,7 @@ impl Counts {
         *count += 1;
         self.drifted += usize::from(image.drifted.holds());
         self.stalled += usize::from(image.stalled.holds());
+        self.held += usize::from(image.is_held_open);
         self.by_word += usize::from(image.is_by_word());
     }
 }
@@ -53,6 +56,7 @@ impl AddAssign for Counts {
         self.unknown += other.unknown;
         self.drifted += other.drifted;
         self.stalled += other.stalled;
+        self.held += other.held;
         self.by_word += other.by_word;
     }
 }

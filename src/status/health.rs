@@ -81,8 +81,16 @@ impl Board {
             1 => "; a name or policy needs a person".to_owned(),
             findings => format!("; {findings} names or policies need a person"),
         };
+        let held = match counts.held {
+            0 => String::new(),
+            held => format!(", {held} held back until a person says otherwise"),
+        };
+        let observed = match self.observe_only {
+            true => "; nothing is written (observe only)",
+            false => "",
+        };
         format!(
-            "{lost}{} of {images} as desired{stalled}{findings}{broken}",
+            "{lost}{} of {images} as desired{stalled}{held}{findings}{broken}{observed}",
             counts.in_sync
         )
     }
@@ -138,7 +146,7 @@ impl Board {
             let Some(View::Unobserved(unobserved)) = &status.view else {
                 return None;
             };
-            Some(format!("{scope}: not observed: {unobserved}"))
+            Some(format!("{scope}: not observed: {}", unobserved.told()))
         });
         let unobserved: Vec<_> = unobserved.collect();
         // One scope that cannot be observed does not make the process unready; if none can be, nothing works.

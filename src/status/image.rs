@@ -12,6 +12,7 @@ use crate::desired::Source;
 use crate::model::{Cause, ShareState, Timestamp};
 use crate::observation::Unobserved;
 use crate::plan::{Actual, Awaiting, Decision, Verdict};
+use crate::words::with_request_id;
 
 /// What is known of one image, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,9 @@ pub struct ImageStatus {
     pub stalled: Condition,
     /// It meets the conditions for sharing.
     pub eligible: Condition,
+    /// It is held back until a person says otherwise, and needs nobody before that: suspended, protected, or shut out by
+    /// windows that are not known to open.
+    pub is_held_open: bool,
     /// What was reported of it, and is not over.
     pub(super) reported: Reported,
     /// Calls led to what is said of it, and only a call can show that it is over.
@@ -81,6 +85,8 @@ pub struct StatusDetails {
     pub code: Option<String>,
     /// The RequestId that the vendor's support asks for.
     pub request_id: Option<String>,
+    /// What a person can do, which ends `message` in parentheses, where the answer alone tells.
+    pub remedy: Option<Box<str>>,
     /// When it is tried again, if that is not in the next pass.
     pub next_try: Option<Timestamp>,
 }
@@ -103,7 +109,6 @@ impl ImageStatus {
             true => Truth::Unknown,
             false => Truth::from(in_sync),
         };
-        let stalled = Truth::from(reason.needs_a_person());
         let condition =
             |get: fn(&Self) -> Condition, status| Condition::updated(before.map(get), status, now);
         let same_desired = before.filter(|before| before.desired == decision.desired);
@@ -138,11 +143,12 @@ impl ImageStatus {
             },
             ready: condition(|image| image.ready, ready),
             drifted: condition(|image| image.drifted, drifted),
-            stalled: condition(|image| image.stalled, stalled),
+            stalled: condition(|image| image.stalled, reason.needs_a_person().into()),
             eligible: match stands {
                 Some(stands) => stands.eligible,
                 None => condition(|image| image.eligible, eligible(decision)),
             },
+            is_held_open: decision.verdict.is_held_open(),
             reported: Reported {
                 changed_outside,
                 block: was.block_after(decision, stands.is_none().then_some(reason)),
@@ -195,6 +201,24 @@ impl ImageStatus {
         }
     }
 
+    /// No call is ever made, whatever is ahead.
+    pub(super) fn is_only_observed(&mut self, messages: &mut MessageCache) {
+        if self.reason == Reason::Pending && self.details.is_none() {
+            let would = match self.desired {
+                ShareState::Shared => "shared",
+                ShareState::Unshared => "cancelled",
+            };
+            let message = format!("nothing is written (`--observe-only`); it would be {would}");
+            self.details = Some(Box::new(StatusDetails {
+                message: messages.shared(&message),
+                code: None,
+                request_id: None,
+                remedy: None,
+                next_try: None,
+            }));
+        }
+    }
+
     /// A write to its scope was permitted. If it was not tried because none was, that is over: its call is ahead.
     pub(super) fn write_permitted(&mut self, now: Timestamp) {
         if self.waits_for_permission() {
@@ -236,10 +260,12 @@ impl ImageStatus {
         }
     }
 
-    /// One line for a person about what is in the way; empty if nothing is.
+    /// One line for a person about what is in the way, with the RequestId; empty if nothing is.
     pub(super) fn message_or_empty(&self) -> String {
         let details = self.details.as_ref();
-        details.map_or_else(String::new, |details| details.message.to_string())
+        details.map_or_else(String::new, |details| {
+            with_request_id(&details.message, details.request_id.as_deref())
+        })
     }
 }
 
@@ -295,21 +321,27 @@ fn is_ineligible(problem: &Problem) -> bool {
 }
 
 fn details(decision: &Decision, messages: &mut MessageCache) -> Option<Box<StatusDetails>> {
-    let (code, request_id) = match &decision.verdict {
+    let (code, request_id, remedy) = match &decision.verdict {
         Verdict::InSync | Verdict::Act => return None,
         Verdict::Pending(problem) | Verdict::Blocked(problem) | Verdict::Failed(problem) => {
-            (problem.code.clone(), problem.request_id.clone())
+            let remedy = problem.remedy.clone();
+            (problem.code.clone(), problem.request_id.clone(), remedy)
         }
         // The RequestId is another image's.
-        Verdict::NotTried(pause) => (pause.problem.code.clone(), None),
-        Verdict::Unobserved(unobserved) => (unobserved.code.clone(), unobserved.request_id.clone()),
-        Verdict::Await { .. } | Verdict::Withheld(_) => (None, None),
+        Verdict::NotTried(pause) => (
+            pause.problem.code.clone(),
+            None,
+            pause.problem.remedy.clone(),
+        ),
+        Verdict::Unobserved(why) => (why.code.clone(), why.request_id.clone(), why.remedy.clone()),
+        Verdict::Await { .. } | Verdict::Withheld(_) => (None, None, None),
     };
     Some(Box::new(StatusDetails {
         message: messages.shared(&decision.verdict.why_not()?),
         code,
         request_id,
         next_try: None,
+        remedy,
     }))
 }
 

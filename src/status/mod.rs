@@ -7,6 +7,7 @@
 
 mod account_totals;
 mod activity;
+mod causes;
 mod change;
 mod condition;
 mod counts;
@@ -37,6 +38,7 @@ use crate::pace::DurationHistogram;
 
 pub use account_totals::AccountTotals;
 pub use activity::{Activity, PassResult};
+pub use causes::{Cause, CauseKind, Causes, NAMED_MAX, Trouble};
 pub use change::Change;
 pub use condition::{Condition, Truth};
 pub use counts::Counts;

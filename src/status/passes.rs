@@ -44,6 +44,9 @@ impl Board {
                 None => status.remembered.remove(image).unwrap_or_default(),
             };
             let mut after = ImageStatus::updated(before, was, decision, &mut messages, now);
+            if self.observe_only {
+                after.is_only_observed(&mut messages);
+            }
             if status.stall.explains(&decision.verdict) {
                 // Reported once, of the scope.
                 after.reported.block = was.block;

@@ -183,6 +183,10 @@ impl Reason {
             ("ResourceNotFound.RoleNotFound" | "UnsupportedOperation.AssumeRoleFailed", _) => {
                 Self::RoleMissing
             }
+            ("UnauthorizedOperation.TokenInvalid" | "UnauthorizedOperation.InvalidToken", _) => {
+                Self::AccountBroken
+            }
+            ("AuthFailure.InvalidRegion", _) => other,
             (_, "UnauthorizedOperation") | ("AuthFailure.UnauthorizedOperation", _) => {
                 Self::NoPermission
             }

@@ -51,6 +51,11 @@ impl ScopeStall {
         self.write_pause.is_some()
     }
 
+    /// Why writes are paused in the scope, if they are.
+    pub(super) fn write_pause(&self) -> Option<&WritePause> {
+        self.write_pause.as_ref()
+    }
+
     /// Keeps whether the scope is reported on its own.
     pub(super) fn set_reported(&mut self, is_reported: bool) {
         self.is_reported = is_reported;
@@ -124,10 +129,8 @@ impl ScopeStall {
     /// Why nothing is done in the scope, or in its whole account. A missing service role is reported as such instead.
     pub(super) fn denial(&self, of_account: bool) -> Option<String> {
         let pause = self.write_pause.as_ref()?;
-        let id = pause.problem.request_id.as_ref();
-        let id = id.map_or_else(String::new, |id| format!(" [RequestId {id}]"));
         (pause.of_account == of_account && !lacks_role(pause))
-            .then(|| format!("nothing is done in it: {}{id}", pause.problem))
+            .then(|| format!("nothing is done in it: {}", pause.problem.told()))
     }
 }
 

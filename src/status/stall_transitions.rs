@@ -21,7 +21,7 @@ impl Board {
         };
         let unobserved = status.unobserved_in(result).cloned();
         let is_broken = unobserved.as_ref().is_some_and(|why| why.account_broken);
-        let why = unobserved.map(|why| why.reason).unwrap_or_default();
+        let why = unobserved.map(|why| why.told()).unwrap_or_default();
         let is_halted = status.halted_because().is_some();
         status
             .stall

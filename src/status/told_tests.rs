@@ -27,6 +27,7 @@ fn blocked_by(unmet: UnmetCondition) -> Verdict {
         message: "it cannot be shared".into(),
         code: None,
         request_id: None,
+        remedy: None,
         unmet: Some(unmet),
     }))
 }

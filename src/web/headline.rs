@@ -74,14 +74,29 @@ impl Headline {
                 n => format!("All {} images are as desired", Count(n)),
             };
             Self::new(Badge::GOOD, text)
-        } else if total.blocked + total.withheld + total.unknown > 0 {
-            let of = of_images(total.in_sync, images);
-            let text = format!("{of} as desired; no person is needed");
-            Self::new(Badge::WARN, text)
         } else {
             let of = of_images(total.in_sync, images);
-            let text = format!("{of} as desired; the rest is on its way");
-            Self::new(Badge::BUSY, text)
+            let (badge, rest) = Self::of_rest(board, total);
+            Self::new(badge, format!("{of} as desired; {rest}"))
+        }
+    }
+}
+
+impl Headline {
+    /// What becomes of images that are not as desired, where none needs a person.
+    fn of_rest(board: &Board, total: &Counts) -> (Badge, String) {
+        if board.observe_only() {
+            let rest = "nothing is done about the rest: observe only";
+            (Badge::WARN, rest.to_owned())
+        } else if total.held > 0 {
+            let verb = if total.held == 1 { "is" } else { "are" };
+            let held = Count(total.held);
+            let rest = format!("{held} {verb} held back until a person says otherwise");
+            (Badge::WARN, rest)
+        } else if total.blocked + total.withheld + total.unknown > 0 {
+            (Badge::WARN, "no person is needed".to_owned())
+        } else {
+            (Badge::BUSY, "the rest is on its way".to_owned())
         }
     }
 }

@@ -307,7 +307,7 @@ fn is_held(image: &ImageStatus) -> bool {
 fn message(image: &ImageStatus) -> &str {
     match (&image.details, image.sync_state()) {
         (Some(details), _) => &details.message,
-        (None, SyncState::Pending) => "a call is ahead",
+        (None, SyncState::Pending) => "a call is to be made",
         (None, SyncState::InSync) => "as desired",
         (None, _) => "",
     }

@@ -13,7 +13,7 @@ use crate::model::{
     AccountName, Cause, ImageId, Permission, Scope, Selector, ShareState, Timestamp, Uin,
 };
 use crate::plan::View;
-use crate::report::FORMAT_VERSION;
+use crate::report::{CauseRow, FORMAT_VERSION};
 use crate::status::{
     Activity, Board, Change, ClosedWindow, Condition, Counts, Finding, ImageStatus,
     ManifestsStatus, PolicyImage, ScopeStatus, StatusDetails, Subject, SyncState, Transition,
@@ -57,6 +57,10 @@ pub fn write_board_document(
             .map(SuspensionDocument::of)
             .collect(),
         closed_windows: &board.holds().windows,
+        causes: Each(|| {
+            let causes = board.causes(|scope| query.picks_scope(scope));
+            causes.into_iter().map(|cause| CauseRow::from(&cause))
+        }),
         scopes: Each(|| {
             let asked = counted.iter().filter(|(s, ..)| query.picks_scope(s));
             asked.map(|entry| scope_document(board, query, &counted, entry))
@@ -111,7 +115,7 @@ impl Serialize for Text<'_> {
 }
 
 #[derive(Serialize)]
-struct Document<'a, S, C, T, E> {
+struct Document<'a, K, S, C, T, E> {
     format_version: u32,
     version: u64,
     now: Timestamp,
@@ -131,6 +135,8 @@ struct Document<'a, S, C, T, E> {
     suspensions: Vec<SuspensionDocument<'a>>,
     /// Why changes may not be made in an account for now.
     closed_windows: &'a [ClosedWindow],
+    /// What is in the way of many images at once, each cause once.
+    causes: K,
     scopes: S,
     changes: C,
     transitions: T,
@@ -169,6 +175,8 @@ struct CountsDocument {
     waiting: usize,
     unknown: usize,
     stalled: usize,
+    /// Of those withheld, those that stay so until a person says otherwise.
+    held: usize,
     by_word: usize,
 }
 
@@ -431,6 +439,7 @@ fn counts_document(counts: &Counts) -> CountsDocument {
         waiting: counts.waiting,
         unknown: counts.unknown,
         stalled: counts.stalled,
+        held: counts.held,
         by_word: counts.by_word,
     }
 }

@@ -101,6 +101,7 @@ pub fn problem(message: &str, code: Option<&str>, unmet: Option<UnmetCondition>)
         code: code.map(Into::into),
         request_id: code.map(|_| "0c8d6f0e-4f6c-4b0e-9d0e-52a7b0c1d2e3".into()),
         unmet,
+        remedy: None,
     }
 }
 
@@ -299,6 +300,8 @@ fn dark(board: &mut Board) {
         code: Some("InternalError".into()),
         request_id: Some("77777777-0000-4000-8000-52a7b0c1d2e3".into()),
         account_broken: false,
+        remedy: None,
+        is_stop: false,
     };
     let images = (0..12).map(|n| {
         (
@@ -374,12 +377,15 @@ pub fn hostile(evil: &str) -> Board {
         code: Some(evil.into()),
         request_id: Some(evil.into()),
         unmet: None,
+        remedy: None,
     };
     let unobserved = Unobserved {
         reason: evil.into(),
         code: Some(evil.into()),
         request_id: Some(evil.into()),
         account_broken: true,
+        remedy: None,
+        is_stop: false,
     };
     let mut shared = decision(Verdict::InSync);
     shared.actual = Actual::Shared(Some(evil.into()));

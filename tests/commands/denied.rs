@@ -48,9 +48,11 @@ fn c2_what_is_not_tried_is_one_line_and_no_failure_and_the_next_run_begins_with_
     let unlucky = [3, 7, 12, 17, 21].map(|number| format!("img-{number:04}"));
     let bench = bench(&unlucky);
     let text = bench.text(&["reconcile"], 4);
-    let line = "! 18 images not tried: 5 different images were denied, and none was permitted: UnauthorizedOperation.NoPermission";
+    let line = "! default/ap-tokyo: 23 images blocked or not tried: 5 different images were denied, and none was permitted: UnauthorizedOperation.NoPermission";
     holds(&text, &[line, "[RequestId ", "5 blocked, 18 not tried"]);
     assert!(!text.contains("failed"), "{text}");
+    assert_eq!(text.matches(DENIED).count(), 1, "n10: {text}");
+    assert_eq!(text.matches("[RequestId ").count(), 1, "n10: {text}");
     let plan = bench.json(&["plan"], 0);
     assert_eq!(
         plan["summary"]["share"], 23,

@@ -206,9 +206,9 @@ fn a_plan_in_text_has_its_columns_in_line() {
     holds(
         &text,
         &[
-            "default/ap-tokyo\n",
+            "default/ap-tokyo: 1 to share, 2 to cancel\n  To cancel (2):\n",
             "  - img-a           expired   manifests/tokyo.yaml:7\n",
-            "  - img-b           pruned    no manifest names it\n",
+            "  - img-b           pruned    no manifest names it\n  To share (1):\n",
             "  + img-new         declared  manifests/tokyo.yaml:8\n",
             "Plan: 1 to share, 2 to cancel, 1 in sync.\n",
             "Left alone: 1 shared image that no manifest names.\n",

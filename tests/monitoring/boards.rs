@@ -105,6 +105,7 @@ fn problem(code: &str, unmet: Option<UnmetCondition>) -> Problem {
         code: Some(code.into()),
         request_id: Some("req-1".into()),
         unmet,
+        remedy: None,
     }
 }
 
@@ -487,6 +488,8 @@ pub(crate) fn calls_of(regions: &[Region]) -> CallBreakdown {
                     message: "img-00000001".into(),
                     request_id: None,
                     class: Class::of(code, None),
+                    asked: None,
+                    relay: None,
                 };
                 let error = CallError::Refused(refusal);
                 calls.ended(&account, action, region, Some(&error));

@@ -1,6 +1,7 @@
 //! Why there are no credentials, and what that means for a call. Who reads the error must not learn any part of a secret.
 
 use crate::api::error::{CallError, Class, NO_CREDENTIALS, Refusal};
+use crate::words::with_request_id;
 
 /// Why there are no credentials. Never quotes a value, nor any other content of a file or reply that holds one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +23,7 @@ pub enum CredentialError {
     Refused {
         /// What was asked for.
         what: String,
-        refusal: Refusal,
+        refusal: Box<Refusal>,
     },
 }
 
@@ -43,10 +44,11 @@ impl CredentialError {
                 ),
             ),
             Self::Broken(what) | Self::Unreachable(what) => (what.clone(), None),
-            Self::Refused { what, refusal } => (
-                format!("{what}: {}", refusal.summary()),
-                refusal.remedy().map(str::to_owned),
-            ),
+            Self::Refused { what, refusal } => {
+                let message = format!("{what}: {}", refusal.summary());
+                let id = refusal.request_id.as_deref();
+                (with_request_id(&message, id), refusal.remedy())
+            }
         }
     }
 
@@ -58,7 +60,7 @@ impl CredentialError {
             }
             CallError::Refused(refusal) | CallError::AccountBroken(refusal) => Self::Refused {
                 what: what.to_owned(),
-                refusal,
+                refusal: refusal.into(),
             },
         }
     }
@@ -67,25 +69,24 @@ impl CredentialError {
 /// Without credentials nothing may be called.
 impl From<CredentialError> for Refusal {
     fn from(error: CredentialError) -> Self {
-        let (code, request_id) = match &error {
-            CredentialError::Refused { refusal, .. } => {
-                (refusal.code.clone(), refusal.request_id.clone())
-            }
-            _ => (NO_CREDENTIALS.into(), None),
-        };
-        let message = match error {
+        match error {
             // The code stands before it, and the remedy after it.
-            CredentialError::Refused { what, refusal } => match refusal.message.as_str() {
-                "" => what,
-                message => format!("{what}: {message}"),
+            CredentialError::Refused { what, refusal } => Self {
+                message: match refusal.message.as_str() {
+                    "" => what,
+                    message => format!("{what}: {message}"),
+                },
+                class: Class::AccountBlocked,
+                ..*refusal
             },
-            error => error.to_string(),
-        };
-        Self {
-            code,
-            message,
-            request_id,
-            class: Class::AccountBlocked,
+            error => Self {
+                code: NO_CREDENTIALS.into(),
+                message: error.to_string(),
+                request_id: None,
+                class: Class::AccountBlocked,
+                asked: None,
+                relay: None,
+            },
         }
     }
 }
@@ -93,6 +94,7 @@ impl From<CredentialError> for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Asked;
 
     #[test]
     fn t9_a_refusal_without_words_ends_in_no_colon() {
@@ -101,11 +103,13 @@ mod tests {
             message: message.into(),
             request_id: None,
             class: Class::OurFault,
+            asked: Some(Asked::AssumePodsRole),
+            relay: None,
         };
         for (message, shown) in [("", "as the pod"), ("no", "as the pod: no")] {
             let error = CredentialError::Refused {
                 what: "as the pod".into(),
-                refusal: refusal(message),
+                refusal: refusal(message).into(),
             };
             assert_eq!(Refusal::from(error).message, shown);
         }

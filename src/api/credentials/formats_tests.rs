@@ -184,8 +184,20 @@ fn tcclis_profiles_are_read_with_their_oddities() {
         ("hunter2", "is not what tccli writes"),
         (r#"{"type": "hunter2"}"#, "has a `type` that is none of"),
         (
-            r#"{"type": "sso", "secretId": "a", "secretKey": "hunter2", "expiresAt": 1790000000}"#,
-            "`tccli auth login`",
+            r#"{"type": "sso", "secretId": "a", "secretKey": "b", "token": "hunter2", "expiresAt": 1790000000}"#,
+            "expired; log in again with `tccli sso login`",
+        ),
+        (
+            r#"{"type": "sso", "secretId": "a", "secretKey": "b", "token": "c", "sso": {"token": "hunter2", "expiresAt": 1790000000}}"#,
+            "expired; log in again with `tccli sso login`",
+        ),
+        (
+            r#"{"type": "oauth", "secretId": "a", "secretKey": "b", "token": "hunter2", "expiresAt": 1790000000}"#,
+            "expired; log in again with `tccli auth login`",
+        ),
+        (
+            r#"{"type": "oauth", "secretId": "a", "secretKey": "hunter2", "expiresAt": 1790000000}"#,
+            "remove `type` and `expiresAt` if its key is a permanent one",
         ),
         (
             r#"{"secretId": "a", "secretKey": "b", "role-arn": "hunter2"}"#,

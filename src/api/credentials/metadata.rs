@@ -9,8 +9,9 @@ use zeroize::Zeroizing;
 use super::provider_kind::Metadata;
 use super::sts::shape_error;
 use super::temporary::TemporaryCredentials;
+use crate::api::asked::Asked;
 use crate::api::context::ClientContext;
-use crate::api::error::CallError;
+use crate::api::error::{CallError, Class, Refusal};
 use crate::api::protocol::wire::Object;
 use crate::api::retry;
 use crate::desired::Role;
@@ -63,10 +64,17 @@ pub(super) async fn fetch<H: Host>(
     }
     let Success { code } = read(&body)?;
     if code != "Success" {
-        let detail = format!(
-            "the role's credentials are not to be had: `{}`",
-            brief(&code)
-        );
+        let refusal = Refusal {
+            code: brief(&code),
+            message: String::new(),
+            request_id: None,
+            class: Class::Unclear,
+            asked: Some(Asked::MachinesRole),
+            relay: None,
+        };
+        let remedy = refusal.remedy().unwrap_or_default();
+        let code = refusal.code;
+        let detail = format!("the role's credentials are not to be had: `{code}` ({remedy})");
         return Err(CallError::Unclear(detail.into()));
     }
     let role_credentials: RoleCredentials = read(&body)?;

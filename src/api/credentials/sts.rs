@@ -5,17 +5,18 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::temporary::TemporaryCredentials;
+use crate::api::asked::Asked;
 use crate::api::clocks::{self, Caller};
 use crate::api::context::ClientContext;
-use crate::api::error::{CallError, Class, Refusal};
+use crate::api::error::{CallError, Class};
 use crate::api::exchange::{Exchange, RawReply};
+use crate::api::protocol::reply;
 use crate::api::protocol::sign::Credentials;
-use crate::api::protocol::wire::{self, ErrorBody, Object, ReplyBody, Service};
+use crate::api::protocol::wire::{self, Object, ReplyBody, Service};
 use crate::api::retry;
 use crate::desired::Role;
 use crate::host::{Host, Reply};
 use crate::model::{Endpoint, Region, Secret};
-use crate::words::brief;
 
 /// How long credentials live where nothing is said: the API's own default.
 pub(super) const SECONDS: u32 = 7_200;
@@ -95,7 +96,7 @@ impl<'a, H: Host> StsClient<'a, H> {
         };
         let body = encode(&body)?;
         let region = self.region.as_str();
-        let ask = || self.ask("AssumeRole", region, &body, Some(with));
+        let ask = || self.ask(Asked::AssumeRole, region, &body, Some(with));
         retry::while_it_helps(self.context, ask).await
     }
 
@@ -107,7 +108,7 @@ impl<'a, H: Host> StsClient<'a, H> {
         body: &WebIdentityRequest<'_>,
     ) -> Result<TemporaryCredentials, CallError> {
         let body = encode(body)?;
-        let ask = || self.ask("AssumeRoleWithWebIdentity", region, &body, None);
+        let ask = || self.ask(Asked::AssumePodsRole, region, &body, None);
         let mut result = retry::while_it_helps(self.context, ask).await;
         if let Err(CallError::Refused(refusal)) = &mut result {
             refusal.message.clear();
@@ -118,7 +119,7 @@ impl<'a, H: Host> StsClient<'a, H> {
     /// One exchange, and a second one if STS refused the signature for its age and the reply tells the time to sign by.
     async fn ask(
         &self,
-        action: &str,
+        asked: Asked,
         region: &str,
         body: &[u8],
         with: Option<&Credentials>,
@@ -129,20 +130,20 @@ impl<'a, H: Host> StsClient<'a, H> {
             endpoint: self.endpoint,
             access_region: self.region,
             service: Service::Sts,
-            action,
+            action: asked.action(),
             region,
             credentials: with,
             body,
         };
         let RawReply { reply, signed_at } = self.send(&exchange).await?;
         let date = reply.date.clone();
-        match read(&exchange, reply) {
+        match read(&exchange, asked, reply) {
             Err(CallError::Refused(refusal)) if refusal.class == Class::ClockOff => {
                 if !exchange.learn_clock(date.as_deref(), signed_at) {
                     return Err(CallError::Refused(refusal));
                 }
                 let again = self.send(&exchange).await?;
-                read(&exchange, again.reply)
+                read(&exchange, asked, again.reply)
             }
             result => result,
         }
@@ -158,6 +159,7 @@ impl<'a, H: Host> StsClient<'a, H> {
 
 fn read<H: Host>(
     exchange: &Exchange<'_, H>,
+    asked: Asked,
     reply: Reply,
 ) -> Result<TemporaryCredentials, CallError> {
     let (status, date) = (reply.status, reply.date);
@@ -166,18 +168,13 @@ fn read<H: Host>(
         let detail = format!("answered HTTP {status} with something other than the API's JSON");
         return Err(CallError::Unclear(exchange.locate(&detail).into()));
     };
-    if let Some(ErrorBody { code, message }) = error {
-        let class = match Class::of(&code, None) {
+    if let Some(error) = error {
+        let mut refusal = reply::refusal(error, request_id, asked, &exchange.host());
+        if let Class::Throttled(_) = refusal.class {
             // There is no bucket that could slow down.
-            Class::Throttled(_) => Class::Busy,
-            class => class,
-        };
-        return Err(CallError::Refused(Refusal {
-            code: brief(&code),
-            message: brief(&message.unwrap_or_default()),
-            request_id: request_id.map(|id| brief(&id)),
-            class,
-        }));
+            refusal.class = Class::Busy;
+        }
+        return Err(CallError::Refused(refusal));
     }
     if status != 200 {
         let detail = format!("answered HTTP {status}");

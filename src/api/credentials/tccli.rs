@@ -6,7 +6,10 @@ use zeroize::Zeroizing;
 
 use super::parsed::{FileFault, KeyUse, ParsedFile};
 use super::value::{KeyParts, NamedValue};
+use crate::api::protocol::wire::lenient;
 use crate::desired::Role;
+
+const UNKNOWN_TYPE: &str = "has a `type` that is none of `default`, `cvm-role`, `oauth` and `sso`";
 
 /// What becomes of a role that a profile names.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,16 @@ struct Profile {
     /// Unix seconds, of those that came of a login.
     #[serde(rename = "expiresAt", default)]
     expires_at: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    sso: Option<SsoLogin>,
+}
+
+/// What tccli keeps of a single sign-on, beside the keys.
+#[derive(Deserialize)]
+struct SsoLogin {
+    /// When it ends, in Unix seconds.
+    #[serde(rename = "expiresAt", default)]
+    expires_at: Option<f64>,
 }
 
 /// What stands in a profile; `now` in Unix seconds.
@@ -54,6 +67,8 @@ pub(super) fn parse(text: &str, own_role: OwnRole, now: i64) -> Result<ParsedFil
     let role = given(profile.role_arn)
         .filter(|_| own_role == OwnRole::Assumed)
         .map(|arn| (arn, given(profile.session_name)));
+    let token = given(profile.token);
+    let has_token = token.is_some();
     let part = |name, value| NamedValue {
         name,
         value: given(value).map(Zeroizing::new),
@@ -61,7 +76,7 @@ pub(super) fn parse(text: &str, own_role: OwnRole, now: i64) -> Result<ParsedFil
     let parts = KeyParts {
         id: part("secretId", profile.secret_id),
         key: part("secretKey", profile.secret_key),
-        token: part("token", profile.token),
+        token: part("token", token),
     };
     match given(profile.kind).as_deref() {
         None | Some("default") => {}
@@ -72,19 +87,15 @@ pub(super) fn parse(text: &str, own_role: OwnRole, now: i64) -> Result<ParsedFil
             });
         }
         // Which tccli renews when it is used, and nobody else can.
-        Some("oauth" | "sso") => {
-            let expires_at = profile.expires_at;
-            if expires_at.is_some_and(|at| at <= now as f64) {
-                let remedy = "its login has expired; log in again with `tccli auth login`";
-                return Err(FileFault::Broken(remedy.into()));
+        Some(kind @ ("oauth" | "sso")) => {
+            let sso = profile.sso.filter(|_| kind == "sso");
+            let ends = sso.and_then(|login| login.expires_at);
+            let ends = ends.or(profile.expires_at);
+            if ends.is_some_and(|at| at <= now as f64) {
+                return Err(FileFault::Broken(expired(kind, has_token)));
             }
         }
-        Some(_) => {
-            let known = "`default`, `cvm-role`, `oauth` and `sso`";
-            return Err(FileFault::Broken(format!(
-                "has a `type` that is none of {known}"
-            )));
-        }
+        Some(_) => return Err(FileFault::Broken(UNKNOWN_TYPE.into())),
     }
     let credentials = match parts.into_credentials() {
         Ok(Some(credentials)) => credentials,
@@ -121,6 +132,21 @@ fn assuming(arn: String, session_name: Option<String>) -> Result<KeyUse, FileFau
         duration_seconds: None,
         external_id: None,
     }))
+}
+
+/// A login of a kind of profile is over. A key without a token is not a login's, so that what is left of one is in its way.
+fn expired(kind: &str, has_token: bool) -> String {
+    let login = match kind {
+        "sso" => "`tccli sso login`",
+        _ => "`tccli auth login`",
+    };
+    match has_token {
+        true => format!("its login has expired; log in again with {login}"),
+        false => format!(
+            "is of type `{kind}` and its login has expired: remove `type` and `expiresAt` if its key is a permanent one, or log in \
+             again with {login}"
+        ),
+    }
 }
 
 /// tccli writes empty texts for what was not answered.

@@ -3,15 +3,18 @@
 use serde::de::DeserializeOwned;
 
 use super::wire::{self, ErrorBody, ReplyBody};
+use crate::api::asked::Asked;
 use crate::api::error::{CallError, Class, Refusal};
 use crate::host::Reply;
-use crate::model::Permission;
+use crate::model::Endpoint;
 use crate::words::brief;
 
-/// Types a reply. JSON is read whatever the headers say, and an `Error` wins over anything beside it.
+/// Types the reply of `host` to what was asked. JSON is read whatever the headers say, and an `Error` wins over anything
+/// beside it.
 pub(in crate::api) fn parse<T: DeserializeOwned>(
     reply: &Reply,
-    permission: Option<Permission>,
+    asked: Asked,
+    host: &str,
 ) -> Result<T, CallError> {
     let body = reply
         .body
@@ -19,19 +22,17 @@ pub(in crate::api) fn parse<T: DeserializeOwned>(
         .unwrap_or(&reply.body);
     let outcome = match wire::response::<ReplyBody>(body) {
         Ok(outcome) => outcome,
-        Err(_) if reply.status == 429 => return Err(refused("HTTP 429", permission)),
+        Err(_) if reply.status == 429 => return Err(throttled(asked, host)),
         Err(_) => return Err(CallError::Unclear(not_json(reply).into())),
     };
     if let Some(ErrorBody { code, message }) = outcome.error {
-        let class = Class::of(&code, permission);
-        let (code, message) = (brief(&code), brief(&message.unwrap_or_default()));
-        let request_id = outcome.request_id.map(|id| brief(&id));
-        return Err(CallError::Refused(Refusal {
-            code,
-            message,
-            request_id,
-            class,
-        }));
+        let error = ErrorBody { code, message };
+        return Err(CallError::Refused(refusal(
+            error,
+            outcome.request_id,
+            asked,
+            host,
+        )));
     }
     if reply.status != 200 {
         return Err(CallError::Unclear(not_json(reply).into()));
@@ -41,13 +42,32 @@ pub(in crate::api) fn parse<T: DeserializeOwned>(
     })
 }
 
+/// What `host` answered in place of what was asked.
+pub(in crate::api) fn refusal(
+    ErrorBody { code, message }: ErrorBody,
+    request_id: Option<String>,
+    asked: Asked,
+    host: &str,
+) -> Refusal {
+    Refusal {
+        class: Class::of(&code, asked.permission()),
+        code: brief(&code),
+        message: brief(&message.unwrap_or_default()),
+        request_id: request_id.map(|id| brief(&id)),
+        asked: Some(asked),
+        relay: (!Endpoint::is_vendors_host(host)).then(|| host.into()),
+    }
+}
+
 /// A throttling that a gateway expressed without the API's error body.
-fn refused(code: &str, permission: Option<Permission>) -> CallError {
+fn throttled(asked: Asked, host: &str) -> CallError {
+    let error = ErrorBody {
+        code: "RequestLimitExceeded".to_owned(),
+        message: None,
+    };
     CallError::Refused(Refusal {
-        code: code.into(),
-        message: String::new(),
-        request_id: None,
-        class: Class::of("RequestLimitExceeded", permission),
+        code: "HTTP 429".to_owned(),
+        ..refusal(error, None, asked, host)
     })
 }
 
@@ -71,8 +91,9 @@ fn not_json(reply: &Reply) -> String {
 mod tests {
     use super::*;
     use crate::api::protocol::wire::{
-        CallerIdentity, DescribeBlueprintsReply, DescribeImagesReply, ModifyReply,
+        Action, CallerIdentity, DescribeBlueprintsReply, DescribeImagesReply, ModifyReply,
     };
+    use crate::model::Permission;
 
     fn reply(status: u16, body: &str) -> Reply {
         Reply {
@@ -84,8 +105,12 @@ mod tests {
         }
     }
 
+    const HOST: &str = "lighthouse.intl.tencentcloudapi.com";
+    const READ: Asked = Asked::Read(Action::DescribeBlueprints);
+    const SHARE: Asked = Asked::Write(Permission::Share);
+
     fn parsed(status: u16, body: &str) -> Result<DescribeBlueprintsReply, CallError> {
-        parse(&reply(status, body), None)
+        parse(&reply(status, body), READ, HOST)
     }
 
     #[test]
@@ -102,7 +127,7 @@ mod tests {
             ("error", true),
         ] {
             let result =
-                parse::<DescribeBlueprintsReply>(&sample("DescribeBlueprints", name), None);
+                parse::<DescribeBlueprintsReply>(&sample("DescribeBlueprints", name), READ, HOST);
             assert_eq!(result.is_err(), is_error, "{name}: {result:?}");
         }
         for (name, is_error) in [
@@ -110,15 +135,15 @@ mod tests {
             ("offset_past_end", false),
             ("error", true),
         ] {
-            let result = parse::<DescribeImagesReply>(&sample("DescribeImagesToShare", name), None);
+            let result =
+                parse::<DescribeImagesReply>(&sample("DescribeImagesToShare", name), READ, HOST);
             assert_eq!(result.is_err(), is_error, "{name}: {result:?}");
         }
         let writes = samples["ModifyImageSharePermission"]
             .as_object()
             .expect("an object");
         for (name, value) in writes {
-            let result =
-                parse::<ModifyReply>(&reply(200, &value.to_string()), Some(Permission::Share));
+            let result = parse::<ModifyReply>(&reply(200, &value.to_string()), SHARE, HOST);
             assert_eq!(
                 result.is_ok(),
                 name.ends_with("_success"),
@@ -137,7 +162,8 @@ mod tests {
                 "PrincipalId":"100000000009","Arn":"qcs::sts:100000000001:assumed-role/4611686018417420000","RequestId":"r"}}"#,
             r#"{"Response":{"AccountId":"100000000001"}}"#,
         ] {
-            let identity = parse::<CallerIdentity>(&reply(200, body), None).expect("a caller");
+            let identity =
+                parse::<CallerIdentity>(&reply(200, body), READ, HOST).expect("a caller");
             assert_eq!(identity.account_id, "100000000001");
         }
         let nobody = reply(
@@ -145,7 +171,7 @@ mod tests {
             r#"{"Response":{"UserId":"100000000001","RequestId":"r"}}"#,
         );
         assert!(matches!(
-            parse::<CallerIdentity>(&nobody, None),
+            parse::<CallerIdentity>(&nobody, READ, HOST),
             Err(CallError::Unclear(_))
         ));
     }
@@ -161,7 +187,7 @@ mod tests {
     #[test]
     fn a_null_blueprint_id_is_legal_after_share() {
         let body = r#"{"Response":{"BlueprintId":null,"RequestId":"r"}}"#;
-        let result = parse::<ModifyReply>(&reply(200, body), Some(Permission::Share));
+        let result = parse::<ModifyReply>(&reply(200, body), SHARE, HOST);
         assert_eq!(result.expect("a success").blueprint_id, Some(None));
     }
 

@@ -214,7 +214,7 @@ pub struct DescribeCvmImagesRequest {
 pub struct CallerIdentityRequest {}
 
 /// What a field says that can be done without: nothing where it is null, or of another type than it should be.
-fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+pub(in crate::api) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     let raw = <&RawValue>::deserialize(deserializer)?;

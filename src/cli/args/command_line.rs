@@ -15,7 +15,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         "Look",
         &["status", "images", "explain", "history", "doctor"],
     ),
-    ("People", &["suspend", "resume", "adopt"]),
+    ("People", &["suspend", "resume", "accept", "adopt"]),
     (
         "Set up",
         &[
@@ -141,6 +141,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "resume",
         &[("resume 3", "end the suspension that `status` shows as 3")],
+    ),
+    (
+        "accept",
+        &[(
+            "accept default/ap-tokyo=3",
+            "three images of Tokyo are known to be shared no longer",
+        )],
     ),
     (
         "state",

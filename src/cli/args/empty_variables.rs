@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, FromArgMatches};
 
-use super::{Arguments, command_line, hidden_values, hints};
+use super::{Arguments, command_line, hidden_values, hints, tips};
 
 /// Variables that hold something back, and what would follow without them.
 const GUARDS: [(&str, &str); 8] = [
@@ -37,11 +37,14 @@ const GUARDS: [(&str, &str); 8] = [
 
 /// Reads the command line and the variables that stand in for its flags.
 pub(in crate::cli) fn parse(words: &[OsString]) -> Result<Arguments, clap::Error> {
-    read(words).map_err(hints::add).map_err(hidden_values::hide)
+    read(words)
+        .map_err(tips::corrected)
+        .map_err(hints::add)
+        .map_err(hidden_values::hide)
 }
 
 fn read(words: &[OsString]) -> Result<Arguments, clap::Error> {
-    let mut command = without_empty_variables(command_line());
+    let mut command = tips::with_negative_numbers(without_empty_variables(command_line()));
     let mut matches = command.try_get_matches_from_mut(words)?;
     refuse_empty_guards(command_line(), &matches)?;
     let is_path_variable = is_path_variable(&matches);

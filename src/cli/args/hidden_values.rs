@@ -28,6 +28,7 @@ pub(super) fn hide(mut error: Error) -> Error {
         error.insert(kind, shown);
         // It may quote the same text once more.
         error.remove(ContextKind::Suggested);
+        error.remove(ContextKind::SuggestedArg);
     }
     error
 }

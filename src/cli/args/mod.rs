@@ -31,6 +31,7 @@ mod status;
 mod suspend;
 mod target;
 mod time;
+mod tips;
 mod write;
 
 use clap::{Parser, Subcommand};

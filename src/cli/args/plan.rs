@@ -14,6 +14,9 @@ pub(in crate::cli) struct PlanArguments {
     /// Exit with 2 if there are changes
     #[arg(long, env = "SHAREKEEPER_DETAILED_EXITCODE", value_parser = FalseyValueParser::new())]
     pub detailed_exitcode: bool,
+    /// List each shared image that no manifest names and that is left alone
+    #[arg(long, env = "SHAREKEEPER_UNMANAGED", value_parser = FalseyValueParser::new())]
+    pub unmanaged: bool,
     /// Save the plan, for `reconcile --plan FILE`
     #[arg(long, value_name = "FILE", env = "SHAREKEEPER_OUT")]
     pub out: Option<PathBuf>,

@@ -1,0 +1,58 @@
+//! What errors of the command line advise. clap guesses that a flag which the command does not know was meant as a value; who
+//! typed it meant another command, or a number.
+
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory, Error};
+
+use super::Arguments;
+
+/// The command line with numbers that may be negative, so that what is wrong with `-1` is its range and not its sign.
+pub(super) fn with_negative_numbers(command: Command) -> Command {
+    command
+        .mut_args(
+            |flag| match flag.get_long().is_some() && flag.get_action().takes_values() {
+                true => flag.allow_negative_numbers(true),
+                false => flag,
+            },
+        )
+        .mut_subcommands(with_negative_numbers)
+}
+
+/// The error with advice that is right: which commands have the flag.
+pub(super) fn corrected(mut error: Error) -> Error {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return error;
+    }
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let typed = typed.clone();
+    // The advice to pass it as a value. What clap takes for a typo is another context.
+    error.remove(ContextKind::Suggested);
+    let Some(flag) = typed.strip_prefix("--") else {
+        return error;
+    };
+    let flag = flag.split('=').next().unwrap_or(flag);
+    let having = commands_with(flag);
+    if !having.is_empty() {
+        let tip = format!("`--{flag}` is a flag of {}", having.join(", "));
+        let tip = ContextValue::StyledStrs(vec![StyledStr::from(tip)]);
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, tip);
+    }
+    error
+}
+
+/// The commands that have a flag of this name.
+fn commands_with(flag: &str) -> Vec<String> {
+    let whole = Arguments::command();
+    let has = |command: &&Command| {
+        let mut flags = command.get_arguments();
+        flags.any(|one| one.get_long() == Some(flag) && !one.is_hide_set())
+    };
+    let having = whole.get_subcommands().filter(has);
+    having
+        .map(|command| format!("`sharekeeper {}`", command.get_name()))
+        .collect()
+}

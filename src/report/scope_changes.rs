@@ -1,0 +1,183 @@
+//! What a plan does in one scope, as text: cancels first and apart, because they take something away; then shares; then what
+//! is in the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use super::names::{NameColumn, named};
+use super::plan_rows::Change;
+use super::style::{Sign, dim, heading};
+use super::{cause_and_place, place};
+use crate::model::{ImageId, Permission};
+use crate::plan::{Decision, Plan};
+use crate::words::{first_of, safe, thousands};
+
+/// So many shares with one origin get a line each; more of them share one. Cancels always have their own.
+const SHARES_MAX: usize = 100;
+
+/// What a scope's heading counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ScopeTotals {
+    pub(super) share: u64,
+    pub(super) cancel: u64,
+    pub(super) withheld: u64,
+    pub(super) blocked: u64,
+    pub(super) pending: u64,
+    pub(super) in_sync: u64,
+}
+
+/// The changes of one scope, and what is in the way there.
+pub(super) struct ScopeChanges<'a> {
+    column: NameColumn,
+    /// A line for each.
+    cancels: String,
+    /// Each with its line.
+    shares: Vec<(SharedBy<'a>, &'a ImageId, Option<&'a str>, String)>,
+    pub(super) blocked: String,
+    pub(super) pending: String,
+    pub(super) withheld: String,
+}
+
+/// What shares have in common that one line can tell of.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct SharedBy<'a> {
+    cause: &'static str,
+    file: Option<&'a str>,
+    document: Option<&'a str>,
+    terms: String,
+}
+
+impl ScopeTotals {
+    /// `3 to share, 1 to cancel, 2 in sync`: all that is not none.
+    fn told(self) -> String {
+        let counts = [
+            (self.share, "to share"),
+            (self.cancel, "to cancel"),
+            (self.blocked, "blocked"),
+            (self.withheld, "withheld"),
+            (self.pending, "pending"),
+            (self.in_sync, "in sync"),
+        ];
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let counts: Vec<_> = counts
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+        counts.join(", ")
+    }
+}
+
+impl<'a> ScopeChanges<'a> {
+    pub(super) fn new(column: NameColumn) -> Self {
+        Self {
+            column,
+            cancels: String::new(),
+            shares: Vec::new(),
+            blocked: String::new(),
+            pending: String::new(),
+            withheld: String::new(),
+        }
+    }
+
+    /// Adds a call that is to be made.
+    pub(super) fn add(
+        &mut self,
+        plan: &Plan,
+        image: &'a ImageId,
+        decision: &'a Decision,
+        change: &Change,
+    ) {
+        let name = decision.name.as_deref();
+        let label = self.column.label(image, name);
+        let was = plan.resolution.was.get(image);
+        let was = was.map(|was| format!("  was {was}")).unwrap_or_default();
+        let (why, terms) = (cause_and_place(decision), change.terms());
+        match Permission::towards(decision.desired) {
+            Permission::Cancel => {
+                let label = Sign::Cancel.paint(label);
+                let _ = writeln!(self.cancels, "  {label}{was}  {why}{terms}");
+            }
+            Permission::Share => {
+                let label = Sign::Share.paint(label);
+                let line = format!("  {label}{was}  {why}{terms}\n");
+                let source = decision.source.as_ref();
+                let document = decision.entry.as_ref().map(|entry| &*entry.document.name);
+                let shared_by = SharedBy {
+                    cause: decision.cause.as_str(),
+                    file: source.map(|source| &*source.file),
+                    document,
+                    terms,
+                };
+                self.shares.push((shared_by, image, name, line));
+            }
+        }
+    }
+
+    /// All of it under the scope's heading; `rest` stands last. Nothing where there is nothing to tell.
+    pub(super) fn text(self, plan: &Plan, totals: ScopeTotals, rest: &str) -> String {
+        let shares = self.share_lines();
+        let parts = [
+            ("To cancel", totals.cancel, &self.cancels),
+            ("To share", totals.share, &shares),
+            ("Pending", totals.pending, &self.pending),
+            ("Withheld", totals.withheld, &self.withheld),
+            ("Blocked", totals.blocked, &self.blocked),
+        ];
+        let filled: Vec<_> = parts
+            .iter()
+            .filter(|(.., lines)| !lines.is_empty())
+            .collect();
+        let mut text = String::new();
+        for (head, count, lines) in &filled {
+            // Where there is one part alone, the scope's heading says it all; but cancels are never overlooked.
+            if filled.len() > 1 || !self.cancels.is_empty() {
+                let _ = writeln!(text, "  {head} ({count}):");
+            }
+            text.push_str(lines);
+        }
+        text.push_str(rest);
+        match text.is_empty() {
+            true => text,
+            false => {
+                let head = heading(format_args!("{}: {}", plan.scope, totals.told()));
+                format!("{}\n{text}\n", head.trim_end_matches(": "))
+            }
+        }
+    }
+
+    /// A line for each share, or where many have one origin, one for all of these.
+    fn share_lines(&self) -> String {
+        let mut counts: BTreeMap<_, usize> = BTreeMap::new();
+        for (shared_by, ..) in &self.shares {
+            *counts.entry(shared_by).or_default() += 1;
+        }
+        let (mut lines, mut folded) = (String::new(), BTreeSet::new());
+        for (shared_by, _, _, line) in &self.shares {
+            if counts[shared_by] <= SHARES_MAX {
+                lines.push_str(line);
+            } else if folded.insert(shared_by) {
+                lines.push_str(&self.folded(shared_by, counts[shared_by]));
+            }
+        }
+        lines
+    }
+
+    fn folded(&self, by: &SharedBy<'_>, count: usize) -> String {
+        let images = format!("{} images", thousands(count as u64));
+        let document = match by.document {
+            Some(document) => format!("document {}", safe(document)),
+            None => String::new(),
+        };
+        let file = by.file.map_or_else(|| place(None), |file| dim(safe(file)));
+        let same = self.shares.iter().filter(|(shared_by, ..)| shared_by == by);
+        let names: Vec<_> = same
+            .map(|(_, image, name, _)| named(image, *name))
+            .collect();
+        format!(
+            "  {}  {}  {document}  {file}{}\n    {}\n",
+            Sign::Share.paint(images),
+            by.cause,
+            by.terms,
+            dim(format_args!("{}; `-o json` names each", first_of(&names)))
+        )
+    }
+}

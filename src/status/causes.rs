@@ -1,0 +1,410 @@
+//! What is in the way of many images at once: a broken account, a region that is not seen, a permission that is missing.
+//! Each cause is one finding, with the regions and images that it holds up, for every document that tells of it. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::image::ImageStatus;
+use super::reason::Reason;
+use super::{Board, ScopeStatus};
+use crate::attempts::Problem;
+use crate::model::{AccountName, Region, Scope};
+use crate::observation::Unobserved;
+use crate::plan::View;
+
+/// Images of a cause that are named; there may be thousands.
+pub const NAMED_MAX: usize = 8;
+
+/// One thing that is in the way, of however many images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    pub account: AccountName,
+    /// Where it is in the way.
+    pub regions: BTreeSet<Region>,
+    pub kind: CauseKind,
+    /// The error code of the API or of ours, where there is one.
+    pub code: Option<String>,
+    /// One line for a person, without the remedy.
+    pub message: String,
+    /// What a person can do, where that is known.
+    pub remedy: Option<String>,
+    /// The RequestId of the first answer that told of it.
+    pub request_id: Option<String>,
+    /// How many images it holds up.
+    pub images: u64,
+    /// The first few of them, where each was refused by itself.
+    pub names: Vec<String>,
+}
+
+/// What sort of thing is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CauseKind {
+    /// The credentials do not work, or are another account's.
+    AccountBroken,
+    /// The role is missing by which Lighthouse reads the account's images.
+    RoleMissing,
+    /// CAM does not allow the key what is asked.
+    PermissionMissing,
+    /// The region is not open to the account, or the action is not offered there.
+    RegionNotOffered,
+    /// Reading is denied; it is worked on without seeing what is shared.
+    ReadDenied,
+    /// The regions could not be seen.
+    NotSeen,
+    /// Nothing more is tried for now, for another reason.
+    NotTried,
+}
+
+impl CauseKind {
+    /// The word in documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccountBroken => "account_broken",
+            Self::RoleMissing => "role_missing",
+            Self::PermissionMissing => "permission_missing",
+            Self::RegionNotOffered => "region_not_offered",
+            Self::ReadDenied => "read_denied",
+            Self::NotSeen => "not_seen",
+            Self::NotTried => "not_tried",
+        }
+    }
+
+    /// What an error code says of more than one image; `None` where it is about the image alone.
+    pub fn of_code(code: &str) -> Option<Self> {
+        let family = code.split('.').next().unwrap_or_default();
+        if family == "UnsupportedRegion" || code == "AuthFailure.InvalidRegion" {
+            return Some(Self::RegionNotOffered);
+        }
+        let problem = Problem {
+            code: Some(code.to_owned()),
+            ..Problem::new("")
+        };
+        match Reason::of_problem(&problem, Reason::Refused) {
+            Reason::NoPermission => Some(Self::PermissionMissing),
+            Reason::RoleMissing => Some(Self::RoleMissing),
+            Reason::AccountBroken => Some(Self::AccountBroken),
+            _ => None,
+        }
+    }
+}
+
+/// What is in the way of something, as it is met at one place.
+#[derive(Clone, Copy, Debug)]
+pub struct Trouble<'a> {
+    pub kind: CauseKind,
+    pub code: Option<&'a str>,
+    /// One line for a person; the remedy may end it, in parentheses.
+    pub message: &'a str,
+    pub remedy: Option<&'a str>,
+    pub request_id: Option<&'a str>,
+}
+
+impl<'a> Trouble<'a> {
+    /// Why a scope is not seen.
+    pub fn of_unobserved(why: &'a Unobserved) -> Self {
+        let code = why.code.as_deref();
+        let kind = match why.account_broken {
+            true => CauseKind::AccountBroken,
+            false => code
+                .and_then(CauseKind::of_code)
+                .unwrap_or(CauseKind::NotSeen),
+        };
+        Self {
+            kind,
+            ..Self::of(
+                kind,
+                code,
+                &why.reason,
+                why.remedy.as_deref(),
+                why.request_id.as_deref(),
+            )
+        }
+    }
+
+    /// Why a scope is worked on without seeing it.
+    pub fn of_read_denied(why: &'a Unobserved) -> Self {
+        Self {
+            kind: CauseKind::ReadDenied,
+            ..Self::of_unobserved(why)
+        }
+    }
+
+    /// Why an image was refused, if that is about more than the image.
+    pub fn of_refused(problem: &'a Problem) -> Option<Self> {
+        let code = problem.code.as_deref()?;
+        let kind = CauseKind::of_code(code).filter(|_| problem.unmet.is_none())?;
+        Some(Self::of_problem(kind, problem))
+    }
+
+    /// Why nothing more is tried.
+    pub fn of_pause(problem: &'a Problem) -> Self {
+        let code = problem.code.as_deref();
+        let kind = code.and_then(CauseKind::of_code);
+        Self::of_problem(kind.unwrap_or(CauseKind::NotTried), problem)
+    }
+
+    fn of_problem(kind: CauseKind, problem: &'a Problem) -> Self {
+        let (code, id) = (problem.code.as_deref(), problem.request_id.as_deref());
+        Self::of(kind, code, &problem.message, problem.remedy.as_deref(), id)
+    }
+
+    fn of(
+        kind: CauseKind,
+        code: Option<&'a str>,
+        message: &'a str,
+        remedy: Option<&'a str>,
+        request_id: Option<&'a str>,
+    ) -> Self {
+        Self {
+            kind,
+            code,
+            message,
+            remedy,
+            request_id,
+        }
+    }
+
+    fn key(&self, scope: &Scope) -> Key {
+        let code = self.code.map(str::to_owned);
+        Key {
+            account: scope.account.clone(),
+            kind: self.kind,
+            what: code.unwrap_or_else(|| self.words(scope.region)),
+            remedy: self.remedy.map(str::to_owned),
+        }
+    }
+
+    /// The message without the remedy, and with `{region}` for the region: where each region has an access point of its own,
+    /// they are dead for one reason.
+    fn words(&self, region: Region) -> String {
+        let tail = self.remedy.map(|remedy| format!(" ({remedy})"));
+        let message = tail.and_then(|tail| self.message.strip_suffix(&*tail));
+        message
+            .unwrap_or(self.message)
+            .replace(region.as_str(), "{region}")
+    }
+}
+
+/// Two troubles with one key are one cause: the same code and remedy, whatever the API's words name; without a code, the
+/// same words.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    account: AccountName,
+    kind: CauseKind,
+    what: String,
+    remedy: Option<String>,
+}
+
+/// Gathers troubles into causes.
+#[derive(Default)]
+pub struct Causes {
+    found: BTreeMap<Key, Cause>,
+}
+
+impl Causes {
+    /// Adds a trouble that holds up so many images of a scope; `name` is the image's own, where it is one.
+    pub fn add(&mut self, scope: &Scope, trouble: Trouble<'_>, images: u64, name: Option<String>) {
+        let Trouble { kind, code, .. } = trouble;
+        let cause = self
+            .found
+            .entry(trouble.key(scope))
+            .or_insert_with(|| Cause {
+                account: scope.account.clone(),
+                regions: BTreeSet::new(),
+                kind,
+                code: code.map(str::to_owned),
+                message: trouble.words(scope.region),
+                remedy: trouble.remedy.map(str::to_owned),
+                request_id: trouble.request_id.map(str::to_owned),
+                images: 0,
+                names: Vec::new(),
+            });
+        cause.regions.insert(scope.region);
+        cause.images += images;
+        if cause.request_id.is_none() {
+            cause.request_id = trouble.request_id.map(str::to_owned);
+        }
+        if cause.names.len() < NAMED_MAX {
+            cause.names.extend(name);
+        }
+    }
+
+    /// How many images what is in the way here holds up, as far as it was added.
+    pub fn images(&self, scope: &Scope, trouble: Trouble<'_>) -> u64 {
+        let cause = self.found.get(&trouble.key(scope));
+        cause.map_or(0, |cause| cause.images)
+    }
+
+    /// All causes, by account, the widest kind first. What is in the way in one region names it.
+    pub fn into_vec(self) -> Vec<Cause> {
+        let named = self.found.into_values().map(|mut cause| {
+            let mut regions = cause.regions.iter();
+            if let (Some(only), None) = (regions.next(), regions.next()) {
+                cause.message = cause.message.replace("{region}", only.as_str());
+            }
+            cause
+        });
+        named.collect()
+    }
+}
+
+impl Board {
+    /// What is in the way in the scopes that are picked.
+    pub fn causes(&self, is_picked: impl Fn(&Scope) -> bool) -> Vec<Cause> {
+        let mut causes = Causes::default();
+        for (scope, status) in &self.scopes {
+            if is_picked(scope) {
+                status.add_causes(scope, &mut causes);
+            }
+        }
+        causes.into_vec()
+    }
+}
+
+impl ScopeStatus {
+    fn add_causes(&self, scope: &Scope, causes: &mut Causes) {
+        let all = self.images.len() as u64;
+        match &self.view {
+            Some(View::Unobserved(why)) if why.is_stop => return,
+            Some(View::Unobserved(why)) => {
+                causes.add(scope, Trouble::of_unobserved(why), all, None);
+                return;
+            }
+            Some(View::ReadDenied(why)) => {
+                causes.add(scope, Trouble::of_read_denied(why), all, None);
+            }
+            Some(View::Seen) | None => {}
+        }
+        for (id, image) in &*self.images {
+            let Some(trouble) = self.trouble_of(image) else {
+                continue;
+            };
+            let name = image.name.as_deref().unwrap_or(id.as_str());
+            causes.add(scope, trouble, 1, Some(name.to_owned()));
+        }
+    }
+
+    /// What is in the way of an image that is not its own matter.
+    fn trouble_of<'s>(&'s self, image: &'s ImageStatus) -> Option<Trouble<'s>> {
+        if image.reason == Reason::NotTried
+            && let Some(pause) = self.stall.write_pause()
+        {
+            return Some(Trouble::of_pause(&pause.problem));
+        }
+        let details = image.details.as_deref()?;
+        let code = details.code.as_deref()?;
+        let is_refused = image.reason.is_blocked() || image.reason == Reason::AccountBroken;
+        let kind = CauseKind::of_code(code).filter(|_| is_refused)?;
+        let (remedy, id) = (details.remedy.as_deref(), details.request_id.as_deref());
+        Some(Trouble::of(kind, Some(code), &details.message, remedy, id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(account: &str, region: &str) -> Scope {
+        Scope {
+            account: AccountName::new(account).expect("a name"),
+            region: Region::new(region).expect("a region"),
+        }
+    }
+
+    fn denied(region: &str, id: &str) -> Problem {
+        let remedy = "allow it in CAM";
+        Problem {
+            code: Some("UnauthorizedOperation.NoPermission".into()),
+            request_id: Some(id.into()),
+            remedy: Some(remedy.into()),
+            ..Problem::new(format!(
+                "UnauthorizedOperation.NoPermission: not in {region} ({remedy})"
+            ))
+        }
+    }
+
+    #[test]
+    fn n10_a_dead_access_point_is_one_cause_whatever_the_regions() {
+        let mut causes = Causes::default();
+        for region in Region::all() {
+            let why = format!("lighthouse.{region}.example: connection refused");
+            let why = Unobserved::new(why);
+            let here = scope("default", region.as_str());
+            causes.add(&here, Trouble::of_unobserved(&why), 3, None);
+        }
+        let causes = causes.into_vec();
+        let [cause] = &*causes else {
+            panic!("{causes:?}");
+        };
+        assert_eq!(cause.kind, CauseKind::NotSeen);
+        assert_eq!(cause.regions.len(), Region::all().count());
+        assert_eq!(cause.images, 3 * cause.regions.len() as u64);
+        assert_eq!(
+            cause.message,
+            "lighthouse.{region}.example: connection refused"
+        );
+    }
+
+    #[test]
+    fn n10_one_permission_is_one_cause_of_each_account() {
+        let mut causes = Causes::default();
+        for account in ["one", "two"] {
+            for region in ["ap-tokyo", "ap-seoul"] {
+                for image in 0..20 {
+                    let problem = denied(region, &format!("r-{region}-{image}"));
+                    let trouble = Trouble::of_refused(&problem).expect("of more than an image");
+                    let name = Some(format!("img-{image}"));
+                    causes.add(&scope(account, region), trouble, 1, name);
+                }
+            }
+        }
+        let causes = causes.into_vec();
+        assert_eq!(causes.len(), 2, "{causes:?}");
+        for cause in &causes {
+            assert_eq!((cause.images, cause.names.len()), (40, NAMED_MAX));
+            assert_eq!(cause.remedy.as_deref(), Some("allow it in CAM"));
+            assert_eq!(cause.request_id.as_deref(), Some("r-ap-tokyo-0"));
+            assert!(!cause.message.contains("allow it"), "{}", cause.message);
+        }
+    }
+
+    #[test]
+    fn n10_what_is_wrong_with_an_image_is_no_cause() {
+        for code in [
+            "UnsupportedOperation.ImageUnableToShare",
+            "ResourceNotFound.ImageIdNotFound",
+            "Brand.NewCode",
+        ] {
+            assert_eq!(CauseKind::of_code(code), None, "{code}");
+        }
+        for (code, kind) in [
+            ("AuthFailure.SecretIdNotFound", CauseKind::AccountBroken),
+            (
+                "UnauthorizedOperation.TokenInvalid",
+                CauseKind::AccountBroken,
+            ),
+            (
+                "AuthFailure.UnauthorizedOperation",
+                CauseKind::PermissionMissing,
+            ),
+            ("AuthFailure.InvalidRegion", CauseKind::RegionNotOffered),
+            ("UnsupportedRegion", CauseKind::RegionNotOffered),
+            ("ResourceNotFound.RoleNotFound", CauseKind::RoleMissing),
+        ] {
+            assert_eq!(CauseKind::of_code(code), Some(kind), "{code}");
+        }
+    }
+
+    #[test]
+    fn n10_a_cause_in_one_region_names_it() {
+        let mut causes = Causes::default();
+        let why = Unobserved::new("lighthouse.ap-tokyo.example: timed out");
+        causes.add(
+            &scope("a", "ap-tokyo"),
+            Trouble::of_unobserved(&why),
+            1,
+            None,
+        );
+        let causes = causes.into_vec();
+        assert_eq!(causes[0].message, "lighthouse.ap-tokyo.example: timed out");
+    }
+}
