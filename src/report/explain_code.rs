@@ -246,7 +246,7 @@ impl CodeDocument {
         }
         let _ = writeln!(text, "  {:<18}{remedy}", "what you can do:");
         for OtherRemedy { asked, remedy } in other_remedies {
-            let _ = writeln!(text, "  {:<18}{remedy}", format!("to {asked}:"));
+            let _ = writeln!(text, "  {:<17} {remedy}", format!("to {asked}:"));
         }
         text
     }

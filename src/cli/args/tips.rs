@@ -56,3 +56,37 @@ fn commands_with(flag: &str) -> Vec<String> {
         .map(|command| format!("`sharekeeper {}`", command.get_name()))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+
+    fn error(words: &[&str]) -> String {
+        let words: Vec<_> = std::iter::once(&"sharekeeper").chain(words).collect();
+        let words: Vec<_> = words.into_iter().map(Into::into).collect();
+        parse(&words).expect_err("it is wrong").to_string()
+    }
+
+    #[test]
+    fn n13_a_negative_number_is_told_its_range() {
+        for flag in ["--max-cancels", "--max-cancels-percent"] {
+            let said = error(&["plan", flag, "-1"]);
+            assert!(said.contains("-1 is not in 0..="), "{said}");
+            assert!(!said.contains("'-- -1'"), "{said}");
+        }
+    }
+
+    #[test]
+    fn n13_a_flag_of_another_command_names_that_command() {
+        for (words, having) in [
+            (&["plan", "--interval", "5m"] as &[_], "`sharekeeper run`"),
+            (&["run", "--detailed-exitcode"], "`sharekeeper plan`"),
+        ] {
+            let said = error(words);
+            assert!(said.contains(having), "{said}");
+            assert!(!said.contains("as a value"), "{said}");
+        }
+        let unknown = error(&["plan", "--no-such-flag-at-all"]);
+        assert!(!unknown.contains("as a value"), "{unknown}");
+    }
+}
