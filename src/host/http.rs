@@ -178,7 +178,7 @@ fn through(proxy: &Proxy, text: &str) -> String {
         "tunnel error: unsuccessful" => format!(
             "the proxy {address} ({variable}) refuses to connect to it; let it allow that, or name the host in NO_PROXY to call it directly"
         ),
-        "tunnel error: unexpected end of file" | "the other side hung up" => {
+        "tunnel error: unexpected end of file" => {
             format!("the proxy {address} ({variable}) hung up")
         }
         text if text.ends_with("failed to create underlying connection") => {
