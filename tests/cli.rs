@@ -248,7 +248,6 @@ fn flags_narrow_the_scope_before_and_after_the_verb() {
         (&["--image", "img-demo2026"], 1),
         (&["-l", "team=partners"], 3),
         (&["-l", "team=partners", "--region", "ap-singapore"], 1),
-        (&["--account", "other"], 0),
     ] {
         let output = sharekeeper(&[&base, narrow].concat());
         let document = document(&output);

@@ -735,14 +735,21 @@ async fn s13_what_cannot_be_found_out_holds_the_account_still() {
         uin: "nobody",
         ..Behaviour::default()
     };
-    for (behave, asked, reason) in [
-        (denied, 1, "UnauthorizedOperation.NoPermission"),
+    for (behave, asked, reason, remedy) in [
+        (
+            denied,
+            1,
+            "UnauthorizedOperation.NoPermission",
+            "sts:GetCallerIdentity",
+        ),
+        // No permission in CAM mends a network.
         (
             unreachable,
             5,
             "sts.tencentcloudapi.com: connection refused",
+            "mend that",
         ),
-        (nonsense, 1, "`nobody`"),
+        (nonsense, 1, "`nobody`", "GetCallerIdentity"),
     ] {
         let world = World::of_account("100000000001", 34, REGIONAL);
         world.behave(behave());
@@ -751,7 +758,7 @@ async fn s13_what_cannot_be_found_out_holds_the_account_still() {
         assert_eq!(ended.exit(), 1, "{reason}");
         assert_eq!(called(&world), vec!["GetCallerIdentity"; asked], "{reason}");
         let error = ended.json["error"].as_str().expect("says why");
-        for words in [reason, "sts:GetCallerIdentity", "remove `uin`"] {
+        for words in [reason, remedy, "remove `uin`"] {
             assert!(error.contains(words), "{error}");
         }
     }

@@ -49,7 +49,7 @@ pub struct DaemonSummary {
     /// Accounts and regions, the worst first.
     scopes: Vec<ScopeSummary>,
     more_scopes: usize,
-    /// Images that are blocked, withheld or drifted, those of a scope together that are so for one reason; the worst first.
+    /// Images that are blocked, withheld or changed by somebody else, those of a scope together that are so for one reason; the worst first.
     groups: Vec<ImageGroup>,
     /// Such images of further groups.
     more_images: usize,
@@ -356,7 +356,7 @@ type GroupKey<'a> = (
 );
 type Group<'a> = (GroupKey<'a>, Vec<(&'a ImageId, &'a ImageStatus)>);
 
-/// Images that something is in the way of, and then those that are seen to be in another state than desired.
+/// Images that something is in the way of, and then those that somebody else has changed.
 fn grouped(board: &Board) -> Vec<Group<'_>> {
     let mut groups: BTreeMap<GroupKey<'_>, Vec<_>> = BTreeMap::new();
     for (scope, id, image) in not_as_desired(board) {
@@ -376,12 +376,13 @@ fn grouped(board: &Board) -> Vec<Group<'_>> {
     groups
 }
 
+/// What only waits for its call is left out: while a pass is under way, that is most of them.
 fn not_as_desired(board: &Board) -> impl Iterator<Item = (&Scope, &ImageId, &ImageStatus)> {
     board
         .scopes()
         .iter()
         .flat_map(|(scope, status)| status.images.iter().map(move |(id, it)| (scope, id, it)))
-        .filter(|(_, _, image)| image.drifted.holds() || is_held_up(image))
+        .filter(|(_, _, image)| image.is_changed_outside() || is_held_up(image))
 }
 
 /// Whether something is in the way of an image, and not only a call ahead.
@@ -460,8 +461,14 @@ impl ImageCounts {
 
     fn text(&self) -> String {
         let mut text = format!("{} of {} as desired", self.in_sync, self.images);
+        // Where each of them has its call ahead, one word says so.
+        let drifted = if self.drifted == self.pending {
+            0
+        } else {
+            self.drifted
+        };
         for (count, what) in [
-            (self.drifted, "drifted"),
+            (drifted, "drifted"),
             (self.pending, "pending"),
             (self.blocked, "blocked"),
             (self.withheld, "withheld"),

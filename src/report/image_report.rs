@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Source;
 use super::plan_rows::asked;
 use super::style::Sign;
+use crate::api::error::Class;
 use crate::attempts::{AttemptLog, ImageAttempts, LastResult, Problem};
 use crate::model::{Cause, ImageId, ShareState, Uin};
 use crate::plan::{Actual, Decision, Plan, Verdict};
@@ -234,13 +235,18 @@ fn undecided(
         Some(LastResult::Failed(problem) | LastResult::Unclear { problem, .. }) => {
             (ImageOutcome::Failed, Some(Problem::clone(problem)))
         }
-        // It had no effect so far, and was not given up.
+        // Whoever throttles has not judged the image.
         Some(LastResult::CutShort(problem)) => {
+            let is_throttled = problem.code.as_deref().is_some_and(is_throttling);
+            let (outcome, so_far) = match is_throttled {
+                true => (ImageOutcome::NotTried, "not tried to the end"),
+                false => (ImageOutcome::Failed, "not tried again"),
+            };
             let problem = Problem {
-                message: format!("not tried to the end: {RUN_ENDED}; before that, {problem}"),
+                message: format!("{so_far}: {RUN_ENDED}; before that, {problem}"),
                 ..problem.clone()
             };
-            (ImageOutcome::NotTried, Some(problem))
+            (outcome, Some(problem))
         }
         Some(LastResult::AlreadyShared { .. }) => (ImageOutcome::InSync, None),
         Some(LastResult::Acknowledged { request_id, .. }) => {
@@ -263,6 +269,10 @@ fn undecided(
             (ImageOutcome::NotTried, Some(Problem::new(message)))
         }
     }
+}
+
+fn is_throttling(code: &str) -> bool {
+    matches!(Class::of(code, None), Class::Throttled(_))
 }
 
 fn acknowledgement(tried: Option<&ImageAttempts>) -> (Option<String>, Option<String>) {

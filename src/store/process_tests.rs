@@ -204,7 +204,7 @@ fn s9_d4_what_was_acknowledged_before_kill_9_is_there() {
 fn d3_after_a_failed_write_no_more_is_written_until_the_directory_is_opened_anew() {
     let dir = tempfile::tempdir().expect("a directory");
     // A limit on the size of files makes `write` fail with an error that is not the lack of space.
-    let mut writing = child("write", dir.path(), "trap '' XFSZ; ulimit -f 400;");
+    let mut writing = child("write", dir.path(), "trap '' XFSZ; ulimit -f 800;");
     let told: Vec<_> = lines(&mut writing).collect();
     writing.wait().expect("gone");
     let (seqs, errors) = told.split_at(told.len() - 4);

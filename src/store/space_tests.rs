@@ -109,7 +109,7 @@ fn r13_a_smaller_limit_makes_the_file_small_within_a_run() {
     for rigid in [false, true] {
         let dir = tempfile::tempdir().expect("a directory");
         open(dir.path()).close().expect("closed");
-        grow(dir.path(), 12_000);
+        grow(dir.path(), 16_000);
         if rigid {
             make_rigid(dir.path());
         }

@@ -135,7 +135,7 @@ fn c9_accept_says_what_is_accepted_and_who_obeys() {
         ("default/ap-tokyo=x", "a number of images is needed"),
         (
             "default/ap-tokio=3",
-            "not a region that supports image sharing",
+            "not a region that supports image sharing: did you mean `ap-tokyo`?",
         ),
         ("defualt/ap-tokyo=3", "did you mean `default/ap-tokyo`?"),
     ] {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 
-use super::Common;
 use super::time::duration_or_zero;
+use super::{Common, selector};
 use crate::cli::output::Failure;
-use crate::model::{Region, Scope};
+use crate::model::Scope;
 use crate::plan::{AcceptedLosses, CapOrigins, Policy, Prune};
 use crate::words::first_of;
 
@@ -114,7 +114,7 @@ pub(super) fn of_scope(text: &str) -> Result<(Scope, u32), String> {
     const FORM: &str = "an account, a region and a number are needed, such as `default/ap-tokyo=3`";
     let (scope, lost) = text.split_once('=').ok_or(FORM)?;
     let (_, region) = scope.split_once('/').ok_or(FORM)?;
-    Region::new(region).map_err(|error| error.to_string())?;
+    selector::region(region)?;
     let scope = Scope::parse(scope).ok_or(FORM)?;
     Ok((scope, count(lost)?))
 }

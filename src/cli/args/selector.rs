@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::manifest::nearest;
 use crate::model::{
     AccountName, ImageId, Labels, MalformedAccountName, MalformedImageId, Region, Selector,
 };
@@ -74,10 +75,15 @@ impl SelectorArguments {
     }
 }
 
-fn region(text: &str) -> Result<Region, String> {
-    Region::new(text).map_err(|error| {
-        let all: Vec<_> = Region::all().map(Region::as_str).collect();
-        format!("{error}; there are: {}", all.join(", "))
+/// Reads a region. What was typed may be a secret in the wrong place, and is not quoted.
+pub(super) fn region(text: &str) -> Result<Region, String> {
+    let all = || Region::all().map(Region::as_str);
+    Region::new(text).map_err(|error| match nearest(text, all()) {
+        Some(near) => format!("{error}: did you mean `{near}`?"),
+        None => format!(
+            "{error}; there are: {}",
+            all().collect::<Vec<_>>().join(", ")
+        ),
     })
 }
 
