@@ -10,7 +10,7 @@ use sharekeeper::api::ClientContext;
 use sharekeeper::history::{
     HistoryEvent, Intent, NameMoved, Resolved, SourceLocation, WriteOutcome, WriteResult,
 };
-use sharekeeper::host::Clock;
+use sharekeeper::host::Host;
 use sharekeeper::inventory::{
     IntentId, Inventory, InventoryEntry, InventoryNote, InventoryUpdate, KnownAccount,
     KnownAccounts, OpenIntent, ResolutionMemory, ScopeRows, Suspension, UsedNames,
@@ -24,9 +24,9 @@ use tokio::sync::{Semaphore, watch};
 
 use super::Cloud;
 
-pub struct Recorded {
+pub struct Recorded<H = Cloud> {
     /// Has the clock that the runs go by.
-    context: Rc<ClientContext<Cloud>>,
+    context: RefCell<Rc<ClientContext<H>>>,
     pub scopes: RefCell<BTreeMap<Scope, Inventory>>,
     /// Whose the credentials were in each scope.
     pub accounts: RefCell<BTreeMap<Scope, KnownAccount>>,
@@ -41,6 +41,8 @@ pub struct Recorded {
     pub full: Cell<bool>,
     /// How long it takes until an intent is on the disk.
     pub commit_takes: Cell<Duration>,
+    /// How much later the writer hears that it is. Who ends meanwhile leaves an intent that nobody sent.
+    pub hears_after: Cell<Duration>,
     /// How long it takes to ask whether a recorded intent may still be sent.
     pub allows_takes: Cell<Duration>,
     /// If not zero, those questions are answered all together, whenever so much time has passed, as by a disk that is stuck
@@ -60,10 +62,10 @@ pub struct Recorded {
     pub in_doubt: Cell<bool>,
 }
 
-impl Recorded {
-    pub fn new(context: &Rc<ClientContext<Cloud>>) -> Self {
+impl<H: Host> Recorded<H> {
+    pub fn new(context: &Rc<ClientContext<H>>) -> Self {
         Self {
-            context: Rc::clone(context),
+            context: RefCell::new(Rc::clone(context)),
             scopes: RefCell::default(),
             accounts: RefCell::default(),
             events: RefCell::default(),
@@ -73,6 +75,7 @@ impl Recorded {
             hides_suspensions: Cell::default(),
             full: Cell::default(),
             commit_takes: Cell::default(),
+            hears_after: Cell::default(),
             allows_takes: Cell::default(),
             allows_every: Cell::default(),
             places: RefCell::default(),
@@ -81,6 +84,17 @@ impl Recorded {
             lost_after: Cell::default(),
             in_doubt: Cell::default(),
         }
+    }
+
+    /// Another process has it from now on.
+    pub fn hand_over(&self, context: &Rc<ClientContext<H>>) {
+        *self.context.borrow_mut() = Rc::clone(context);
+    }
+
+    async fn wait(&self, time: Duration) {
+        let context = Rc::clone(&self.context.borrow());
+        let host = &context.host;
+        host.sleep_until(host.monotonic() + time).await;
     }
 
     /// Nothing is granted any longer.
@@ -100,14 +114,12 @@ impl Recorded {
         let places = self.places.borrow().clone();
         if let Some(places) = places {
             let _place = places.acquire().await.expect("it stays open");
-            let host = &self.context.host;
-            host.sleep_until(host.monotonic() + Duration::from_millis(50))
-                .await;
+            self.wait(Duration::from_millis(50)).await;
         }
     }
 
     fn now(&self) -> Timestamp {
-        self.context.present().stamp()
+        self.context.borrow().present().stamp()
     }
 
     fn event(&self, event: HistoryEvent) -> IntentId {
@@ -165,7 +177,7 @@ impl Recorded {
     }
 }
 
-impl LedgerReader for Recorded {
+impl<H: Host> LedgerReader for Recorded<H> {
     async fn inventory(&self, scope: &Scope) -> Result<Inventory, LedgerError> {
         if let Some(lost) = self.failure() {
             return Err(lost);
@@ -229,7 +241,7 @@ impl LedgerReader for Recorded {
     }
 }
 
-impl Recorded {
+impl<H: Host> Recorded<H> {
     fn succeed(&self, earlier: &Scope, by: &Scope) {
         let mut accounts = self.accounts.borrow_mut();
         let known = accounts.entry(earlier.clone()).or_default();
@@ -251,12 +263,10 @@ impl Recorded {
     }
 }
 
-impl Ledger for Recorded {
+impl<H: Host> Ledger for Recorded<H> {
     async fn record_intent(&self, attempt: &Attempt) -> Result<IntentId, WriteRefused> {
         self.turn().await;
-        let host = &self.context.host;
-        host.sleep_until(host.monotonic() + self.commit_takes.get())
-            .await;
+        self.wait(self.commit_takes.get()).await;
         self.writable().map_err(WriteRefused::Failed)?;
         self.forbids(attempt)?;
         let now = self.now();
@@ -291,6 +301,11 @@ impl Ledger for Recorded {
         if self.lost_after.get() == Some(self.intents().len()) {
             self.lose("the state was removed");
         }
+        drop(scopes);
+        let hears_after = self.hears_after.get();
+        if !hears_after.is_zero() {
+            self.wait(hears_after).await;
+        }
         Ok(intent)
     }
 
@@ -315,19 +330,16 @@ impl Ledger for Recorded {
 
     async fn recheck_forbidden(&self, attempt: &Attempt) -> Result<(), WriteRefused> {
         self.turn().await;
-        let host = &self.context.host;
-        host.sleep_until(host.monotonic() + self.allows_takes.get())
-            .await;
+        self.wait(self.allows_takes.get()).await;
         let every = self.allows_every.get();
         if !every.is_zero() {
-            let now = host.monotonic();
+            let now = self.context.borrow().host.monotonic();
             let past = now.since_start().as_nanos() % every.as_nanos();
             let past = Duration::from_nanos(u64::try_from(past).expect("less than a period"));
-            host.sleep_until(now + (every - past)).await;
+            self.wait(every - past).await;
         }
         if self.in_doubt.get() {
-            host.sleep_until(host.monotonic() + Duration::from_secs(1))
-                .await;
+            self.wait(Duration::from_secs(1)).await;
             self.lose("the state was removed");
         }
         if let Some(lost) = self.failure() {
@@ -342,9 +354,7 @@ impl Ledger for Recorded {
         record: Option<InventoryEntry>,
     ) -> Result<(), LedgerError> {
         self.turn().await;
-        let host = &self.context.host;
-        host.sleep_until(host.monotonic() + self.outcome_takes.get())
-            .await;
+        self.wait(self.outcome_takes.get()).await;
         self.writable()?;
         let mut outcome = outcome;
         let mut scopes = self.scopes.borrow_mut();
@@ -515,9 +525,9 @@ impl Ledger for Recorded {
     }
 }
 
-impl Recorded {
+impl<H: Host> Recorded<H> {
     fn forbids(&self, attempt: &Attempt) -> Result<(), WriteRefused> {
-        let now = self.context.now();
+        let now = self.context.borrow().now();
         let suspensions = self.suspensions.borrow();
         if let Some(suspension) = suspensions
             .iter()

@@ -63,6 +63,8 @@ impl Fault {
 pub struct Call {
     pub at: Monotonic,
     pub host: String,
+    /// The id of the key that it was signed with.
+    pub key: String,
     pub region: String,
     pub action: String,
     pub body: Value,
@@ -72,6 +74,33 @@ pub struct Call {
 
 /// Decides what befalls a call: action, region, and a die.
 pub type FaultPlan = Box<dyn Fn(&str, &str, &mut fastrand::Rng) -> Option<Fault>>;
+/// What befalls one call, by all that it says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Disruption {
+    pub fault: Option<Fault>,
+    /// An error code, and no effect.
+    pub refused: Option<&'static str>,
+    /// One way and back together, where it is not that of all calls.
+    pub latency: Option<Duration>,
+    /// How long what it reads lags behind writes, where it is not as with all calls.
+    pub lag: Option<Duration>,
+    /// It is taken and never answered, and has no effect.
+    pub hangs: bool,
+}
+
+/// A call as it leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Leaving<'a> {
+    pub at: Monotonic,
+    pub host: &'a str,
+    pub key: &'a str,
+    pub region: &'a str,
+    pub action: &'a str,
+    pub body: &'a Value,
+}
+
+/// Decides what befalls a call by all that it says.
+pub type DisruptionOf = Box<dyn Fn(&Leaving<'_>) -> Disruption>;
 /// An error code for a call, if it is refused: action, region, body.
 pub type Refuse = Box<dyn Fn(&str, &str, &Value) -> Option<&'static str>>;
 /// Changes a page before it is sent: region, offset, page.
@@ -103,6 +132,7 @@ pub struct Behaviour {
     /// The same, where somebody finds another one.
     pub other_clock: OtherClock,
     pub fault: FaultPlan,
+    pub disruption: DisruptionOf,
     pub refuse: Refuse,
     pub tamper: Tamper,
     pub reword: Reword,
@@ -138,6 +168,7 @@ impl Default for Behaviour {
             clock_offset: chrono::TimeDelta::zero(),
             other_clock: Box::new(|_, _| None),
             fault: Box::new(|_, _, _| None),
+            disruption: Box::new(|_| Disruption::default()),
             refuse: Box::new(|_, _, _| None),
             tamper: Box::new(|_, _, _| {}),
             reword: Box::new(|_, _, _| {}),
@@ -165,6 +196,7 @@ struct Change {
 struct Write {
     arrives: Monotonic,
     host: String,
+    key: String,
     region: String,
     body: Value,
 }
@@ -228,6 +260,8 @@ pub struct Cloud {
     pub instances: RefCell<Vec<Instance>>,
     /// Name and `CreatedTime` of the images that have them, by id.
     pub named: RefCell<BTreeMap<String, (String, Timestamp)>>,
+    /// Images that one key alone sees and changes, by id. Every key has the others.
+    pub owners: RefCell<BTreeMap<String, String>>,
     /// Images that were deleted; what they are shared as is left over.
     pub deleted: RefCell<BTreeSet<String>>,
     pub calls: RefCell<Vec<Call>>,
@@ -248,6 +282,7 @@ impl Cloud {
             beside: RefCell::default(),
             instances: RefCell::default(),
             named: RefCell::default(),
+            owners: RefCell::default(),
             deleted: RefCell::default(),
             calls: RefCell::default(),
         }
@@ -289,6 +324,28 @@ impl Cloud {
     pub fn is_shared(&self, region: &str, image: &str) -> bool {
         self.deliver();
         self.images.borrow()[&(region.into(), image.into())].shared_at(self.clock.monotonic())
+    }
+
+    /// Whether the caller's account has the image.
+    fn is_of(&self, image: &str, key: &str) -> bool {
+        let owners = self.owners.borrow();
+        owners.get(image).is_none_or(|owner| owner == key)
+    }
+
+    /// When the image's share state last changed, to what, and whether through the API.
+    pub fn last_change(&self, region: &str, image: &str) -> (Monotonic, bool, bool) {
+        self.deliver();
+        let images = self.images.borrow();
+        let last = images[&(region.into(), image.into())].history.last();
+        let last = last.expect("it begins somehow");
+        (last.since, last.shared, last.ours)
+    }
+
+    /// What the image is shared as at present, or would be next.
+    pub fn blueprint(&self, region: &str, image: &str) -> String {
+        self.deliver();
+        let now = self.clock.monotonic();
+        self.images.borrow()[&(region.into(), image.into())].blueprint_at(image, now)
     }
 
     pub fn calls_of(&self, action: &str) -> Vec<Call> {
@@ -333,29 +390,35 @@ impl Cloud {
         (host, key): (&str, &str),
         signed_at: i64,
         body: &Value,
+        disruption: Disruption,
     ) -> Result<Value, String> {
         let server = self.server_time(host, key).timestamp();
         let behaviour = self.behaviour.borrow();
         if (server - signed_at).abs() > 300 {
             return Err("AuthFailure.SignatureExpire".into());
         }
+        if let Some(code) = disruption.refused {
+            return Err(code.into());
+        }
         if let Some(code) = (behaviour.refuse)(action, region, body) {
             return Err(code.into());
         }
         match action {
             "ModifyImageSharePermission" => {
-                self.modify(region, host, body, self.monotonic(), behaviour.write_limit)
+                let now = self.monotonic();
+                self.modify(region, (host, key), body, now, behaviour.write_limit)
             }
             "DescribeBlueprints" => {
                 let offset = body["Offset"].as_u64().unwrap_or(0);
                 let ids = body["BlueprintIds"].as_array();
-                let mut page = self.blueprints(region, offset, ids, behaviour.lag);
+                let lag = disruption.lag.unwrap_or(behaviour.lag);
+                let mut page = self.blueprints((region, key), offset, ids, lag);
                 (behaviour.tamper)(region, offset, &mut page);
                 Ok(page)
             }
-            "DescribeImagesToShare" => Ok(self.images_to_share(region, body)),
-            "DescribeInstances" => Ok(self.page_of_instances(region, body)),
-            "DescribeImages" => Ok(self.page_of_cvm_images(region, body)),
+            "DescribeImagesToShare" => Ok(self.images_to_share((region, key), body)),
+            "DescribeInstances" => Ok(self.page_of_instances((region, key), body)),
+            "DescribeImages" => Ok(self.page_of_cvm_images((region, key), body)),
             "GetCallerIdentity" => Ok(json!({"AccountId": behaviour.uin, "RequestId": "r"})),
             other => panic!("unexpected action {other}"),
         }
@@ -364,13 +427,13 @@ impl Cloud {
     fn modify(
         &self,
         region: &str,
-        host: &str,
+        (host, key): (&str, &str),
         body: &Value,
         now: Monotonic,
         limit: usize,
     ) -> Result<Value, String> {
         let mut windows = self.windows.borrow_mut();
-        let window = windows.entry(host.into()).or_default();
+        let window = windows.entry(format!("{host} {key}")).or_default();
         window.retain(|at| now.since(*at) < Duration::from_secs(1));
         if window.len() >= limit {
             return Err("RequestLimitExceeded".into());
@@ -378,7 +441,7 @@ impl Cloud {
         window.push_back(now);
         let id = body["ImageId"].as_str().expect("ImageId is a string");
         let mut images = self.images.borrow_mut();
-        let is_there = !self.deleted.borrow().contains(id);
+        let is_there = !self.deleted.borrow().contains(id) && self.is_of(id, key);
         let Some(image) = images
             .get_mut(&(region.into(), id.into()))
             .filter(|_| is_there)
@@ -426,13 +489,15 @@ impl Cloud {
             let Write {
                 arrives,
                 host,
+                key,
                 region,
                 body,
             } = write;
-            let answer = self.modify(&region, &host, &body, arrives, usize::MAX);
+            let answer = self.modify(&region, (&host, &key), &body, arrives, usize::MAX);
             self.calls.borrow_mut().push(Call {
                 at: arrives,
                 host,
+                key,
                 region,
                 action: "ModifyImageSharePermission".into(),
                 body,
@@ -443,7 +508,7 @@ impl Cloud {
 
     fn blueprints(
         &self,
-        region: &str,
+        (region, key): (&str, &str),
         offset: u64,
         ids: Option<&Vec<Value>>,
         lag: Duration,
@@ -452,7 +517,9 @@ impl Cloud {
         let images = self.images.borrow();
         let rows: Vec<_> = images
             .iter()
-            .filter(|((at, _), image)| at == region && image.shared_at(seen_at))
+            .filter(|((at, id), image)| {
+                at == region && self.is_of(id, key) && image.shared_at(seen_at)
+            })
             .map(|((_, id), image)| {
                 let state = self.states.borrow().get(id).copied().unwrap_or("NORMAL");
                 json!({"BlueprintId": image.blueprint_at(id, seen_at), "ImageId": id, "BlueprintState": state})
@@ -470,11 +537,11 @@ impl Cloud {
         json!({"TotalCount": rows.len(), "BlueprintSet": page, "RequestId": "r"})
     }
 
-    fn images_to_share(&self, region: &str, body: &Value) -> Value {
+    fn images_to_share(&self, (region, key): (&str, &str), body: &Value) -> Value {
         if let Some(filters) = body.get("Filters") {
             let own = json!([{"Name": "image-type", "Values": ["PRIVATE_IMAGE"]}]);
             assert_eq!(*filters, own, "asks for its own");
-            return self.own_images(region, body["Offset"].as_u64().unwrap_or(0));
+            return self.own_images((region, key), body["Offset"].as_u64().unwrap_or(0));
         }
         let now = self.clock.monotonic();
         let state = self.behaviour.borrow().image_state;
@@ -484,7 +551,7 @@ impl Cloud {
             .expect("asks by id")
             .iter()
             .filter_map(|id| {
-                let id = id.as_str()?;
+                let id = id.as_str().filter(|id| self.is_of(id, key))?;
                 let image = images.get(&(region.to_owned(), id.to_owned()))?;
                 Some(json!({
                     "ImageId": id, "ImageState": state, "IsSupportCloudinit": true,
@@ -498,11 +565,11 @@ impl Cloud {
 
 impl Cloud {
     /// A page of the images that are the account's own.
-    fn own_images(&self, region: &str, offset: u64) -> Value {
+    fn own_images(&self, (region, key): (&str, &str), offset: u64) -> Value {
         let (images, deleted) = (self.images.borrow(), self.deleted.borrow());
         let ids = images
             .keys()
-            .filter(|(at, id)| at == region && !deleted.contains(id));
+            .filter(|(at, id)| at == region && !deleted.contains(id) && self.is_of(id, key));
         let named = self.named.borrow();
         let rows: Vec<_> = ids
             .map(|(_, id)| {
@@ -520,10 +587,10 @@ impl Cloud {
     }
 
     /// A page of CVM's list of the images that are the account's own.
-    fn page_of_cvm_images(&self, region: &str, body: &Value) -> Value {
+    fn page_of_cvm_images(&self, (region, key): (&str, &str), body: &Value) -> Value {
         let own = json!([{"Name": "image-type", "Values": ["PRIVATE_IMAGE"]}]);
         assert_eq!(body["Filters"], own, "asks for its own");
-        let mut page = self.own_images(region, body["Offset"].as_u64().unwrap_or(0));
+        let mut page = self.own_images((region, key), body["Offset"].as_u64().unwrap_or(0));
         for row in page["ImageSet"].as_array_mut().expect("a list") {
             let id = row["ImageId"].clone();
             *row = json!({
@@ -533,13 +600,23 @@ impl Cloud {
         page
     }
 
-    fn page_of_instances(&self, region: &str, body: &Value) -> Value {
+    fn page_of_instances(&self, (region, key): (&str, &str), body: &Value) -> Value {
         let number = |field: &str, default| {
             let number = body[field].as_u64().unwrap_or(default);
             usize::try_from(number).expect("small")
         };
         let instances = self.instances.borrow();
-        let here = || instances.iter().filter(|row| row.region == region);
+        let own = |row: &Instance| {
+            let image = row.blueprint.trim_start_matches("lhbp-");
+            let of = image.rsplit_once('-').map_or(image, |(image, n)| {
+                n.parse::<u32>().map_or(image, |_| image)
+            });
+            self.is_of(of, key)
+        };
+        let here = || {
+            let rows = instances.iter();
+            rows.filter(|row| row.region == region && own(row))
+        };
         let page = here().skip(number("Offset", 0)).take(number("Limit", 20));
         let rows: Vec<_> = page
             .map(|row| json!({"InstanceId": row.id, "BlueprintId": row.blueprint}))
@@ -606,10 +683,20 @@ impl Transport for Cloud {
         let signed = header("authorization");
         let key = signed.split(['=', '/']).nth(1).unwrap_or_default();
         let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+        let leaving = Leaving {
+            at: self.monotonic(),
+            host: &host,
+            key,
+            region: &region,
+            action: &action,
+            body: &body,
+        };
+        let disruption = (self.behaviour.borrow().disruption)(&leaving);
         let hangs = |name: &String| host.contains(name.as_str());
-        if self.behaviour.borrow().hung.iter().any(hangs) {
+        if disruption.hangs || self.behaviour.borrow().hung.iter().any(hangs) {
             let call = Call {
                 at: self.monotonic(),
+                key: key.to_owned(),
                 host,
                 region,
                 action,
@@ -621,7 +708,11 @@ impl Transport for Cloud {
             return Err(TransportError::Lost("no reply within 8 s".into()));
         }
         let fault = (self.behaviour.borrow().fault)(&action, &region, &mut self.rng.borrow_mut());
-        let half = self.behaviour.borrow().latency / 2;
+        let fault = fault.or(disruption.fault);
+        let half = disruption
+            .latency
+            .unwrap_or(self.behaviour.borrow().latency)
+            / 2;
         let at = self.monotonic() + half;
         let arrives_anyway = action == "ModifyImageSharePermission"
             && matches!(fault, None | Some(Fault::LostAfter | Fault::GarbageAfter));
@@ -630,6 +721,7 @@ impl Transport for Cloud {
             write: arrives_anyway.then(|| Write {
                 arrives: at,
                 host: host.clone(),
+                key: key.to_owned(),
                 region: region.clone(),
                 body: body.clone(),
             }),
@@ -641,6 +733,7 @@ impl Transport for Cloud {
             let call = Call {
                 at,
                 host: host.clone(),
+                key: key.to_owned(),
                 region: region.clone(),
                 action: action.clone(),
                 body: body.clone(),
@@ -650,7 +743,7 @@ impl Transport for Cloud {
         };
         if let Some(fault) = fault {
             if matches!(fault, Fault::LostAfter | Fault::GarbageAfter) {
-                let _ = self.answer(&action, &region, (&host, key), signed_at, &body);
+                let _ = self.answer(&action, &region, (&host, key), signed_at, &body, disruption);
             }
             log(format!("{fault:?}"));
             let ok = |status, body: &str| {
@@ -677,7 +770,7 @@ impl Transport for Cloud {
                 ),
             };
         }
-        let mut answer = self.answer(&action, &region, (&host, key), signed_at, &body);
+        let mut answer = self.answer(&action, &region, (&host, key), signed_at, &body, disruption);
         if let (Ok(identity), "GetCallerIdentity") = (&mut answer, action.as_str())
             && let Some(uin) = self.behaviour.borrow().uins.get(key)
         {
