@@ -1,0 +1,147 @@
+//! What befalls the calls: the fault spans of a scenario, as the small cloud asks for them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde_json::Value;
+
+use super::manifests::{account_of_key, key, uin};
+use super::scenario::{FaultKind, FaultSpan, REGIONS, Scenario, seconds};
+use super::support::{Behaviour, Cloud, Disruption, Fault, Leaving};
+
+const MODIFY: &str = "ModifyImageSharePermission";
+const LIST: &str = "DescribeBlueprints";
+
+/// The faults of a scenario, until they stop.
+pub(crate) struct ActiveFaults {
+    cloud: std::rc::Weak<Cloud>,
+    scenario: Scenario,
+    dice: RefCell<fastrand::Rng>,
+    pub(crate) is_calm: Cell<bool>,
+}
+
+impl ActiveFaults {
+    /// Makes the cloud behave as the scenario says.
+    pub(crate) fn begin(scenario: &Scenario, cloud: &Rc<Cloud>) -> Rc<Self> {
+        let faults = Rc::new(Self {
+            cloud: Rc::downgrade(cloud),
+            scenario: scenario.clone(),
+            dice: RefCell::new(fastrand::Rng::with_seed(scenario.seed ^ 0xfa17)),
+            is_calm: Cell::new(false),
+        });
+        let (disruption, page, clock) =
+            (Rc::clone(&faults), Rc::clone(&faults), Rc::clone(&faults));
+        *cloud.behaviour.borrow_mut() = Behaviour {
+            lag: seconds(scenario.lag),
+            uins: (0..3).map(|account| (key(account), uin(account))).collect(),
+            straggling: Duration::from_millis(700),
+            disruption: Box::new(move |call| disruption.disruption(call)),
+            tamper: Box::new(move |region, offset, rows| page.tamper(region, offset, rows)),
+            other_clock: Box::new(move |_, key| clock.ahead(key)),
+            ..Behaviour::default()
+        };
+        faults
+    }
+
+    fn now(&self) -> u64 {
+        use sharekeeper::host::Clock;
+        let cloud = self.cloud.upgrade().expect("the cloud asks");
+        cloud.monotonic().since_start().as_secs()
+    }
+
+    fn active(&self) -> impl Iterator<Item = &FaultSpan> {
+        let now = self.now();
+        let faults = self.scenario.faults.iter();
+        faults.filter(move |span| !self.is_calm.get() && (span.from..span.until).contains(&now))
+    }
+
+    fn is_hit(&self, span: &FaultSpan) -> bool {
+        self.dice.borrow_mut().u8(..100) < span.percent
+    }
+
+    fn is_about(&self, span: &FaultSpan, call: &Leaving<'_>) -> bool {
+        let place = &span.place;
+        let of_account = |account| account_of_key(call.key) == Some(account);
+        let of_image = |image: usize| {
+            call.action == MODIFY && call.body["ImageId"] == self.scenario.images[image].id()
+        };
+        place.account.is_none_or(of_account)
+            && place
+                .region
+                .is_none_or(|region| REGIONS[region] == call.region)
+            && place.image.is_none_or(of_image)
+    }
+
+    fn disruption(&self, call: &Leaving<'_>) -> Disruption {
+        let mut disruption = Disruption::default();
+        for span in self.active() {
+            if !self.is_about(span, call) || !self.is_hit(span) {
+                continue;
+            }
+            let (writes, lists) = (call.action == MODIFY, call.action == LIST);
+            let reads = call.action.starts_with("Describe");
+            let mut fail = |fault| disruption.fault = disruption.fault.or(Some(fault));
+            match span.kind {
+                FaultKind::NotSent => fail(Fault::NotSent),
+                FaultKind::LostRequest => fail(Fault::LostBefore),
+                FaultKind::LostReply => fail(Fault::LostAfter),
+                FaultKind::Garbage => fail(Fault::GarbageAfter),
+                FaultKind::Gateway => fail(Fault::Html503),
+                FaultKind::Internal => fail(Fault::Internal),
+                FaultKind::Shapeless => fail(Fault::Shapeless),
+                FaultKind::Hang => disruption.hangs = true,
+                FaultKind::Slow(millis) => disruption.latency = Some(Duration::from_millis(millis)),
+                FaultKind::Stale(lag) => disruption.lag = Some(seconds(lag)),
+                _ => {}
+            }
+            let refused = match span.kind {
+                FaultKind::Throttled => "RequestLimitExceeded",
+                FaultKind::WriteDenied if writes => "UnauthorizedOperation.NoPermission",
+                FaultKind::ReadDenied if reads => "UnauthorizedOperation.NoPermission",
+                FaultKind::KeyUnknown => "AuthFailure.SecretIdNotFound",
+                FaultKind::RoleMissing if writes => "ResourceNotFound.RoleNotFound",
+                FaultKind::ListingFails if lists => "FailedOperation.DescribeBlueprintsFailed",
+                FaultKind::Occupied if writes => "UnsupportedOperation.ImageOccupied",
+                FaultKind::UnknownCode => "Brand.NewCode",
+                FaultKind::RegionUnknown => "UnsupportedRegion",
+                _ => continue,
+            };
+            disruption.refused = disruption.refused.or(Some(refused));
+        }
+        disruption
+    }
+
+    fn tamper(&self, region: &str, _offset: u64, page: &mut Value) {
+        for span in self.active() {
+            let is_here = span.place.region.is_none_or(|here| REGIONS[here] == region);
+            if !is_here || !matches!(span.kind, FaultKind::Inconsistent | FaultKind::Short) {
+                continue;
+            }
+            if !self.is_hit(span) {
+                continue;
+            }
+            let total = page["TotalCount"].as_u64().unwrap_or(0);
+            match span.kind {
+                FaultKind::Inconsistent => page["TotalCount"] = (total + 1).into(),
+                _ => {
+                    let rows = page["BlueprintSet"].as_array_mut().expect("a list");
+                    let _ = rows.pop();
+                }
+            }
+        }
+    }
+
+    fn ahead(&self, key: &str) -> Option<TimeDelta> {
+        let mut spans = self.active();
+        spans.find_map(|span| match span.kind {
+            FaultKind::ClockAhead(seconds) => {
+                let of_account = |account| account_of_key(key) == Some(account);
+                let is_here = span.place.account.is_none_or(of_account);
+                is_here.then(|| TimeDelta::seconds(seconds))
+            }
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! A list of blueprints as its pages came, and whether they make a whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use sharekeeper::model::Monotonic;
+
+/// One reading of a scope's list.
+pub(crate) struct Listing {
+    pub(crate) began: Monotonic,
+    /// `TotalCount` of each page that came.
+    totals: BTreeSet<u64>,
+    rows: BTreeSet<String>,
+    /// Rows that came, repeated ones among them.
+    count: u64,
+    /// What each image is shared as, by its id.
+    images: BTreeMap<String, String>,
+    is_denied: bool,
+}
+
+impl Listing {
+    pub(crate) fn new(began: Monotonic) -> Self {
+        Self {
+            began,
+            totals: BTreeSet::new(),
+            rows: BTreeSet::new(),
+            count: 0,
+            images: BTreeMap::new(),
+            is_denied: false,
+        }
+    }
+
+    /// Takes a page in, or why there is none.
+    pub(crate) fn answered(&mut self, offset: u64, response: &Value) {
+        let code = response["Error"]["Code"].as_str().unwrap_or_default();
+        if code.starts_with("UnauthorizedOperation") && offset == 0 {
+            self.is_denied = true;
+        }
+        let (Some(total), Some(rows)) = (
+            response["TotalCount"].as_u64(),
+            response["BlueprintSet"].as_array(),
+        ) else {
+            return;
+        };
+        self.totals.insert(total);
+        for row in rows {
+            let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
+            self.count += 1;
+            self.rows.insert(text("BlueprintId"));
+            self.images.insert(text("ImageId"), text("BlueprintId"));
+        }
+    }
+
+    /// Whether reading is not allowed at all.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.is_denied
+    }
+
+    /// Whether all pages say one total, and so many rows came, each of them once.
+    pub(crate) fn is_complete(&self) -> bool {
+        let rows = self.rows.len() as u64;
+        self.totals.len() == 1 && self.totals.contains(&rows) && self.count == rows
+    }
+
+    /// What the image is shared as, by this list.
+    pub(crate) fn shown(&self, image: &str) -> Option<&str> {
+        self.images.get(image).map(String::as_str)
+    }
+}

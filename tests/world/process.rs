@@ -1,0 +1,329 @@
+//! A process of the product, which can be ended at any await, and the installation that outlives it.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sharekeeper::api::protocol::sign::Credentials;
+use sharekeeper::api::{ClientContext, Connection, CredentialProvider};
+use sharekeeper::daemon::{
+    Connect, Daemon, Observer, PassRunner, Reconciler, Settings, StatusPublisher,
+};
+use sharekeeper::desired::Account;
+use sharekeeper::engine::Stop;
+use sharekeeper::model::{AccountName, Endpoint, Secret, Selector};
+use sharekeeper::plan::{Policy, Prune};
+use sharekeeper::source::{Generation, ManifestProblem, Update};
+use sharekeeper::status::Activity;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::checker::Checker;
+use super::machine::Machine;
+use super::manifests::{Manifests, key};
+use super::scenario::{Mode, Scenario};
+use super::support::live::INTERVAL;
+use super::support::world::{GLOBAL, REGIONAL, TEN_MINUTES};
+use super::support::{Cloud, Recorded};
+
+/// What all processes have in common.
+pub(crate) struct SharedParts {
+    pub(crate) scenario: Rc<Scenario>,
+    pub(crate) cloud: Rc<Cloud>,
+    pub(crate) checker: Rc<Checker>,
+}
+
+/// A state directory, and the process that has it.
+pub(crate) struct Installation {
+    pub(crate) number: usize,
+    pub(crate) ledger: Rc<Recorded<Machine>>,
+    pub(crate) process: Option<Process>,
+    /// When the next process starts, by the cloud's clock in seconds, and how it works.
+    pub(crate) starts: Option<(u64, Mode)>,
+}
+
+/// A daemon that runs.
+pub(crate) struct Process {
+    pub(crate) number: usize,
+    pub(crate) mode: Mode,
+    updates: mpsc::Sender<Update>,
+    /// Polls until it ends, once somebody said so.
+    doom: Rc<Cell<Option<u32>>>,
+    task: JoinHandle<()>,
+    publisher: Rc<StatusPublisher<Machine>>,
+    /// Changes to the ledger before it.
+    changes: u64,
+}
+
+/// Which account a name stands for, and what is called with.
+pub(crate) struct Keys {
+    scenario: Rc<Scenario>,
+    /// Of each name that manifests ever used.
+    manifests: Rc<RefCell<Manifests>>,
+    mode: Mode,
+}
+
+impl Keys {
+    pub(crate) fn new(parts: &SharedParts, manifests: &Rc<RefCell<Manifests>>, mode: Mode) -> Self {
+        Self {
+            scenario: Rc::clone(&parts.scenario),
+            manifests: Rc::clone(manifests),
+            mode,
+        }
+    }
+}
+
+impl Connect for Keys {
+    fn connect(
+        &self,
+        name: &AccountName,
+        document: Option<&Account>,
+    ) -> Result<Connection, String> {
+        let account = self.manifests.borrow().account(name.as_str());
+        let account = account.ok_or("no such account")?;
+        let other = usize::from(self.mode == Mode::WrongKeys);
+        let key = key((account + other) % 3);
+        let credentials = Credentials::new(key.into(), Secret::new("key".into()), None);
+        let endpoint = if self.scenario.regional {
+            REGIONAL
+        } else {
+            GLOBAL
+        };
+        Ok(Connection {
+            account: name.clone(),
+            uin: document.and_then(|document| document.uin.clone()),
+            endpoint: Endpoint::new(endpoint).expect("an endpoint"),
+            rate: self.scenario.rate,
+            provider: CredentialProvider::fixed(credentials),
+        })
+    }
+}
+
+/// Ends at one of the polls to come, wherever it stands then.
+struct Mortal<F> {
+    life: Option<Pin<Box<F>>>,
+    doom: Rc<Cell<Option<u32>>>,
+}
+
+impl<F: Future<Output = ()>> Future for Mortal<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        match self.doom.get() {
+            Some(0) => {
+                self.life = None;
+                return Poll::Ready(());
+            }
+            left => self.doom.set(left.map(|left| left - 1)),
+        }
+        match &mut self.life {
+            Some(life) => life.as_mut().poll(context),
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+pub(crate) fn policy(scenario: &Scenario) -> Policy {
+    Policy {
+        prune: match scenario.prune {
+            true => Prune::Owned,
+            false => Prune::None,
+        },
+        max_cancels: scenario.max_cancels,
+        max_cancels_percent: 100,
+        ..Policy::default()
+    }
+}
+
+impl SharedParts {
+    /// A machine that boots now.
+    pub(crate) fn context(
+        &self,
+        installation: usize,
+        process: usize,
+        dice: u64,
+    ) -> Rc<ClientContext<Machine>> {
+        let machines = &self.scenario.machines;
+        let ahead = machines.get(installation).copied().unwrap_or(0);
+        ClientContext::new(Machine {
+            cloud: Rc::clone(&self.cloud),
+            ahead: TimeDelta::seconds(ahead),
+            booted: Duration::from_secs(1000 * installation as u64 + 77),
+            dice: RefCell::new(fastrand::Rng::with_seed(dice)),
+            installation,
+            process,
+            checker: Rc::clone(&self.checker),
+        })
+    }
+
+    /// A state directory that nobody has used.
+    pub(crate) fn install(&self, number: usize) -> Installation {
+        let context = self.context(number, usize::MAX, 0);
+        let ledger = Rc::new(Recorded::new(&context));
+        let (commit, hears) = self.scenario.commit;
+        ledger.commit_takes.set(Duration::from_millis(commit));
+        ledger.hears_after.set(Duration::from_millis(hears));
+        self.checker.keeps(number, &ledger);
+        Installation {
+            number,
+            ledger,
+            process: None,
+            starts: Some((0, Mode::Reconcile)),
+        }
+    }
+}
+
+impl Installation {
+    /// Starts a daemon, which gets its manifests later.
+    pub(crate) fn start(
+        &mut self,
+        parts: &SharedParts,
+        mode: Mode,
+        manifests: &Rc<RefCell<Manifests>>,
+    ) {
+        let number = parts.checker.process_began(mode);
+        let dice = parts.scenario.seed ^ ((number as u64 + 1) << 20);
+        let context = parts.context(self.number, number, dice);
+        self.ledger.hand_over(&context);
+        let is_observer = mode == Mode::Observe;
+        let publisher =
+            StatusPublisher::new(Rc::clone(&context), "world".into(), is_observer, |_| {});
+        let (updates, queue) = mpsc::channel(1000);
+        let keys = Keys::new(parts, manifests, mode);
+        let life = live(
+            context,
+            Rc::clone(&self.ledger),
+            keys,
+            Rc::clone(&publisher),
+            queue,
+        );
+        let doom = Rc::new(Cell::new(None));
+        let task = tokio::task::spawn_local(Mortal {
+            life: Some(Box::pin(life)),
+            doom: Rc::clone(&doom),
+        });
+        self.process = Some(Process {
+            number,
+            mode,
+            updates,
+            doom,
+            task,
+            publisher,
+            changes: self.ledger.changes.get(),
+        });
+    }
+
+    /// Notices that the process has ended, if it has.
+    pub(crate) fn has_ended(&mut self, checker: &Checker) -> bool {
+        let Some(process) = &self.process else {
+            return false;
+        };
+        if process.mode == Mode::Observe && process.changes != self.ledger.changes.get() {
+            checker.violate("S16: one who only looks changes the state");
+        }
+        let halted = process.publisher.board(|board| {
+            let mut scopes = board.scopes().values();
+            scopes.find_map(|scope| match &scope.activity {
+                Activity::Halted { why } => Some(why.clone()),
+                _ => None,
+            })
+        });
+        if let Some(why) = halted {
+            checker.violate(format!("a pass panicked: {why}"));
+        }
+        if !process.task.is_finished() {
+            return false;
+        }
+        if process.doom.get() != Some(0) {
+            checker.violate("a process ended by itself");
+        }
+        self.process = None;
+        true
+    }
+}
+
+impl Process {
+    /// Ends it after so many polls.
+    pub(crate) fn crash(&self, polls: u32) {
+        self.doom.set(Some(polls));
+    }
+
+    pub(crate) fn ask(&self) {
+        let _ = self.updates.try_send(Update::Asked);
+    }
+
+    /// Gives it the manifests as they are.
+    pub(crate) fn give(&self, parts: &SharedParts, manifests: &Manifests) {
+        let problem = || ManifestProblem::Repository("a file cannot be read".into());
+        if manifests.is_broken {
+            let _ = self.updates.try_send(Update::Broken(vec![problem()]));
+            return;
+        }
+        parts.checker.loaded(self.number, manifests);
+        let problems = manifests.is_partial.then(problem);
+        let generation = Generation {
+            desired: Rc::new(manifests.desired(&parts.scenario)),
+            commit: None,
+            warnings: Vec::new(),
+            problems: problems.into_iter().collect(),
+        };
+        let _ = self.updates.try_send(Update::Loaded(Box::new(generation)));
+    }
+
+    /// The images that are not as they should be, by the daemon's own account.
+    pub(crate) fn unready(&self) -> Vec<String> {
+        self.publisher.board(|board| {
+            let scopes = board.scopes().iter();
+            let images = scopes.flat_map(|(scope, of)| {
+                let images = of.images.iter();
+                let unready = images.filter(|(_, image)| !image.ready.holds());
+                unready.map(move |(id, image)| {
+                    format!("{scope} {id}: {:?} {:?}", image.reason, image.details)
+                })
+            });
+            images.collect()
+        })
+    }
+}
+
+async fn live(
+    context: Rc<ClientContext<Machine>>,
+    ledger: Rc<Recorded<Machine>>,
+    keys: Keys,
+    publisher: Rc<StatusPublisher<Machine>>,
+    queue: mpsc::Receiver<Update>,
+) {
+    let scenario = Rc::clone(&keys.scenario);
+    let policy = policy(&scenario);
+    match keys.mode {
+        Mode::Observe => {
+            let work = Observer { ledger: &*ledger };
+            run(&work, (context, &keys), policy, publisher, queue).await;
+        }
+        Mode::Reconcile | Mode::WrongKeys => {
+            let work = Reconciler { ledger: &*ledger };
+            run(&work, (context, &keys), policy, publisher, queue).await;
+        }
+    }
+}
+
+async fn run<W: PassRunner<Machine>>(
+    work: &W,
+    (context, keys): (Rc<ClientContext<Machine>>, &Keys),
+    policy: Policy,
+    publisher: Rc<StatusPublisher<Machine>>,
+    queue: mpsc::Receiver<Update>,
+) {
+    let settings = Settings {
+        interval: INTERVAL,
+        timeout: TEN_MINUTES,
+        warn_before: Duration::from_secs(3600),
+        policy,
+        selector: Selector::default(),
+    };
+    let daemon = Daemon::new(context, work, keys, settings, publisher, &|_| {});
+    daemon.run(queue, &Stop::default()).await;
+}

@@ -1,0 +1,462 @@
+//! Lives through a scenario: what happens, step by step, then the calm, and what is demanded of it.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sharekeeper::api::{ReadClient, WriteClient};
+use sharekeeper::daemon::Connect;
+use sharekeeper::engine::{Engine, RegionViews, Stop, Task};
+use sharekeeper::host::Clock;
+use sharekeeper::inventory::Suspension;
+use sharekeeper::model::{AccountName, Monotonic, Region, Selector};
+use sharekeeper::report::{CallCounts, Ending, ReconcileDocument};
+
+use super::active_faults::ActiveFaults;
+use super::checker::Checker;
+use super::manifests::{Manifests, key};
+use super::process::{Installation, Keys, SharedParts, policy};
+use super::scenario::{Mode, Place, REGIONS, Scenario, Wanted, What, Wish, seconds};
+use super::support::world::TEN_MINUTES;
+use super::support::{Cloud, Instance, Silent};
+
+/// How long it may take to settle once the faults have stopped: six intervals for what waits for a person, and some.
+const SETTLES: u64 = 45 * 60;
+/// How long nothing may be written after that.
+const RESTS: u64 = 15 * 60;
+
+/// How often the processes are looked at, at least.
+const TICK: u64 = 10;
+
+/// What came of a scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) violations: Vec<String>,
+    /// Each call and answer.
+    pub(crate) log: String,
+    pub(crate) writes: usize,
+    pub(crate) simulated: Duration,
+}
+
+/// Lives through the scenario, in no real time. Unoptimised, the futures are too large for the stack of a test.
+pub(crate) fn live(scenario: &Scenario) -> Outcome {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(64 << 20);
+        let life = thread.spawn_scoped(scope, || live_here(scenario));
+        life.expect("a thread").join().expect("it does not panic")
+    })
+}
+
+fn live_here(scenario: &Scenario) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let mut story = Story::begin(scenario);
+        story.faults().await;
+        if story.parts.checker.violations().is_empty() {
+            story.calm().await;
+        }
+        story.end()
+    })
+}
+
+struct Story {
+    parts: SharedParts,
+    faults: Rc<ActiveFaults>,
+    installations: Vec<Installation>,
+    manifests: Rc<RefCell<Manifests>>,
+    vanished: BTreeSet<usize>,
+    suspensions: u64,
+    /// For the moments at which something happens.
+    dice: fastrand::Rng,
+}
+
+impl Story {
+    fn begin(scenario: &Scenario) -> Self {
+        let cloud = Rc::new(Cloud::new(scenario.seed));
+        for image in &scenario.images {
+            cloud.add(image.region(), &image.id(), image.shared);
+            let owner = key(image.account).to_owned();
+            cloud.owners.borrow_mut().insert(image.id(), owner);
+        }
+        let faults = ActiveFaults::begin(scenario, &cloud);
+        let parts = SharedParts {
+            checker: Checker::new(scenario, &cloud),
+            scenario: Rc::new(scenario.clone()),
+            cloud,
+        };
+        let installations = 0..scenario.machines.len();
+        Self {
+            installations: installations.map(|n| parts.install(n)).collect(),
+            manifests: Rc::new(RefCell::new(Manifests::new(scenario))),
+            vanished: BTreeSet::new(),
+            suspensions: 0,
+            dice: fastrand::Rng::with_seed(scenario.seed ^ 0xd1ce),
+            faults,
+            parts,
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.parts.cloud.monotonic().since_start().as_secs()
+    }
+
+    /// Starts who is due, and notices who has ended.
+    fn look_after(&mut self) {
+        let now = self.now();
+        for installation in &mut self.installations {
+            if installation.has_ended(&self.parts.checker) && installation.starts.is_none() {
+                installation.starts = Some((now + 2, Mode::Reconcile));
+            }
+            let due = installation.starts.filter(|(at, _)| *at <= now);
+            if let (None, Some((_, mode))) = (&installation.process, due) {
+                installation.starts = None;
+                installation.start(&self.parts, mode, &self.manifests);
+                let process = installation.process.as_ref().expect("it began");
+                process.give(&self.parts, &self.manifests.borrow());
+            }
+        }
+    }
+
+    async fn faults(&mut self) {
+        let scenario = Rc::clone(&self.parts.scenario);
+        let mut events = scenario.events.iter().peekable();
+        while self.now() < scenario.calm_at {
+            self.look_after();
+            let now = self.now();
+            while let Some(event) = events.next_if(|event| event.at <= now) {
+                self.happens(&event.what);
+            }
+            if !self.parts.checker.violations().is_empty() {
+                return;
+            }
+            let next = events.peek().map_or(scenario.calm_at, |event| event.at);
+            self.sleep(next).await;
+        }
+    }
+
+    /// Sleeps until something is to be done, at a moment between two seconds.
+    async fn sleep(&mut self, until: u64) {
+        let starts = self.installations.iter().filter_map(|one| one.starts);
+        let starts = starts.map(|(at, _)| at).min().unwrap_or(until);
+        let now = self.now();
+        let next = until.min(starts).clamp(now + 1, now + TICK);
+        let between = Duration::from_millis(self.dice.u64(..1000));
+        let next = Monotonic::new(seconds(next) + between);
+        self.parts.cloud.sleep_until(next).await;
+    }
+
+    fn happens(&mut self, what: &What) {
+        let scenario = Rc::clone(&self.parts.scenario);
+        match what {
+            What::Edit(edits) => self.edit(edits),
+            What::Broken => self.change(|manifests| manifests.is_broken = true),
+            What::Partial(missing) => self.change(|manifests| {
+                manifests.is_partial = true;
+                manifests.missing = missing.iter().copied().collect();
+            }),
+            What::Mended => self.change(|manifests| {
+                (manifests.is_broken, manifests.is_partial) = (false, false);
+                manifests.missing.clear();
+            }),
+            What::Rename(account) => {
+                self.change(|manifests| manifests.names[*account].push('x'));
+            }
+            What::Twin(account, is_there) => self.change(|manifests| match is_there {
+                true => drop(manifests.twins.insert(*account)),
+                false => drop(manifests.twins.remove(account)),
+            }),
+            What::Window(account, hours) => {
+                self.change(|manifests| manifests.windows[*account] = *hours);
+            }
+            What::Hand(image, shared) => {
+                let image = &scenario.images[*image];
+                let cloud = &self.parts.cloud;
+                if cloud.is_shared(image.region(), &image.id()) != *shared {
+                    cloud.external_change(image.region(), &image.id(), *shared);
+                }
+            }
+            What::Suspend(place) => self.suspend(*place),
+            What::Resume => self.resume(),
+            What::Vanish(image) => {
+                self.vanished.insert(*image);
+                let image = &scenario.images[*image];
+                let cloud = &self.parts.cloud;
+                cloud.deleted.borrow_mut().insert(image.id());
+            }
+            What::Spoil(image, is_spoilt) => {
+                let id = scenario.images[*image].id();
+                let mut states = self.parts.cloud.states.borrow_mut();
+                match is_spoilt {
+                    true => drop(states.insert(id, "CREATEFAILED")),
+                    false => drop(states.remove(&id)),
+                }
+            }
+            What::Use(image) => self.start_instance(*image),
+            What::DiskFull(installation, is_full) => {
+                self.installations[*installation].ledger.full.set(*is_full);
+            }
+            What::Asked(installation) => {
+                let process = &self.installations[*installation].process;
+                process.iter().for_each(super::process::Process::ask);
+            }
+            What::Crash {
+                installation,
+                polls,
+                down,
+                next,
+            } => {
+                let now = self.now();
+                let installation = &mut self.installations[*installation];
+                if let Some(process) = &installation.process {
+                    process.crash(*polls);
+                    installation.starts = Some((now + down, *next));
+                }
+            }
+        }
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Manifests)) {
+        let before = self.manifests.borrow().clone();
+        change(&mut self.manifests.borrow_mut());
+        let now = self.manifests.borrow();
+        if *now == before {
+            return;
+        }
+        for installation in &self.installations {
+            if let Some(process) = &installation.process {
+                process.give(&self.parts, &now);
+            }
+        }
+    }
+
+    fn edit(&mut self, edits: &[(usize, Wish)]) {
+        self.change(|manifests| {
+            for (image, wish) in edits {
+                manifests.wishes[*image] = *wish;
+            }
+        });
+    }
+
+    fn suspend(&mut self, place: Place) {
+        let accounts = place.account.map(|account| {
+            let name = self.manifests.borrow().names[account].clone();
+            AccountName::new(&name).expect("a name")
+        });
+        let regions = place.region.map(|region| Region::new(REGIONS[region]));
+        self.suspensions += 1;
+        let suspension = Suspension {
+            id: self.suspensions,
+            reason: "so it is".into(),
+            until: None,
+            since: self.parts.cloud.now() - TimeDelta::minutes(1),
+            by: "someone@somewhere".into(),
+            selector: Selector {
+                accounts: accounts.into_iter().collect(),
+                regions: regions.into_iter().flatten().collect(),
+                ..Selector::default()
+            },
+        };
+        for installation in &self.installations {
+            let mut suspensions = installation.ledger.suspensions.borrow_mut();
+            suspensions.push(suspension.clone());
+        }
+        self.parts.checker.held(place.account, place.region);
+    }
+
+    fn resume(&mut self) {
+        for installation in &self.installations {
+            installation.ledger.suspensions.borrow_mut().clear();
+        }
+        self.parts.checker.resumed();
+    }
+
+    fn start_instance(&mut self, image: usize) {
+        let image = &self.parts.scenario.images[image];
+        let cloud = &self.parts.cloud;
+        if !cloud.is_shared(image.region(), &image.id()) {
+            return;
+        }
+        let blueprint = cloud.blueprint(image.region(), &image.id());
+        self.parts.checker.used(&blueprint);
+        let mut instances = cloud.instances.borrow_mut();
+        let id = format!("lhins-{}", instances.len());
+        instances.push(Instance {
+            region: image.region(),
+            id,
+            blueprint,
+        });
+    }
+
+    async fn pass(&mut self, time: u64) {
+        let until = self.now() + time;
+        while self.now() < until {
+            self.look_after();
+            self.sleep(until).await;
+        }
+    }
+
+    /// Nothing fails any longer, and nobody else does anything.
+    async fn calm(&mut self) {
+        self.faults.is_calm.set(true);
+        self.resume();
+        self.parts.cloud.states.borrow_mut().clear();
+        let now = self.now();
+        for installation in &mut self.installations {
+            installation.ledger.full.set(false);
+            let mode = installation.process.as_ref().map(|process| process.mode);
+            if let (Some(process), Some(Mode::Observe | Mode::WrongKeys)) =
+                (&installation.process, mode)
+            {
+                process.crash(0);
+                process.ask();
+            }
+            installation.starts = Some((now + 2, Mode::Reconcile));
+        }
+        self.change(|manifests| {
+            (manifests.is_broken, manifests.is_partial) = (false, false);
+            manifests.missing.clear();
+            manifests.twins.clear();
+            manifests.windows = vec![None; 3];
+        });
+        self.pass(SETTLES).await;
+        self.check_end("L1");
+        let settled = self.parts.checker.writes(&self.vanished);
+        self.pass(RESTS).await;
+        let since = self.parts.checker.writes(&self.vanished) - settled;
+        if since > 0 {
+            let what = format!("L1: {since} writes long after everything stood still");
+            self.parts.checker.violate(what);
+        }
+        for installation in &self.installations {
+            if let Some(process) = &installation.process {
+                process.crash(0);
+                process.ask();
+            }
+        }
+        self.from_scratch().await;
+    }
+
+    /// Whether each image is as a small model says.
+    fn check_end(&self, invariant: &str) {
+        let parts = &self.parts;
+        let unready = || {
+            let processes = self.installations.iter().flat_map(|one| &one.process);
+            processes.flat_map(|one| one.unready()).collect::<Vec<_>>()
+        };
+        let wrong: Vec<_> = self
+            .expected()
+            .into_iter()
+            .filter_map(|(index, shared)| {
+                let image = &parts.scenario.images[index];
+                let is = parts.cloud.is_shared(image.region(), &image.id());
+                (is != shared).then(|| format!("{} should be shared: {shared}", image.id()))
+            })
+            .collect();
+        if !wrong.is_empty() {
+            let what = format!("{invariant}: {wrong:?}; the daemon says {:#?}", unready());
+            parts.checker.violate(what);
+        }
+    }
+
+    /// The images of which it is known what they must be at the end, with whether that is shared.
+    fn expected(&self) -> BTreeMap<usize, bool> {
+        let manifests = self.manifests.borrow();
+        let images = &self.parts.scenario.images;
+        let used = self.parts.cloud.instances.borrow();
+        let is_used = |index: usize| {
+            let id = format!("lhbp-{}", images[index].id());
+            used.iter()
+                .any(|instance| instance.blueprint.starts_with(&id))
+        };
+        let known = (0..images.len()).filter_map(|index| {
+            let wish = manifests.wish(index)?;
+            let shared = match wish.state {
+                Wanted::Shared | Wanted::From(_) => true,
+                Wanted::Until(_) if is_used(index) => return None,
+                Wanted::Unshared | Wanted::Until(_) if wish.protect => return None,
+                Wanted::Unshared | Wanted::Until(_) => false,
+                Wanted::Unnamed => return None,
+            };
+            (!self.vanished.contains(&index)).then_some((index, shared))
+        });
+        known.collect()
+    }
+
+    /// Somebody without a past finds nothing to do, and says so.
+    async fn from_scratch(&mut self) {
+        let parts = &self.parts;
+        let number = self.installations.len();
+        let fresh = parts.install(number);
+        let process = parts.checker.process_began(Mode::Reconcile);
+        let manifests = self.manifests.borrow().clone();
+        parts.checker.loaded(process, &manifests);
+        let context = parts.context(number, process, 1);
+        fresh.ledger.hand_over(&context);
+        let desired = manifests.desired(&parts.scenario);
+        let keys = Keys::new(parts, &self.manifests, Mode::Reconcile);
+        let accounts: BTreeMap<_, _> = desired
+            .names()
+            .into_iter()
+            .map(|name| {
+                let connection = keys.connect(&name, desired.accounts.get(&name));
+                let connection = connection.expect("it is known");
+                let client = ReadClient::new(Rc::clone(&context), connection);
+                (name, WriteClient::new(client))
+            })
+            .collect();
+        let (selector, policy) = (Selector::default(), policy(&parts.scenario));
+        let task = Task {
+            desired: &desired,
+            selector: &selector,
+            policy: &policy,
+            approved_by_scope: None,
+        };
+        let engine = Engine {
+            ledger: &*fresh.ledger,
+            listener: &Silent,
+            stop: &Stop::default(),
+            views: &RegionViews::default(),
+        };
+        let before = parts.checker.writes(&self.vanished);
+        let scopes = engine.reconcile(&accounts, &task, TEN_MINUTES).await;
+        let wrote = parts.checker.writes(&self.vanished) - before;
+        let ending = Ending {
+            lost: None,
+            stopped: None,
+            calls: CallCounts {
+                reads: 0,
+                writes: 0,
+                throttled: 0,
+            },
+            elapsed: seconds(1),
+        };
+        let document = ReconcileDocument::new(&scopes, ending, &[]);
+        let json = serde_json::to_value(&document).expect("JSON");
+        let exit = json["exit_code"].as_u64();
+        let named = (0..manifests.wishes.len()).filter(|index| manifests.wish(*index).is_some());
+        let is_all_known = named.count() == self.expected().len();
+        if wrote > 0 {
+            let what = format!("S17: who has no past writes {wrote} times");
+            parts.checker.violate(what);
+        }
+        if is_all_known && !scopes.is_empty() && exit != Some(0) {
+            parts.checker.violate(format!("S24: exit status {exit:?}"));
+        }
+    }
+
+    fn end(self) -> Outcome {
+        Outcome {
+            violations: self.parts.checker.violations(),
+            log: self.parts.checker.log(),
+            writes: self.parts.checker.writes(&self.vanished),
+            simulated: self.parts.cloud.monotonic().since_start(),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What happens in one world, as plain data: one seed makes it, people can read it, and the minimiser takes things away.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) const REGIONS: [&str; 3] = ["ap-tokyo", "ap-bangkok", "eu-frankfurt"];
+
+/// Everything that happens. Times are seconds from the beginning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Scenario {
+    /// The dice for what is left to chance within a fault.
+    pub(crate) seed: u64,
+    /// When the faults stop.
+    pub(crate) calm_at: u64,
+    pub(crate) rate: u32,
+    /// Whether each region has an access point of its own.
+    pub(crate) regional: bool,
+    /// Whether `Account` documents say which account they are about.
+    pub(crate) uins: bool,
+    /// Whether what no manifest names any longer is pruned.
+    pub(crate) prune: bool,
+    pub(crate) max_cancels: u32,
+    /// How long reads lag behind writes.
+    pub(crate) lag: u64,
+    /// Milliseconds until an intent is on the disk, and until the writer hears of it.
+    pub(crate) commit: (u64, u64),
+    /// Seconds that the clock of each machine is ahead of the cloud's, for each installation.
+    pub(crate) machines: Vec<i64>,
+    pub(crate) images: Vec<Image>,
+    pub(crate) faults: Vec<FaultSpan>,
+    pub(crate) events: Vec<Event>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Image {
+    pub(crate) account: usize,
+    pub(crate) region: usize,
+    pub(crate) number: usize,
+    /// Whether somebody shared it before the beginning.
+    pub(crate) shared: bool,
+    pub(crate) wish: Wish,
+}
+
+impl Image {
+    pub(crate) fn id(&self) -> String {
+        format!("img-a{}r{}n{:03}", self.account, self.region, self.number)
+    }
+
+    pub(crate) fn region(&self) -> &'static str {
+        REGIONS[self.region]
+    }
+}
+
+/// What the manifests ask for an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wish {
+    pub(crate) state: Wanted,
+    pub(crate) protect: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Wanted {
+    /// No manifest names it.
+    Unnamed,
+    Unshared,
+    Shared,
+    /// It is shared, and no longer from that second on.
+    Until(u64),
+    /// It is shared from that second on.
+    From(u64),
+}
+
+/// Where a fault happens; what is not given means everywhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) account: Option<usize>,
+    pub(crate) region: Option<usize>,
+    /// The index of an image: only writes of it.
+    pub(crate) image: Option<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FaultSpan {
+    pub(crate) kind: FaultKind,
+    pub(crate) place: Place,
+    pub(crate) from: u64,
+    pub(crate) until: u64,
+    /// Of a hundred calls.
+    pub(crate) percent: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FaultKind {
+    NotSent,
+    LostRequest,
+    LostReply,
+    Garbage,
+    Gateway,
+    Internal,
+    Shapeless,
+    Hang,
+    /// It takes so many milliseconds.
+    Slow(u64),
+    Throttled,
+    WriteDenied,
+    ReadDenied,
+    KeyUnknown,
+    RoleMissing,
+    ListingFails,
+    Occupied,
+    UnknownCode,
+    RegionUnknown,
+    /// A page of a listing says another total than the others.
+    Inconsistent,
+    /// A page of a listing lacks a row that is there.
+    Short,
+    /// A read lags by so many seconds.
+    Stale(u64),
+    /// The access point's clock is ahead by so many seconds.
+    ClockAhead(i64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Event {
+    pub(crate) at: u64,
+    pub(crate) what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum What {
+    /// The manifests ask for something else of these images.
+    Edit(Vec<(usize, Wish)>),
+    /// They cannot be read for a while.
+    Broken,
+    /// They are read in part: these images are missing.
+    Partial(Vec<usize>),
+    /// They are whole again.
+    Mended,
+    /// An account gets another name.
+    Rename(usize),
+    /// A second account name asks for the opposite with the key of the first; or no longer.
+    Twin(usize, bool),
+    /// Changes are allowed in these hours only, or at any time.
+    Window(usize, Option<(u16, u16)>),
+    /// Somebody else shares an image, or takes it back.
+    Hand(usize, bool),
+    /// A person asks for an account and a region to be left alone, on each installation.
+    Suspend(Place),
+    Resume,
+    /// The image is deleted.
+    Vanish(usize),
+    /// The share of an image cannot be used, or can again.
+    Spoil(usize, bool),
+    /// An instance is started from the share, if there is one.
+    Use(usize),
+    /// The disk of an installation is full, or no longer.
+    DiskFull(usize, bool),
+    /// An installation is asked to look at everything again.
+    Asked(usize),
+    /// A process is ended once it was polled so often.
+    Crash {
+        installation: usize,
+        polls: u32,
+        /// Until the next one starts.
+        down: u64,
+        /// What the next one does.
+        next: Mode,
+    },
+}
+
+/// How a process works.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Mode {
+    #[default]
+    Reconcile,
+    /// It only looks, and has nothing to write with.
+    Observe,
+    /// It has the keys of other accounts.
+    WrongKeys,
+}
+
+pub(crate) const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+impl Scenario {
+    pub(crate) fn text(&self) -> String {
+        serde_json::to_string_pretty(self).expect("JSON")
+    }
+}

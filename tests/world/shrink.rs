@@ -1,0 +1,140 @@
+//! Makes a scenario that fails smaller, as long as it fails in the same way.
+
+use super::run::{self, Outcome};
+use super::scenario::{Scenario, What};
+
+/// The invariant that is broken first: the word before the colon.
+pub(crate) fn invariant(outcome: &Outcome) -> Option<String> {
+    let first = outcome.violations.first()?;
+    let what = first.split(" ms: ").nth(1)?;
+    Some(what.split(':').next().unwrap_or_default().to_owned())
+}
+
+/// Takes away events, faults, edits and images that are not needed for what `fails` looks for, in so many tries at most.
+pub(crate) fn shrink(
+    scenario: &Scenario,
+    tries_max: usize,
+    fails: impl Fn(&Outcome) -> bool,
+) -> Scenario {
+    let mut tries = 0;
+    let mut fails = |smaller: &Scenario| {
+        tries += 1;
+        tries <= tries_max && fails(&run::live(smaller))
+    };
+    let mut smallest = scenario.clone();
+    loop {
+        let before = smallest.clone();
+        smallest = without(smallest, &mut fails, |scenario| &mut scenario.events);
+        smallest = without(smallest, &mut fails, |scenario| &mut scenario.faults);
+        smallest = without_images(smallest, &mut fails);
+        smallest = plainer(smallest, &mut fails);
+        if smallest == before {
+            return smallest;
+        }
+    }
+}
+
+/// Leaves out as much of a list as possible: halves first, then single ones.
+fn without<T: Clone>(
+    mut scenario: Scenario,
+    fails: &mut impl FnMut(&Scenario) -> bool,
+    list: impl Fn(&mut Scenario) -> &mut Vec<T>,
+) -> Scenario {
+    let mut size = list(&mut scenario).len();
+    while size > 0 {
+        let mut from = 0;
+        while from < list(&mut scenario).len() {
+            let mut smaller = scenario.clone();
+            let items = list(&mut smaller);
+            items.drain(from..items.len().min(from + size));
+            match fails(&smaller) {
+                true => scenario = smaller,
+                false => from += size,
+            }
+        }
+        size /= 2;
+    }
+    scenario
+}
+
+/// Leaves out images. Events and faults go by the indexes of images, so that those stay in place and are only forgotten from
+/// the end, or have nothing asked of them.
+fn without_images(mut scenario: Scenario, fails: &mut impl FnMut(&Scenario) -> bool) -> Scenario {
+    loop {
+        let mut smaller = scenario.clone();
+        smaller.images.pop();
+        let most = smaller.images.len();
+        if smaller.images.is_empty() || uses(&smaller, most) || !fails(&smaller) {
+            break;
+        }
+        scenario = smaller;
+    }
+    for index in 0..scenario.images.len() {
+        let mut smaller = scenario.clone();
+        let image = &mut smaller.images[index];
+        image.wish.state = super::scenario::Wanted::Unnamed;
+        (image.wish.protect, image.shared) = (false, false);
+        if smaller != scenario && fails(&smaller) {
+            scenario = smaller;
+        }
+    }
+    scenario
+}
+
+/// Whether something goes by the index of an image.
+fn uses(scenario: &Scenario, index: usize) -> bool {
+    let by_fault = scenario
+        .faults
+        .iter()
+        .any(|fault| fault.place.image == Some(index));
+    let by_event = scenario.events.iter().any(|event| match &event.what {
+        What::Edit(edits) => edits.iter().any(|(image, _)| *image == index),
+        What::Partial(missing) => missing.contains(&index),
+        What::Hand(image, _) | What::Vanish(image) | What::Spoil(image, _) | What::Use(image) => {
+            *image == index
+        }
+        _ => false,
+    });
+    by_fault || by_event
+}
+
+/// Makes what is left as plain as possible.
+fn plainer(mut scenario: Scenario, fails: &mut impl FnMut(&Scenario) -> bool) -> Scenario {
+    let changes: [fn(&mut Scenario); 6] = [
+        |scenario| scenario.machines.truncate(1),
+        |scenario| scenario.machines = vec![0],
+        |scenario| scenario.lag = 0,
+        |scenario| scenario.commit = (0, 0),
+        |scenario| scenario.uins = false,
+        |scenario| scenario.rate = 19,
+    ];
+    for change in changes {
+        let mut smaller = scenario.clone();
+        change(&mut smaller);
+        let is_valid = smaller.events.iter().all(|event| match event.what {
+            What::Asked(installation)
+            | What::DiskFull(installation, _)
+            | What::Crash { installation, .. } => installation < smaller.machines.len(),
+            _ => true,
+        });
+        if smaller != scenario && is_valid && fails(&smaller) {
+            scenario = smaller;
+        }
+    }
+    for index in 0..scenario.events.len() {
+        let count = match &scenario.events[index].what {
+            What::Edit(edits) => edits.len(),
+            _ => 0,
+        };
+        for edit in (0..count).rev() {
+            let mut smaller = scenario.clone();
+            if let What::Edit(edits) = &mut smaller.events[index].what {
+                edits.remove(edit);
+            }
+            if fails(&smaller) {
+                scenario = smaller;
+            }
+        }
+    }
+    scenario
+}
