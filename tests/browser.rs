@@ -6,14 +6,16 @@ mod chromium;
 
 use std::net::Ipv4Addr;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use board::{Shown, bad, change, hostile, huge};
+use board::{Shown, bad, change, good, hostile, huge, many, wordy};
 use chromium::Browser;
 use serde_json::json;
 use sharekeeper::history::WriteResult;
 use sharekeeper::model::Scope;
+use sharekeeper::plan::Policy;
 use sharekeeper::serve::{Settings, StatusServer};
-use sharekeeper::status::Board;
+use sharekeeper::status::{Board, RunSettings};
 
 /// Contrast that WCAG 2 asks of text (level AA), for each piece of text on the page; what falls short of it.
 const TOO_FAINT: &str = r#"(() => {
@@ -51,6 +53,43 @@ const STICKS_OUT: &str = r#"(() => {
     return [...culprits, ...tables].map((at) => at.outerHTML.slice(0, 300));
 })()"#;
 
+/// What is cramped: columns and values of less than twelve characters, rows that are high because a column is narrow, and
+/// activities that do not fit one line.
+const CRAMPED: &str = r#"(() => {
+    const probe = document.createElement("span");
+    probe.textContent = "0".repeat(100);
+    probe.style.position = "absolute";
+    document.body.append(probe);
+    const ch = probe.getBoundingClientRect().width / 100;
+    probe.remove();
+    const found = [];
+    const said = (what, at, size) => found.push(what + " " + Math.round(size) + ": " + at.outerHTML.slice(0, 200));
+    for (const cell of document.querySelectorAll("th, td")) {
+        const box = cell.getBoundingClientRect(), style = getComputedStyle(cell);
+        if (!cell.checkVisibility() || cell.closest("thead") && style.display === "block") continue;
+        const room = style.display === "block" ? box.width - parseFloat(style.paddingLeft) : box.width;
+        if (room < 12 * ch && box.width > 1) said("narrow", cell, room / ch);
+    }
+    for (const row of document.querySelectorAll("tr")) {
+        if (getComputedStyle(row).display !== "table-row") continue;
+        const height = row.getBoundingClientRect().height;
+        if (height > 240) said("high", row, height);
+    }
+    let looked = 0;
+    for (const doing of document.querySelectorAll(".doing")) {
+        looked += 1;
+        const lines = doing.getBoundingClientRect().height / parseFloat(getComputedStyle(doing).lineHeight);
+        if (lines > 1.2) said("lines", doing, lines);
+        const cell = doing.closest("td").getBoundingClientRect();
+        if (doing.getBoundingClientRect().right > cell.right) said("cut off", doing, cell.right);
+    }
+    for (const cell of document.querySelectorAll(".cells a")) {
+        looked += 1;
+        if (cell.getBoundingClientRect().width < 12 * ch) said("narrow", cell, cell.getBoundingClientRect().width / ch);
+    }
+    return looked ? found : ["nothing was looked at"];
+})()"#;
+
 fn port() -> (StatusServer, String) {
     let settings = Settings {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -73,9 +112,9 @@ async fn browsed(board: Board, test: impl AsyncFnOnce(&mut Browser, &str, &Shown
         never = shown.serve(port) => match never {},
         () = test(&mut browser, &url, &shown) => {}
     }
-    // The server is gone, and the page says so.
+    // The server is gone, and the page says so, with the time that all else on it is in.
     browser
-        .until("document.querySelector('#live').textContent.startsWith('○ not connected')")
+        .until("/^○ not connected; shown as of \\d\\d:\\d\\d:\\d\\d UTC$/.test(document.querySelector('#live').textContent)")
         .await;
     browser.end().await;
 }
@@ -122,6 +161,65 @@ async fn the_page_can_be_read_by_day_by_night_on_a_telephone_and_on_a_wall() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn n12_nothing_is_cramped_or_sticks_out_at_any_width() {
+    let evil = "<b>".repeat(20);
+    for board in [good(), bad(), many(3, 500), wordy(), hostile(&evil)] {
+        browsed(board, async |browser, url, _| {
+            for width in [360, 480, 600, 768, 832, 900, 1_000, 1_100, 1_280, 1_600, 2_560] {
+                browser.appear(width, "light").await;
+                for query in ["", "?show=all", "?image=img-00000001"] {
+                    browser.open(&format!("{url}{query}")).await;
+                    browser.until(LIVE).await;
+                    let open = "document.querySelectorAll('details').forEach((one) => { one.open = true; })";
+                    browser.evaluate(open).await;
+                    for measure in [STICKS_OUT, CRAMPED] {
+                        assert_eq!(browser.evaluate(measure).await, json!([]), "{width} {query}");
+                    }
+                }
+            }
+            assert_eq!(browser.complaints().await, [""; 0]);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn n2_a_command_can_be_copied_and_times_are_utc() {
+    let settings = RunSettings {
+        policy: Policy::DEFAULT,
+        state_dir: Some("/var/lib/sharekeeper".into()),
+        manifests: vec!["/etc/manifests".into()],
+        uses_sim: false,
+        endpoint: None,
+        pid: 4_711,
+    };
+    let board = bad().with_run_settings(Arc::new(settings));
+    browsed(board, async |browser, url, shown| {
+        browser.appear(1_280, "light").await;
+        browser.open(url).await;
+        browser.until(LIVE).await;
+        let counts = "[document.querySelectorAll('.command button').length > 0,
+            document.querySelectorAll('.command button').length === document.querySelectorAll('.command code').length]";
+        assert_eq!(browser.evaluate(counts).await, json!([true, true]));
+        browser.evaluate("document.querySelector('.command button').focus()").await;
+        shown.change(|board| board.answered(change(7, WriteResult::Applied)));
+        let version = shown.board.borrow().version();
+        browser.until(&format!("document.querySelector('main').dataset.version === '{version}'")).await;
+        let kept = "document.activeElement.textContent + document.querySelectorAll('.command button').length";
+        let buttons = "'Copy' + document.querySelectorAll('.command code').length";
+        assert_eq!(browser.evaluate(kept).await, browser.evaluate(buttons).await);
+        // It is copied; where the browser forbids that, it is marked to be copied by hand.
+        browser.evaluate("document.activeElement.click()").await;
+        browser
+            .evaluate("new Promise((done) => { const look = () => document.activeElement.textContent === 'Copied'
+                || String(getSelection()).startsWith('sharekeeper') ? done() : requestAnimationFrame(look); look(); })")
+            .await;
+        assert_eq!(browser.complaints().await, [""; 0]);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ async fn each_route_answers_with_its_kind_and_head_without_a_body() {
             (
                 "/",
                 "text/html; charset=utf-8",
-                "All 1,204 images are as desired",
+                "All 1,204 shares of 804 images are as desired",
             ),
             (
                 "/?show=all&utm=x",

@@ -16,11 +16,16 @@ use crate::words::brief;
 
 /// Where the state is. The simulator's state is kept apart, because what it shared is no real share.
 pub(super) fn directory(common: &Common, sim: bool) -> Result<PathBuf, Failure> {
-    let base = match &common.state_dir {
-        Some(given) => given.clone(),
-        None => xdg_state_directory()?,
-    };
+    let base = base(common)?;
     Ok(if sim { base.join("sim") } else { base })
+}
+
+/// What `--state-dir` is, or would be.
+pub(super) fn base(common: &Common) -> Result<PathBuf, Failure> {
+    match &common.state_dir {
+        Some(given) => Ok(given.clone()),
+        None => xdg_state_directory(),
+    }
 }
 
 /// sharekeeper's directory by the XDG Base Directory Specification, which knows no relative paths.

@@ -16,7 +16,7 @@ use crate::model::Timestamp;
 use crate::serve::{
     EngineEnd, Health, PortThread, Settings, Snapshot, StatusServer, StatusSource, Token, border,
 };
-use crate::status::Board;
+use crate::status::{Board, RunSettings};
 use crate::webhooks::{Stats, WebhookSender};
 
 /// Binds the address; `None` with `--listen off`.
@@ -67,6 +67,7 @@ pub(super) struct DaemonView {
     publisher: Rc<StatusPublisher<System>>,
     context: Rc<ClientContext<System>>,
     webhook_sender: WebhookSender,
+    settings: Arc<RunSettings>,
 }
 
 impl DaemonView {
@@ -74,11 +75,13 @@ impl DaemonView {
         publisher: &Rc<StatusPublisher<System>>,
         context: &Rc<ClientContext<System>>,
         webhook_sender: WebhookSender,
+        settings: RunSettings,
     ) -> Rc<Self> {
         Rc::new(Self {
             publisher: Rc::clone(publisher),
             context: Rc::clone(context),
             webhook_sender,
+            settings: Arc::new(settings),
         })
     }
 }
@@ -95,8 +98,9 @@ struct DaemonSnapshot {
 impl StatusSource for DaemonView {
     fn snapshot(&self) -> Arc<dyn Snapshot> {
         let context = &self.context;
+        let board = self.publisher.board(Board::clone);
         Arc::new(DaemonSnapshot {
-            board: self.publisher.board(Board::clone),
+            board: board.with_run_settings(Arc::clone(&self.settings)),
             taken_at: context.now(),
             calls: context.calls.breakdown().clone(),
             clock_offset: context

@@ -182,6 +182,17 @@ impl Policy {
         ]
     }
 
+    /// The caps on what is pruned at once in a scope, each with where it comes from, for people.
+    pub fn caps(&self) -> [(Bound, &'static str); 2] {
+        let CapOrigins { count, percent } = self.cap_origins;
+        let (most, part) = (
+            Bound::MaxCancels(self.max_cancels),
+            Bound::MaxCancelsPercent(self.max_cancels_percent),
+        );
+        let origins = (count.of(&most), percent.of(&part));
+        [(most, origins.0), (part, origins.1)]
+    }
+
     /// The flags that make this policy out of the default.
     pub fn flags(&self) -> Vec<Bound> {
         let pairs = self.bounds().into_iter().zip(Self::DEFAULT.bounds());

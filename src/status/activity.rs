@@ -14,6 +14,10 @@ pub enum Activity {
         since: Timestamp,
         /// Writes answered in it.
         answered: u64,
+        /// Of these, those that the API acknowledged.
+        acknowledged: u64,
+        /// Writes that it has acknowledged or ahead, by its last plan; `None` before its first, and where nothing is written.
+        planned: Option<u64>,
     },
     /// There is nothing to do until the next pass.
     Idle {

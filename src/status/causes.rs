@@ -236,27 +236,73 @@ impl Causes {
 
     /// All causes, by account, the widest kind first. What is in the way in one region names it.
     pub fn into_vec(self) -> Vec<Cause> {
-        let named = self.found.into_values().map(|mut cause| {
+        self.into_list().causes
+    }
+
+    fn into_list(self) -> CauseList {
+        let (mut causes, mut places) = (Vec::new(), BTreeMap::new());
+        for (key, mut cause) in self.found {
             let mut regions = cause.regions.iter();
             if let (Some(only), None) = (regions.next(), regions.next()) {
                 cause.message = cause.message.replace("{region}", only.as_str());
             }
-            cause
-        });
-        named.collect()
+            places.insert(key, causes.len());
+            causes.push(cause);
+        }
+        CauseList { causes, places }
+    }
+}
+
+/// All causes of a board, and which image is held up by which.
+pub struct CauseList {
+    causes: Vec<Cause>,
+    places: BTreeMap<Key, usize>,
+}
+
+impl CauseList {
+    /// By account, the widest kind first.
+    pub fn causes(&self) -> &[Cause] {
+        &self.causes
+    }
+
+    /// The place of the cause that holds up all images of a scope, because it is not seen.
+    pub fn of_unseen(&self, scope: &Scope, status: &ScopeStatus) -> Option<usize> {
+        let Some(View::Unobserved(why)) = &status.view else {
+            return None;
+        };
+        self.place(scope, Trouble::of_unobserved(why))
+    }
+
+    /// The place of the cause that holds up an image of a scope that is seen, if it is not the image's own matter.
+    pub fn of_image(
+        &self,
+        scope: &Scope,
+        status: &ScopeStatus,
+        image: &ImageStatus,
+    ) -> Option<usize> {
+        self.place(scope, status.trouble_of(image)?)
+    }
+
+    fn place(&self, scope: &Scope, trouble: Trouble<'_>) -> Option<usize> {
+        self.places.get(&trouble.key(scope)).copied()
     }
 }
 
 impl Board {
     /// What is in the way in the scopes that are picked.
     pub fn causes(&self, is_picked: impl Fn(&Scope) -> bool) -> Vec<Cause> {
+        self.cause_list(is_picked).causes
+    }
+
+    /// What is in the way in the scopes that are picked, and of which images.
+    pub fn cause_list(&self, is_picked: impl Fn(&Scope) -> bool) -> CauseList {
         let mut causes = Causes::default();
         for (scope, status) in &self.scopes {
             if is_picked(scope) {
                 status.add_causes(scope, &mut causes);
             }
         }
-        causes.into_vec()
+        causes.into_list()
     }
 }
 

@@ -138,7 +138,8 @@ impl ClosedWindow {
         )
     }
 
-    fn causes_text(&self) -> String {
+    /// The changes that are held back, for a person.
+    pub fn causes_text(&self) -> String {
         if self.causes == Cause::ALL {
             return "changes".to_owned();
         }

@@ -19,9 +19,11 @@ mod image_transitions;
 mod manifests;
 mod passes;
 mod policy_image;
+mod progress;
 mod reads;
 mod reason;
 mod retain;
+mod run_settings;
 mod scope;
 mod stall;
 mod stall_transitions;
@@ -38,7 +40,7 @@ use crate::pace::DurationHistogram;
 
 pub use account_totals::AccountTotals;
 pub use activity::{Activity, PassResult};
-pub use causes::{Cause, CauseKind, Causes, NAMED_MAX, Trouble};
+pub use causes::{Cause, CauseKind, CauseList, Causes, NAMED_MAX, Trouble};
 pub use change::Change;
 pub use condition::{Condition, Truth};
 pub use counts::Counts;
@@ -48,8 +50,10 @@ pub use holds::{ClosedWindow, HoldChanges, Holds};
 pub use image::{ImageStatus, StatusDetails};
 pub use manifests::{LoadedManifests, ManifestsStatus};
 pub use policy_image::PolicyImage;
+pub use progress::Progress;
 pub use reads::Reads;
 pub use reason::Reason;
+pub use run_settings::RunSettings;
 pub use scope::ScopeStatus;
 pub use sync_state::SyncState;
 pub use told::{Told, ToldError};
@@ -72,6 +76,8 @@ pub struct Board {
     manifests: ManifestsStatus,
     state: StateStatus,
     holds: Arc<Holds>,
+    /// `None` on a board that is not shown.
+    run_settings: Option<Arc<RunSettings>>,
     scopes: BTreeMap<Scope, Arc<ScopeStatus>>,
     changes: VecDeque<Change>,
     transitions: VecDeque<Transition>,
@@ -100,6 +106,7 @@ impl Board {
             manifests: ManifestsStatus::default(),
             state: StateStatus::default(),
             holds: Arc::default(),
+            run_settings: None,
             scopes: BTreeMap::new(),
             changes: VecDeque::new(),
             transitions: VecDeque::new(),

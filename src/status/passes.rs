@@ -21,6 +21,8 @@ impl Board {
         status.activity = Activity::Running {
             since: now,
             answered: 0,
+            acknowledged: 0,
+            planned: None,
         };
         status.reads.pass_began();
         self.version += 1;
@@ -36,6 +38,9 @@ impl Board {
         };
         let mut images = BTreeMap::new();
         status.stall.planned(plan);
+        if !self.observe_only {
+            status.writes_planned(plan);
+        }
         let unseen = status.unseen_images(plan);
         for (image, decision) in plan.decisions.iter().chain(&unseen) {
             let before = status.images.get(image);
@@ -217,17 +222,23 @@ impl ScopeStatus {
 
     /// Takes in how a write was answered. One that never left was not.
     fn answered(&mut self, change: &Change) {
-        if let Activity::Running { answered, .. } = &mut self.activity {
+        let is_permitted = matches!(
+            change.result,
+            WriteResult::Applied | WriteResult::AlreadyShared
+        );
+        if let Activity::Running {
+            answered,
+            acknowledged,
+            ..
+        } = &mut self.activity
+        {
             *answered += 1;
+            *acknowledged += u64::from(is_permitted);
         }
         if change.result != WriteResult::NotSent {
             let kind = (change.permission, change.result);
             *self.changes.entry(kind).or_default() += 1;
         }
-        let is_permitted = matches!(
-            change.result,
-            WriteResult::Applied | WriteResult::AlreadyShared
-        );
         if is_permitted && self.stall.write_permitted() {
             // Where none waits, what clones of the board share need not be copied.
             if self.images.values().any(ImageStatus::waits_for_permission) {

@@ -105,7 +105,7 @@ impl Page<'_> {
                 "</small></td><td class=\"file\" data-label=\"manifest\">"
             );
             if let Some(source) = &image.source {
-                html.text(source);
+                html.name(source);
             }
             html.markup("</td></tr>\n");
         }

@@ -110,7 +110,7 @@ impl Page<'_> {
             _ if account.working > 0 => html.markup("under way"),
             _ => html.markup("due"),
         }
-        html.markup("</td><td data-label=\"activity\">");
+        html.markup("</td><td data-label=\"activity\"><span class=\"doing\">");
         match account.working {
             0 if account.never_seen == account.scopes => html.markup("waits for its first look"),
             0 => html.markup("resting"),
@@ -118,7 +118,7 @@ impl Page<'_> {
                 write_html!(html, "working in ", (plural(working as u64, "region")));
             }
         }
-        html.markup("</td></tr>\n");
+        html.markup("</span></td></tr>\n");
     }
 }
 

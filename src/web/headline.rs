@@ -1,12 +1,13 @@
 //! The headline: everything in one line, which is the title of the page, too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::badge::Badge;
 use super::html::Count;
+use crate::model::{AccountName, ImageId};
 use crate::plan::View;
-use crate::status::{Activity, Board, Counts, Holds, ScopeStatus};
-use crate::words::plural;
+use crate::status::{Activity, Board, Counts, Holds, Progress, ScopeStatus};
+use crate::words::{plural, thousands};
 
 /// Everything in one line.
 pub(super) struct Headline {
@@ -20,10 +21,19 @@ impl Headline {
         Self { badge, text }
     }
 
-    /// The most urgent of what there is to say about the board, whose images are counted in `total`, and whether anything
-    /// is held back.
-    pub(super) fn of(board: &Board, total: &Counts) -> Self {
-        let Self { badge, text } = Self::of_images(board, total);
+    /// The most urgent of what there is to say about the board, and whether anything is held back. Its images are counted
+    /// in `total`, each in every region; `images` says how many they are.
+    pub(super) fn of(board: &Board, total: &Counts, images: usize) -> Self {
+        let Self { badge, mut text } = Self::of_shares(board, total, images);
+        let Progress {
+            acknowledged,
+            planned,
+        } = board.progress();
+        if planned > 0 {
+            let (done, all) = (thousands(acknowledged), thousands(planned));
+            let changes = if planned == 1 { "change" } else { "changes" };
+            text.push_str(&format!("; {done} of {all} {changes} written"));
+        }
         let Some(held) = held_back(board.holds()) else {
             return Self { badge, text };
         };
@@ -34,23 +44,23 @@ impl Headline {
         Self::new(badge, format!("{text}; {held}"))
     }
 
-    fn of_images(board: &Board, total: &Counts) -> Self {
-        let images = total.total();
+    fn of_shares(board: &Board, total: &Counts, images: usize) -> Self {
+        let shares = total.total();
         let scopes = |is_one: fn(&ScopeStatus) -> bool| {
             let scopes = board.scopes().values();
             scopes.filter(|status| is_one(status)).count()
         };
         let (unobserved, halted) = (scopes(is_unobserved), scopes(is_halted));
-        let all_in_sync = total.in_sync == images;
+        let all_in_sync = total.in_sync == shares;
         let findings = board.findings();
         if board.state().lost.is_some() {
             let text = "Nothing is done: the state cannot be used any longer";
             Self::new(Badge::BAD, text)
-        } else if let Some(headline) = without_images(board, images) {
+        } else if let Some(headline) = without_images(board, shares) {
             headline
         } else if total.stalled > 0 {
             let verb = if total.stalled == 1 { "needs" } else { "need" };
-            let of = of_images(total.stalled, images);
+            let of = of_all(total.stalled, shares, images);
             Self::new(Badge::BAD, format!("{of} {verb} a person"))
         } else if findings > 0 {
             let verb = if findings == 1 {
@@ -69,15 +79,21 @@ impl Headline {
             let text = "The manifests cannot be used; all is as the last good ones ask";
             Self::new(Badge::BAD, text)
         } else if all_in_sync {
-            let text = match images {
-                1 => "The image is as desired".to_owned(),
-                n => format!("All {} images are as desired", Count(n)),
+            let text = match (shares, of_images(shares, images)) {
+                (1, _) => "The image is as desired".to_owned(),
+                (_, all) => format!("All {all} are as desired"),
             };
             Self::new(Badge::GOOD, text)
         } else {
-            let of = of_images(total.in_sync, images);
+            let of = of_all(total.in_sync, shares, images);
             let (badge, rest) = Self::of_rest(board, total);
-            Self::new(badge, format!("{of} as desired; {rest}"))
+            // How far it has come says more.
+            let is_told = badge == Badge::BUSY && board.progress().planned > 0;
+            let rest = match is_told {
+                true => String::new(),
+                false => format!("; {rest}"),
+            };
+            Self::new(badge, format!("{of} as desired{rest}"))
         }
     }
 }
@@ -152,9 +168,26 @@ fn of_scopes(n: usize, board: &Board) -> String {
     )
 }
 
-fn of_images(n: usize, of: usize) -> String {
-    let s = if of == 1 { "" } else { "s" };
-    format!("{} of {} image{s}", Count(n), Count(of))
+/// So many of all shares, in words.
+fn of_all(n: usize, shares: usize, images: usize) -> String {
+    format!("{} of {}", Count(n), of_images(shares, images))
+}
+
+/// `4 images`; `12 shares of 4 images` where some of them are shared in several regions, and so counted there each.
+pub(super) fn of_images(shares: usize, images: usize) -> String {
+    let s = |n: usize| if n == 1 { "" } else { "s" };
+    let named = format!("{} image{}", Count(images), s(images));
+    match shares == images {
+        true => named,
+        false => format!("{} share{} of {named}", Count(shares), s(shares)),
+    }
+}
+
+/// How many images there are, however many regions each is shared in.
+pub(super) fn count_images<'a>(
+    images: impl Iterator<Item = (&'a AccountName, &'a ImageId)>,
+) -> usize {
+    images.collect::<HashSet<_>>().len()
 }
 
 pub(super) fn is_unobserved(status: &ScopeStatus) -> bool {

@@ -7,9 +7,12 @@ use std::time::Duration;
 use crate::model::Timestamp;
 use crate::words::{rfc3339, safe_char};
 
+/// Bytes of a name that fits any column in one line.
+const UNBROKEN_MAX: usize = 16;
+
 /// Adds literals as markup, and values in parentheses as text.
 macro_rules! write_html {
-    ($html:expr, $($part:tt),+ $(,)?) => { $( write_html!(@ $html, $part); )+ };
+    ($html:expr, $($part:tt),+ $(,)?) => {{ $( write_html!(@ $html, $part); )+ }};
     (@ $html:expr, $markup:literal) => { $html.markup($markup) };
     (@ $html:expr, ($text:expr)) => { $html.text(&$text) };
 }
@@ -31,6 +34,18 @@ impl Html {
         let _ = write!(Escaped(&mut self.0), "{text}");
     }
 
+    /// Adds a name, path or code, which may be long: it breaks after its punctuation rather than within a word.
+    pub(super) fn name(&mut self, name: impl Display) {
+        let name = name.to_string();
+        let mut parts = name.split_inclusive(['.', '/', '_', ':']).peekable();
+        while let Some(part) = parts.next() {
+            self.text(part);
+            if name.len() > UNBROKEN_MAX && parts.peek().is_some() {
+                self.markup("<wbr>");
+            }
+        }
+    }
+
     /// Adds a time: how long ago it was, or how far ahead it is, with the time itself for programs and on hover.
     pub(super) fn time(&mut self, at: Timestamp, now: Timestamp) {
         write_html!(
@@ -43,6 +58,12 @@ impl Html {
             (RelativeTime { at, now }),
             "</time>"
         );
+    }
+
+    /// Adds a time with the time itself beside it, for what is read by others than who looks at it now.
+    pub(super) fn whole_time(&mut self, at: Timestamp, now: Timestamp) {
+        self.time(at, now);
+        write_html!(self, " (", (at.format("%Y-%m-%d %H:%M UTC")), ")");
     }
 
     pub(super) fn finish(self) -> String {

@@ -1,15 +1,19 @@
 //! The list of images, in groups that have a reason in common, page by page.
 
 use std::cmp::Ordering;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::badge::Badge;
+use super::commands::Remedy;
+use super::headline::{count_images, of_images};
 use super::html::{Count, Html, write_html};
 use super::overview;
 use super::page::Page;
 use super::pager::pager;
 use super::query::{Query, ScopeText, Show};
 use crate::model::{ImageId, ImageKey, Scope, ShareState};
+use crate::plan::Withheld;
 use crate::status::{Condition, ImageStatus, Reason, SyncState};
 
 /// Rows on a page.
@@ -20,33 +24,49 @@ const GROUP_ROWS_MAX: usize = 8;
 const FULL_ROWS_MAX: usize = 5;
 
 /// An image of the list.
-struct Row<'a> {
-    scope: &'a Scope,
-    id: &'a ImageId,
-    image: &'a ImageStatus,
+pub(super) struct Row<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) id: &'a ImageId,
+    pub(super) image: &'a ImageStatus,
+    /// The place of what is in its way, where that is in the way of others, too.
+    pub(super) cause: Option<usize>,
 }
 
 impl<'a> Page<'a> {
     /// The list of images, grouped by what is in their way.
     pub(super) fn images(&self, html: &mut Html) {
-        let rows = self.rows();
+        let mut rows = self.rows();
         let folded = self.show() == Show::Wrong && !self.query.is_narrow();
+        let all = rows.len();
+        if folded {
+            rows.retain(|row| row.cause.is_none());
+        }
         let groups = || rows.chunk_by(same_group);
         let shown = |group: &[Row<'_>]| match folded {
             true => group.len().min(GROUP_ROWS_MAX),
             false => group.len(),
         };
         let listed: usize = groups().map(shown).sum();
-        self.heading(html, rows.len());
-        if rows.is_empty() {
+        self.heading(html, all);
+        if all == 0 {
             return self.none(html);
         }
+        if rows.len() < all {
+            write_html!(
+                html,
+                "<p>",
+                (Count(all - rows.len())),
+                " of them are held up by <a href=\"#causes\">what is in the way</a> of many.</p>\n"
+            );
+        }
+        if rows.is_empty() {
+            return;
+        }
         let first = self.query.page.saturating_mul(ROWS_MAX);
-        html.markup("<div class=\"scroll\"><table class=\"cards\"><caption class=\"hidden\">Images, by what is in \
+        html.markup("<div class=\"scroll\"><table class=\"cards images\"><caption class=\"hidden\">Images, by what is in \
                      their way</caption><thead><tr><th scope=\"col\">image</th><th scope=\"col\">account / region</th>\
-                     <th scope=\"col\">wanted</th><th scope=\"col\">actual</th><th scope=\"col\">since</th>\
-                     <th scope=\"col\">next try</th><th scope=\"col\">error</th><th scope=\"col\">manifest</th>\
-                     </tr></thead>\n");
+                     <th scope=\"col\">wanted</th><th scope=\"col\">since</th>\
+                     <th scope=\"col\">error</th><th scope=\"col\">manifest</th></tr></thead>\n");
         let (mut skip, mut room) = (first, ROWS_MAX);
         for group in groups() {
             let visible = &group[..shown(group)];
@@ -64,19 +84,34 @@ impl<'a> Page<'a> {
     }
 
     fn rows(&self) -> Vec<Row<'a>> {
-        let asked = Query {
+        let mut rows = self.rows_of(&Query {
             show: Some(self.show()),
             ..self.query.clone()
-        };
-        let mut rows = Vec::new();
-        for (scope, status, _) in self.scopes() {
-            let text = ScopeText::new(scope);
-            let images = status.images.iter();
-            let picked = images.filter(|(id, image)| asked.picks(&text, id, image));
-            rows.extend(picked.map(|(id, image)| Row { scope, id, image }));
-        }
+        });
         // Stable: within a group, in the order of accounts, regions and ids.
         rows.sort_by(by_group);
+        rows
+    }
+
+    /// The images that are asked for, in the order of accounts, regions and ids.
+    pub(super) fn rows_of(&self, asked: &Query) -> Vec<Row<'a>> {
+        let mut rows = Vec::new();
+        let one = asked.scope();
+        let first = one.clone().map_or(Bound::Unbounded, Bound::Included);
+        let scopes = self.board.scopes().range((first, Bound::Unbounded));
+        let scopes = scopes.take_while(|(scope, _)| one.as_ref().is_none_or(|one| one == *scope));
+        for (scope, status) in scopes.filter(|(scope, _)| asked.picks_scope(scope)) {
+            let text = ScopeText::new(scope);
+            let unseen = self.causes.of_unseen(scope, status);
+            let images = status.images.iter();
+            let picked = images.filter(|(id, image)| asked.picks(&text, id, image));
+            rows.extend(picked.map(|(id, image)| Row {
+                scope,
+                id,
+                image,
+                cause: unseen.or_else(|| self.causes.of_image(scope, status, image)),
+            }));
+        }
         rows
     }
 
@@ -102,25 +137,22 @@ impl<'a> Page<'a> {
 
     /// Images that have their reason in common, which is given once above them.
     fn group(&self, html: &mut Html, group: &[Row<'_>], part: &[Row<'_>], goes_on: bool) {
-        let Some(Row { image, .. }) = group.first() else {
+        let Some(first @ Row { image, cause, .. }) = group.first() else {
             return;
         };
         let badge = Badge::of_image(image.sync_state(), image.desired);
+        let distinct = count_images(group.iter().map(|row| (&row.scope.account, row.id)));
         write_html!(
             html,
-            "<tbody><tr class=\"group\"><th scope=\"rowgroup\" colspan=\"8\"><span class=\"",
+            "<tbody><tr class=\"group\"><th scope=\"rowgroup\" colspan=\"6\"><span class=\"",
             (badge.class),
             "\"><span class=\"sign\" aria-hidden=\"true\">",
             (badge.sign),
             "</span> ",
             (image.reason.as_str()),
             "</span> <span class=\"size\">",
-            (Count(group.len())),
-            (if group.len() == 1 {
-                " image"
-            } else {
-                " images"
-            }),
+            (of_images(group.len(), distinct)),
+            (what_is_asked(image)),
             (if goes_on { ", continued" } else { "" }),
             "</span>"
         );
@@ -130,7 +162,21 @@ impl<'a> Page<'a> {
                 _ => " <span class=\"person\">need a person</span>",
             });
         }
-        write_html!(html, "<p class=\"message\">", (message(image)), "</p>");
+        match *cause {
+            _ if !self.is_told_above(first) => {
+                write_html!(html, "<p class=\"message\">", (message(image)), "</p>");
+                self.remedies(html, group);
+            }
+            Some(place) => {
+                write_html!(
+                    html,
+                    " <a href=\"#cause-",
+                    (place + 1),
+                    "\">see what is in the way</a>"
+                );
+            }
+            None => html.markup(" <a href=\"#causes\">see what is in the way</a>"),
+        }
         html.markup("</th></tr>\n");
         let full = self.query.is_narrow() && group.len() <= FULL_ROWS_MAX;
         for row in part {
@@ -143,17 +189,61 @@ impl<'a> Page<'a> {
             let all = self.query.showing(Some(Show::Wrong), Some(image.reason));
             write_html!(
                 html,
-                "<tr class=\"more\"><td colspan=\"8\"><a href=\"",
+                "<tr class=\"more\"><td colspan=\"6\"><a href=\"",
                 (all),
                 "\">all ",
-                (Count(group.len())),
-                " images</a></td></tr>\n"
+                (of_images(group.len(), distinct)),
+                "</a></td></tr>\n"
             );
         }
         html.markup("</tbody>\n");
     }
 
-    fn row(&self, html: &mut Html, Row { scope, id, image }: &Row<'_>) {
+    /// Whether the top of the page says what is in the way of the image. Who looks for one image finds it with it, too.
+    fn is_told_above(&self, row: &Row<'_>) -> bool {
+        let is_loss = || {
+            let status = self.board.scopes().get(row.scope);
+            let loss = status.and_then(|status| status.loss);
+            let lost = loss.map(|loss| Withheld::Lost(row.scope.clone(), loss).to_string());
+            row.image.reason == Reason::GuardTripped && lost.as_deref() == Some(message(row.image))
+        };
+        !self.query.is_narrow() && (row.cause.is_some() || is_loss())
+    }
+
+    /// The commands that help with a group, with its first image as the example.
+    fn remedies(&self, html: &mut Html, group: &[Row<'_>]) {
+        let Some(Row {
+            scope, id, image, ..
+        }) = group.first()
+        else {
+            return;
+        };
+        if image.sync_state() == SyncState::InSync {
+            return;
+        }
+        let message = message(image);
+        let loss = self
+            .board
+            .scopes()
+            .get(*scope)
+            .and_then(|status| status.loss);
+        match (image.reason, loss) {
+            (Reason::Parked, _) => self.remedy(html, Remedy::Unpark(scope, id)),
+            (Reason::GuardTripped, Some(loss)) => {
+                self.remedy(html, Remedy::Accept(scope, loss.lost));
+            }
+            (Reason::NotOwned, _) if message == Withheld::Probable.to_string() => {
+                self.remedy(html, Remedy::Adopt(scope, id));
+            }
+            _ => {}
+        }
+        self.remedy(html, Remedy::Explain(scope, id));
+    }
+
+    fn row(&self, html: &mut Html, row: &Row<'_>) {
+        let Row {
+            scope, id, image, ..
+        } = row;
         html.markup("<tr>");
         image_cell(html, id, image);
         scope_cell(html, scope);
@@ -172,35 +262,38 @@ impl<'a> Page<'a> {
             html.markup(", ends ");
             html.time(until, self.now);
         }
-        write_html!(
-            html,
-            "</small></td><td data-label=\"actual\">",
-            (image.actual.map_or("unknown", ShareState::as_str))
-        );
-        if image.is_changed_outside() {
-            html.markup(" <small>changed by somebody else</small>");
+        match image.actual {
+            Some(actual) if actual == image.desired => {}
+            Some(actual) => write_html!(html, "; is ", (actual.as_str())),
+            None => html.markup("; actual state unknown"),
         }
+        if image.is_changed_outside() {
+            html.markup("; changed by somebody else");
+        }
+        html.markup("</small>");
         html.markup("</td><td data-label=\"since\">");
         html.time(image.since(), self.now);
         let details = image.details.as_deref();
         match details.and_then(|details| details.next_try) {
             Some(at) if at > self.now => {
-                html.markup("</td><td data-label=\"next try\">");
+                html.markup(" <small>next try ");
                 html.time(at, self.now);
+                html.markup("</small></td>");
             }
-            _ if image.sync_state() == SyncState::InSync => html.markup("</td><td class=\"none\">"),
-            _ => html.markup("</td><td data-label=\"next try\"><small>next look</small>"),
+            _ => html.markup("</td>"),
         }
-        match details.filter(|t| t.code.is_some() || t.request_id.is_some()) {
+        // Of what is in the way of many, the cause has it.
+        let own = details.filter(|_| row.cause.is_none() || self.query.is_narrow());
+        match own.filter(|t| t.code.is_some() || t.request_id.is_some()) {
             Some(details) => {
-                html.markup("</td><td data-label=\"error\">");
+                html.markup("<td data-label=\"error\">");
                 overview::reference(html, details.code.as_deref(), details.request_id.as_deref());
             }
-            None => html.markup("</td><td class=\"none\">"),
+            None => html.markup("<td class=\"none\">"),
         }
         html.markup("</td><td class=\"file\" data-label=\"manifest\">");
         match &image.source {
-            Some(source) => html.text(source),
+            Some(source) => html.name(source),
             None if is_held(image) => {}
             None => html.markup("no manifest names it"),
         }
@@ -208,7 +301,7 @@ impl<'a> Page<'a> {
     }
 
     fn conditions(&self, html: &mut Html, image: &ImageStatus) {
-        html.markup("<tr class=\"more\"><td colspan=\"8\">Conditions: ");
+        html.markup("<tr class=\"more\"><td colspan=\"6\">Conditions: ");
         let mut condition = |name: &'static str, condition: Condition| {
             write_html!(
                 html,
@@ -250,22 +343,37 @@ pub(super) fn image_cell(html: &mut Html, id: &ImageId, image: &ImageStatus) {
         (badge.class),
         " sign\" aria-hidden=\"true\">",
         (badge.sign),
-        "</span> <a href=\"",
-        (Query::of_image(id)),
-        "\">"
+        "</span> "
     );
-    name_and_id(html, id, image.name.as_deref());
+    image_link(html, id, image);
     if let Some(blueprint) = &image.blueprint {
         write_html!(html, " <small>", (blueprint), "</small>");
     }
     html.markup("</th>");
 }
 
+/// The name and id of an image, with a link to all that is known of it.
+pub(super) fn image_link(html: &mut Html, id: &ImageId, image: &ImageStatus) {
+    write_html!(html, "<a href=\"", (Query::of_image(id)), "\">");
+    name_and_id(html, id, image.name.as_deref());
+}
+
+/// What is asked for the images of a group, which have that in common.
+fn what_is_asked(image: &ImageStatus) -> &'static str {
+    match (image.sync_state(), image.desired) {
+        _ if is_held(image) => "",
+        (SyncState::InSync, _) => "",
+        (_, ShareState::Shared) => ", to be shared",
+        (_, ShareState::Unshared) => ", to be cancelled",
+    }
+}
+
 /// The name that people know an image by, and small its id; closes the link around the first of both.
 fn name_and_id(html: &mut Html, id: &ImageId, name: Option<&str>) {
     match name.filter(|name| *name != id.as_str()) {
         Some(name) => {
-            write_html!(html, (name), "</a> <small>", (id), "</small>");
+            html.name(name);
+            write_html!(html, "</a> <small>", (id), "</small>");
         }
         None => {
             write_html!(html, (id), "</a>");
@@ -319,12 +427,15 @@ fn same_group(a: &Row<'_>, b: &Row<'_>) -> bool {
 
 /// The most urgent first: what needs a person, then by sync state, reason and message.
 fn by_group(a: &Row<'_>, b: &Row<'_>) -> Ordering {
-    let rank = |image: &ImageStatus| {
+    let rank = |row: &Row<'_>| {
+        let image = row.image;
         let state = (!image.stalled.holds(), image.sync_state());
-        (state, image.reason, image.desired)
+        (state, image.reason, image.desired, row.cause)
     };
-    let order = rank(a.image).cmp(&rank(b.image));
+    let order = rank(a).cmp(&rank(b));
     order.then_with(|| match (&a.image.details, &b.image.details) {
+        // Its words name regions and images; the cause has them without.
+        _ if a.cause.is_some() => Ordering::Equal,
         // Images of one plan share the text of a message, so the pointers mostly tell.
         (Some(a), Some(b)) if Arc::ptr_eq(&a.message, &b.message) => Ordering::Equal,
         _ => message(a.image).cmp(message(b.image)),

@@ -2,14 +2,19 @@
 //! know how the board comes about, nor who serves it.
 
 mod badge;
+mod causes;
+mod commands;
 mod expiries;
 mod fleet;
+mod grid;
 mod headline;
+mod holds;
 mod html;
 mod images;
 mod overview;
 mod page;
 mod pager;
+mod policy_document;
 mod policy_images;
 mod query;
 mod recent;

@@ -5,6 +5,7 @@ use super::page::Page;
 use crate::model::Scope;
 use crate::plan::View;
 use crate::status::{Activity, Counts, ScopeStatus};
+use crate::words::thousands;
 
 /// Rows of the table on one page. Up to so many accounts and regions are listed one by one.
 pub(super) const SCOPE_ROWS_MAX: usize = 100;
@@ -14,7 +15,7 @@ pub(super) fn is_folded(scopes: usize) -> bool {
     scopes > SCOPE_ROWS_MAX
 }
 
-/// What is counted of each scope, in the order of the columns.
+/// What is counted of each scope, in the order in which it is told.
 pub(super) fn columns(counts: &Counts) -> [(&'static str, usize); 7] {
     [
         ("in sync", counts.in_sync),
@@ -28,13 +29,16 @@ pub(super) fn columns(counts: &Counts) -> [(&'static str, usize); 7] {
 }
 
 impl Page<'_> {
-    /// One row for each account and region; of many, only for those that matter.
+    /// Each account and region, as a table; as a grid where there are many, and of even more only those that matter.
     pub(super) fn overview(&self, html: &mut Html) {
         let scopes: Vec<_> = self.scopes().collect();
+        if self.grid(html, &scopes) {
+            return;
+        }
         let is_folded = is_folded(scopes.len());
         html.markup(
-            "<div class=\"scroll\" id=\"scopes\"><table class=\"cards\"><caption>Accounts and regions \
-             <small>Drifted: seen in another state than desired, and counted in one of the next columns, too.",
+            "<div class=\"scroll\" id=\"scopes\"><table class=\"cards scopes\"><caption>Accounts and regions \
+             <small>Drifted: seen in another state than desired, and counted once more.",
         );
         if is_folded {
             html.markup(
@@ -42,12 +46,9 @@ impl Page<'_> {
                  account are added up.",
             );
         }
-        html.markup("</small></caption><thead><tr><th scope=\"col\">Account / region</th>");
-        for (label, _) in columns(&self.total) {
-            write_html!(html, "<th scope=\"col\" class=\"n\">", (label), "</th>");
-        }
         html.markup(
-            "<th scope=\"col\">last seen</th><th scope=\"col\">next look</th>\
+            "</small></caption><thead><tr><th scope=\"col\">account / region</th>\
+             <th scope=\"col\">images</th><th scope=\"col\">last seen</th><th scope=\"col\">next look</th>\
              <th scope=\"col\">activity</th></tr></thead><tbody>\n",
         );
         let rows = match is_folded {
@@ -60,7 +61,7 @@ impl Page<'_> {
             }
         };
         if scopes.is_empty() {
-            html.markup("<tr><td colspan=\"11\">None.</td></tr>");
+            html.markup("<tr><td colspan=\"5\">None.</td></tr>");
         }
         html.markup("</tbody>");
         if scopes.len() > 1 {
@@ -109,73 +110,125 @@ impl Page<'_> {
             Activity::Running { .. } => html.markup("under way"),
             Activity::Halted { .. } => html.markup("none"),
         }
-        html.markup("</td><td data-label=\"activity\">");
-        self.activity(html, scope, status);
+        html.markup("</td><td data-label=\"activity\"><span class=\"doing\">");
+        self.doing(html, status);
+        html.markup("</span>");
+        self.course(html, scope, status);
         html.markup("</td></tr>\n");
     }
 
-    fn activity(&self, html: &mut Html, scope: &Scope, status: &ScopeStatus) {
-        match &status.activity {
-            Activity::New => html.markup("waits for its first look"),
-            Activity::Idle { .. } => html.markup("resting"),
-            Activity::Halted { .. } => html.markup("<span class=\"bad\">! given up</span>"),
-            Activity::Running { since, answered } => {
+    /// What a scope is doing, in so few words that they stand in one line.
+    fn doing(&self, html: &mut Html, status: &ScopeStatus) {
+        match (&status.activity, status.progress()) {
+            (Activity::New, _) => html.markup("waits for its first look"),
+            (Activity::Idle { .. }, _) => html.markup("resting"),
+            (Activity::Halted { .. }, _) => {
+                html.markup("<span class=\"bad\">! given up</span>");
+            }
+            (Activity::Running { .. }, Some(progress)) => {
+                write_html!(
+                    html,
+                    (thousands(progress.acknowledged)),
+                    " of ",
+                    (thousands(progress.planned)),
+                    " written"
+                );
+            }
+            (Activity::Running { since, .. }, None) => {
                 html.markup("working since ");
                 html.time(*since, self.now);
-                if *answered > 0 {
-                    let writes = if *answered == 1 { " write" } else { " writes" };
-                    write_html!(html, ", ", (answered), (writes), " answered");
-                }
-                if let Some(reading) = &status.reads.waits {
-                    write_html!(html, "; waits for its turn to read: ", (reading));
-                }
             }
         }
-        let pending = |scope: &Scope| self.counts.get(scope).map_or(0, |counts| counts.pending);
-        if let Some(eta) = self.board.eta(scope, pending) {
-            write_html!(html, "; pending takes ", (ApproxDuration(eta)));
+    }
+
+    /// How the pass goes on, and how long what is pending takes.
+    fn course(&self, html: &mut Html, scope: &Scope, status: &ScopeStatus) {
+        if let Activity::Running {
+            since, answered, ..
+        } = &status.activity
+        {
+            match status.progress() {
+                Some(_) => {
+                    html.markup(" <small>since ");
+                    html.time(*since, self.now);
+                    html.markup("</small>");
+                }
+                None if *answered > 0 => {
+                    let writes = if *answered == 1 { " write" } else { " writes" };
+                    write_html!(html, " <small>", (answered), (writes), " answered</small>");
+                }
+                None => {}
+            }
+            if let Some(reading) = &status.reads.waits {
+                write_html!(
+                    html,
+                    " <small>waits for its turn to read: ",
+                    (reading),
+                    "</small>"
+                );
+            }
         }
-        let Some(bucket) = status.write_bucket.as_ref() else {
+        let ahead = |scope: &Scope| {
+            let status = self.board.scopes().get(scope);
+            let counts = self.counts.get(scope);
+            let both = status.zip(counts);
+            both.map_or(0, |(status, counts)| status.writes_ahead(counts))
+        };
+        let Some(eta) = self.board.eta(scope, ahead) else {
             return;
         };
-        if pending(scope) > 0 {
+        write_html!(html, " <small>pending takes ", (ApproxDuration(eta)));
+        if let Some(bucket) = &status.write_bucket {
             write_html!(
                 html,
-                " <small>at ",
+                ", at ",
                 (format_args!("{:.0}", bucket.per_second)),
                 " writes a second through ",
-                (bucket.host),
-                "</small>"
+                (bucket.host)
             );
         }
+        html.markup("</small>");
     }
 }
 
+/// The cell with the counts that are not zero.
 pub(super) fn numbers(html: &mut Html, counts: &Counts) {
-    for (label, count) in columns(counts) {
-        let class = match (label, count) {
-            (_, 0) => "n zero",
-            ("blocked", _) => "n bad",
-            ("drifted" | "withheld" | "unknown", _) => "n warn",
+    html.markup("<td data-label=\"images\">");
+    let counts = columns(counts).into_iter().filter(|(_, count)| *count > 0);
+    let mut is_first = true;
+    for (label, count) in counts {
+        if !is_first {
+            html.markup(", ");
+        }
+        is_first = false;
+        let class = match label {
+            "blocked" => "bad",
+            "drifted" | "withheld" | "unknown" => "warn",
             _ => "n",
         };
         write_html!(
             html,
-            "<td class=\"",
+            "<span class=\"",
             (class),
-            "\" data-label=\"",
-            (label),
-            "\">",
+            "\"><b>",
             (Count(count)),
-            "</td>"
+            "</b> ",
+            (label),
+            "</span>"
         );
     }
+    if is_first {
+        html.markup("none");
+    }
+    html.markup("</td>");
 }
 
 /// What the vendor's support asks for.
 pub(super) fn reference(html: &mut Html, code: Option<&str>, request_id: Option<&str>) {
     if let Some(code) = code {
-        write_html!(html, "<code>", (code), "</code>");
+        html.markup("<code>");
+        html.name(code);
+        html.markup("</code>");
     }
     if let Some(id) = request_id {
         write_html!(

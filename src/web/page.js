@@ -13,7 +13,7 @@
   function mark(well) {
     lost = !well;
     if (well) fresh = Date.now();
-    const words = well ? "● live" : "○ not connected; shown as of " + new Date(fresh).toLocaleTimeString();
+    const words = well ? "● live" : "○ not connected; shown as of " + new Date(fresh + skew).toISOString().slice(11, 19) + " UTC";
     live.className = well ? "good" : "bad";
     if (live.textContent !== words) live.textContent = words;
   }
@@ -33,6 +33,20 @@
     }
   }
 
+  // A command gets a button that copies it, where the browser lets a page do that.
+  function buttons() {
+    if (!navigator.clipboard) return;
+    for (const code of document.querySelectorAll(".command code")) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = "Copy";
+      button.setAttribute("aria-label", "Copy " + code.textContent);
+      button.onclick = () => navigator.clipboard.writeText(code.textContent).then(
+        () => { button.textContent = "Copied"; }, () => getSelection().selectAllChildren(code));
+      code.after(button);
+    }
+  }
+
   // Who marks a RequestId to copy it keeps it.
   function marking() {
     const marked = getSelection();
@@ -48,12 +62,14 @@
       if (same) same.open = true;
     }
     // The focus is on a link or on what opens a list; the same of the new page takes it over.
-    const inside = old.contains(focus), link = inside && focus.getAttribute("href");
-    const alike = (all) => [...all.querySelectorAll("a")].filter((a) => a.getAttribute("href") === link);
+    const name = (one) => one.getAttribute("href") || one.getAttribute("aria-label");
+    const inside = old.contains(focus), link = inside && name(focus);
+    const alike = (all) => [...all.querySelectorAll("a, button")].filter((one) => name(one) === link);
     const place = alike(old).indexOf(focus), opened = inside && focus.closest("details");
     const scrolled = [...old.querySelectorAll(".scroll")].map((one) => one.scrollLeft);
     document.title = page.title;
     old.replaceWith(next);
+    buttons();
     next.querySelectorAll(".scroll").forEach((one, i) => { one.scrollLeft = scrolled[i] || 0; });
     const target = alike(next)[place] || (opened && next.querySelector("#" + opened.id + " summary"));
     if (target) target.focus({ preventScroll: true });
@@ -95,6 +111,7 @@
     };
   }
 
+  buttons();
   sync();
   setInterval(tick, 1000);
   setInterval(() => { if (Date.now() - fresh > QUIET_MS) refresh(); }, RETRY_MS);

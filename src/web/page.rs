@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::headline::Headline;
+use super::headline::{Headline, count_images};
 use super::html::{Html, write_html};
 use super::query::{Query, Show};
 use crate::model::{Scope, Timestamp};
-use crate::status::{Board, Counts, ScopeStatus};
+use crate::status::{Board, CauseList, Counts, ScopeStatus};
 use crate::words::rfc3339;
 
 /// The page's style sheet.
@@ -58,6 +58,9 @@ pub(super) struct Page<'a> {
     pub(super) counts: BTreeMap<&'a Scope, Counts>,
     /// The images of all scopes together.
     pub(super) total: Counts,
+    pub(super) headline: Headline,
+    /// What is in the way of many images, in all scopes.
+    pub(super) causes: CauseList,
 }
 
 impl<'a> Page<'a> {
@@ -68,12 +71,20 @@ impl<'a> Page<'a> {
         for counts in counts.values() {
             total += *counts;
         }
+        let scopes = board.scopes().iter();
+        let images = scopes.flat_map(|(scope, status)| {
+            let ids = status.images.keys();
+            ids.map(move |id| (&scope.account, id))
+        });
+        let headline = Headline::of(board, &total, count_images(images));
         Self {
             board,
             query,
             now,
             counts,
             total,
+            headline,
+            causes: board.cause_list(|_| true),
         }
     }
 
@@ -92,7 +103,7 @@ impl<'a> Page<'a> {
     }
 
     fn head(&self, html: &mut Html) {
-        let Headline { badge, text } = Headline::of(self.board, &self.total);
+        let Headline { badge, text } = &self.headline;
         write_html!(
             html,
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\

@@ -123,6 +123,12 @@ impl Query {
         Ok(())
     }
 
+    /// The one scope that is asked for, if it is one.
+    pub(super) fn scope(&self) -> Option<Scope> {
+        let account = self.account.clone()?;
+        self.region.map(|region| Scope { account, region })
+    }
+
     /// Whether anything of the scope is asked for.
     pub(super) fn picks_scope(&self, scope: &Scope) -> bool {
         let account = self.account.as_ref().is_none_or(|a| *a == scope.account);

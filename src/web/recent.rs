@@ -21,13 +21,13 @@ impl Page<'_> {
         let transitions: Vec<_> = transitions
             .filter(|transition| self.query.picks_subject(&transition.subject))
             .collect();
-        html.markup("<h2>What happened</h2>\n");
+        html.markup("<h2>Problems, and their ends</h2>\n");
         self.folded(html, &transitions, "events", Self::transitions);
         let changes = self.board.changes().iter().rev();
         let changes: Vec<_> = changes
             .filter(|change| self.query.picks_key(&change.key))
             .collect();
-        html.markup("<h2>Last changes</h2>\n");
+        html.markup("<h2>Last writes</h2>\n");
         self.folded(html, &changes, "changes", Self::changes);
     }
 
@@ -40,7 +40,7 @@ impl Page<'_> {
         table: impl Fn(&Self, &mut Html, &[&T]),
     ) {
         if items.is_empty() {
-            return html.markup("<p>Nothing since the process began.</p>\n");
+            return html.markup("<p>None since the process began.</p>\n");
         }
         let most = match is_folded(self.board.scopes().len()) {
             true => FLEET_ROWS_MAX,
@@ -73,10 +73,9 @@ impl Page<'_> {
 
     fn transitions(&self, html: &mut Html, transitions: &[&Transition]) {
         html.markup(
-            "<div class=\"scroll\"><table class=\"cards\"><caption class=\"hidden\">What happened, the newest \
+            "<div class=\"scroll\"><table class=\"cards events\"><caption class=\"hidden\">Problems that began and ended, the newest \
              first</caption><thead><tr><th scope=\"col\">what</th><th scope=\"col\">of</th>\
-             <th scope=\"col\">account / region</th><th scope=\"col\">when</th><th scope=\"col\">why</th>\
-             </tr></thead><tbody>\n",
+             <th scope=\"col\">account / region</th><th scope=\"col\">when</th></tr></thead><tbody>\n",
         );
         for transition in transitions {
             let badge = if transition.kind.is_good() {
@@ -120,7 +119,7 @@ impl Page<'_> {
             html.time(transition.at, self.now);
             write_html!(
                 html,
-                "</td><td class=\"long\" data-label=\"why\">",
+                "</td></tr><tr class=\"more\"><td colspan=\"4\">",
                 (transition.message),
                 "</td></tr>\n"
             );
@@ -130,10 +129,10 @@ impl Page<'_> {
 
     fn changes(&self, html: &mut Html, changes: &[&Change]) {
         html.markup(
-            "<div class=\"scroll\"><table class=\"cards\"><caption class=\"hidden\">Writes that were answered, the \
+            "<div class=\"scroll\"><table class=\"cards writes\"><caption class=\"hidden\">Writes that were answered, the \
              newest first</caption><thead><tr><th scope=\"col\">call</th><th scope=\"col\">image</th>\
              <th scope=\"col\">account / region</th><th scope=\"col\">when</th><th scope=\"col\">result</th>\
-             <th scope=\"col\">answer</th><th scope=\"col\">manifest</th></tr></thead><tbody>\n",
+             <th scope=\"col\">manifest</th></tr></thead><tbody>\n",
         );
         for change in changes {
             self.change(html, change);
@@ -171,17 +170,22 @@ impl Page<'_> {
             (badge.sign),
             " ",
             (words),
-            "</span></td><td class=\"long\" data-label=\"answer\">"
+            "</span> "
         );
-        if let Some(message) = &change.message {
-            write_html!(html, (message), " ");
-        }
         reference(html, change.code.as_deref(), change.request_id.as_deref());
         html.markup("</td><td class=\"file\" data-label=\"manifest\">");
         match &change.source {
-            Some(source) => html.text(source),
+            Some(source) => html.name(source),
             None => html.markup("no manifest names it"),
         }
         html.markup("</td></tr>\n");
+        if let Some(message) = &change.message {
+            write_html!(
+                html,
+                "<tr class=\"more\"><td colspan=\"6\">",
+                (message),
+                "</td></tr>\n"
+            );
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::{Serialize, Serializer};
 
 use super::expiries::expiries;
+use super::policy_document::PolicyDocument;
 use super::policy_images;
 use super::query::{Query, ScopeText};
 use crate::desired;
@@ -42,6 +43,9 @@ pub fn write_board_document(
         now,
         started: board.started(),
         observe_only: board.observe_only(),
+        policy: board
+            .run_settings()
+            .map(|settings| PolicyDocument::of(&settings.policy)),
         manifests: ManifestsDocument::of(board.manifests()),
         state: match board.state() {
             state if state.lost.is_some() => Some("lost"),
@@ -50,12 +54,7 @@ pub fn write_board_document(
         state_problem: board.state().lost.as_deref().map(Text),
         state_warning: board.state().warning.as_deref().map(Text),
         summary: counts_document(&summary),
-        suspensions: board
-            .holds()
-            .suspensions
-            .iter()
-            .map(SuspensionDocument::of)
-            .collect(),
+        suspensions: SuspensionDocument::all_of(board),
         closed_windows: &board.holds().windows,
         causes: Each(|| {
             let causes = board.causes(|scope| query.picks_scope(scope));
@@ -121,6 +120,8 @@ struct Document<'a, K, S, C, T, E> {
     now: Timestamp,
     started: Timestamp,
     observe_only: bool,
+    /// What may be pruned, and the caps on it in each account and region.
+    policy: Option<PolicyDocument>,
     manifests: ManifestsDocument<'a>,
     /// `new` or `lost`, where that is worth a word.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,6 +189,9 @@ struct ScopeDocument<'a> {
     activity: &'static str,
     passing_since: Option<Timestamp>,
     writes_answered: Option<u64>,
+    /// Of those that the pass has to write, those that the API acknowledged; they show once they are seen.
+    writes_acknowledged: Option<u64>,
+    writes_planned: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reading: Option<ReadingDocument>,
     next: Option<Timestamp>,
@@ -360,16 +364,19 @@ fn scope_document<'a>(
     all: &'a [Counted<'a>],
     (scope, status, counts): &'a Counted<'a>,
 ) -> ScopeDocument<'a> {
-    let pending = |scope: &Scope| {
+    let ahead = |scope: &Scope| {
         let at = all.binary_search_by(|(other, ..)| (*other).cmp(scope));
-        at.map_or(0, |at| all[at].2.pending)
+        at.map_or(0, |at| all[at].1.writes_ahead(&all[at].2))
     };
     let (passing_since, writes_answered, next, held_reason) = match &status.activity {
         Activity::New => (None, None, None, None),
-        Activity::Running { since, answered } => (Some(*since), Some(*answered), None, None),
+        Activity::Running {
+            since, answered, ..
+        } => (Some(*since), Some(*answered), None, None),
         Activity::Idle { next } => (None, None, Some(*next), None),
         Activity::Halted { why } => (None, None, None, Some(Text(why))),
     };
+    let progress = status.progress();
     ScopeDocument {
         account: scope.account.as_str(),
         uin: status.uin.as_ref(),
@@ -377,6 +384,8 @@ fn scope_document<'a>(
         activity: status.activity.as_str(),
         passing_since,
         writes_answered,
+        writes_acknowledged: progress.map(|progress| progress.acknowledged),
+        writes_planned: progress.map(|progress| progress.planned),
         reading: status.reads.waits.map(|reading| ReadingDocument {
             read: reading.read,
             pages: reading.pages,
@@ -406,7 +415,7 @@ fn scope_document<'a>(
             host: Text(&bucket.host),
             per_second: bucket.per_second,
         }),
-        eta_seconds: board.eta(scope, pending).map(|eta| eta.as_secs_f64()),
+        eta_seconds: board.eta(scope, ahead).map(|eta| eta.as_secs_f64()),
         policy_images: policy_images::asked(status, query)
             .map(PolicyImageDocument::of)
             .collect(),
@@ -489,6 +498,11 @@ fn source_document(source: &desired::Source) -> SourceDocument<'_> {
 }
 
 impl<'a> SuspensionDocument<'a> {
+    fn all_of(board: &'a Board) -> Vec<Self> {
+        let suspensions = board.holds().suspensions.iter();
+        suspensions.map(Self::of).collect()
+    }
+
     fn of(suspension: &'a Suspension) -> Self {
         Self {
             id: suspension.id,

@@ -426,6 +426,97 @@ pub fn hostile(evil: &str) -> Board {
     board
 }
 
+/// Names as long and errors as wordy as they get, in several scripts, in three accounts of two regions each.
+pub fn wordy() -> Board {
+    let mut board = sized(36);
+    let sentence = "The image cannot be shared because the operation that was asked for is not supported by <b>it</b>; ";
+    for (n, script) in [
+        "latin_name.with-parts",
+        "\u{5bab}\u{5edf}\u{955c}\u{50cf}",
+        "\u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{5e2}\u{5d5}\u{5dc}\u{5dd}",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let account = format!("{n}-a-tenant-of-the-platform-with-a-name-of-sixty-characters");
+        let name: String = script.chars().cycle().take(60).collect();
+        for region in ["ap-singapore", "sa-saopaulo"] {
+            let place = scope(&account, region);
+            let images = (0..6).map(|image| {
+                let code = format!("UnsupportedOperation.{}", "ImageUnableToShare".repeat(3));
+                let message: String = sentence.chars().cycle().take(300).collect();
+                let problem = problem(&format!("{message} {image}"), Some(&code), None);
+                let mut decision = decision(Verdict::Blocked(Box::new(problem)));
+                decision.name = Some(name.as_str().into());
+                decision.until = Some(at(9_000));
+                decision.source = Some(source(
+                    &format!("manifests/{}/{account}.yaml", "of_a_team".repeat(5)),
+                    1_234,
+                ));
+                (id(image), decision)
+            });
+            let plan = plan(&place, images);
+            pass(&mut board, &plan, PassResult::Incomplete);
+            let lost = Change {
+                key: key(&place, 1),
+                message: Some(sentence.chars().cycle().take(300).collect()),
+                ..change(1, WriteResult::Rejected)
+            };
+            board.answered(lost);
+        }
+        let place = scope(&account, "ap-singapore");
+        board.pass_began(&place, at(590));
+        let ahead = (0..2_000).map(|image| (id(image), decision(Verdict::Act)));
+        if n == 1 {
+            board.planned(&plan(&place, ahead), at(591));
+        }
+        let host = "lighthouse.ap-singapore.intl.tencentcloudapi.com".into();
+        board.write_rate_changed(
+            &place,
+            WriteBucket {
+                host,
+                per_second: 19.0,
+            },
+        );
+    }
+    board
+}
+
+/// So many accounts with 15 regions of so many images each, in every state that there is.
+pub fn many(accounts: usize, images: usize) -> Board {
+    let mut board = sized(accounts * 15 * images);
+    let denied = Problem {
+        remedy: Some("allow `lighthouse:ShareBlueprintAcrossAccounts` for the key in CAM".into()),
+        ..problem(
+            "UnauthorizedOperation.NoPermission: not allowed (allow `lighthouse:ShareBlueprintAcrossAccounts` for the key in CAM)",
+            Some("UnauthorizedOperation.NoPermission"),
+            None,
+        )
+    };
+    for account in 0..accounts {
+        for (n, region) in Region::all().enumerate() {
+            let images = (0..images).map(|image| {
+                let verdict = match (n, image % 10) {
+                    (2, _) => Verdict::Act,
+                    (4..=6, 3) => Verdict::Blocked(Box::new(denied.clone())),
+                    (8, 1) => Verdict::Withheld(Box::new(Withheld::Parked(at(-4_000)))),
+                    _ => Verdict::InSync,
+                };
+                let cancels = n == 2 && image % 2 == 0;
+                let decision = match cancels {
+                    true => cancel(Cause::Declared, verdict),
+                    false => decision(verdict),
+                };
+                (id(image), decision)
+            });
+            let place = scope(&format!("team-{account}"), region.as_str());
+            let plan = plan(&place, images);
+            pass(&mut board, &plan, PassResult::Incomplete);
+        }
+    }
+    board
+}
+
 /// A board that is served, and can be changed meanwhile.
 pub struct Shown {
     pub board: RefCell<Board>,

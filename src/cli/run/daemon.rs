@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use futures_util::future::{Either, LocalBoxFuture, select};
@@ -29,8 +29,10 @@ use crate::model::{AccountName, Scope};
 use crate::plan::Policy;
 use crate::serve::StatusServer;
 use crate::source::{self, Generation, Origin};
+use crate::status::RunSettings;
 use crate::store::Store;
 use crate::webhooks::{DeliveryWorker, WebhookSender};
+use crate::words::safe;
 
 /// Updates that wait for the daemon. It takes them at once, so more than a few never wait.
 const UPDATES_MAX: usize = 8;
@@ -40,6 +42,8 @@ pub(super) struct DaemonSetup<'a> {
     pub(super) arguments: &'a RunArguments,
     pub(super) policy: &'a Policy,
     pub(super) directory: &'a Path,
+    /// What `--state-dir` is, or would be.
+    pub(super) state_base: PathBuf,
     pub(super) context: &'a Rc<ClientContext<System>>,
     pub(super) api: &'a ApiTarget<'a>,
     pub(super) origin: Origin,
@@ -67,6 +71,13 @@ impl Connect for ApiTarget<'_> {
 /// The failure of a daemon none of whose tasks is left. Each ends only by a fault of its own.
 fn nothing_is_left() -> Failure {
     Failure::new("nothing is left to do")
+}
+
+/// A path as it can be typed in any directory; `None` where a page cannot show it as it is.
+fn typeable(path: &Path) -> Option<String> {
+    let path = std::path::absolute(path).ok()?;
+    let shown = path.to_str()?;
+    (safe(shown) == shown).then(|| shown.to_owned())
 }
 
 impl DaemonSetup<'_> {
@@ -209,7 +220,25 @@ impl DaemonSetup<'_> {
     }
 
     fn view(&self, publisher: &Rc<StatusPublisher<System>>) -> Rc<DaemonView> {
-        DaemonView::new(publisher, self.context, self.webhook_sender.clone())
+        let sender = self.webhook_sender.clone();
+        DaemonView::new(publisher, self.context, sender, self.run_settings())
+    }
+
+    /// How this process was started, for commands that reach it and its state from anywhere.
+    fn run_settings(&self) -> RunSettings {
+        let manifests: Option<Vec<_>> = match &self.origin {
+            Origin::Files(paths) => paths.iter().map(|path| typeable(path)).collect(),
+            Origin::Git(_) => None,
+        };
+        let target = &self.arguments.target;
+        RunSettings {
+            policy: *self.policy,
+            state_dir: typeable(&self.state_base),
+            manifests: manifests.unwrap_or_default(),
+            uses_sim: target.sim,
+            endpoint: target.endpoint.as_ref().map(ToString::to_string),
+            pid: std::process::id(),
+        }
     }
 
     fn settings(&self) -> Settings {

@@ -60,6 +60,7 @@ pub(super) async fn run(
         arguments,
         policy: &policy,
         directory: &directory,
+        state_base: state::base(common)?,
         context: &context,
         api: &api,
         origin,
