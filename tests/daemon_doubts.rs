@@ -8,11 +8,12 @@ use std::time::Duration;
 use sharekeeper::daemon::Reconciler;
 use sharekeeper::desired::{Completeness, Desired, DesiredShare};
 use sharekeeper::host::Clock;
+use sharekeeper::inventory::LossAcceptance;
 use sharekeeper::model::ImageId;
 use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::source::Update;
 use sharekeeper::status::{Reason, TransitionKind};
-use support::live::{Live, observing, reconciling, run, settings};
+use support::live::{Live, observing, reconciling, run, scope, settings};
 use support::world::{REGIONAL, World, id};
 use support::{Behaviour, desired};
 
@@ -95,6 +96,53 @@ async fn s7_a_loss_that_was_mended_is_doubted_until_a_person_asks_to_go_on() {
         live.update(Update::Asked).await;
         live.until(|_| !world.cloud().is_shared(TOKYO, "img-old"))
             .await;
+    })
+    .await;
+}
+
+/// A person accepts a loss of exactly so many images, as `accept` does.
+fn accept(world: &World, lost: u32) {
+    let mut scopes = world.ledger.scopes.borrow_mut();
+    let inventory = scopes.entry(scope(TOKYO)).or_default();
+    inventory.acceptances.retain(|one| one.lost != lost);
+    inventory.acceptances.push(LossAcceptance {
+        lost,
+        images: None,
+        by: "operator@host".to_owned(),
+        since: world.cloud().now(),
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn c9_s7_a_mended_loss_is_accepted_by_its_size_and_no_later_one_is() {
+    let world = World::new(32, REGIONAL);
+    let wanted = to_share(&world, 6);
+    for image in ["img-old", "img-older"] {
+        world.cloud().add(TOKYO, image, true);
+    }
+    reconciling(&world, async |live| {
+        after_a_loss(live, &wanted).await;
+        accept(&world, 4);
+        live.pass(3600).await;
+        assert!(
+            world.cloud().is_shared(TOKYO, "img-old"),
+            "another size is accepted"
+        );
+        accept(&world, 3);
+        let took = live
+            .until(|_| !world.cloud().is_shared(TOKYO, "img-old"))
+            .await;
+        assert!(took <= 330, "with the next look: {took} s");
+        for n in 0..3 {
+            world.cloud().external_change(TOKYO, &id(n), false);
+        }
+        let fewer = and(&wanted, TOKYO, "img-old", false);
+        live.load(and(&fewer, TOKYO, "img-older", false)).await;
+        live.pass(3600).await;
+        assert!(
+            world.cloud().is_shared(TOKYO, "img-older"),
+            "the acceptance is used up"
+        );
     })
     .await;
 }

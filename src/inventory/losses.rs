@@ -45,6 +45,17 @@ impl Inventory {
         }
     }
 
+    /// Takes over what people have accepted under an earlier name of the account. What they said of the same number under the
+    /// present name stands.
+    pub(super) fn inherit(&mut self, acceptances: Vec<LossAcceptance>) {
+        for acceptance in acceptances {
+            let mut own = self.acceptances.iter();
+            if !own.any(|one| one.lost == acceptance.lost) {
+                self.acceptances.push(acceptance);
+            }
+        }
+    }
+
     /// Holds the acceptances against a complete look, in which the `missing` images are an unexpected loss, if any. Returns
     /// those that change.
     pub(super) fn bind_acceptances(

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Inventory, InventoryEntry, OpenIntent, OwnedShare, OwnershipState};
+use super::{Inventory, InventoryEntry, LossAcceptance, OpenIntent, OwnedShare, OwnershipState};
 use crate::model::{AccountName, ImageId, KeyDigest, Region, Scope, Uin};
 use crate::observation::Seen;
 
@@ -54,6 +54,8 @@ pub struct ScopeRows {
     pub images: BTreeMap<ImageId, InventoryEntry>,
     /// Intents, as in [`Inventory::open_intents`].
     pub open_intents: BTreeMap<ImageId, Vec<OpenIntent>>,
+    /// Losses that people have accepted, as in [`Inventory::acceptances`].
+    pub acceptances: Vec<LossAcceptance>,
 }
 
 /// The account that a scope's calls are made as, as far as it is known.
@@ -327,7 +329,9 @@ impl Inventory {
         let ScopeRows {
             images,
             open_intents: mut open,
+            acceptances,
         } = rows;
+        self.inherit(acceptances);
         let mut count = 0;
         for (image, row) in images {
             let joins = self.images.contains_key(&image);
@@ -367,6 +371,7 @@ impl Inventory {
         let ScopeRows {
             mut images,
             open_intents: mut open,
+            acceptances: _,
         } = rows;
         let all: BTreeSet<ImageId> = images.keys().chain(open.keys()).cloned().collect();
         let mut taken = Vec::new();

@@ -353,3 +353,32 @@ fn g2_a_suspension_follows_each_name_that_an_account_had() {
     let nowhere = State::new(&[]);
     assert_eq!(aliases(&nowhere, &elsewhere, me, &["suspended"]), [""; 0]);
 }
+
+#[test]
+fn c9_an_accepted_loss_is_held_against_the_look_that_finds_the_new_name() {
+    let accepted = |lost| LossAcceptance {
+        lost,
+        images: None,
+        by: "operator@host".to_owned(),
+        since: Default::default(),
+    };
+    for (account_match, follows) in [
+        (AccountMatch::Proven, true),
+        (AccountMatch::Possible, false),
+        (AccountMatch::InUseElsewhere, false),
+        (AccountMatch::Excluded, false),
+    ] {
+        let mut inventory = Inventory::default();
+        let mut rows = unused(&[]);
+        for rows in rows.values_mut() {
+            rows.acceptances = vec![accepted(7)];
+        }
+        inventory.take_over(rows, |_| account_match, Some(&seen(&[])), |_| false);
+        let missing = (0..7).map(|n| image(&format!("img-{n}"))).collect();
+        assert_eq!(
+            inventory.is_loss_accepted(&missing, 0),
+            follows,
+            "{account_match:?}"
+        );
+    }
+}

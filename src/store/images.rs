@@ -16,6 +16,7 @@ pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, S
     let ScopeRows {
         images,
         open_intents,
+        acceptances,
     } = scope_rows(conn, scope)?;
     let mut suspensions = suspensions::all(conn)?;
     suspensions.retain(|suspension| {
@@ -27,11 +28,11 @@ pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, S
         open_intents,
         suspensions,
         memory: memory::of_scope(conn, scope)?,
-        acceptances: losses::of_scope(conn, scope)?,
+        acceptances,
     })
 }
 
-/// What is kept of a scope in both tables.
+/// What is kept of a scope and moves with the name of its account.
 pub(super) fn scope_rows(conn: &Connection, scope: &Scope) -> Result<ScopeRows, StoreError> {
     let images = rows::query_all(
         conn,
@@ -45,6 +46,7 @@ pub(super) fn scope_rows(conn: &Connection, scope: &Scope) -> Result<ScopeRows, 
     Ok(ScopeRows {
         images: images.into_iter().collect(),
         open_intents: open_intents_of_scope(conn, scope)?,
+        acceptances: losses::of_scope(conn, scope)?,
     })
 }
 

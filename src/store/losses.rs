@@ -5,7 +5,7 @@ use rusqlite::{Connection, named_params};
 use super::error::StoreError;
 use super::rows::{self, format_time};
 use crate::inventory::LossAcceptance;
-use crate::model::{Scope, Timestamp};
+use crate::model::{AccountName, Scope, Timestamp};
 
 /// The acceptances of a scope.
 pub(super) fn of_scope(
@@ -51,6 +51,25 @@ pub(super) fn bind(
     }
     put(conn, scope, acceptance)?;
     Ok(true)
+}
+
+/// Moves what people have accepted under an earlier name of an account. What they said of the same number under the present
+/// name stands.
+pub(super) fn move_all(
+    conn: &Connection,
+    from: &Scope,
+    to: &AccountName,
+) -> Result<(), StoreError> {
+    rows::execute(
+        conn,
+        "UPDATE OR IGNORE loss_acceptances SET account = ?1 WHERE account = ?2 AND region = ?3",
+        [to.as_str(), from.account.as_str(), from.region.as_str()],
+    )?;
+    rows::execute(
+        conn,
+        "DELETE FROM loss_acceptances WHERE account = ?1 AND region = ?2",
+        [from.account.as_str(), from.region.as_str()],
+    )
 }
 
 fn said_at(conn: &Connection, scope: &Scope, lost: u32) -> Result<Option<Timestamp>, StoreError> {

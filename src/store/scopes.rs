@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, Params, named_params, params};
 
 use super::error::StoreError;
-use super::{images, rows};
+use super::{images, losses, rows};
 use crate::inventory::{KnownAccount, KnownAccounts, UsedNames};
 use crate::model::{AccountName, ImageKey, KeyDigest, Scope, Uin};
 
@@ -170,7 +170,7 @@ pub(super) fn move_all(
             [to.as_str(), from.account.as_str(), from.region.as_str()],
         )?;
     }
-    Ok(())
+    losses::move_all(conn, from, to)
 }
 
 /// Moves the rows of a scope to the account name `uin-<uin>`, because the scope's own name stands for another account from

@@ -138,6 +138,7 @@ fn rows(dir: &Path, account: &str) -> ScopeRows {
     ScopeRows {
         images: inventory.images,
         open_intents: inventory.open_intents,
+        acceptances: inventory.acceptances,
     }
 }
 
@@ -560,4 +561,32 @@ proptest! {
         });
         prop_assert_eq!(found.scopes, all);
     }
+}
+
+#[test]
+fn c9_an_accepted_loss_follows_the_name_of_its_account() {
+    let dir = tempfile::tempdir().expect("a directory");
+    used(dir.path());
+    let accept = |account: &str, losses: &[u32], by: &str| {
+        let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("opened");
+        for lost in losses {
+            let losses = BTreeMap::from([(under(account), *lost)]);
+            operator.accept_losses(&losses, by).expect("kept");
+        }
+    };
+    accept("default", &[2, 3], "before@host");
+    accept("prod", &[3], "after@host");
+    let store = open(dir.path());
+    block_on(store.inventory(&under("prod"))).expect("readable");
+    block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
+    store.close().expect("closed");
+    let kept = rows(dir.path(), "prod").acceptances;
+    let kept: Vec<_> = kept.iter().map(|one| (one.lost, one.by.as_str())).collect();
+    assert_eq!(kept, [(2, "before@host"), (3, "after@host")]);
+    assert_eq!(rows(dir.path(), "default"), ScopeRows::default());
+    let verified = dump(dir.path()).expect("readable").1;
+    assert!(
+        matches!(verified, VerifyResult::Intact { .. }),
+        "{verified:?}"
+    );
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::error::StoreError;
 use super::history_writer::{HistoryWriter, OBSERVATION};
-use super::{history_query, images, memory, scopes};
+use super::{history_query, images, losses, memory, scopes};
 use crate::history::{self, HistoryEvent};
 use crate::inventory::{InventoryUpdate, SAME_ACCOUNT, TakenOverName, TakenOverRow, Takeover};
 use crate::model::{AccountName, ImageKey, Scope, Uin};
@@ -77,6 +77,7 @@ fn take_row(
     images::move_to_account(writer.conn, &from, &to, taken.entry.as_ref())?;
     if taken.proves_the_name() {
         scopes::set_successor(writer.conn, &earlier, scope)?;
+        losses::move_all(writer.conn, &earlier, &scope.account)?;
     }
     writer.append(HistoryEvent::TakenOver(history::TakeoverEvent {
         scope: scope.clone(),

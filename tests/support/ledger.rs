@@ -214,6 +214,7 @@ impl<H: Host> LedgerReader for Recorded<H> {
             let rows = ScopeRows {
                 images: inventory.images.clone(),
                 open_intents: inventory.open_intents.clone(),
+                acceptances: inventory.acceptances.clone(),
             };
             (row.account.clone(), rows)
         });
