@@ -42,6 +42,7 @@ fn plan(decisions: &[(&str, Verdict)]) -> Plan {
     Plan {
         uin: None,
         taken_over: Default::default(),
+        aliases: Default::default(),
         scope: Scope {
             account: AccountName::default(),
             region: Region::new("ap-tokyo").expect("a region"),

@@ -966,3 +966,119 @@ async fn nm3_a_summary_is_left_at_most_once_a_second_and_at_each_heartbeat() {
     })
     .await;
 }
+
+/// Warnings that are logged on this thread until the guard goes.
+#[derive(Clone, Default)]
+struct Warnings(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Warnings {
+    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        let warnings = Self::default();
+        let writer = warnings.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_ansi(false)
+            .without_time()
+            .with_target(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (warnings, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let bytes = self.0.lock().expect("not poisoned").clone();
+        let text = String::from_utf8(bytes).expect("logs are UTF-8");
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+}
+
+impl std::io::Write for Warnings {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut log = self.0.lock().expect("not poisoned");
+        log.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is wrong, and the warnings of a daemon that works on eight images in each of twelve regions for an hour meanwhile;
+/// then what it tells while all of it is mended.
+async fn warned_and_ended(behaviour: Behaviour) -> (Vec<String>, Vec<(TransitionKind, String)>) {
+    let world = World::new(71, REGIONAL);
+    let mut wanted = Desired::default();
+    for region in regions(12) {
+        for n in 0..8 {
+            world.cloud().add(region, &id(n), false);
+        }
+        let images = desired((0..8).map(|n| (region, id(n), true))).images;
+        wanted.images.extend(images);
+    }
+    wanted.accounts = desired([(TOKYO, id(0), true)]).accounts;
+    world.behave(behaviour);
+    let (warnings, _guard) = Warnings::start();
+    let result = RefCell::default();
+    reconciling(&world, async |live| {
+        live.load(wanted).await;
+        live.pass(3600).await;
+        let warned = warnings.lines();
+        assert_eq!(live.told().len(), 1, "{warned:#?}");
+        world.behave(Behaviour::default());
+        live.update(Update::Asked).await;
+        live.pass(3600).await;
+        result.replace((warned, live.told()));
+    })
+    .await;
+    result.into_inner()
+}
+
+#[tokio::test(start_paused = true)]
+async fn n10_a_daemon_tells_of_a_broken_account_in_one_line() {
+    let (warned, ended) = warned_and_ended(Behaviour {
+        refuse: Box::new(|_, _, _| Some("AuthFailure.SecretIdNotFound")),
+        ..Behaviour::default()
+    })
+    .await;
+    assert_eq!(warned.len(), 1, "{warned:#?}");
+    let line = &warned[0];
+    assert!(line.contains("account default"), "{line}");
+    assert!(line.contains("and 4 more"), "all regions: {line}");
+    assert!(line.contains("images=96"), "{line}");
+    let end = (TransitionKind::Recovered, "account default".to_owned());
+    assert_eq!(ended, [end]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn n10_a_daemon_tells_of_dead_access_points_in_one_line() {
+    let (warned, ended) = warned_and_ended(Behaviour {
+        fault: Box::new(|_, _, _| Some(Fault::NotSent)),
+        ..Behaviour::default()
+    })
+    .await;
+    assert_eq!(warned.len(), 1, "{warned:#?}");
+    let line = &warned[0];
+    assert!(line.contains("and 4 more"), "all regions: {line}");
+    assert!(line.contains("images=96"), "{line}");
+    let end = (TransitionKind::Recovered, "account default".to_owned());
+    assert_eq!(ended, [end]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn n10_a_daemon_tells_of_a_missing_permission_in_one_line() {
+    let (warned, ended) = warned_and_ended(Behaviour {
+        refuse: Box::new(|action, _, _| {
+            let is_write = action == "ModifyImageSharePermission";
+            is_write.then_some("UnauthorizedOperation.NoPermission")
+        }),
+        ..Behaviour::default()
+    })
+    .await;
+    assert_eq!(warned.len(), 1, "{warned:#?}");
+    let line = &warned[0];
+    assert!(line.contains("and 4 more"), "all regions: {line}");
+    assert!(line.contains("images=96"), "{line}");
+    let end = (TransitionKind::Recovered, "account default".to_owned());
+    assert_eq!(ended, [end]);
+}

@@ -49,6 +49,8 @@ pub use runner::{Observer, PassRunner, Reconciler, RegionClients};
 pub use summary::keep_summary;
 pub use supervisor::report_to_supervisor;
 
+/// How often what waits to be told together is looked at.
+const GATHER_INTERVAL: Duration = Duration::from_secs(2);
 /// How long passes have to settle after a stop: calls in flight have eight seconds, and what they came to is recorded then.
 const SETTLE_MAX: Duration = Duration::from_millis(8_500);
 
@@ -112,7 +114,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
     pub async fn run(mut self, mut updates: mpsc::Receiver<Update>, stop: &Stop) -> StopReason {
         let runner = self.runner;
         loop {
-            let wake_at = self.start_due_passes();
+            let wake_at = earliest(self.start_due_passes(), self.tell_gathered());
             tokio::select! {
                 biased;
                 reason = stop.tripped() => return self.shut_down(reason).await,
@@ -126,6 +128,12 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
                 () = sleep(&self.context.host, wake_at) => {}
             }
         }
+    }
+
+    /// Tells what has waited for others like it long enough. Returns when to look again, if more waits.
+    fn tell_gathered(&self) -> Option<Monotonic> {
+        let more_waits = self.publisher.tell_gathered();
+        more_waits.then(|| self.context.host.monotonic() + GATHER_INTERVAL)
     }
 
     /// Goes on where the state made an end to all work.
@@ -390,6 +398,10 @@ fn slot_for(generation: &Generation, scope: &Scope, state: &ScopeState) -> PassS
         account: uin.map_or_else(|| AccountKey::Name(name.clone()), AccountKey::Uin),
         was_unobserved: state.schedule.is_unobserved(),
     }
+}
+
+fn earliest(one: Option<Monotonic>, other: Option<Monotonic>) -> Option<Monotonic> {
+    one.into_iter().chain(other).min()
 }
 
 async fn sleep(host: &impl Host, until: Option<Monotonic>) {

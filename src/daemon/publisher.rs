@@ -2,7 +2,7 @@
 //! reads the board, it does not know.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,16 +19,16 @@ use crate::model::{AccountName, Clocks, ImageId, Permission, Scope, Timestamp};
 use crate::plan::Plan;
 use crate::source::{Generation, ManifestProblem};
 use crate::status::{
-    Activity, Board, Cause, CauseKind, Change, Finding, HoldChanges, Holds, LoadedManifests,
-    PassResult, Reason, ScopeStatus, Subject, Told, Transition, TransitionKind, WriteBucket,
+    Activity, Board, CauseKind, Change, Finding, HoldChanges, Holds, LoadedManifests, PassResult,
+    Reason, ScopeStatus, Subject, Told, Transition, TransitionKind, WriteBucket,
 };
 use crate::windows::Windows;
-use crate::words::first_of;
 
 /// What can hold changes back: what is in force of it depends on the time.
 #[derive(Default)]
 struct Holders {
-    suspensions: Vec<Suspension>,
+    /// `None` before they were read.
+    suspensions: Option<Vec<Suspension>>,
     /// Those of the accounts that are worked on.
     windows: BTreeMap<AccountName, Windows>,
 }
@@ -47,8 +47,6 @@ pub struct StatusPublisher<H> {
     changed: Notify,
     /// Wakes who keeps what was told.
     told: Notify,
-    /// Causes that were logged and are still there, by what tells them apart.
-    logged_causes: RefCell<BTreeSet<String>>,
 }
 
 impl<H: Host> StatusPublisher<H> {
@@ -68,7 +66,6 @@ impl<H: Host> StatusPublisher<H> {
             holders: RefCell::default(),
             changed: Notify::new(),
             told: Notify::new(),
-            logged_causes: RefCell::default(),
         })
     }
 
@@ -139,7 +136,7 @@ impl<H: Host> StatusPublisher<H> {
 
     /// The suspensions are these now, those that have ended by themselves among them.
     pub(super) fn suspensions_read(&self, suspensions: Vec<Suspension>) {
-        self.holders.borrow_mut().suspensions = suspensions;
+        self.holders.borrow_mut().suspensions = Some(suspensions);
         self.refresh_holds();
     }
 
@@ -158,17 +155,21 @@ impl<H: Host> StatusPublisher<H> {
             suspensions,
             windows,
         } = &*holders;
-        let holds = Holds::at(suspensions, windows.iter(), clocks, before);
+        let known = suspensions.as_deref();
+        let holds = Holds::at(known.unwrap_or_default(), windows.iter(), clocks, before);
         let changes = self.board.borrow_mut().holds_now(holds);
-        if changes == HoldChanges::default() {
-            return;
+        if changes != HoldChanges::default() {
+            self.changed.notify_waiters();
         }
-        self.changed.notify_waiters();
         for line in &changes.began {
             tracing::warn!("{line}");
         }
         for line in &changes.ended {
             tracing::info!("{line}");
+        }
+        if known.is_some() {
+            let transitions = self.board.borrow_mut().report_suspensions(now);
+            self.tell(&transitions);
         }
     }
 
@@ -210,6 +211,14 @@ impl<H: Host> StatusPublisher<H> {
     pub(super) fn manifests_failed(&self, problems: &[ManifestProblem]) {
         for problem in problems {
             tracing::error!("{problem}");
+        }
+        // What webhooks are told names the first of them once more.
+        let (was_broken, what) = self.board(|board| {
+            let manifests = board.manifests();
+            (manifests.broken_since.is_some(), manifests.standstill())
+        });
+        if !was_broken {
+            tracing::warn!("{what}");
         }
         let now = self.now();
         let problems = problems.iter().map(ToString::to_string).collect();
@@ -257,41 +266,32 @@ impl<H: Host> StatusPublisher<H> {
     }
 
     fn update(&self, change: impl FnOnce(&mut Board) -> Vec<Transition>) {
-        let transitions = change(&mut self.board.borrow_mut());
+        let now = self.now();
+        let mut board = self.board.borrow_mut();
+        let new = change(&mut board);
+        let transitions = board.gather(new, now);
+        drop(board);
         self.changed.notify_waiters();
-        let mut told = transitions.iter().filter(|it| is_of_many(it)).peekable();
-        if told.peek().is_some() {
-            self.log_causes(told);
-        }
-        for transition in transitions.iter().filter(|it| !is_of_many(it)) {
-            log(transition);
-        }
+        let is_told = |one: &&Transition| {
+            (&one.subject, one.kind) == (&Subject::Manifests, TransitionKind::Stalled)
+        };
+        transitions.iter().filter(|one| !is_told(one)).for_each(log);
+        self.tell(&transitions);
+    }
+
+    fn tell(&self, transitions: &[Transition]) {
         if !transitions.is_empty() {
-            (self.on_transitions)(&transitions);
+            (self.on_transitions)(transitions);
             self.told.notify_one();
         }
     }
 
-    /// Logs each cause of these once, for as long as it is there, with how many images it holds up. What has no cause that
-    /// others share is logged by itself.
-    fn log_causes<'t>(&self, transitions: impl Iterator<Item = &'t Transition>) {
-        let causes = self.board(|board| board.causes(|_| true));
-        let key = |cause: &Cause| {
-            let Cause { account, code, .. } = cause;
-            let what = code.as_ref().unwrap_or(&cause.message);
-            format!("{account} {} {what}", cause.kind.as_str())
-        };
-        let mut logged = self.logged_causes.borrow_mut();
-        logged.retain(|known| causes.iter().any(|cause| key(cause) == *known));
-        for transition in transitions {
-            let Some(cause) = causes.iter().find(|cause| is_cause(cause, transition)) else {
-                log(transition);
-                continue;
-            };
-            if logged.insert(key(cause)) {
-                log_cause(cause);
-            }
+    /// Tells what has waited for others like it long enough. Returns whether more waits.
+    pub(super) fn tell_gathered(&self) -> bool {
+        if self.board(Board::is_gathering) {
+            self.update(|_| Vec::new());
         }
+        self.board(Board::is_gathering)
     }
 
     fn planned(&self, plan: &Plan) {
@@ -364,54 +364,6 @@ impl<H: Host> Listener for StatusPublisher<H> {
     }
 }
 
-/// Whether what has begun is likely to have begun for many at once.
-fn is_of_many(transition: &Transition) -> bool {
-    match (&transition.subject, transition.kind) {
-        (Subject::Image(_), TransitionKind::Blocked) => {
-            transition.reason == Some(Reason::NoPermission)
-        }
-        (Subject::Scope(_), TransitionKind::Stalled) => true,
-        _ => false,
-    }
-}
-
-/// Whether a cause that holds up more than this is why the transition came about.
-fn is_cause(cause: &Cause, transition: &Transition) -> bool {
-    let (scope, kinds): (_, &[CauseKind]) = match &transition.subject {
-        Subject::Image(key) => (&key.scope, &[CauseKind::PermissionMissing]),
-        Subject::Scope(scope) => (
-            scope,
-            &[
-                CauseKind::NotSeen,
-                CauseKind::PermissionMissing,
-                CauseKind::RegionNotOffered,
-            ],
-        ),
-        Subject::Manifests | Subject::State | Subject::Account(_) => return false,
-    };
-    cause.account == scope.account
-        && cause.regions.contains(&scope.region)
-        && kinds.contains(&cause.kind)
-        && (cause.images > 1 || cause.regions.len() > 1)
-}
-
-fn log_cause(cause: &Cause) {
-    let Cause {
-        account,
-        kind,
-        code,
-        message,
-        remedy,
-        request_id,
-        images,
-        regions,
-        ..
-    } = cause;
-    let regions: Vec<_> = regions.iter().map(|region| region.as_str()).collect();
-    let (kind, regions) = (kind.as_str(), first_of(&regions));
-    tracing::warn!(%account, regions, kind, code, request_id, images, remedy, "{message}");
-}
-
 fn log(transition: &Transition) {
     let Transition {
         subject,
@@ -419,20 +371,23 @@ fn log(transition: &Transition) {
         kind,
         reason,
         message,
+        extent,
         ..
     } = transition;
     let (kind, reason) = (kind.as_str(), reason.map(Reason::as_str));
+    let regions = extent.as_ref().map(|extent| extent.regions_text());
+    let images = extent.as_ref().map(|extent| extent.images);
     let name = name.as_deref();
     let subject = match subject {
         Subject::Manifests | Subject::State => None,
         other => Some(other.to_string()),
     };
     if transition.kind.is_good() {
-        tracing::info!(subject, name, kind, reason, "{message}");
+        tracing::info!(subject, name, regions, images, kind, reason, "{message}");
     } else if transition.subject == Subject::State {
         tracing::error!(subject, name, kind, reason, "{message}");
     } else {
-        tracing::warn!(subject, name, kind, reason, "{message}");
+        tracing::warn!(subject, name, regions, images, kind, reason, "{message}");
     }
 }
 

@@ -114,7 +114,7 @@ pub(super) async fn plan_scope<H: Host>(
         )
         .await;
     times.images.retain(|image, _| acts_on(&plan, image));
-    plan.taken_over = refreshed.names;
+    (plan.taken_over, plan.aliases) = (refreshed.names, Arc::new(refreshed.aliases));
     if matches!(observation, Observation::Seen(_)) {
         refreshed.update.memory = std::mem::take(&mut resolution.memory);
     }
@@ -127,10 +127,10 @@ pub(super) async fn plan_scope<H: Host>(
         inventory,
         update,
         resolution,
-        plan,
         account,
         owner: identity.owner,
-        aliases: Arc::new(refreshed.aliases),
+        aliases: Arc::clone(&plan.aliases),
+        plan,
     }
 }
 

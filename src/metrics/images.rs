@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 
 use super::family::{Families, Family, gauge};
-use super::scopes::{flag, labels};
+use super::scopes::labels;
 use crate::model::{Permission, Scope, ShareState, Timestamp};
 use crate::plan::View;
 use crate::status::{Board, ImageStatus, Reason, ScopeStatus, SyncState, Truth};
@@ -41,7 +41,6 @@ struct ScopeCounts {
     drifted: u64,
     changed_outside: u64,
     by_word: u64,
-    suspended: u64,
     expiring: [u64; AHEAD.len()],
 }
 
@@ -91,7 +90,6 @@ impl ScopeCounts {
         self.drifted += u64::from(image.drifted.holds());
         self.changed_outside += u64::from(image.is_changed_outside());
         self.by_word += u64::from(image.is_by_word());
-        self.suspended += u64::from(image.reason == Reason::Suspended);
         let until = image.until.filter(|until| *until > now);
         if let (Some(until), ShareState::Shared) = (until, image.desired) {
             for (count, (_, ahead)) in self.expiring.iter_mut().zip(AHEAD) {
@@ -207,17 +205,10 @@ fn per_scope(families: &mut Families, scopes: &[CountedScope<'_>]) {
     );
     each(
         gauge(
-            "sharekeeper_suspended",
-            "Images that are not changed, because a person said so with `suspend`. Missing where there are none.",
-        ),
-        |(.., counts)| unless_none(counts.suspended),
-    );
-    each(
-        gauge(
             "sharekeeper_guard_tripped",
-            "1 while a guard withholds changes: too many cancels at once, a suspicious view of the account, manifests with errors.",
+            "1 while a guard withholds changes: too many cancels at once, a suspicious view of the account, manifests with errors. Missing otherwise.",
         ),
-        |(.., counts)| Some(flag(counts.is_guard_tripped())),
+        |(.., counts)| counts.is_guard_tripped().then_some(1.0),
     );
 }
 

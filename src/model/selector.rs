@@ -12,7 +12,7 @@ pub type Labels = BTreeMap<String, String>;
 
 /// Picks image keys: given accounts, any of them; likewise regions and images; given labels, all of them. What is
 /// not given picks everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Selector {
     /// Any of these matches; an empty set matches all.

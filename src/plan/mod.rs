@@ -94,6 +94,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         scope: inputs.scope.clone(),
         uin: inputs.account.uin.clone(),
         taken_over: BTreeSet::new(),
+        aliases: Arc::default(),
         view: match inputs.observation {
             Observation::Seen(_) => View::Seen,
             Observation::ReadDenied(why) => View::ReadDenied(why.clone()),

@@ -24,6 +24,8 @@ pub struct Plan {
     pub uin: Option<Uin>,
     /// Account names whose inventory rows the scope takes over.
     pub taken_over: BTreeSet<AccountName>,
+    /// Earlier names of the account, by which people may have suspended the scope.
+    pub aliases: Arc<BTreeSet<AccountName>>,
     /// Whether the scope was observed.
     pub view: View,
     /// Pruning was asked for, but the scope was not observed, so that nothing was pruned.

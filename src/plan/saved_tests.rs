@@ -28,6 +28,7 @@ fn plan(decisions: &[(&str, ShareState, Verdict)]) -> Plan {
     Plan {
         uin: None,
         taken_over: Default::default(),
+        aliases: Default::default(),
         scope: Scope {
             account: AccountName::default(),
             region: Region::new("ap-tokyo").expect("a region"),

@@ -50,6 +50,7 @@ fn plan_of(decision: Decision) -> Plan {
         scope: scope(),
         uin: None,
         taken_over: Default::default(),
+        aliases: Default::default(),
         view: match &decision.verdict {
             Verdict::Unobserved(unobserved) => View::Unobserved(Unobserved::clone(unobserved)),
             _ => View::Seen,
@@ -73,6 +74,7 @@ pub(super) fn plan_in(scope: &Scope, verdict: Verdict) -> Plan {
         scope: scope.clone(),
         uin: None,
         taken_over: Default::default(),
+        aliases: Default::default(),
         ..plan(verdict)
     }
 }

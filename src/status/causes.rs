@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::image::ImageStatus;
 use super::reason::Reason;
-use super::{Board, ScopeStatus};
+use super::{Activity, Board, ScopeStatus, Subject, Transition};
 use crate::attempts::Problem;
 use crate::model::{AccountName, Region, Scope};
 use crate::observation::Unobserved;
@@ -186,8 +186,8 @@ impl<'a> Trouble<'a> {
 
 /// Two troubles with one key are one cause: the same code and remedy, whatever the API's words name; without a code, the
 /// same words.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
     account: AccountName,
     kind: CauseKind,
     what: String,
@@ -195,7 +195,7 @@ struct Key {
 }
 
 /// Gathers troubles into causes.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Causes {
     found: BTreeMap<Key, Cause>,
 }
@@ -232,6 +232,11 @@ impl Causes {
     pub fn images(&self, scope: &Scope, trouble: Trouble<'_>) -> u64 {
         let cause = self.found.get(&trouble.key(scope));
         cause.map_or(0, |cause| cause.images)
+    }
+
+    /// The cause with this key, if anything was added to it.
+    pub(super) fn get(&self, key: &Key) -> Option<&Cause> {
+        self.found.get(key)
     }
 
     /// All causes, by account, the widest kind first. What is in the way in one region names it.
@@ -296,17 +301,59 @@ impl Board {
 
     /// What is in the way in the scopes that are picked, and of which images.
     pub fn cause_list(&self, is_picked: impl Fn(&Scope) -> bool) -> CauseList {
+        self.causes_by_key(is_picked).into_list()
+    }
+
+    pub(super) fn causes_by_key(&self, is_picked: impl Fn(&Scope) -> bool) -> Causes {
         let mut causes = Causes::default();
         for (scope, status) in &self.scopes {
             if is_picked(scope) {
                 status.add_causes(scope, &mut causes);
             }
         }
-        causes.into_list()
+        causes
+    }
+
+    /// The key of the cause for which something was reported.
+    pub(super) fn key_of(&self, transition: &Transition) -> Option<Key> {
+        match &transition.subject {
+            Subject::Image(key) => {
+                let status = self.scopes.get(&key.scope)?;
+                let trouble = status.trouble_of(status.images.get(&key.image)?)?;
+                Some(trouble.key(&key.scope))
+            }
+            Subject::Scope(scope) => Some(self.scopes.get(scope)?.trouble()?.key(scope)),
+            Subject::Account(account) => self.scopes_of(account).find_map(|(scope, status)| {
+                let trouble = match transition.reason {
+                    Some(reason) => {
+                        let mut images = status.images.values();
+                        status.trouble_of(images.find(|image| image.reason == reason)?)
+                    }
+                    None => status.trouble().filter(|trouble| match &status.view {
+                        Some(View::Unobserved(_)) => trouble.kind == CauseKind::AccountBroken,
+                        _ => status.stall.denial(true).is_some(),
+                    }),
+                };
+                Some(trouble?.key(scope))
+            }),
+            Subject::Manifests | Subject::State | Subject::Selection(_) => None,
+        }
     }
 }
 
 impl ScopeStatus {
+    /// Why nothing is seen or done in the scope as a whole.
+    fn trouble(&self) -> Option<Trouble<'_>> {
+        match &self.view {
+            _ if matches!(self.activity, Activity::Halted { .. }) => None,
+            Some(View::Unobserved(why)) => (!why.is_stop).then(|| Trouble::of_unobserved(why)),
+            _ => {
+                let pause = self.stall.write_pause()?;
+                Some(Trouble::of_pause(&pause.problem))
+            }
+        }
+    }
+
     fn add_causes(&self, scope: &Scope, causes: &mut Causes) {
         let all = self.images.len() as u64;
         match &self.view {

@@ -32,28 +32,16 @@ impl Board {
     /// It can be recorded again what is done. Returns what of it is new.
     pub fn state_recovered(&mut self, now: Timestamp) -> Vec<Transition> {
         let was_lost = self.state.lost.take().is_some();
-        let transition = Transition {
-            name: None,
-            at: now,
-            subject: Subject::State,
-            kind: TransitionKind::Recovered,
-            reason: None,
-            message: "the state can be written again, so work goes on".into(),
-        };
+        let message = "the state can be written again, so work goes on";
+        let transition = Transition::new(Subject::State, TransitionKind::Recovered, message, now);
         self.record(was_lost.then_some(transition).into_iter().collect())
     }
 
     /// Nothing can be recorded any longer. Returns what of it is new.
     pub fn state_lost(&mut self, why: String, now: Timestamp) -> Vec<Transition> {
         let is_known = self.state.lost.replace(why.clone()).is_some();
-        let transition = Transition {
-            name: None,
-            at: now,
-            subject: Subject::State,
-            kind: TransitionKind::Stalled,
-            reason: None,
-            message: format!("nothing is done: {why}"),
-        };
+        let message = format!("nothing is done: {why}");
+        let transition = Transition::new(Subject::State, TransitionKind::Stalled, message, now);
         self.record((!is_known).then_some(transition).into_iter().collect())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::Board;
+use super::{Board, Subject, Transition, TransitionKind};
 use crate::inventory::Suspension;
 use crate::model::{AccountName, Cause, Clocks, Scope, Selector, Timestamp};
 use crate::plan::{Plan, Verdict, Withheld};
@@ -129,6 +129,16 @@ fn suspension_line(suspension: &Suspension) -> String {
     )
 }
 
+/// Why something is suspended, by whom and until when, and the way out.
+fn suspension_message(suspension: &Suspension) -> String {
+    let until = suspension.until.map(rfc3339);
+    let until = until.map_or_else(String::new, |until| format!(", until {until}"));
+    format!(
+        "{}; by {}{until} (`sharekeeper resume {}` ends it)",
+        suspension.reason, suspension.by, suspension.id
+    )
+}
+
 impl ClosedWindow {
     fn line(&self) -> String {
         let (account, causes) = (&self.account, self.causes_text());
@@ -204,7 +214,41 @@ impl Board {
         changes
     }
 
-    /// The suspensions that reach a scope, and name an image of it if they name any.
+    /// Reports each suspension once when it comes into force, and once when it does not hold any longer. To be called once
+    /// the suspensions are known.
+    pub fn report_suspensions(&mut self, now: Timestamp) -> Vec<Transition> {
+        let in_force = &self.holds.suspensions;
+        let transition = |selector: &Selector, kind, message| {
+            let subject = Subject::Selection(Box::new(selector.clone()));
+            Transition::new(subject, kind, message, now)
+        };
+        let reported = &self.reported_suspensions;
+        let began = in_force
+            .iter()
+            .filter(|one| !reported.contains_key(&one.id));
+        let began = began.map(|one| {
+            transition(
+                &one.selector,
+                TransitionKind::Suspended,
+                suspension_message(one),
+            )
+        });
+        let is_over = |id: &u64| !in_force.iter().any(|one| one.id == *id);
+        let ended = reported.iter().filter(|(id, _)| is_over(id));
+        let ended = ended.map(|(id, selector)| {
+            let message = format!("suspension {id} does not hold any longer");
+            transition(selector, TransitionKind::Resumed, message)
+        });
+        let transitions: Vec<_> = began.chain(ended).collect();
+        if transitions.is_empty() {
+            return transitions;
+        }
+        let in_force = in_force.iter().map(|one| (one.id, one.selector.clone()));
+        self.reported_suspensions = in_force.collect();
+        self.record(transitions)
+    }
+
+    /// The suspensions that reach a scope, by an earlier name of its account too, and name an image of it if they name any.
     pub fn suspensions_of(&self, scope: &Scope) -> usize {
         let status = self.scopes.get(scope);
         let names_any = |selector: &Selector| {
@@ -213,8 +257,16 @@ impl Board {
             selector.images.is_empty() || named.any(has)
         };
         let suspensions = self.holds.suspensions.iter();
-        let of_scope =
-            suspensions.filter(|one| one.selector.reaches(scope) && names_any(&one.selector));
+        let reaches = |selector: &Selector| {
+            let aliases = status.map(|status| &*status.aliases);
+            let under = |account: &AccountName| Scope {
+                account: account.clone(),
+                region: scope.region,
+            };
+            let mut earlier = aliases.into_iter().flatten().map(under);
+            selector.reaches(scope) || earlier.any(|earlier| selector.reaches(&earlier))
+        };
+        let of_scope = suspensions.filter(|one| reaches(&one.selector) && names_any(&one.selector));
         of_scope.count()
     }
 }

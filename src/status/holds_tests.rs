@@ -115,3 +115,84 @@ fn n2_the_board_tells_once_what_begins_and_what_ends() {
     );
     assert!(board.version() > version);
 }
+
+#[test]
+fn n2_a_suspension_is_reported_when_it_begins_and_ends_to_hold_also_after_a_restart() {
+    let told = |transitions: Vec<Transition>| -> Vec<String> {
+        let lines = transitions.iter();
+        let line =
+            |one: &Transition| format!("{} {}: {}", one.kind.as_str(), one.subject, one.message);
+        lines.map(line).collect()
+    };
+    let with = |suspensions| Holds {
+        suspensions,
+        windows: Vec::new(),
+    };
+    let prod = Suspension {
+        selector: Selector {
+            accounts: [AccountName::new("prod").expect("a name")].into(),
+            ..Selector::default()
+        },
+        ..suspension(2, Some(at(60)))
+    };
+    let mut board = Board::new(at(0), false);
+    board.holds_now(with(vec![suspension(1, None), prod.clone()]));
+    assert_eq!(
+        told(board.report_suspensions(at(1))),
+        [
+            "suspended everything: an incident; by ann@desk (`sharekeeper resume 1` ends it)",
+            "suspended account prod: an incident; by ann@desk, until 2026-09-22T13:00:00Z \
+             (`sharekeeper resume 2` ends it)",
+        ]
+    );
+    assert!(board.report_suspensions(at(2)).is_empty());
+    let text = board.told().to_json();
+    let mut next = Board::new(at(3), false);
+    let read = super::super::Told::from_json(&text).expect("as it was written");
+    next.remember(read);
+    next.holds_now(with(vec![suspension(1, None)]));
+    assert_eq!(
+        told(next.report_suspensions(at(61))),
+        ["resumed account prod: suspension 2 does not hold any longer"]
+    );
+    assert!(next.report_suspensions(at(62)).is_empty());
+}
+
+#[test]
+fn n2_a_suspension_by_an_earlier_name_counts_where_the_account_is_now() {
+    let mut board = Board::new(at(0), false);
+    let region = |name| crate::model::Region::new(name).expect("a region");
+    let [renamed, other] = ["ap-tokyo", "ap-seoul"].map(|name| Scope {
+        account: AccountName::default(),
+        region: region(name),
+    });
+    let before = AccountName::new("before").expect("a name");
+    for (scope, aliases) in [(&renamed, vec![before.clone()]), (&other, Vec::new())] {
+        board.pass_began(scope, at(0));
+        let plan = Plan {
+            aliases: Arc::new(aliases.into_iter().collect()),
+            ..super::super::tests::plan_in(scope, Verdict::InSync)
+        };
+        board.planned(&plan, at(0));
+    }
+    let of = |regions: &[&'static str]| Holds {
+        suspensions: vec![Suspension {
+            selector: Selector {
+                accounts: [before.clone()].into(),
+                regions: regions.iter().map(|name| region(name)).collect(),
+                ..Selector::default()
+            },
+            ..suspension(1, None)
+        }],
+        windows: Vec::new(),
+    };
+    for (regions, counts) in [
+        (&[][..], [1, 0]),
+        (&["ap-tokyo"], [1, 0]),
+        (&["ap-seoul"], [0, 0]),
+    ] {
+        board.holds_now(of(regions));
+        let found = [&renamed, &other].map(|scope| board.suspensions_of(scope));
+        assert_eq!(found, counts, "{regions:?}");
+    }
+}

@@ -15,12 +15,8 @@ pub(super) fn between(
     now: Timestamp,
 ) -> Vec<Transition> {
     let transition = |kind, message: String| Transition {
-        name: None,
-        at: now,
-        subject: Subject::Image(key()),
-        kind,
         reason: Some(after.reason),
-        message,
+        ..Transition::new(Subject::Image(key()), kind, message, now)
     };
     let mut transitions = Vec::new();
     if after.reported.changed_outside && !was.changed_outside {
@@ -37,20 +33,24 @@ pub(super) fn between(
         // A missing role is reported of the account.
         (_, Some(Reason::RoleMissing)) | (Some(Reason::RoleMissing), None) => {}
         (was, Some(is)) if was != Some(is) => {
-            transitions.push(transition(
-                TransitionKind::Blocked,
-                after.message_or_empty(),
-            ));
+            let blocked = transition(TransitionKind::Blocked, after.message_or_empty());
+            transitions.push(with_others(blocked, is));
         }
-        (Some(_), None) => {
-            transitions.push(transition(
-                TransitionKind::Unblocked,
-                "it is as desired".into(),
-            ));
+        (Some(was), None) => {
+            let unblocked = transition(TransitionKind::Unblocked, "it is as desired".into());
+            transitions.push(with_others(unblocked, was));
         }
         _ => {}
     }
     transitions
+}
+
+/// A permission is missing, as a rule, for many images at once.
+fn with_others(transition: Transition, reason: Reason) -> Transition {
+    match reason {
+        Reason::NoPermission => transition.of_many(),
+        _ => transition,
+    }
 }
 
 /// Ends what was reported of an image that no manifest names any longer. A missing role is its account's.
@@ -60,19 +60,19 @@ pub(super) fn of_removal(
     id: ImageId,
     now: Timestamp,
 ) -> impl Iterator<Item = Transition> {
-    let drift = reported
-        .changed_outside
-        .then_some(TransitionKind::DriftResolved);
-    let blocked = reported
-        .block
-        .filter(|reason| *reason != Reason::RoleMissing);
-    let blocked = blocked.map(|_| TransitionKind::Unblocked);
     let key = ImageKey {
         scope: scope.clone(),
         image: id,
     };
-    let kinds = drift.into_iter().chain(blocked);
-    kinds.map(move |kind| Transition::of_removal(Subject::Image(key.clone()), kind, now))
+    let ended = |kind| Transition::of_removal(Subject::Image(key.clone()), kind, now);
+    let drift = reported
+        .changed_outside
+        .then(|| ended(TransitionKind::DriftResolved));
+    let blocked = reported
+        .block
+        .filter(|reason| *reason != Reason::RoleMissing);
+    let blocked = blocked.map(|reason| with_others(ended(TransitionKind::Unblocked), reason));
+    drift.into_iter().chain(blocked)
 }
 
 /// The service role is the account's: that it is missing is reported once, and not for each image. `reported` are the
@@ -96,12 +96,9 @@ pub(super) fn of_service_role(
     } else {
         return None;
     };
+    let transition = Transition::new(Subject::Account(account.clone()), kind, message, now);
     Some(Transition {
-        name: None,
-        at: now,
-        subject: Subject::Account(account.clone()),
-        kind,
         reason: Some(after.reason),
-        message,
+        ..transition.of_many()
     })
 }

@@ -79,14 +79,8 @@ impl Board {
             ),
             (false, false) | (true, true) => return self.record(Vec::new()),
         };
-        self.record(vec![Transition {
-            name: None,
-            at: now,
-            subject: Subject::Manifests,
-            kind,
-            reason: None,
-            message,
-        }])
+        let transition = Transition::new(Subject::Manifests, kind, message, now);
+        self.record(vec![transition])
     }
 }
 
@@ -97,10 +91,14 @@ impl ManifestsStatus {
             0 | 1 => String::new(),
             n => format!(" (and {} more)", n - 1),
         };
-        let kept = match self.loaded_at {
-            Some(_) => "the last good ones are worked on meanwhile",
-            None => "nothing is worked on until they can be",
-        };
-        format!("the manifests cannot be used, {kept}: {first}{more}")
+        format!("{}: {first}{more}", self.standstill())
+    }
+
+    /// What follows from it that the manifests cannot be used.
+    pub fn standstill(&self) -> &'static str {
+        match self.loaded_at {
+            Some(_) => "the manifests cannot be used, the last good ones are worked on meanwhile",
+            None => "the manifests cannot be used, nothing is worked on until they can be",
+        }
     }
 }

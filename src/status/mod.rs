@@ -11,7 +11,9 @@ mod causes;
 mod change;
 mod condition;
 mod counts;
+mod extent;
 mod finding;
+mod gathering;
 mod health;
 mod holds;
 mod image;
@@ -35,7 +37,7 @@ mod write_bucket;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::model::{AccountName, ImageKey, Region, Scope, Timestamp};
+use crate::model::{AccountName, ImageKey, Region, Scope, Selector, Timestamp};
 use crate::pace::DurationHistogram;
 
 pub use account_totals::AccountTotals;
@@ -44,6 +46,7 @@ pub use causes::{Cause, CauseKind, CauseList, Causes, NAMED_MAX, Trouble};
 pub use change::Change;
 pub use condition::{Condition, Truth};
 pub use counts::Counts;
+pub use extent::Extent;
 pub use finding::{Finding, FindingKind};
 pub use health::StateStatus;
 pub use holds::{ClosedWindow, HoldChanges, Holds};
@@ -94,6 +97,10 @@ pub struct Board {
     denied_accounts: BTreeSet<AccountName>,
     /// What an earlier process reported of subjects that this one knows nothing of yet.
     remembered: Told,
+    /// What waits to be told together with others like it.
+    gathering: gathering::Gathering,
+    /// Suspensions that were reported and are not over, by their ids.
+    reported_suspensions: BTreeMap<u64, Selector>,
 }
 
 impl Board {
@@ -117,6 +124,8 @@ impl Board {
             accounts_without_role: BTreeSet::new(),
             denied_accounts: BTreeSet::new(),
             remembered: Told::default(),
+            gathering: gathering::Gathering::default(),
+            reported_suspensions: BTreeMap::new(),
         }
     }
 
@@ -197,7 +206,8 @@ impl Board {
         of_account.map(|(scope, status)| (scope, &**status))
     }
 
-    /// Ends a change of the board: it has a new version, and `transitions` are kept to be shown.
+    /// Ends a change of the board: it has a new version, and `transitions` are kept to be shown. Those of many are kept once
+    /// they are told ([`Board::gather`]).
     fn record(&mut self, mut transitions: Vec<Transition>) -> Vec<Transition> {
         self.version += 1;
         for transition in &mut transitions {
@@ -205,7 +215,7 @@ impl Board {
                 transition.name = self.image_name(key).map(Into::into);
             }
         }
-        for transition in &transitions {
+        for transition in transitions.iter().filter(|new| !new.is_of_many) {
             push_recent(&mut self.transitions, transition.clone());
         }
         transitions

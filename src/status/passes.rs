@@ -178,19 +178,15 @@ impl Board {
                 continue;
             };
             status.reported.expiry = Some(until);
+            let subject = Subject::Image(ImageKey {
+                scope: scope.clone(),
+                image: image.clone(),
+            });
+            let until = rfc3339(until);
+            let message = format!("the share ends at {until}; to keep it, change its `until`");
             transitions.push(Transition {
-                name: None,
-                at: now,
-                subject: Subject::Image(ImageKey {
-                    scope: scope.clone(),
-                    image: image.clone(),
-                }),
-                kind: TransitionKind::ExpiringSoon,
                 reason: Some(status.reason),
-                message: format!(
-                    "the share ends at {}; to keep it, change its `until`",
-                    rfc3339(until)
-                ),
+                ..Transition::new(subject, TransitionKind::ExpiringSoon, message, now)
             });
         }
         if transitions.is_empty() {

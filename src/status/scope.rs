@@ -1,7 +1,7 @@
 //! What is known of one account in one region. Readers get it from the board by reference; nothing outside this module
 //! changes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::activity::Activity;
@@ -15,7 +15,7 @@ use super::transition::{Subject, Transition, TransitionKind};
 use super::write_bucket::WriteBucket;
 use crate::history::WriteResult;
 use crate::inventory::UnexpectedLoss;
-use crate::model::{ImageId, Permission, Scope, Timestamp, Uin};
+use crate::model::{AccountName, ImageId, Permission, Scope, Timestamp, Uin};
 use crate::pace::DurationHistogram;
 use crate::plan::{Plan, View};
 
@@ -26,6 +26,8 @@ pub struct ScopeStatus {
     pub images: Arc<BTreeMap<ImageId, ImageStatus>>,
     /// The root account, as far as the last observation knew it.
     pub uin: Option<Uin>,
+    /// Earlier names of the account, by which people may have suspended the scope.
+    pub(super) aliases: Arc<BTreeSet<AccountName>>,
     /// Whether the last observation saw it; `None` before the first.
     pub view: Option<View>,
     /// When it was last seen whole.
@@ -77,6 +79,7 @@ impl ScopeStatus {
     pub(super) fn observed(&mut self, plan: &Plan, now: Timestamp) {
         self.reads.observed();
         self.uin.clone_from(&plan.uin);
+        self.aliases = Arc::clone(&plan.aliases);
         self.view = Some(plan.view.clone());
         self.unmanaged_ours = plan.unmanaged.ours.len();
         self.unmanaged_foreign = plan.unmanaged.foreign.len();
@@ -115,12 +118,8 @@ impl ScopeStatus {
         };
         self.reported_guard = tripped;
         Some(Transition {
-            name: None,
-            at: now,
-            subject: Subject::Scope(scope.clone()),
-            kind,
             reason: Some(Reason::GuardTripped),
-            message,
+            ..Transition::new(Subject::Scope(scope.clone()), kind, message, now)
         })
     }
 
@@ -156,7 +155,13 @@ impl ScopeStatus {
             .then_some(TransitionKind::Recovered);
         let kinds = guard.into_iter().chain(stall);
         kinds
-            .map(|kind| Transition::of_removal(Subject::Scope(scope.clone()), kind, now))
+            .map(|kind| {
+                let ended = Transition::of_removal(Subject::Scope(scope.clone()), kind, now);
+                match kind {
+                    TransitionKind::Recovered => ended.of_many(),
+                    _ => ended,
+                }
+            })
             .collect()
     }
 }

@@ -8,6 +8,9 @@ use crate::model::{AccountName, Scope, Timestamp};
 use crate::observation::Unobserved;
 use crate::plan::View;
 
+/// What is said of an account that was broken and is not any longer.
+pub(super) const ACCOUNT_WORKS: &str = "it works again";
+
 impl Board {
     /// Takes in how a pass ended. Returns what of it is new of the scope and of its account.
     pub(super) fn stall_transitions(
@@ -58,12 +61,12 @@ impl Board {
             // A pass that began before the account broke does not prove that it works again.
             (Some(&at), _) if was_seen && status.stall.began_after(at) => {
                 self.broken_accounts.remove(&scope.account);
-                (TransitionKind::Recovered, "it works again".to_owned())
+                (TransitionKind::Recovered, ACCOUNT_WORKS.to_owned())
             }
             (None | Some(_), _) => return None,
         };
         let subject = Subject::Account(scope.account.clone());
-        Some(transition(subject, kind, message, now))
+        Some(Transition::new(subject, kind, message, now).of_many())
     }
 
     /// A scope that stalls on its own or recovers. `why` is why it was not observed, if it was not.
@@ -94,12 +97,8 @@ impl Board {
             return None;
         };
         status.stall.set_reported(kind == TransitionKind::Stalled);
-        Some(transition(
-            Subject::Scope(scope.clone()),
-            kind,
-            message,
-            now,
-        ))
+        let subject = Subject::Scope(scope.clone());
+        Some(Transition::new(subject, kind, message, now).of_many())
     }
 
     /// That an account is denied all that is tried is reported once, until none of its scopes says so.
@@ -122,7 +121,7 @@ impl Board {
             _ => return None,
         };
         let subject = Subject::Account(account.clone());
-        Some(transition(subject, kind, message, now))
+        Some(Transition::new(subject, kind, message, now).of_many())
     }
 }
 
@@ -145,22 +144,6 @@ impl ScopeStatus {
             Activity::Halted { why } => Some(why),
             Activity::New | Activity::Running { .. } | Activity::Idle { .. } => None,
         }
-    }
-}
-
-fn transition(
-    subject: Subject,
-    kind: TransitionKind,
-    message: String,
-    now: Timestamp,
-) -> Transition {
-    Transition {
-        name: None,
-        at: now,
-        subject,
-        kind,
-        reason: None,
-        message,
     }
 }
 

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::image::Reported;
+use super::stall_transitions::ACCOUNT_WORKS;
 use super::{Board, Reason, ScopeStatus, Subject, Transition, TransitionKind, image_transitions};
-use crate::model::{AccountName, ImageId, ImageKey, Scope, Timestamp};
+use crate::model::{AccountName, ImageId, ImageKey, Scope, Selector, Timestamp};
 
 /// By which a text is recognized.
 const FORMAT: &str = "sharekeeper-told";
@@ -28,6 +29,8 @@ pub struct Told {
     accounts_without_role: BTreeSet<AccountName>,
     /// The manifests cannot be used.
     pub(super) manifests: bool,
+    /// What suspensions cover, by their ids.
+    suspensions: BTreeMap<u64, Selector>,
 }
 
 /// Why a text does not say what was reported.
@@ -50,6 +53,8 @@ struct Document {
     broken_accounts: BTreeSet<AccountName>,
     denied_accounts: BTreeSet<AccountName>,
     accounts_without_role: BTreeSet<AccountName>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    suspensions: BTreeMap<u64, Selector>,
     images: Vec<ImageRow>,
 }
 
@@ -89,6 +94,7 @@ impl Told {
             broken_accounts: self.broken_accounts.clone(),
             denied_accounts: self.denied_accounts.clone(),
             accounts_without_role: self.accounts_without_role.clone(),
+            suspensions: self.suspensions.clone(),
             images: self.images.iter().take(IMAGES_MAX).map(row).collect(),
         };
         #[expect(
@@ -128,7 +134,48 @@ impl Told {
             denied_accounts: document.denied_accounts,
             accounts_without_role: document.accounts_without_role,
             manifests: document.manifests,
+            suspensions: document.suspensions,
         })
+    }
+}
+
+impl Told {
+    /// Whether something was reported, of what begins and ends for many at once.
+    pub(super) fn set_reported(&mut self, transition: &Transition, is_reported: bool) {
+        fn set<T: Ord + Clone>(all: &mut BTreeSet<T>, one: &T, is_in: bool) {
+            match is_in {
+                true => drop(all.insert(one.clone())),
+                false => drop(all.remove(one)),
+            }
+        }
+        match &transition.subject {
+            Subject::Scope(scope) => set(&mut self.stalls, scope, is_reported),
+            Subject::Image(key) => {
+                let reported = self.images.entry(key.clone()).or_default();
+                reported.block = is_reported.then_some(Reason::NoPermission);
+                if *reported == Reported::default() {
+                    self.images.remove(key);
+                }
+            }
+            Subject::Account(account) => {
+                let of_role = matches!(
+                    transition.kind,
+                    TransitionKind::Blocked | TransitionKind::Unblocked
+                );
+                match (of_role, transition.message.as_str()) {
+                    (true, _) => set(&mut self.accounts_without_role, account, is_reported),
+                    (false, ACCOUNT_WORKS) => {
+                        set(&mut self.broken_accounts, account, is_reported);
+                    }
+                    (false, _) if is_reported => set(&mut self.denied_accounts, account, true),
+                    (false, _) => {
+                        self.broken_accounts.remove(account);
+                        self.denied_accounts.remove(account);
+                    }
+                }
+            }
+            Subject::Manifests | Subject::State | Subject::Selection(_) => {}
+        }
     }
 }
 
@@ -167,11 +214,14 @@ impl Board {
             (reported.block == Some(Reason::RoleMissing) && is_reported).then(|| account.clone())
         });
         told.accounts_without_role.extend(without_role);
+        told.suspensions.clone_from(&self.reported_suspensions);
+        self.correct_told(&mut told);
         told
     }
 
     /// The same board with what an earlier process reported. It is not reported again, and its end will be.
-    pub fn remember(&mut self, told: Told) {
+    pub fn remember(&mut self, mut told: Told) {
+        self.reported_suspensions = std::mem::take(&mut told.suspensions);
         self.remembered = told;
     }
 

@@ -4,8 +4,9 @@ use std::fmt;
 
 use smol_str::SmolStr;
 
+use super::extent::Extent;
 use super::reason::Reason;
-use crate::model::{AccountName, ImageKey, Scope, Timestamp};
+use crate::model::{AccountName, ImageKey, Scope, Selector, Timestamp};
 
 /// Something that a person wants to be notified of once, when it begins and when it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,10 @@ pub struct Transition {
     pub reason: Option<Reason>,
     /// One line for a person, with the remedy where there is one.
     pub message: String,
+    /// It is likely to come about for many at once, and is told together with them.
+    pub is_of_many: bool,
+    /// What it covers, where it stands for several or for all of an account.
+    pub extent: Option<Box<Extent>>,
 }
 
 /// The part of the board that a transition is about.
@@ -35,6 +40,8 @@ pub enum Subject {
     /// An account in a region.
     Scope(Scope),
     Image(ImageKey),
+    /// All that a suspension picks.
+    Selection(Box<Selector>),
 }
 
 /// What can happen. A closed set: the settings of a webhook list the kinds that it wants.
@@ -58,25 +65,61 @@ pub enum TransitionKind {
     Stalled,
     /// Something is seen and done again.
     Recovered,
+    /// A person has suspended changes.
+    Suspended,
+    /// A suspension does not hold any longer.
+    Resumed,
 }
 
 impl Transition {
-    /// Ends what was reported of a subject that no manifest names any longer.
-    pub(super) fn of_removal(subject: Subject, kind: TransitionKind, now: Timestamp) -> Self {
+    /// What happened to a subject that stands for itself, without a reason.
+    pub(super) fn new(
+        subject: Subject,
+        kind: TransitionKind,
+        message: impl Into<String>,
+        now: Timestamp,
+    ) -> Self {
         Self {
             at: now,
             subject,
             name: None,
             kind,
             reason: None,
-            message: "no manifest asks for it any longer".to_owned(),
+            message: message.into(),
+            is_of_many: false,
+            extent: None,
+        }
+    }
+
+    /// Ends what was reported of a subject that no manifest names any longer.
+    pub(super) fn of_removal(subject: Subject, kind: TransitionKind, now: Timestamp) -> Self {
+        Self::new(subject, kind, "no manifest asks for it any longer", now)
+    }
+
+    /// The same, to be told together with others like it.
+    pub(super) fn of_many(self) -> Self {
+        Self {
+            is_of_many: true,
+            ..self
+        }
+    }
+}
+
+impl Subject {
+    /// The account that it is about, or is part of.
+    pub fn account(&self) -> Option<&AccountName> {
+        match self {
+            Self::Manifests | Self::State | Self::Selection(_) => None,
+            Self::Account(account) => Some(account),
+            Self::Scope(scope) => Some(&scope.account),
+            Self::Image(key) => Some(&key.scope.account),
         }
     }
 }
 
 impl TransitionKind {
     /// Every kind, in the order in which settings list them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::DriftAppeared,
         Self::DriftResolved,
         Self::Blocked,
@@ -86,6 +129,8 @@ impl TransitionKind {
         Self::ExpiringSoon,
         Self::Stalled,
         Self::Recovered,
+        Self::Suspended,
+        Self::Resumed,
     ];
 
     /// The word in logs, documents and settings.
@@ -100,6 +145,8 @@ impl TransitionKind {
             Self::ExpiringSoon => "expiring_soon",
             Self::Stalled => "stalled",
             Self::Recovered => "recovered",
+            Self::Suspended => "suspended",
+            Self::Resumed => "resumed",
         }
     }
 
@@ -112,7 +159,11 @@ impl TransitionKind {
     pub const fn is_good(self) -> bool {
         matches!(
             self,
-            Self::DriftResolved | Self::Unblocked | Self::GuardCleared | Self::Recovered
+            Self::DriftResolved
+                | Self::Unblocked
+                | Self::GuardCleared
+                | Self::Recovered
+                | Self::Resumed
         )
     }
 }
@@ -125,6 +176,7 @@ impl fmt::Display for Subject {
             Self::Account(account) => write!(f, "account {account}"),
             Self::Scope(scope) => scope.fmt(f),
             Self::Image(key) => key.fmt(f),
+            Self::Selection(selector) => selector.fmt(f),
         }
     }
 }

@@ -156,7 +156,7 @@ impl Query {
     /// Whether anything that happened to the subject is asked for.
     pub(super) fn picks_subject(&self, subject: &Subject) -> bool {
         match subject {
-            Subject::Manifests | Subject::State => true,
+            Subject::Manifests | Subject::State | Subject::Selection(_) => true,
             Subject::Account(account) => self.account.as_ref().is_none_or(|a| a == account),
             Subject::Scope(scope) => self.picks_scope(scope),
             Subject::Image(key) => self.picks_key(key),

@@ -111,6 +111,9 @@ impl Page<'_> {
                 Subject::State => {
                     html.markup("<th scope=\"row\">the state</th><td class=\"none\"></td>");
                 }
+                Subject::Selection(_) => {
+                    html.markup("<th scope=\"row\">a suspension</th><td class=\"none\"></td>");
+                }
                 Subject::Manifests => {
                     html.markup("<th scope=\"row\">the manifests</th><td class=\"none\"></td>");
                 }

@@ -575,7 +575,7 @@ impl<'a> ChangeDocument<'a> {
 impl<'a> TransitionDocument<'a> {
     fn of(transition: &'a Transition) -> Self {
         let (account, scope, key) = match &transition.subject {
-            Subject::Manifests | Subject::State => (None, None, None),
+            Subject::Manifests | Subject::State | Subject::Selection(_) => (None, None, None),
             Subject::Account(account) => (Some(account), None, None),
             Subject::Scope(scope) => (Some(&scope.account), Some(scope), None),
             Subject::Image(key) => (Some(&key.scope.account), Some(&key.scope), Some(key)),

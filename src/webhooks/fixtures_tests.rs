@@ -48,6 +48,9 @@ impl SentRequest {
     }
 }
 
+/// Several times what any test sends at the pace of an address.
+const REQUESTS_MAX: usize = 5000;
+
 /// From the URL and the number of the request, from 1.
 type Script = Box<dyn Fn(&str, usize) -> ScriptedReply>;
 
@@ -126,6 +129,8 @@ impl Transport for ScriptedHost {
         };
         self.sent.borrow_mut().push(sent);
         let number = self.sent.borrow().len();
+        // On a paused clock, a worker that never waits would go on for ever.
+        assert!(number <= REQUESTS_MAX, "the worker sends without end");
         let reply = |status, body: &str| Reply {
             status,
             date: None,
@@ -211,6 +216,8 @@ pub(super) fn transition(subject: Subject, kind: TransitionKind, message: &str) 
         kind,
         reason,
         message: message.into(),
+        is_of_many: false,
+        extent: None,
     }
 }
 

@@ -13,8 +13,8 @@ use super::url::WebhookUrl;
 use super::{escape, message};
 use crate::api::protocol::sign::{CONTENT_TYPE, hmac};
 use crate::host::{Header, Method, ReplyBody, Request};
-use crate::model::{AccountName, ImageId, Secret, Timestamp};
-use crate::status::{Subject, Transition};
+use crate::model::{AccountName, ImageId, Secret, Selector, Timestamp};
+use crate::status::{Extent, Subject, Transition};
 use crate::words::safe;
 
 /// Time for connecting, sending and the headers of the reply. Who answers later may have taken the message all the same.
@@ -211,6 +211,18 @@ struct TransitionDocument<'a> {
     subject: SubjectDocument<'a>,
     reason: Option<&'static str>,
     message: String,
+    #[serde(flatten)]
+    extent: Option<ExtentDocument>,
+}
+
+/// What a transition covers that stands for several.
+#[derive(Serialize)]
+struct ExtentDocument {
+    /// How many images it holds up in all.
+    count: u64,
+    regions: Vec<&'static str>,
+    /// Names or ids of the first few images, where each was met by itself.
+    images: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -224,6 +236,8 @@ struct SubjectDocument<'a> {
     image_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     image_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selector: Option<&'a Selector>,
 }
 
 fn json_body(delivery: &Delivery) -> String {
@@ -250,6 +264,7 @@ impl<'a> TransitionDocument<'a> {
     fn new(transition: &'a Transition) -> Self {
         let (r#type, account, scope, image) = match &transition.subject {
             Subject::Manifests => ("manifests", None, None, None),
+            Subject::Selection(_) => ("selection", None, None, None),
             Subject::State => ("state", None, None, None),
             Subject::Account(account) => ("account", Some(account), None, None),
             Subject::Scope(scope) => ("scope", Some(&scope.account), Some(scope), None),
@@ -268,9 +283,28 @@ impl<'a> TransitionDocument<'a> {
                 region: scope.map(|scope| scope.region.as_str()),
                 image_id: image.map(ImageId::as_str),
                 image_name: transition.name.as_deref().map(safe),
+                selector: match &transition.subject {
+                    Subject::Selection(selector) => Some(selector),
+                    _ => None,
+                },
             },
             reason: transition.reason.map(crate::status::Reason::as_str),
             message: safe(&message.collect::<String>()),
+            extent: transition.extent.as_deref().map(ExtentDocument::of),
+        }
+    }
+}
+
+impl ExtentDocument {
+    fn of(extent: &Extent) -> Self {
+        Self {
+            count: extent.images,
+            regions: extent
+                .regions
+                .iter()
+                .map(|region| region.as_str())
+                .collect(),
+            images: extent.names.iter().map(|name| safe(name)).collect(),
         }
     }
 }

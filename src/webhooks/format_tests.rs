@@ -9,8 +9,8 @@ use super::fixtures_tests::{at, blocked, image, scope, transition};
 use super::format::{Delivery, Format, dingtalk_sign, feishu_sign};
 use super::url::WebhookUrl;
 use crate::host::Request;
-use crate::model::Secret;
-use crate::status::{Subject, Transition, TransitionKind};
+use crate::model::{Region, Secret, Selector};
+use crate::status::{Extent, Subject, Transition, TransitionKind};
 
 /// A chat's markup of every kind, from outside.
 const HOSTILE: &str = "<!channel> <@U1|x> @all <at user_id=\"all\">x</at> [a](https://evil.example) <font color=\"info\">ok</font> \
@@ -370,4 +370,68 @@ fn r11_a_manifests_value_is_no_link_and_has_no_style_in_any_chat() {
             "{format:?}"
         );
     }
+}
+
+#[test]
+fn n10_what_covers_several_says_how_many_where_and_which_first() {
+    let several = Transition {
+        extent: Some(Box::new(Extent {
+            regions: ["ap-bangkok", "ap-tokyo"]
+                .map(|name| Region::new(name).expect("a region"))
+                .into(),
+            images: 96,
+            names: vec!["golden-1".into(), "img-2\n".into()],
+        })),
+        ..transition(
+            Subject::Account(scope().account),
+            TransitionKind::Blocked,
+            "not allowed",
+        )
+    };
+    let delivery = delivery(vec![several], 0);
+    let seen = text(Format::Feishu, &delivery);
+    assert!(
+        seen.contains("account prod (ap-bangkok, ap-tokyo; 96 images) blocked: not allowed"),
+        "{seen}"
+    );
+    let document = body(Format::Json, &delivery, None);
+    let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
+    let transition = &document["transitions"][0];
+    assert_eq!(
+        transition["subject"],
+        serde_json::json!({"type": "account", "account": "prod"})
+    );
+    assert_eq!(transition["count"], 96);
+    assert_eq!(
+        transition["regions"],
+        serde_json::json!(["ap-bangkok", "ap-tokyo"])
+    );
+    assert_eq!(transition["images"][0], "golden-1");
+    assert_eq!(transition["images"].as_array().map(Vec::len), Some(2));
+    assert!(!transition["images"][1].to_string().contains("\\n"));
+}
+
+#[test]
+fn n2_a_suspension_says_what_it_covers() {
+    let selector = Selector {
+        accounts: [scope().account].into(),
+        ..Selector::default()
+    };
+    let suspended = transition(
+        Subject::Selection(Box::new(selector)),
+        TransitionKind::Suspended,
+        "an incident; by ann",
+    );
+    let delivery = delivery(vec![suspended], 0);
+    let seen = text(Format::Feishu, &delivery);
+    assert!(
+        seen.contains("account prod suspended: an incident; by ann"),
+        "{seen}"
+    );
+    let document = body(Format::Json, &delivery, None);
+    let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
+    assert_eq!(
+        document["transitions"][0]["subject"],
+        serde_json::json!({"type": "selection", "selector": {"accounts": ["prod"]}})
+    );
 }

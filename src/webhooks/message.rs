@@ -71,10 +71,18 @@ fn transition_text(entry: &Entry) -> String {
     let name = transition.name.as_deref();
     let name = name.filter(|name| !subject.ends_with(name));
     let name = name.map(|name| format!(" ({})", visible(name)));
+    let extent = transition.extent.as_ref().map(|extent| {
+        let in_regions = match transition.subject {
+            Subject::Account(_) => format!("{}; ", extent.regions_text()),
+            _ => String::new(),
+        };
+        format!(" ({in_regions}{})", plural(extent.images, "image"))
+    });
     let time = (entry.failures > 0).then(|| format!(" ({})", rfc3339(transition.at)));
     format!(
-        "{subject}{} {}{}: {}",
+        "{subject}{}{} {}{}: {}",
         name.unwrap_or_default(),
+        extent.unwrap_or_default(),
         phrase(transition.kind),
         time.unwrap_or_default(),
         visible(&transition.message)
@@ -92,6 +100,8 @@ fn phrase(kind: TransitionKind) -> &'static str {
         TransitionKind::ExpiringSoon => "expiring soon",
         TransitionKind::Stalled => "stalled",
         TransitionKind::Recovered => "recovered",
+        TransitionKind::Suspended => "suspended",
+        TransitionKind::Resumed => "no longer suspended",
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) enum Target {
 
 impl Webhook {
     /// Whether the settings ask for this transition. A transition of the manifests or the state belongs to every
-    /// account, and one of an account to every region.
+    /// account, and one of an account to every region, unless it says to which.
     pub(super) fn subscribes_to(&self, transition: &Transition) -> bool {
         let mine =
             |account: &AccountName| self.accounts.is_empty() || self.accounts.contains(account);
@@ -74,11 +74,25 @@ impl Webhook {
         self.kinds.contains(&transition.kind)
             && match &transition.subject {
                 Subject::Manifests | Subject::State => true,
-                Subject::Account(account) => mine(account),
+                Subject::Account(account) => mine(account) && self.is_in_any(transition),
                 Subject::Scope(scope) => here(scope),
                 Subject::Image(key) => here(&key.scope),
+                Subject::Selection(picked) => {
+                    overlap(&self.accounts, &picked.accounts)
+                        && overlap(&self.regions, &picked.regions)
+                }
             }
     }
+
+    fn is_in_any(&self, transition: &Transition) -> bool {
+        let regions = transition.extent.as_ref().map(|extent| &extent.regions);
+        regions.is_none_or(|regions| overlap(&self.regions, regions))
+    }
+}
+
+/// Whether two sets have something in common, where an empty one stands for everything.
+fn overlap<T: Ord>(one: &BTreeSet<T>, other: &BTreeSet<T>) -> bool {
+    one.is_empty() || other.is_empty() || !one.is_disjoint(other)
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::Webhooks;
 use super::fixtures_tests::{Folder, Log, image, scope, transition};
-use crate::status::{Subject, TransitionKind};
+use crate::model::{Region, Selector};
+use crate::status::{Extent, Subject, Transition, TransitionKind};
 
 const CANARY: &str = "hunter2Canary";
 
@@ -290,4 +291,50 @@ fn a_webhook_is_told_of_what_it_asked_for() {
         told(Subject::Manifests, TransitionKind::Stalled),
         ["all", "kinds", "here", "account", "region"]
     );
+}
+
+#[test]
+fn n10_n2_what_covers_several_goes_to_each_webhook_of_any_of_them() {
+    let folder = Folder::new(
+        "webhooks:
+  - {name: all, format: json, url: 'https://example.com/'}
+  - {name: tokyo, format: json, url: 'https://example.com/', regions: [ap-tokyo]}
+  - {name: seoul, format: json, url: 'https://example.com/', regions: [ap-seoul]}
+  - {name: test, format: json, url: 'https://example.com/', accounts: [test]}
+  - {name: kinds, format: json, url: 'https://example.com/', on: [stalled]}
+",
+    );
+    let webhooks = folder.load().unwrap_or_else(|error| panic!("{error}")).0;
+    let told = |transition: &Transition| {
+        let told = webhooks.iter();
+        let told = told.filter(|webhook| webhook.subscribes_to(transition));
+        let names = told.map(|webhook| webhook.name.clone());
+        names.collect::<Vec<_>>()
+    };
+    let regions = ["ap-bangkok", "ap-tokyo"].map(|name| Region::new(name).expect("a region"));
+    let of_account = Transition {
+        extent: Some(Box::new(Extent {
+            regions: regions.into(),
+            images: 96,
+            names: Vec::new(),
+        })),
+        ..transition(
+            Subject::Account(scope().account),
+            TransitionKind::Stalled,
+            "",
+        )
+    };
+    assert_eq!(told(&of_account), ["all", "tokyo", "kinds"]);
+    let suspended = |selector| {
+        let subject = Subject::Selection(Box::new(selector));
+        told(&transition(subject, TransitionKind::Suspended, ""))
+    };
+    let everything = Selector::default();
+    assert_eq!(suspended(everything), ["all", "tokyo", "seoul", "test"]);
+    let one = Selector {
+        accounts: [scope().account].into(),
+        regions: [regions[1]].into(),
+        ..Selector::default()
+    };
+    assert_eq!(suspended(one), ["all", "tokyo"]);
 }

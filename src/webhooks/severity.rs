@@ -28,11 +28,12 @@ impl Severity {
             TransitionKind::Stalled => Self::Standstill,
             TransitionKind::Blocked => Self::Blocked,
             TransitionKind::DriftAppeared => Self::Drift,
-            TransitionKind::ExpiringSoon => Self::Notice,
+            TransitionKind::ExpiringSoon | TransitionKind::Suspended => Self::Notice,
             TransitionKind::DriftResolved
             | TransitionKind::Unblocked
             | TransitionKind::GuardCleared
-            | TransitionKind::Recovered => Self::Good,
+            | TransitionKind::Recovered
+            | TransitionKind::Resumed => Self::Good,
         }
     }
 

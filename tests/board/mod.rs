@@ -110,6 +110,7 @@ pub fn plan(scope: &Scope, decisions: impl IntoIterator<Item = (ImageId, Decisio
         scope: scope.clone(),
         uin: None,
         taken_over: Default::default(),
+        aliases: Default::default(),
         view: View::Seen,
         prune_skipped: false,
         decisions: decisions.into_iter().collect(),

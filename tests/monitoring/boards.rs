@@ -255,6 +255,7 @@ fn plan(scope: &Scope, view: View, decisions: impl Iterator<Item = Decision>) ->
         scope: scope.clone(),
         uin: None,
         taken_over: Default::default(),
+        aliases: Default::default(),
         view,
         prune_skipped: false,
         decisions: decisions
@@ -362,7 +363,9 @@ pub(crate) fn bad_day(board: &mut Board, scope: &Scope) {
         of(
             0,
             ShareState::Unshared,
-            Verdict::Withheld(Box::new(Withheld::Protected)),
+            Verdict::Withheld(Box::new(Withheld::Suspended(suspension(
+                Selector::default(),
+            )))),
         ),
     ];
     board.pass_began(scope, now());
