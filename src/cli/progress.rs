@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::{output, stderr};
 use crate::engine::{Event, Listener};
@@ -136,6 +136,10 @@ impl Progress {
             *ahead = ahead.saturating_sub(1);
         }
         if let Some(bar) = &self.bar {
+            if state.done == 1 {
+                // The time that reading took says nothing of how long writing takes.
+                bar.reset_eta();
+            }
             bar.inc(1);
             return;
         }
@@ -238,7 +242,18 @@ fn style() -> ProgressStyle {
         // The template's own rate has four decimals. There is nowhere to report that a bar cannot be drawn.
         let _ = write!(out, "{:.1}/s", state.per_sec());
     };
-    ProgressStyle::with_template("{bar:30} {pos}/{len} writes, {rate}, {eta} left {msg}")
+    let left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        if is_rate_known(state.pos()) {
+            let _ = write!(out, ", {:#} left", HumanDuration(state.eta()));
+        }
+    };
+    ProgressStyle::with_template("{bar:30} {pos}/{len} writes, {rate}{left} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .with_key("rate", rate)
+        .with_key("left", left)
+}
+
+/// Whether so many writes tell how long the others take: about a second's worth at the usual rate.
+fn is_rate_known(done: u64) -> bool {
+    done >= 20
 }
