@@ -151,6 +151,38 @@ const COMMON: [(&str, &str); 25] = [
     ),
 ];
 
+/// Codes that only STS answers with, asked for the keys of a role.
+const OF_STS: [(&str, &str); 6] = [
+    (
+        "InternalError.GetRoleError",
+        "STS cannot read the role: it does not exist, or does not trust this key",
+    ),
+    (
+        "InternalError.IllegalRole",
+        "STS does not take the role: it is malformed, or does not trust this key",
+    ),
+    (
+        "InvalidParameter.OverTimeError",
+        "the keys are asked for longer than the role allows",
+    ),
+    (
+        "InvalidParameter.AccountNotAvaliable",
+        "the account that the role belongs to is not available",
+    ),
+    (
+        "InvalidParameter.WebIdentityTokenError",
+        "the token of the pod is not one that the identity provider vouches for",
+    ),
+    (
+        "FailedOperation.TempKeyNotAllowed",
+        "a temporary key may not ask for the keys of this role",
+    ),
+];
+
+/// What sharekeeper does about each of them.
+const DONE_ABOUT_STS: &str =
+    "stops the account, and asks for the keys of the role again now and then";
+
 /// What `explain CODE -o json` prints.
 #[derive(Debug, Serialize)]
 pub struct CodeDocument {
@@ -159,6 +191,8 @@ pub struct CodeDocument {
     code: &'static str,
     /// Whether the documentation of ModifyImageSharePermission lists it.
     of_share_permission: bool,
+    /// Whether only STS answers with it, asked for the keys of a role.
+    of_sts: bool,
     meaning: &'static str,
     on_share: &'static str,
     on_cancel: &'static str,
@@ -180,16 +214,22 @@ impl CodeDocument {
     /// Explains a code that is known, upper or lower case.
     pub fn of(code: &str) -> Option<Self> {
         let (known, meaning) = known().find(|(known, _)| known.eq_ignore_ascii_case(code))?;
+        let of_sts = OF_STS.iter().any(|(code, _)| *code == known);
         let remedy = remedy(known);
+        let done = |permission| match of_sts {
+            true => DONE_ABOUT_STS,
+            false => done_about(known, permission),
+        };
         Some(Self {
             format_version: FORMAT_VERSION,
             exit_code: ExitStatus::Done,
             code: known,
             of_share_permission: OF_THE_ACTION.iter().any(|(code, _)| *code == known),
+            of_sts,
             meaning,
-            on_share: done_about(known, Some(Permission::Share)),
-            on_cancel: done_about(known, Some(Permission::Cancel)),
-            on_read: done_about(known, None),
+            on_share: done(Some(Permission::Share)),
+            on_cancel: done(Some(Permission::Cancel)),
+            on_read: done(None),
             other_remedies: other_remedies(known, &remedy),
             remedy,
         })
@@ -222,6 +262,7 @@ impl CodeDocument {
     pub fn text(&self) -> String {
         let Self {
             code,
+            of_sts,
             meaning,
             on_share,
             on_cancel,
@@ -236,7 +277,9 @@ impl CodeDocument {
             ("to CANCEL", on_cancel),
             ("to a read", on_read),
         ];
-        if on_share == on_cancel {
+        if *of_sts {
+            answers = vec![("to STS", on_share)];
+        } else if on_share == on_cancel {
             answers.remove(1);
             answers[0].0 = "to a write";
         }
@@ -253,7 +296,7 @@ impl CodeDocument {
 }
 
 fn known() -> impl Iterator<Item = (&'static str, &'static str)> {
-    OF_THE_ACTION.into_iter().chain(COMMON)
+    OF_THE_ACTION.into_iter().chain(COMMON).chain(OF_STS)
 }
 
 /// What sharekeeper does about a code that answers a write, or a read.
@@ -308,9 +351,12 @@ fn other_remedies(code: &str, remedy: &str) -> Vec<OtherRemedy> {
         Asked::AssumeRole,
         Asked::AssumePodsRole,
     ];
+    let is_web_identity = code == "InvalidParameter.WebIdentityTokenError";
+    let is_of_role = |asked: Asked| asked == Asked::AssumePodsRole || !is_web_identity;
     let is_ours = [WRONG_ACCOUNT, ACCOUNT_UNVERIFIED, NO_CREDENTIALS].contains(&code);
     let other = |asked: Asked| {
-        let other = of_table(code, asked).filter(|other| !is_ours && other != remedy)?;
+        let other = of_table(code, asked)
+            .filter(|other| !is_ours && other != remedy && is_of_role(asked))?;
         // What is only about roles says nothing of codes that no role is asked about.
         let is_known = Class::of(code, None) != Class::Unclear || code.contains("Role");
         is_known.then_some(OtherRemedy {
@@ -341,6 +387,11 @@ fn remedy(code: &str) -> String {
             refusal.remedy()
         }
         "InvalidParameter" => None,
+        // No other call of STS is answered with it.
+        "InvalidParameter.WebIdentityTokenError" => of_table(code, Asked::AssumePodsRole),
+        of_sts if OF_STS.iter().any(|(code, _)| *code == of_sts) => {
+            of_table(code, Asked::AssumeRole)
+        }
         _ => of_table(code, Asked::Write(Permission::Share)),
     };
     let by_class = match Class::of(code, Some(Permission::Share)) {
@@ -375,7 +426,7 @@ mod tests {
             assert!(document.text().contains(code));
         }
         let all: std::collections::BTreeSet<_> = known().collect();
-        assert_eq!(all.len(), OF_THE_ACTION.len() + COMMON.len());
+        assert_eq!(all.len(), OF_THE_ACTION.len() + COMMON.len() + OF_STS.len());
     }
 
     #[test]
@@ -401,6 +452,25 @@ mod tests {
         let throttled = CodeDocument::of("RequestLimitExceeded").expect("known");
         assert!(!throttled.of_share_permission);
         assert!(throttled.text().contains("to a write:"));
+    }
+
+    #[test]
+    fn n3_a_code_of_sts_alone_has_the_remedy_of_the_role_and_is_no_answer_to_a_write() {
+        for (code, word) in [
+            ("InternalError.GetRoleError", "trust policy"),
+            ("InternalError.IllegalRole", "trust policy"),
+            ("InvalidParameter.OverTimeError", "`durationSeconds`"),
+            ("InvalidParameter.AccountNotAvaliable", "correct its uin"),
+            ("InvalidParameter.WebIdentityTokenError", "TKE_PROVIDER_ID"),
+            ("FailedOperation.TempKeyNotAllowed", "permanent key"),
+        ] {
+            let document = CodeDocument::of(code).expect("known");
+            assert!(document.of_sts, "{document:?}");
+            assert!(document.remedy.contains(word), "{document:?}");
+            let text = document.text();
+            assert!(text.contains("to STS:"), "{text}");
+            assert!(!text.contains("to a write:"), "{text}");
+        }
     }
 
     #[test]
