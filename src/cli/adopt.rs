@@ -17,9 +17,9 @@ use crate::inventory::{Inventory, OwnedShare, OwnershipState};
 use crate::ledger::LedgerReader;
 use crate::listing;
 use crate::model::{AccountName, ImageId, ImageKey, Labels, Scope, Selector, ShareState};
-use crate::observation::{Observation, OwnImages, Seen};
+use crate::observation::{Observation, OwnImages, Seen, Unobserved};
 use crate::plan::Policy;
-use crate::report::{AdoptDocument, Adopted, ExitStatus};
+use crate::report::{AdoptDocument, Adopted, ExitStatus, UnreadRegions};
 use crate::store::Reader;
 
 pub(super) async fn run(
@@ -163,11 +163,12 @@ struct Survey {
     adoptable: Vec<(ImageKey, Option<String>, OwnedShare)>,
     not_shared: Vec<ImageKey>,
     unseen: Vec<String>,
+    unread: UnreadRegions,
 }
 
 impl Survey {
-    fn not_read(&mut self, scope: &Scope, why: &str) {
-        output::warn(format_args!("{scope}: {why}"));
+    fn not_read(&mut self, scope: &Scope, why: &Unobserved) {
+        self.unread.add(scope, why);
         self.unseen.push(scope.to_string());
     }
 }
@@ -199,16 +200,15 @@ async fn survey<H: Host>(
         let seen = match observation {
             Observation::Seen(seen) => seen,
             Observation::ReadDenied(why) | Observation::Unobserved(why) => {
-                survey.not_read(scope, &format!("not read: {}", why.told()));
+                survey.not_read(scope, &why);
                 continue;
             }
         };
         let inventory = reader.inventory(scope).await.map_err(Failure::new)?;
         if let OwnImages::Unknown(why) = &seen.own {
-            survey.not_read(
-                scope,
-                &format!("images by name are not known: {}", why.told()),
-            );
+            let what = "images by name are not known";
+            survey.unread.add_part(scope, what, why);
+            survey.unseen.push(scope.to_string());
         }
         let named: BTreeMap<&ImageId, &DesiredImage> = wanted
             .images
@@ -237,6 +237,7 @@ async fn survey<H: Host>(
             }
         }
     }
+    survey.unread.warnings().into_iter().for_each(output::warn);
     absent.retain(|key| !placed.contains(&key.image));
     survey.not_shared.append(&mut absent);
     survey.not_shared.sort();

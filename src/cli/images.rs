@@ -5,16 +5,16 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use super::args::{Common, ImagesArguments};
+use super::args::{Common, ImagesArguments, OutputFormat};
 use super::import::one_name_each;
 use super::output::{self, Failure};
 use super::survey::{SurveyedScope, survey};
-use super::{manifests, session, sim_target, state};
+use super::{manifests, selection, session, sim_target, state};
 use crate::host::Host;
 use crate::manifest::{self, SelectedImages};
 use crate::model::{AccountName, ImageKey, ImageName, Labels, Region, Selector};
 use crate::observation::{Observation, OwnImages};
-use crate::report::{ExitStatus, ImageRow, ImagesDocument, UnseenScope};
+use crate::report::{ExitStatus, ImageRow, ImagesDocument, UnreadRegions, UnseenScope};
 use crate::words::rfc3339;
 
 pub(super) async fn run(
@@ -28,23 +28,20 @@ pub(super) async fn run(
     }
     let directory = state::directory(common, arguments.target.sim)?;
     sim_target::reset(&arguments.target, &directory)?;
+    selection::refuse_unknown_accounts(&desired, &directory, &selector)?;
     let (session, clients) =
         session::open_known(&arguments.target, &directory, &desired, &selector).await?;
     let listings = one_name_each(clients, &desired).await;
     let scopes = survey(&listings, &selector, None).await;
-    let (rows, unseen, read) = rows(&scopes, arguments, &selector);
+    let mut unread = UnreadRegions::default();
+    let (rows, unseen, read) = rows(&scopes, arguments, &selector, &mut unread);
     drop(scopes);
     session.close().await?;
-    for UnseenScope {
-        account,
-        region,
-        reason,
-        ..
-    } in &unseen
-    {
-        output::warn(format_args!("{account}/{region}: not read: {reason}"));
+    let mut document = ImagesDocument::new(rows, (unseen, unread), read);
+    // The text says it, too.
+    if !matches!(common.output, OutputFormat::Text) {
+        document.warnings().into_iter().for_each(output::warn);
     }
-    let mut document = ImagesDocument::new(rows, unseen, read);
     if let Some(file) = arguments.write.as_deref().filter(|_| read > 0) {
         let (selected, left_out) = selected(document.rows());
         if selected.is_empty() {
@@ -63,6 +60,7 @@ fn rows<H: Host>(
     scopes: &[SurveyedScope<'_, H>],
     arguments: &ImagesArguments,
     selector: &Selector,
+    unread: &mut UnreadRegions,
 ) -> (Vec<ImageRow>, Vec<UnseenScope>, usize) {
     let (mut rows, mut unseen, mut read) = (Vec::new(), Vec::new(), 0);
     for surveyed in scopes {
@@ -78,6 +76,7 @@ fn rows<H: Host>(
         let own = match &surveyed.own {
             OwnImages::Known(own) => own,
             OwnImages::Unknown(why) => {
+                unread.add(scope, why);
                 not_read(why.told());
                 continue;
             }
@@ -87,6 +86,7 @@ fn rows<H: Host>(
         let shared = match &surveyed.observation {
             Observation::Seen(seen) => Some(&seen.shared),
             Observation::ReadDenied(why) | Observation::Unobserved(why) => {
+                unread.add_part(scope, "which images are shared is not known", why);
                 not_read(format!("which images are shared: {}", why.told()));
                 None
             }

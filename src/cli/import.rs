@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use super::args::{Common, ImportArguments, ImportBy};
 use super::output::{self, Failure};
-use super::{manifests, session, sim_target, state};
+use super::{manifests, selection, session, sim_target, state};
 use crate::api::{Owner, ReadClient};
 use crate::desired::Desired;
 use crate::host::Host;
@@ -16,7 +16,9 @@ use crate::listing;
 use crate::manifest::{self, Imported, Sharing};
 use crate::model::{AccountName, ImageId, ImageKey, ImageName, Labels, Region, Scope, Selector};
 use crate::observation::{Observation, OwnImage, OwnImages, Seen};
-use crate::report::{ExitStatus, ImportDocument, ImportedFile, ImportedStray, UnseenScope};
+use crate::report::{
+    ExitStatus, ImportDocument, ImportedFile, ImportedStray, UnreadRegions, UnseenScope,
+};
 use crate::resolve;
 use crate::words::rfc3339;
 
@@ -28,6 +30,7 @@ pub(super) async fn run(
     let selector = arguments.selection.selector();
     let directory = state::directory(common, arguments.target.sim)?;
     sim_target::reset(&arguments.target, &directory)?;
+    selection::refuse_unknown_accounts(&desired, &directory, &selector)?;
     let (session, clients) =
         session::open_known(&arguments.target, &directory, &desired, &selector).await?;
     let listings = one_name_each(clients, &desired).await;
@@ -143,11 +146,11 @@ struct Found {
     strays: Vec<ImportedStray>,
     unseen: Vec<UnseenScope>,
     named_already: usize,
+    unread: UnreadRegions,
 }
 
 impl Found {
     fn not_read(&mut self, scope: &Scope, reason: String) {
-        output::warn(format_args!("{scope}: not read: {reason}"));
         self.unseen.push(UnseenScope {
             account: scope.account.to_string(),
             region: scope.region.as_str(),
@@ -162,8 +165,9 @@ impl Found {
             OwnImages::Known(own) => Some(own),
             OwnImages::NotAsked => None,
             OwnImages::Unknown(why) => {
-                let why = format!("which images are the account's own is not known: {why}");
-                self.not_read(&scope, why);
+                let what = "which images are the account's own is not known";
+                self.unread.add_part(&scope, what, &why);
+                self.not_read(&scope, format!("{what}: {why}"));
                 None
             }
         };
@@ -239,6 +243,7 @@ fn write(
         match observation {
             Observation::Seen(seen) => found.add(scope, seen, desired, selector),
             Observation::ReadDenied(why) | Observation::Unobserved(why) => {
+                found.unread.add(&scope, &why);
                 found.not_read(&scope, why.told());
             }
         }
@@ -248,7 +253,9 @@ fn write(
         strays,
         unseen,
         named_already,
+        unread,
     } = found;
+    unread.warnings().into_iter().for_each(output::warn);
     let out = arguments
         .out
         .as_ref()

@@ -15,8 +15,11 @@ use crate::desired::{Desired, LockedImage, Policy, PolicyLock, Source};
 use crate::engine::{self, ScopeOutcome, Task};
 use crate::manifest;
 use crate::model::{Region, Scope, Selector};
+use crate::observation::Unobserved;
 use crate::plan;
-use crate::report::{ExitStatus, LockDocument, LockedRegion, PolicyCheck, UnseenScope};
+use crate::report::{
+    ExitStatus, LockDocument, LockedRegion, PolicyCheck, UnreadRegions, UnseenScope,
+};
 
 /// The name of the lock file, which manifests are read with.
 const LOCK_FILE: &str = "sharekeeper.lock.yaml";
@@ -40,15 +43,8 @@ pub(super) async fn run(arguments: &LockArguments, common: &Common) -> Result<Ex
         selection.checks(&selected, &desired),
         std::mem::take(&mut selection.unseen),
     );
-    for UnseenScope {
-        account,
-        region,
-        reason,
-        ..
-    } in document.unseen()
-    {
-        output::warn(format_args!("{account}/{region}: not read: {reason}"));
-    }
+    let unread = std::mem::take(&mut selection.unread);
+    unread.warnings().into_iter().for_each(output::warn);
     if !arguments.check && document.is_seen() {
         let kept = desired.locks.iter();
         // What the manifests have no policy for any longer has no use.
@@ -169,6 +165,7 @@ async fn preview(
 struct Selection {
     by_policy: BTreeMap<Arc<str>, BTreeMap<Region, Vec<LockedImage>>>,
     unseen: Vec<UnseenScope>,
+    unread: UnreadRegions,
 }
 
 impl Selection {
@@ -176,6 +173,7 @@ impl Selection {
         let mut selection = Self {
             by_policy: BTreeMap::new(),
             unseen: Vec::new(),
+            unread: UnreadRegions::default(),
         };
         let scopes: BTreeMap<&Scope, &plan::Plan> = scopes
             .iter()
@@ -199,10 +197,13 @@ impl Selection {
                 }
             }
         }
-        let unseen = unseen.into_iter().map(|(scope, reason)| UnseenScope {
+        for (scope, why) in &unseen {
+            selection.unread.add(scope, why);
+        }
+        let unseen = unseen.into_iter().map(|(scope, why)| UnseenScope {
             account: scope.account.to_string(),
             region: scope.region.as_str(),
-            reason,
+            reason: why.told(),
             request_id: None,
         });
         selection.unseen = unseen.collect();
@@ -260,25 +261,28 @@ impl Selection {
 }
 
 /// What a policy selects in one scope, or why that cannot be told.
-fn selected_in(plan: Option<&plan::Plan>, policy: &str) -> Result<Vec<LockedImage>, String> {
+fn selected_in(plan: Option<&plan::Plan>, policy: &str) -> Result<Vec<LockedImage>, Unobserved> {
     let Some(plan) = plan else {
-        return Err("it was not looked at".to_owned());
+        return Err(Unobserved::new("it was not looked at"));
     };
     if let Some(why) = plan.unobserved().or(plan.read_denied()) {
-        return Err(why.told());
+        return Err(why.clone());
     }
     let resolution = &plan.resolution;
     if !resolution.unseen.is_empty() {
         let unseen: Vec<_> = resolution.unseen.iter().map(Region::to_string).collect();
-        return Err(format!("it depends on {}", unseen.join(", ")));
+        let why = format!("it depends on {}", unseen.join(", "));
+        return Err(Unobserved::new(why));
     }
     let selection = resolution.selections.get(policy);
     let hold = resolution.policy_holds.get(policy);
     match (selection, hold) {
         // What matches cannot be told.
-        (Some(selection), Some(hold)) if selection.candidates == 0 => Err(hold.to_string()),
+        (Some(selection), Some(hold)) if selection.candidates == 0 => {
+            Err(Unobserved::new(hold.to_string()))
+        }
         (Some(selection), _) => Ok(selection.images.clone()),
-        (None, _) => Err("the policy was not resolved".to_owned()),
+        (None, _) => Err(Unobserved::new("the policy was not resolved")),
     }
 }
 

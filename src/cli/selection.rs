@@ -2,8 +2,10 @@
 //! one that picks nothing is worth a warning.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::output::Failure;
+use super::state;
 use crate::desired::{Desired, DocumentMetadata};
 use crate::ledger::LedgerReader;
 use crate::manifest::nearest;
@@ -16,6 +18,20 @@ use crate::words::{brief, first_of, plural};
 pub(super) struct Known<'a> {
     pub(super) desired: &'a Desired,
     pub(super) reader: &'a Reader,
+}
+
+/// Refuses accounts that neither manifests nor state know, for commands that look for images that neither may know.
+pub(super) fn refuse_unknown_accounts(
+    desired: &Desired,
+    directory: &Path,
+    selector: &Selector,
+) -> Result<(), Failure> {
+    let reader = &state::read(directory)?;
+    let unknown = Known { desired, reader }.unknown_accounts(selector)?;
+    match unknown.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::usage(unknown.join("\n"))),
+    }
 }
 
 impl Known<'_> {

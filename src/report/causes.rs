@@ -1,6 +1,8 @@
 //! What is in the way of many images at once, as text and as rows of documents: each cause once, with how many images it
 //! holds up.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::image_report::not_as_desired;
@@ -8,6 +10,7 @@ use super::style::{Sign, dim};
 use crate::attempts::AttemptLog;
 use crate::engine::ScopeOutcome;
 use crate::model::{ImageId, Scope};
+use crate::observation::Unobserved;
 use crate::plan::{Decision, Plan, Verdict, View};
 use crate::resolve::NameProblem;
 use crate::status::{Cause, CauseKind, Causes, Trouble};
@@ -38,6 +41,53 @@ impl From<&Cause> for CauseRow {
             request_id: cause.request_id.as_deref().map(safe),
             images: cause.images,
         }
+    }
+}
+
+/// Why regions could not be read by a command that only looks, gathered so that each cause is told once.
+#[derive(Clone, Debug, Default)]
+pub struct UnreadRegions(BTreeMap<&'static str, Causes>);
+
+/// What a region is of which nothing is known.
+const NOT_READ: &str = "not read";
+
+impl UnreadRegions {
+    /// Adds a region of which nothing is known.
+    pub fn add(&mut self, scope: &Scope, why: &Unobserved) {
+        self.add_part(scope, NOT_READ, why);
+    }
+
+    /// Adds a region; `what` says what of it is not known.
+    pub fn add_part(&mut self, scope: &Scope, what: &'static str, why: &Unobserved) {
+        let causes = self.0.entry(what).or_default();
+        causes.add(scope, Trouble::of_unobserved(why), 0, None);
+    }
+
+    /// A line for each cause, with the regions that have it.
+    pub fn warnings(&self) -> Vec<String> {
+        let causes = self.causes();
+        let line = |(what, cause)| format!("{}: {what}: {}", place(&cause), reason(&cause));
+        causes.map(line).collect()
+    }
+
+    /// The same for where it is said already that something was not read.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let line = |(what, cause)| match what {
+            NOT_READ => format!("{}: {}", place(&cause), reason(&cause)),
+            what => format!("{}: {what}: {}", place(&cause), reason(&cause)),
+        };
+        self.causes().map(line).collect()
+    }
+
+    fn causes(&self) -> impl Iterator<Item = (&'static str, Cause)> {
+        let each = self.0.iter();
+        each.flat_map(|(&what, causes)| {
+            causes
+                .clone()
+                .into_vec()
+                .into_iter()
+                .map(move |cause| (what, cause))
+        })
     }
 }
 

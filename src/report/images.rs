@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::causes::UnreadRegions;
 use super::import::UnseenScope;
 use super::style::{dim, heading};
 use super::{ExitStatus, FORMAT_VERSION};
@@ -21,6 +22,9 @@ pub struct ImagesDocument {
     images: Vec<ImageRow>,
     /// Regions that could not be read, or not wholly.
     unseen: Vec<UnseenScope>,
+    /// The same, each cause once.
+    #[serde(skip)]
+    unread: UnreadRegions,
     /// Regions that were read, counted once for each account.
     regions_read: usize,
     /// The manifest that was written, if one was.
@@ -146,7 +150,11 @@ pub(super) fn state_word(state: &BlueprintState) -> &str {
 
 impl ImagesDocument {
     /// Puts it together; a region that could not be read makes it incomplete.
-    pub fn new(mut images: Vec<ImageRow>, unseen: Vec<UnseenScope>, regions_read: usize) -> Self {
+    pub fn new(
+        mut images: Vec<ImageRow>,
+        (unseen, unread): (Vec<UnseenScope>, UnreadRegions),
+        regions_read: usize,
+    ) -> Self {
         images.sort_by(|a, b| (&a.image_name, &a.key).cmp(&(&b.image_name, &b.key)));
         let exit = match (unseen.is_empty(), regions_read) {
             (true, _) => ExitStatus::Done,
@@ -158,10 +166,16 @@ impl ImagesDocument {
             exit_code: exit,
             images,
             unseen,
+            unread,
             regions_read,
             file: None,
             left_out: 0,
         }
+    }
+
+    /// For who reads the document: a line for each cause for which regions could not be read.
+    pub fn warnings(&self) -> Vec<String> {
+        self.unread.warnings()
     }
 
     /// Every image of the list.
@@ -191,14 +205,8 @@ impl ImagesDocument {
             plural(names.len() as u64, "name"),
             plural(self.regions_read as u64, "region")
         );
-        for UnseenScope {
-            account,
-            region,
-            reason,
-            ..
-        } in &self.unseen
-        {
-            let _ = writeln!(text, "Not read: {account}/{region}: {}", safe(reason));
+        for line in self.unread.lines() {
+            let _ = writeln!(text, "Not read: {line}");
         }
         if let Some(file) = &self.file {
             let rest = match self.left_out {

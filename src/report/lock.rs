@@ -179,11 +179,6 @@ impl LockDocument {
         self.unseen.is_empty()
     }
 
-    /// What could not be seen.
-    pub fn unseen(&self) -> &[UnseenScope] {
-        &self.unseen
-    }
-
     /// The lock file was written, which changed it or not.
     pub fn written(&mut self, is_changed: bool) {
         self.written = is_changed;

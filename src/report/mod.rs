@@ -36,7 +36,7 @@ use crate::plan::{Decision, Verdict, Withheld};
 use crate::words::safe;
 
 pub use adopt::{AdoptDocument, Adopted};
-pub use causes::CauseRow;
+pub use causes::{CauseRow, UnreadRegions};
 pub use commit::CommitCheck;
 pub use daemon_summary::{DaemonSummary, DaemonView};
 pub use exit::ExitStatus;

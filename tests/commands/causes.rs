@@ -51,6 +51,37 @@ fn n10_a_dead_access_point_is_one_line_in_plan_and_one_cause_in_json() {
 }
 
 #[test]
+fn n10_who_only_looks_tells_of_a_dead_access_point_once() {
+    let bench = everywhere();
+    let policy = "apiVersion: sharekeeper.dev/v1\nkind: ImageSharePolicy\nmetadata: {name: golden}\nspec:\n  \
+                  regions: [ap-tokyo, ap-bangkok, ap-seoul, eu-frankfurt]\n  match: {name: 'golden-*'}\n  \
+                  keep: {newest: 1}\n";
+    bench.write("manifests/policy.yaml", policy);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", free.local_addr().expect("an address"));
+    drop(free);
+    for arguments in [
+        &["images"][..],
+        &["import", "--out", "found"],
+        &["lock"],
+        &["adopt", "--all"],
+    ] {
+        let mut command = command(&[arguments, &["--endpoint", &endpoint]].concat());
+        command
+            .args(["--state-dir", "state"])
+            .current_dir(bench.path("."));
+        command.env("TENCENTCLOUD_SECRET_ID", "AKIDtest");
+        command.env("TENCENTCLOUD_SECRET_KEY", "key");
+        let told = command.output().expect("the binary");
+        assert_ne!(told.status.code(), Some(0), "{arguments:?}");
+        let all = format!("{}{}", stdout(&told), stderr(&told));
+        let count = all.matches("connection refused").count();
+        assert_eq!(count, 1, "{arguments:?}: {all}");
+        assert!(all.contains("regions ("), "{arguments:?}: {all}");
+    }
+}
+
+#[test]
 fn n10_a_revoked_key_is_one_account_line() {
     let bench = everywhere();
     bench.change(|world| {

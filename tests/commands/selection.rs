@@ -62,6 +62,15 @@ fn n4_a_name_that_nobody_knows_is_an_error_with_a_suggestion() {
         &bench.told(&["explain", "img-aaaa", "--account", "prdo"], 64),
         &["did you mean `prod`?"],
     );
+    for command in [&["images"][..], &["import", "--out", "found"]] {
+        let told = bench.told(&[command, &["--account", "prdo"]].concat(), 64);
+        holds(&told, &["know the account `prdo`: did you mean `prod`?"]);
+    }
+    let told = bench.told(&["plan", "--image", "golden-ubuntu-1.5.1"], 64);
+    holds(
+        &told,
+        &["an image id is `img-`", "`sharekeeper images --match NAME`"],
+    );
     assert!(
         !bench.state().join("state.db").exists(),
         "nothing was begun"

@@ -3,9 +3,7 @@
 use clap::Args;
 
 use crate::manifest::nearest;
-use crate::model::{
-    AccountName, ImageId, Labels, MalformedAccountName, MalformedImageId, Region, Selector,
-};
+use crate::model::{AccountName, ImageId, Labels, MalformedAccountName, Region, Selector};
 
 /// Narrows the scope; given twice, either may hold.
 #[derive(Debug, Args)]
@@ -91,8 +89,11 @@ fn account(text: &str) -> Result<AccountName, MalformedAccountName> {
     AccountName::new(text).ok_or(MalformedAccountName)
 }
 
-fn image(text: &str) -> Result<ImageId, MalformedImageId> {
-    ImageId::new(text)
+fn image(text: &str) -> Result<ImageId, String> {
+    ImageId::new(text).map_err(|error| match text.starts_with("img-") {
+        true => error.to_string(),
+        false => format!("{error}; `sharekeeper images --match NAME` lists the ids of a name"),
+    })
 }
 
 fn label(text: &str) -> Result<(String, String), &'static str> {
