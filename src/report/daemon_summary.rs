@@ -461,14 +461,9 @@ impl ImageCounts {
 
     fn text(&self) -> String {
         let mut text = format!("{} of {} as desired", self.in_sync, self.images);
-        // Where each of them has its call ahead, one word says so.
-        let drifted = if self.drifted == self.pending {
-            0
-        } else {
-            self.drifted
-        };
+        // What has its call ahead is pending, and not told twice.
         for (count, what) in [
-            (drifted, "drifted"),
+            (self.drifted.saturating_sub(self.pending), "drifted"),
             (self.pending, "pending"),
             (self.blocked, "blocked"),
             (self.withheld, "withheld"),

@@ -270,39 +270,7 @@ impl<H: Host> Ledger for Recorded<H> {
         self.wait(self.commit_takes.get()).await;
         self.writable().map_err(WriteRefused::Failed)?;
         self.forbids(attempt)?;
-        let now = self.now();
-        if let (Cause::Pruned, Some(digest)) = (attempt.cause, &attempt.key_digest) {
-            let mut accounts = self.accounts.borrow_mut();
-            let known = accounts.entry(attempt.key.scope.clone()).or_default();
-            known.pruned_with = Some(digest.clone());
-        }
-        let mut scopes = self.scopes.borrow_mut();
-        let inventory = scopes.entry(attempt.key.scope.clone()).or_default();
-        let intent = self.event(HistoryEvent::Intent(Intent {
-            key: attempt.key.clone(),
-            permission: attempt.permission,
-            cause: attempt.cause,
-            source: attempt.source.as_ref().map(|source| SourceLocation {
-                file: source.file.to_string(),
-                line: source.line,
-            }),
-            commit: None,
-            attempt: attempt.number,
-            image_name: attempt.name.as_ref().map(ToString::to_string),
-            document: attempt.document.as_deref().map(str::to_owned),
-        }));
-        let open = OpenIntent {
-            intent,
-            permission: attempt.permission,
-            at: now,
-            saw_opposite: attempt.saw_opposite,
-        };
-        let image = attempt.key.image.clone();
-        inventory.open_intents.entry(image).or_default().push(open);
-        if self.lost_after.get() == Some(self.intents().len()) {
-            self.lose("the state was removed");
-        }
-        drop(scopes);
+        let intent = self.keep_intent(attempt);
         let hears_after = self.hears_after.get();
         if !hears_after.is_zero() {
             self.wait(hears_after).await;
@@ -527,6 +495,44 @@ impl<H: Host> Ledger for Recorded<H> {
 }
 
 impl<H: Host> Recorded<H> {
+    fn keep_intent(&self, attempt: &Attempt) -> IntentId {
+        let now = self.now();
+        if let (Cause::Pruned, Some(digest)) = (attempt.cause, &attempt.key_digest) {
+            let mut accounts = self.accounts.borrow_mut();
+            let known = accounts.entry(attempt.key.scope.clone()).or_default();
+            known.pruned_with = Some(digest.clone());
+        }
+        let intent = self.event(HistoryEvent::Intent(Intent {
+            key: attempt.key.clone(),
+            permission: attempt.permission,
+            cause: attempt.cause,
+            source: attempt.source.as_ref().map(|source| SourceLocation {
+                file: source.file.to_string(),
+                line: source.line,
+            }),
+            commit: None,
+            attempt: attempt.number,
+            image_name: attempt.name.as_ref().map(ToString::to_string),
+            document: attempt.document.as_deref().map(str::to_owned),
+        }));
+        let open = OpenIntent {
+            intent,
+            permission: attempt.permission,
+            at: now,
+            saw_opposite: attempt.saw_opposite,
+        };
+        let image = attempt.key.image.clone();
+        {
+            let mut scopes = self.scopes.borrow_mut();
+            let inventory = scopes.entry(attempt.key.scope.clone()).or_default();
+            inventory.open_intents.entry(image).or_default().push(open);
+        }
+        if self.lost_after.get() == Some(self.intents().len()) {
+            self.lose("the state was removed");
+        }
+        intent
+    }
+
     fn forbids(&self, attempt: &Attempt) -> Result<(), WriteRefused> {
         let now = self.context.borrow().now();
         let suspensions = self.suspensions.borrow();

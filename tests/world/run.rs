@@ -340,7 +340,7 @@ impl Story {
                 process.ask();
             }
         }
-        self.from_scratch().await;
+        self.start_afresh().await;
     }
 
     /// Whether each image is as a small model says.
@@ -390,7 +390,7 @@ impl Story {
     }
 
     /// Somebody without a past finds nothing to do, and says so.
-    async fn from_scratch(&mut self) {
+    async fn start_afresh(&self) {
         let parts = &self.parts;
         let number = self.installations.len();
         let fresh = parts.install(number);
