@@ -668,7 +668,14 @@ impl Rng for Cloud {
 }
 
 impl Transport for Cloud {
-    async fn send(&self, request: Request) -> Result<Reply, TransportError> {
+    /// On the heap: unoptimised, the futures of a run are nearly as large as the stack of a test.
+    fn send(&self, request: Request) -> impl Future<Output = Result<Reply, TransportError>> {
+        Box::pin(self.carry(request))
+    }
+}
+
+impl Cloud {
+    async fn carry(&self, request: Request) -> Result<Reply, TransportError> {
         let header = |name| {
             request
                 .headers

@@ -171,7 +171,22 @@ fn events(
                 disturbed.insert((images[image].account, images[image].region))
             };
             match kind {
-                0..3 => {
+                2 => {
+                    // Several of one scope are named no longer.
+                    let scope = (images[image].account, images[image].region);
+                    let of_scope = (0..images.len())
+                        .filter(|index| (images[*index].account, images[*index].region) == scope);
+                    let gone: Vec<_> = of_scope.take(dice.usize(2..9)).collect();
+                    let unnamed = Wish {
+                        state: Wanted::Unnamed,
+                        protect: false,
+                    };
+                    push(
+                        at,
+                        What::Edit(gone.iter().map(|index| (*index, unnamed)).collect()),
+                    );
+                }
+                0..2 => {
                     let count = dice.usize(1..=images.len().min(12));
                     let edits = (0..count)
                         .map(|_| (dice.usize(..images.len()), wish(dice, calm_at)))
@@ -199,6 +214,8 @@ fn events(
                 }
                 8 if disturb(&mut disturbed, image) => push(at, What::Hand(image, dice.bool())),
                 9 => {
+                    // Often while there is much to write.
+                    let at = if dice.bool() { dice.u64(1..15) } else { at };
                     let place = Place {
                         image: None,
                         ..place(dice, images, accounts)
@@ -231,7 +248,7 @@ fn crashes(dice: &mut Rng, (machines, uins): (usize, bool), calm_at: u64, events
         let next = match dice.u8(..8) {
             0 => Mode::Observe,
             // Otherwise nobody could tell.
-            1 if uins => Mode::WrongKeys,
+            1..4 if uins => Mode::WrongKeys,
             _ => Mode::Reconcile,
         };
         let what = What::Crash {
