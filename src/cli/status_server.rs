@@ -117,6 +117,10 @@ impl StatusSource for DaemonView {
         })
     }
 
+    fn is_state_lost(&self) -> bool {
+        self.publisher.board(|board| board.state().lost.is_some())
+    }
+
     fn version(&self) -> u64 {
         self.publisher.board(Board::version)
     }

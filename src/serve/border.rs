@@ -38,6 +38,9 @@ pub trait StatusSource {
     fn snapshot(&self) -> Arc<dyn Snapshot>;
     /// Liveness and readiness of the process.
     fn health(&self) -> Health;
+
+    /// Whether nothing can be recorded any longer. It is cheap to ask, and the health that follows from it does not wait.
+    fn is_state_lost(&self) -> bool;
     /// The version of the board.
     fn version(&self) -> u64;
     /// Returns once the board's version is above `version`.
@@ -112,17 +115,20 @@ impl<C: Clock> EngineEnd<C> {
             let (now, version) = (self.clock.monotonic(), source.version());
             self.version
                 .send_if_modified(|known| std::mem::replace(known, version) != version);
-            let known_for = health_of.map(|(_, at)| now.since(at));
-            if known_for.is_none_or(|since| since >= HEALTH_INTERVAL) {
+            let is_lost = source.is_state_lost();
+            let is_known = health_of.is_some_and(|(_, at, was_lost)| {
+                now.since(at) < HEALTH_INTERVAL && was_lost == is_lost
+            });
+            if !is_known {
                 let health = Arc::new(source.health());
                 self.pulse.send_replace(Pulse { health, at: now });
-                health_of = Some((version, now));
+                health_of = Some((version, now, is_lost));
             } else {
                 self.pulse.send_modify(|pulse| pulse.at = now);
             }
             // The health of an older board is known anew as soon as it may be.
             let wakes_at = match health_of {
-                Some((of, at)) if of != version => at + HEALTH_INTERVAL,
+                Some((of, at, _)) if of != version => at + HEALTH_INTERVAL,
                 _ => now + BEAT_INTERVAL,
             };
             tokio::select! {

@@ -613,6 +613,10 @@ impl StatusSource for Shown {
         self.health.borrow().clone()
     }
 
+    fn is_state_lost(&self) -> bool {
+        self.board.borrow().state().lost.is_some()
+    }
+
     fn version(&self) -> u64 {
         self.board.borrow().version()
     }
