@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn n3_a_code_of_sts_alone_has_the_remedy_of_the_role_and_is_no_answer_to_a_write() {
+    fn n3_a_code_of_sts_alone_has_the_roles_remedy_and_answers_no_write() {
         for (code, word) in [
             ("InternalError.GetRoleError", "trust policy"),
             ("InternalError.IllegalRole", "trust policy"),

@@ -167,7 +167,7 @@ fn n10_a_region_that_stalls_later_of_the_same_cause_is_no_news() {
 }
 
 #[test]
-fn n10_images_that_are_denied_in_one_round_are_one_report_with_their_number() {
+fn n10_images_denied_in_one_round_are_one_report_with_their_number() {
     let mut daemon = Daemon::new();
     daemon.round(asked, 32);
     let told = daemon.round(|_| denied(), 32);

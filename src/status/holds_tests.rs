@@ -117,7 +117,7 @@ fn n2_the_board_tells_once_what_begins_and_what_ends() {
 }
 
 #[test]
-fn n2_a_suspension_is_reported_when_it_begins_and_ends_to_hold_also_after_a_restart() {
+fn n2_a_suspension_is_reported_at_its_begin_and_end_over_restarts() {
     let told = |transitions: Vec<Transition>| -> Vec<String> {
         let lines = transitions.iter();
         let line =
