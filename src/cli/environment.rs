@@ -7,6 +7,7 @@ use clap::{Arg, Command};
 
 use super::args::{command_line, put_row};
 use super::output;
+use crate::api::credentials::TERRAFORM;
 
 const PREFIX: &str = "SHAREKEEPER_";
 /// How far from a known name a misspelt one is at most, in letters that are wrong, missing, too many or swapped.
@@ -51,25 +52,7 @@ const OTHERS: [(&str, Variables); 4] = [
                 "a simulator of the machine's metadata, on loopback",
             ),
             (
-                &[
-                    "TENCENTCLOUD_PROFILE",
-                    "TENCENTCLOUD_SHARED_CREDENTIALS_DIR",
-                    "TENCENTCLOUD_CAM_ROLE_NAME",
-                    "TENCENTCLOUD_ASSUME_ROLE_ARN",
-                    "TENCENTCLOUD_ASSUME_ROLE_ARNN_FILE",
-                    "TENCENTCLOUD_ASSUME_ROLE_ARN_FILE",
-                    "TENCENTCLOUD_ASSUME_ROLE_SESSION_NAME",
-                    "TENCENTCLOUD_ASSUME_ROLE_SESSION_DURATION",
-                    "TENCENTCLOUD_ASSUME_ROLE_EXTERNAL_ID",
-                    "TENCENTCLOUD_ASSUME_ROLE_SOURCE_IDENTITY",
-                    "TENCENTCLOUD_ASSUME_ROLE_SERIAL_NUMBER",
-                    "TENCENTCLOUD_ASSUME_ROLE_TOKEN_CODE",
-                    "TENCENTCLOUD_ASSUME_ROLE_PROVIDER_ID",
-                    "TENCENTCLOUD_ASSUME_ROLE_WEB_IDENTITY_TOKEN",
-                    "TENCENTCLOUD_ASSUME_ROLE_WEB_IDENTITY_TOKEN_FILE",
-                    "TENCENTCLOUD_ASSUME_ROLE_SAML_ASSERTION",
-                    "TENCENTCLOUD_ASSUME_ROLE_PRINCIPAL_ARN",
-                ],
+                &TERRAFORM,
                 "Terraform's, which would lead to another account: refused",
             ),
             (

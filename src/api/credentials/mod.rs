@@ -57,6 +57,7 @@ pub use cache::ProviderCache;
 pub use environment::Environment;
 pub use error::CredentialError;
 pub use provenance::Provenance;
+pub use redirect::TERRAFORM;
 pub use watched_file::Exposure;
 
 /// Between tries to fetch credentials, after one that failed.

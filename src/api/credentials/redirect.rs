@@ -12,7 +12,7 @@ pub(super) const ROLE: [&str; 2] = ["TENCENTCLOUD_ROLE_ARN", "TENCENTCLOUD_ROLE_
 const IGNORE: &str = "SHAREKEEPER_IGNORE_TERRAFORM";
 /// Terraform's variables that decide whose credentials are used. Those that say where calls go or which region is meant
 /// (`_DOMAIN`, `_PROTOCOL`, `_REGION`) are not among them: a key is of the same account wherever it is used.
-const TERRAFORM: [&str; 17] = [
+pub const TERRAFORM: [&str; 17] = [
     "TENCENTCLOUD_PROFILE",
     "TENCENTCLOUD_SHARED_CREDENTIALS_DIR",
     "TENCENTCLOUD_CAM_ROLE_NAME",
