@@ -1,6 +1,6 @@
 """The official Python SDK and tccli, unchanged, against `sharekeeper sim`.
 
-Run by tests/official_clients.rs in a virtual environment; SHAREKEEPER_BIN names the binary.
+Run by tests/it/official_clients.rs in a virtual environment; SHAREKEEPER_BIN names the binary.
 """
 
 import json

@@ -4,7 +4,7 @@
     SHAREKEEPER_BIN=… python3 -m unittest discover -s tests/e2e -t tests -k test_a1   # by fault id
     cd tests && SHAREKEEPER_BIN=… python3 -m unittest -v e2e.test_rate                # one subject
 
-`cargo test` runs all of it through tests/end_to_end.rs. Test names carry the ids of the invariants and faults they are
+`cargo test` runs all of it through tests/it/end_to_end.rs. Test names carry the ids of the invariants and faults they are
 about (A: the API's behaviour, T: transport, C: clock and credentials, M: manifests, O: output, P: process, S: invariants).
 
 After every test the stand-in's ledger is held to what must always be true (see `Case.check_ledger`).

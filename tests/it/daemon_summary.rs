@@ -1,0 +1,273 @@
+//! What a daemon leaves for `status`: that it fits whatever the fleet, that the worst is in it, and when it is not shown.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use sharekeeper::host::{Presence, ProcessIdentity};
+use sharekeeper::model::Timestamp;
+use sharekeeper::plan::{Verdict, Withheld};
+use sharekeeper::report::{DaemonSummary, DaemonView, StatusDocument};
+use sharekeeper::status::Board;
+use sharekeeper::store::{HistoryExtent, Holder, SUMMARY_BYTES_MAX, StateSummary};
+
+use crate::support::board::{bad, fleet, good, hostile, now, problem};
+
+const PID: u32 = 4711;
+
+fn process() -> ProcessIdentity {
+    ProcessIdentity {
+        pid: PID,
+        boot_id: "boot".into(),
+        pid_namespace: None,
+        start_ticks: 12,
+    }
+}
+
+fn holder(pid: u32) -> Holder {
+    Holder {
+        pid,
+        host: "host".into(),
+        command: "run".into(),
+        since: now(),
+    }
+}
+
+/// What is left of a board, within the bounds of the file.
+fn left(board: &Board) -> Vec<u8> {
+    let text = DaemonSummary::of(board, &process(), now()).to_json();
+    assert!(text.len() <= SUMMARY_BYTES_MAX, "{} bytes", text.len());
+    assert!(text.len() > 2, "it is a document");
+    text
+}
+
+fn value(text: &[u8]) -> Value {
+    serde_json::from_slice(text).expect("JSON")
+}
+
+fn view(text: &[u8], presence: Presence, holder: Option<&Holder>, now: Timestamp) -> DaemonView {
+    DaemonView::of(text, holder, |_| Some(presence), now)
+}
+
+/// `status` of a state that was used, with that view of its daemon.
+fn document(daemon: DaemonView) -> StatusDocument {
+    let summary = StateSummary {
+        owner: Some("owner".into()),
+        schema: 1,
+        is_older: false,
+        holder: None,
+        scopes: BTreeMap::new(),
+        accounts: BTreeMap::new(),
+        newest: None,
+        suspensions: Vec::new(),
+        history: HistoryExtent::default(),
+    };
+    StatusDocument::new("state", summary, Vec::new(), daemon, now())
+}
+
+fn live(text: &[u8]) -> DaemonView {
+    let view = view(text, Presence::Running, Some(&holder(PID)), now());
+    assert!(matches!(view, DaemonView::Live(_)), "{view:?}");
+    view
+}
+
+#[test]
+fn nm3_a_small_fleet_is_told_whole() {
+    for board in [good(), bad()] {
+        let told = value(&left(&board));
+        assert_eq!(
+            told["scopes"].as_array().map(Vec::len),
+            Some(board.scopes().len())
+        );
+        assert_eq!(
+            (&told["more_scopes"], &told["more_images"]),
+            (&json!(0), &json!(0))
+        );
+        for (scope, status) in board.scopes() {
+            let scopes = told["scopes"].as_array().expect("a list");
+            let is_it = |told: &&Value| {
+                (&told["account"], &told["region"])
+                    == (
+                        &json!(scope.account.as_str()),
+                        &json!(scope.region.as_str()),
+                    )
+            };
+            let told = scopes.iter().find(is_it).expect("each scope");
+            let counts = status.counts();
+            assert_eq!(told["counts"]["images"], counts.total());
+            assert_eq!(told["counts"]["drifted"], counts.drifted);
+            assert_eq!(told["counts"]["blocked"], counts.blocked);
+            assert_eq!(told["counts"]["withheld"], counts.withheld);
+        }
+    }
+}
+
+#[test]
+fn nm3_a_large_fleet_is_cut_and_its_totals_are_whole() {
+    let blocked = |account: usize, image: usize| match (account, image) {
+        (33, 3) => Verdict::Blocked(Box::new(problem(
+            "in the way",
+            Some("ResourceInUse.ImageInUse"),
+            None,
+        ))),
+        _ => Verdict::InSync,
+    };
+    let withheld = |_: usize, _: usize| Verdict::Withheld(Box::new(Withheld::Protected));
+    for board in [fleet(60, blocked), fleet(60, withheld)] {
+        let told = value(&left(&board));
+        let images: usize = board.scopes().values().map(|it| it.images.len()).sum();
+        assert_eq!(told["counts"]["images"], images);
+        let listed = told["scopes"].as_array().map(Vec::len).expect("a list");
+        let more = told["more_scopes"].as_u64().expect("a number");
+        assert_eq!(listed as u64 + more, board.scopes().len() as u64);
+    }
+    let told = value(&left(&fleet(60, blocked)));
+    assert_eq!(
+        told["scopes"][0]["counts"]["blocked"], 20,
+        "the worst first"
+    );
+    assert_eq!(told["groups"][0]["message"], "in the way");
+    let told = value(&left(&fleet(60, withheld)));
+    assert!(told["more_images"].as_u64().is_some_and(|more| more > 300));
+    let text = document(live(&left(&fleet(60, withheld)))).text();
+    assert!(text.contains("more scopes, none of them worse"), "{text}");
+    assert!(
+        text.contains("more images that are not as desired"),
+        "{text}"
+    );
+}
+
+#[test]
+fn nm3_texts_of_any_length_leave_room_for_the_rest() {
+    for evil in ["\u{10ffff}", "\"", "\\", "\u{1b}[2J\n", "x"] {
+        let evil = evil.repeat(20_000);
+        let mut board = hostile(&evil);
+        let problems = vec![evil.clone(); 1_000];
+        board.manifests_failed(problems, now());
+        board.state_lost(evil.clone(), now());
+        board.state_hindered(Some(evil));
+        let told = value(&left(&board));
+        let problems = &told["manifests"];
+        let listed = problems["problems"].as_array().map(Vec::len);
+        let more = problems["more_problems"].as_u64().expect("a number");
+        assert_eq!(listed.map(|listed| listed as u64 + more), Some(1_000));
+    }
+}
+
+#[test]
+fn nm3_foreign_text_is_made_safe_once_more_by_who_reads() {
+    let evil = "a\u{1b}[2J\u{202e}b\nc";
+    let text = String::from_utf8(left(&bad())).expect("text");
+    // Whoever may write the file could put it in.
+    let forged = text.replace("ap-singapore", "a\\u001b[2J\\u202eb\\nc");
+    assert!(text != forged);
+    for text in [left(&hostile(evil)), forged.into_bytes()] {
+        let document = document(live(&text));
+        let plain = anstream::adapter::strip_str(&document.text()).to_string();
+        assert!(!plain.contains(['\u{1b}', '\u{202e}']), "{plain}");
+        assert!(plain.lines().all(|line| line != "c"), "{plain}");
+        let json = serde_json::to_string(&document).expect("a document");
+        assert!(!json.contains("\\u001b") && !json.contains('\u{202e}'));
+    }
+}
+
+#[test]
+fn nm3_only_the_process_that_has_the_state_is_shown_as_live() {
+    let text = left(&bad());
+    let this = holder(PID);
+    let other = holder(PID + 1);
+    let later = |seconds| now() + TimeDelta::seconds(seconds);
+    for (presence, holder, now, expected) in [
+        (Presence::Running, Some(&this), later(0), None),
+        (Presence::Running, Some(&this), later(60), None),
+        (Presence::Running, Some(&this), later(-60), None),
+        (Presence::OtherNamespace, Some(&this), later(0), None),
+        (Presence::Ended, Some(&this), later(0), Some("has ended")),
+        (Presence::OtherBoot, Some(&this), later(0), Some("started")),
+        (Presence::Running, None, later(0), Some("any longer")),
+        (Presence::OtherNamespace, None, later(0), Some("any longer")),
+        (
+            Presence::Running,
+            Some(&other),
+            later(0),
+            Some("any longer"),
+        ),
+        (Presence::Running, Some(&this), later(61), Some("a minute")),
+        (Presence::Running, Some(&this), later(-61), Some("future")),
+    ] {
+        let view = view(&text, presence, holder, now);
+        let told = document(view);
+        let json = serde_json::to_value(&told).expect("a document");
+        match expected {
+            None => {
+                assert_eq!(json["source"], "daemon");
+                assert_eq!(json["daemon"]["pid"], PID);
+                assert_eq!(json["stale_daemon"], json!(null));
+                assert!(
+                    told.text()
+                        .starts_with("The running daemon, process 4711, knew")
+                );
+            }
+            Some(why) => {
+                assert_eq!(
+                    (&json["source"], &json["daemon"]),
+                    (&json!("state"), &json!(null))
+                );
+                let reason = json["stale_daemon"]["reason"].as_str().expect("a reason");
+                assert!(reason.contains(why), "{why}: {reason}");
+                assert!(told.text().contains(reason));
+                assert!(!told.text().contains("Images:"), "{}", told.text());
+            }
+        }
+    }
+}
+
+#[test]
+fn nm3_what_is_no_summary_is_told_and_not_quoted() {
+    let newer = String::from_utf8(left(&good())).expect("text");
+    let newer = newer.replacen("\"format_version\":1", "\"format_version\":2", 1);
+    for text in [
+        "",
+        "{}",
+        "[]",
+        "AKIDsecret",
+        "{\"pid\":\"AKIDsecret\"}",
+        &newer,
+    ] {
+        let view = view(
+            text.as_bytes(),
+            Presence::Running,
+            Some(&holder(PID)),
+            now(),
+        );
+        let told = document(view).text();
+        assert!(
+            told.contains("not what this version of sharekeeper writes"),
+            "{told}"
+        );
+        assert!(!told.contains("AKID"), "{told}");
+    }
+    let none = document(DaemonView::None).text();
+    assert!(none.starts_with("No running daemon tells; the state knows:\n"));
+}
+
+#[test]
+fn nm3_each_part_of_the_daemons_view_has_its_line() {
+    let mut board = bad();
+    board.manifests_failed(vec!["a.yaml:3:1: is broken".into()], now());
+    let text = anstream::adapter::strip_str(&document(live(&left(&board))).text()).to_string();
+    for words in [
+        "Manifests: ",
+        ", commit ",
+        "Manifests cannot be used since",
+        "a.yaml:3:1: is broken",
+        "drifted",
+        "blocked",
+        "withheld",
+        "last seen at",
+        "next look at",
+        "RequestId",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}

@@ -1,0 +1,45 @@
+//! The integration tests, in one crate, so that what they share is compiled once and they run side by side. Each module has
+//! one subject; `support` has what several of them need.
+
+mod accounts;
+mod blueprints;
+mod browser;
+mod cli;
+mod clocks;
+mod commands;
+mod credentials;
+mod daemon;
+mod daemon_doubts;
+mod daemon_summary;
+mod denied;
+mod doubts;
+mod end_to_end;
+mod engine;
+mod in_use;
+mod init;
+mod liberal;
+mod listings;
+mod manifest;
+mod manifest_reading;
+mod manifest_tree;
+mod model;
+mod monitoring;
+mod official_clients;
+mod ownership;
+mod policies;
+mod policy_histories;
+mod process;
+mod proxy;
+mod resolution;
+mod restrictions;
+mod revision;
+mod secrecy;
+mod serve;
+mod signing_vectors;
+mod slow;
+mod source;
+mod status_page;
+mod support;
+mod tracked;
+mod transport;
+mod written;

@@ -1,0 +1,243 @@
+//! The daemon on a small cloud, while a script goes on beside it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sharekeeper::api::Connection;
+use sharekeeper::api::protocol::sign::Credentials;
+use sharekeeper::daemon::{
+    Connect, Daemon, Observer, PassRunner, Reconciler, Settings, StatusPublisher,
+};
+use sharekeeper::desired::{Account, Desired};
+use sharekeeper::engine::{Stop, StopReason};
+use sharekeeper::model::{AccountName, Endpoint, ImageId, Region, Scope, Secret, Selector};
+use sharekeeper::plan::Policy;
+use sharekeeper::source::{Generation, ManifestProblem, Update};
+use sharekeeper::status::{ImageStatus, Transition, TransitionKind};
+use tokio::sync::mpsc;
+
+use super::Cloud;
+use super::world::{TEN_MINUTES, World};
+
+pub(crate) const INTERVAL: Duration = Duration::from_secs(300);
+
+/// What a script can do to a daemon, and see of it.
+pub(crate) struct Live<'w> {
+    pub(crate) world: &'w World,
+    pub(crate) publisher: Rc<StatusPublisher<Cloud>>,
+    updates: mpsc::Sender<Update>,
+    told: Rc<RefCell<Vec<Transition>>>,
+}
+
+/// Connects with the world's key and at the rate of the document, unless told otherwise.
+pub(crate) struct Keys<'w> {
+    pub(crate) world: &'w World,
+    /// Why there are no credentials, if there are none.
+    pub(crate) missing: RefCell<Option<String>>,
+}
+
+impl Connect for Keys<'_> {
+    fn connect(
+        &self,
+        name: &AccountName,
+        document: Option<&Account>,
+    ) -> Result<Connection, String> {
+        if let Some(why) = &*self.missing.borrow() {
+            return Err(why.clone());
+        }
+        let connection = self.world.connection();
+        let rate = document.and_then(|document| document.rate);
+        Ok(Connection {
+            account: name.clone(),
+            rate: rate.unwrap_or(connection.rate),
+            ..connection
+        })
+    }
+}
+
+/// Gives each account a key and an access point of its own: its name is part of both.
+pub(crate) struct Apart<'w>(pub &'w World);
+
+/// Whose those keys are, for a cloud that is to tell the accounts apart ([`super::Behaviour::uins`]).
+pub(crate) fn apart(names: &[String]) -> BTreeMap<&'static str, &'static str> {
+    let uins = (100_000_000_100_u64..).zip(names);
+    let leaked = |text: String| &*text.leak();
+    uins.map(|(uin, name)| (leaked(format!("AKID{name}")), leaked(uin.to_string())))
+        .collect()
+}
+
+impl Connect for Apart<'_> {
+    fn connect(&self, name: &AccountName, _: Option<&Account>) -> Result<Connection, String> {
+        let endpoint = format!("https://{name}.{{region}}.tencentcloudapi.com");
+        let key = Credentials::new(format!("AKID{name}"), Secret::new("key".into()), None);
+        Ok(Connection {
+            account: name.clone(),
+            endpoint: Endpoint::new(&endpoint).expect("an endpoint"),
+            provider: sharekeeper::api::CredentialProvider::fixed(key),
+            ..self.0.connection()
+        })
+    }
+}
+
+pub(crate) fn settings(policy: Policy) -> Settings {
+    Settings {
+        interval: INTERVAL,
+        timeout: TEN_MINUTES,
+        warn_before: Duration::from_secs(3600),
+        policy,
+        selector: Selector::default(),
+    }
+}
+
+/// Runs a daemon that reconciles until the script ends.
+pub(crate) async fn reconciling<'w>(
+    world: &'w World,
+    script: impl AsyncFnOnce(&Live<'w>),
+) -> StopReason {
+    let work = Reconciler {
+        ledger: &world.ledger,
+    };
+    run(world, &work, settings(Policy::default()), script).await
+}
+
+/// Runs a daemon that only looks until the script ends.
+pub(crate) async fn observing<'w>(
+    world: &'w World,
+    script: impl AsyncFnOnce(&Live<'w>),
+) -> StopReason {
+    let work = Observer {
+        ledger: &world.ledger,
+    };
+    run(world, &work, settings(Policy::default()), script).await
+}
+
+pub(crate) async fn run<'w, W: PassRunner<Cloud>>(
+    world: &'w World,
+    work: &W,
+    settings: Settings,
+    script: impl AsyncFnOnce(&Live<'w>),
+) -> StopReason {
+    let keys = Keys {
+        world,
+        missing: RefCell::default(),
+    };
+    run_with(world, work, &keys, settings, script).await
+}
+
+pub(crate) async fn run_with<'w, W: PassRunner<Cloud>>(
+    world: &'w World,
+    work: &W,
+    keys: &Keys<'w>,
+    settings: Settings,
+    script: impl AsyncFnOnce(&Live<'w>),
+) -> StopReason {
+    run_connected(world, work, keys, settings, script).await
+}
+
+/// Runs a daemon whose credentials come from elsewhere.
+pub(crate) async fn run_connected<'w, W: PassRunner<Cloud>>(
+    world: &'w World,
+    work: &W,
+    keys: &dyn Connect,
+    settings: Settings,
+    script: impl AsyncFnOnce(&Live<'w>),
+) -> StopReason {
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let hear = Rc::clone(&told);
+    let tell = move |new: &[Transition]| hear.borrow_mut().extend_from_slice(new);
+    let publisher = StatusPublisher::new(Rc::clone(&world.context), "test".into(), false, tell);
+    let (updates, queue) = mpsc::channel(8);
+    let stop = Stop::default();
+    let daemon = Daemon::new(
+        Rc::clone(&world.context),
+        work,
+        keys,
+        settings,
+        Rc::clone(&publisher),
+        &|_| {},
+    );
+    let live = Live {
+        world,
+        publisher,
+        updates,
+        told,
+    };
+    let script = async {
+        script(&live).await;
+        stop.trip(StopReason::Terminated);
+    };
+    let (reason, ()) = tokio::join!(daemon.run(queue, &stop), script);
+    reason
+}
+
+impl Live<'_> {
+    pub(crate) async fn load(&self, desired: Desired) {
+        self.load_partial(desired, &[]).await;
+    }
+
+    /// New manifests of which some were left out, for these problems.
+    pub(crate) async fn load_partial(&self, desired: Desired, problems: &[&str]) {
+        self.update(Update::Loaded(Box::new(Generation {
+            desired: Rc::new(desired),
+            commit: None,
+            warnings: Vec::new(),
+            problems: problems
+                .iter()
+                .map(|line| ManifestProblem::Repository((*line).to_owned()))
+                .collect(),
+        })))
+        .await;
+    }
+
+    pub(crate) async fn update(&self, update: Update) {
+        assert!(self.updates.send(update).await.is_ok(), "the daemon runs");
+    }
+    pub(crate) async fn pass(&self, seconds: u64) {
+        self.world.pass(Duration::from_secs(seconds)).await;
+    }
+
+    /// Goes on, a second at a time, until something holds; how many seconds it took.
+    pub(crate) async fn until(&self, what: impl Fn(&Self) -> bool) -> u64 {
+        const PATIENCE: u64 = 3 * 3600;
+        for seconds in 0..PATIENCE {
+            if what(self) {
+                return seconds;
+            }
+            self.pass(1).await;
+        }
+        panic!("it does not come about");
+    }
+
+    /// Everything of the region is as desired, and has been seen to be.
+    pub(crate) fn in_sync(&self, region: &str) -> bool {
+        self.publisher.board(|board| {
+            let scope = board.scopes().get(&scope(region));
+            scope.is_some_and(|scope| {
+                !scope.images.is_empty() && scope.images.values().all(|image| image.ready.holds())
+            })
+        })
+    }
+
+    pub(crate) fn image(&self, region: &str, image: &str) -> ImageStatus {
+        let image = ImageId::new(image).expect("an id");
+        self.publisher
+            .board(|board| board.scopes()[&scope(region)].images[&image].clone())
+    }
+
+    /// What was told so far, and is not told again.
+    pub(crate) fn told(&self) -> Vec<(TransitionKind, String)> {
+        let told = std::mem::take(&mut *self.told.borrow_mut());
+        told.into_iter()
+            .map(|transition| (transition.kind, transition.subject.to_string()))
+            .collect()
+    }
+}
+
+pub(crate) fn scope(region: &str) -> Scope {
+    Scope {
+        account: AccountName::default(),
+        region: Region::new(region).expect("a region"),
+    }
+}

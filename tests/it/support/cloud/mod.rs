@@ -1,0 +1,880 @@
+//! A small cloud behind the `Transport` port, on tokio's paused clock: hours pass in milliseconds, and
+//! one seed always gives one run. It checks no signatures (the simulator and the stand-in do); it counts,
+//! lags, breaks and keeps a ledger.
+
+pub(crate) mod ledger;
+pub(crate) mod live;
+pub(crate) mod world;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sharekeeper::desired::{
+    Account, CredentialSource, Desired, DesiredImage, DesiredShare, Source,
+};
+use sharekeeper::engine::{Event, Listener};
+use sharekeeper::host::{Clock, Reply, Request, Rng, SystemClock, Transport, TransportError};
+use sharekeeper::model::{AccountName, ImageId, ImageKey, Monotonic, Region, Scope, Timestamp};
+use sharekeeper::windows::Windows;
+
+pub(crate) use self::ledger::Recorded;
+
+/// What to do to one call instead of answering it properly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The connection is never made.
+    NotSent,
+    /// No answer, and no effect.
+    LostBefore,
+    /// The effect, and no answer.
+    LostAfter,
+    /// The effect, and an answer nobody can read.
+    GarbageAfter,
+    /// A gateway's page; no effect.
+    Html503,
+    /// `InternalError`, and no effect.
+    Internal,
+    /// JSON that says nothing; no effect.
+    Shapeless,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::NotSent,
+        Self::LostBefore,
+        Self::LostAfter,
+        Self::GarbageAfter,
+        Self::Html503,
+        Self::Internal,
+        Self::Shapeless,
+    ];
+}
+
+/// One call as it arrived.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Call {
+    pub(crate) at: Monotonic,
+    pub(crate) host: String,
+    /// The id of the key that it was signed with.
+    pub(crate) key: String,
+    pub(crate) region: String,
+    pub(crate) action: String,
+    pub(crate) body: Value,
+    /// The error code answered, or `ok`, or the fault.
+    pub(crate) answer: String,
+}
+
+/// Decides what befalls a call: action, region, and a die.
+pub(crate) type FaultPlan = Box<dyn Fn(&str, &str, &mut fastrand::Rng) -> Option<Fault>>;
+/// What befalls one call, by all that it says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Disruption {
+    pub(crate) fault: Option<Fault>,
+    /// An error code, and no effect.
+    pub(crate) refused: Option<&'static str>,
+    /// One way and back together, where it is not that of all calls.
+    pub(crate) latency: Option<Duration>,
+    /// How long what it reads lags behind writes, where it is not as with all calls.
+    pub(crate) lag: Option<Duration>,
+    /// It is taken and never answered, and has no effect.
+    pub(crate) hangs: bool,
+}
+
+/// A call as it leaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaving<'a> {
+    pub(crate) at: Monotonic,
+    pub(crate) host: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) region: &'a str,
+    pub(crate) action: &'a str,
+    pub(crate) body: &'a Value,
+}
+
+/// Decides what befalls a call by all that it says.
+pub(crate) type DisruptionOf = Box<dyn Fn(&Leaving<'_>) -> Disruption>;
+/// An error code for a call, if it is refused: action, region, body.
+pub(crate) type Refuse = Box<dyn Fn(&str, &str, &Value) -> Option<&'static str>>;
+/// Changes a page before it is sent: region, offset, page.
+pub(crate) type Tamper = Box<dyn Fn(&str, u64, &mut Value)>;
+/// Changes any reply, a refusal among them, before it is sent: action, region, the whole of it.
+pub(crate) type Reword = Box<dyn Fn(&str, &str, &mut Value)>;
+
+/// Server time minus ours, for one who calls: host, id of the key.
+pub(crate) type OtherClock = Box<dyn Fn(&str, &str) -> Option<chrono::TimeDelta>>;
+
+/// How the cloud behaves; change it between runs.
+pub(crate) struct Behaviour {
+    /// `ImageState` of an image that is not shared.
+    pub(crate) image_state: &'static str,
+    /// One way and back together.
+    pub(crate) latency: Duration,
+    /// How long reads lag behind writes.
+    pub(crate) lag: Duration,
+    /// How much later than it would have a write arrives whose sender has ended meanwhile.
+    pub(crate) straggling: Duration,
+    /// Calls of `ModifyImageSharePermission` in a sliding second.
+    pub(crate) write_limit: usize,
+    /// The uin of the root account that the key belongs to.
+    pub(crate) uin: &'static str,
+    /// The same for keys that belong to other accounts, by secret id.
+    pub(crate) uins: BTreeMap<&'static str, &'static str>,
+    /// Server time minus ours.
+    pub(crate) clock_offset: chrono::TimeDelta,
+    /// The same, where somebody finds another one.
+    pub(crate) other_clock: OtherClock,
+    pub(crate) fault: FaultPlan,
+    pub(crate) disruption: DisruptionOf,
+    pub(crate) refuse: Refuse,
+    pub(crate) tamper: Tamper,
+    pub(crate) reword: Reword,
+    /// Parts of the names of hosts that take calls and never answer.
+    pub(crate) hung: Vec<String>,
+}
+
+impl Behaviour {
+    /// Denies writing to `images`, as a policy does that names resources.
+    pub(crate) fn denying(images: Vec<String>) -> Self {
+        Self {
+            refuse: Box::new(move |action, _, body| {
+                let image = body["ImageId"].as_str().unwrap_or_default();
+                let denied = action == "ModifyImageSharePermission"
+                    && images.iter().any(|denied| denied == image);
+                denied.then_some("UnauthorizedOperation.NoPermission")
+            }),
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            image_state: "NORMAL",
+            latency: Duration::from_millis(80),
+            lag: Duration::ZERO,
+            straggling: Duration::ZERO,
+            write_limit: 20,
+            uin: "100000000001",
+            uins: BTreeMap::new(),
+            clock_offset: chrono::TimeDelta::zero(),
+            other_clock: Box::new(|_, _| None),
+            fault: Box::new(|_, _, _| None),
+            disruption: Box::new(|_| Disruption::default()),
+            refuse: Box::new(|_, _, _| None),
+            tamper: Box::new(|_, _, _| {}),
+            reword: Box::new(|_, _, _| {}),
+            hung: Vec::new(),
+        }
+    }
+}
+#[derive(Clone, Debug)]
+struct Image {
+    /// In order of time.
+    history: Vec<Change>,
+    shareable: bool,
+}
+
+/// A share state that began.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    since: Monotonic,
+    shared: bool,
+    /// Through the API, which only sharekeeper uses.
+    ours: bool,
+}
+
+/// A write that is on its way.
+struct Write {
+    arrives: Monotonic,
+    host: String,
+    key: String,
+    region: String,
+    body: Value,
+}
+
+/// Whoever ends while a write is on its way does not call it back.
+struct OnItsWay<'a> {
+    cloud: &'a Cloud,
+    write: Option<Write>,
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        if let Some(mut write) = self.write.take() {
+            write.arrives = write.arrives + self.cloud.behaviour.borrow().straggling;
+            self.cloud.stragglers.borrow_mut().push(write);
+        }
+    }
+}
+
+/// A CANCEL that took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cancelled {
+    pub(crate) region: String,
+    pub(crate) image: String,
+    /// Whether it was sharekeeper's own share.
+    pub(crate) ours: bool,
+}
+
+/// A blueprint that is there whatever is shared and cancelled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beside {
+    pub(crate) region: &'static str,
+    pub(crate) id: &'static str,
+    pub(crate) image: &'static str,
+    pub(crate) state: &'static str,
+}
+
+/// A Lighthouse instance of the small cloud.
+#[derive(Clone, Debug)]
+pub(crate) struct Instance {
+    pub(crate) region: &'static str,
+    pub(crate) id: String,
+    /// What it was started from.
+    pub(crate) blueprint: String,
+}
+
+pub(crate) struct Cloud {
+    clock: SystemClock,
+    /// What the wall clock was put forward or back by.
+    pub(crate) jumped: Cell<chrono::TimeDelta>,
+    rng: RefCell<fastrand::Rng>,
+    pub(crate) behaviour: RefCell<Behaviour>,
+    images: RefCell<BTreeMap<(String, String), Image>>,
+    windows: RefCell<BTreeMap<String, VecDeque<Monotonic>>>,
+    stragglers: RefCell<Vec<Write>>,
+    pub(crate) cancelled: RefCell<Vec<Cancelled>>,
+    /// `BlueprintState` of what an image is shared as, where it is not NORMAL.
+    pub(crate) states: RefCell<BTreeMap<String, &'static str>>,
+    /// Blueprints beside those of shared images.
+    pub(crate) beside: RefCell<Vec<Beside>>,
+    pub(crate) instances: RefCell<Vec<Instance>>,
+    /// Name and `CreatedTime` of the images that have them, by id.
+    pub(crate) named: RefCell<BTreeMap<String, (String, Timestamp)>>,
+    /// Images that one key alone sees and changes, by id. Every key has the others.
+    pub(crate) owners: RefCell<BTreeMap<String, String>>,
+    /// Images that were deleted; what they are shared as is left over.
+    pub(crate) deleted: RefCell<BTreeSet<String>>,
+    pub(crate) calls: RefCell<Vec<Call>>,
+}
+
+impl Cloud {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            clock: SystemClock::start(),
+            jumped: Cell::default(),
+            rng: RefCell::new(fastrand::Rng::with_seed(seed)),
+            behaviour: RefCell::default(),
+            images: RefCell::default(),
+            windows: RefCell::default(),
+            stragglers: RefCell::default(),
+            cancelled: RefCell::default(),
+            states: RefCell::default(),
+            beside: RefCell::default(),
+            instances: RefCell::default(),
+            named: RefCell::default(),
+            owners: RefCell::default(),
+            deleted: RefCell::default(),
+            calls: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn add(&self, region: &str, image: &str, shared: bool) {
+        self.add_image(region, image, shared, true);
+    }
+
+    pub(crate) fn add_image(&self, region: &str, image: &str, shared: bool, shareable: bool) {
+        let change = Change {
+            since: Monotonic::default(),
+            shared,
+            ours: false,
+        };
+        let image_state = Image {
+            history: vec![change],
+            shareable,
+        };
+        self.images
+            .borrow_mut()
+            .insert((region.into(), image.into()), image_state);
+    }
+
+    /// Somebody else shares the image, or takes it back.
+    pub(crate) fn external_change(&self, region: &str, image: &str, shared: bool) {
+        self.deliver();
+        let mut images = self.images.borrow_mut();
+        let image = images
+            .get_mut(&(region.into(), image.into()))
+            .expect("a known image");
+        image.history.push(Change {
+            since: self.clock.monotonic(),
+            shared,
+            ours: false,
+        });
+    }
+
+    pub(crate) fn is_shared(&self, region: &str, image: &str) -> bool {
+        self.deliver();
+        self.images.borrow()[&(region.into(), image.into())].shared_at(self.clock.monotonic())
+    }
+
+    /// Whether the caller's account has the image.
+    fn is_of(&self, image: &str, key: &str) -> bool {
+        let owners = self.owners.borrow();
+        owners.get(image).is_none_or(|owner| owner == key)
+    }
+
+    /// When the image's share state last changed, to what, and whether through the API.
+    pub(crate) fn last_change(&self, region: &str, image: &str) -> (Monotonic, bool, bool) {
+        self.deliver();
+        let images = self.images.borrow();
+        let last = images[&(region.into(), image.into())].history.last();
+        let last = last.expect("it begins somehow");
+        (last.since, last.shared, last.ours)
+    }
+
+    /// What the image is shared as at present, or would be next.
+    pub(crate) fn blueprint(&self, region: &str, image: &str) -> String {
+        self.deliver();
+        let now = self.clock.monotonic();
+        self.images.borrow()[&(region.into(), image.into())].blueprint_at(image, now)
+    }
+
+    pub(crate) fn calls_of(&self, action: &str) -> Vec<Call> {
+        self.deliver();
+        self.calls
+            .borrow()
+            .iter()
+            .filter(|call| call.action == action)
+            .cloned()
+            .collect()
+    }
+
+    pub(crate) fn writes(&self) -> Vec<Call> {
+        self.calls_of("ModifyImageSharePermission")
+    }
+
+    /// The most calls of `action` that arrived at one host in a sliding second.
+    pub(crate) fn most_in_a_second(&self, action: &str) -> usize {
+        let calls = self.calls_of(action);
+        let in_window = |from: &Call| {
+            let near = |call: &&Call| {
+                call.host == from.host
+                    && call.at >= from.at
+                    && call.at.since(from.at) < Duration::from_secs(1)
+            };
+            calls.iter().filter(near).count()
+        };
+        calls.iter().map(in_window).max().unwrap_or(0)
+    }
+
+    /// What the clock of the server behind a host shows to whoever has a key id.
+    fn server_time(&self, host: &str, key: &str) -> Timestamp {
+        let behaviour = self.behaviour.borrow();
+        let other = (behaviour.other_clock)(host, key);
+        self.now() + other.unwrap_or(behaviour.clock_offset)
+    }
+
+    fn answer(
+        &self,
+        action: &str,
+        region: &str,
+        (host, key): (&str, &str),
+        signed_at: i64,
+        body: &Value,
+        disruption: Disruption,
+    ) -> Result<Value, String> {
+        let server = self.server_time(host, key).timestamp();
+        let behaviour = self.behaviour.borrow();
+        if (server - signed_at).abs() > 300 {
+            return Err("AuthFailure.SignatureExpire".into());
+        }
+        if let Some(code) = disruption.refused {
+            return Err(code.into());
+        }
+        if let Some(code) = (behaviour.refuse)(action, region, body) {
+            return Err(code.into());
+        }
+        match action {
+            "ModifyImageSharePermission" => {
+                let now = self.monotonic();
+                self.modify(region, (host, key), body, now, behaviour.write_limit)
+            }
+            "DescribeBlueprints" => {
+                let offset = body["Offset"].as_u64().unwrap_or(0);
+                let ids = body["BlueprintIds"].as_array();
+                let lag = disruption.lag.unwrap_or(behaviour.lag);
+                let mut page = self.blueprints((region, key), offset, ids, lag);
+                (behaviour.tamper)(region, offset, &mut page);
+                Ok(page)
+            }
+            "DescribeImagesToShare" => Ok(self.images_to_share((region, key), body)),
+            "DescribeInstances" => Ok(self.page_of_instances((region, key), body)),
+            "DescribeImages" => Ok(self.page_of_cvm_images((region, key), body)),
+            "GetCallerIdentity" => Ok(json!({"AccountId": behaviour.uin, "RequestId": "r"})),
+            other => panic!("unexpected action {other}"),
+        }
+    }
+
+    fn modify(
+        &self,
+        region: &str,
+        (host, key): (&str, &str),
+        body: &Value,
+        now: Monotonic,
+        limit: usize,
+    ) -> Result<Value, String> {
+        let mut windows = self.windows.borrow_mut();
+        let window = windows.entry(format!("{host} {key}")).or_default();
+        window.retain(|at| now.since(*at) < Duration::from_secs(1));
+        if window.len() >= limit {
+            return Err("RequestLimitExceeded".into());
+        }
+        window.push_back(now);
+        let id = body["ImageId"].as_str().expect("ImageId is a string");
+        let mut images = self.images.borrow_mut();
+        let is_there = !self.deleted.borrow().contains(id) && self.is_of(id, key);
+        let Some(image) = images
+            .get_mut(&(region.into(), id.into()))
+            .filter(|_| is_there)
+        else {
+            return Err("ResourceNotFound.ImageIdNotFound".into());
+        };
+        let change = |shared| Change {
+            since: now,
+            shared,
+            ours: true,
+        };
+        match (body["Permission"].as_str(), image.shared_at(now)) {
+            (Some("SHARE"), true) => Err("UnsupportedOperation.ImageAlreadyShared".into()),
+            (Some("SHARE"), false) if !image.shareable => {
+                Err("UnsupportedOperation.ImageUnableToShare".into())
+            }
+            (Some("SHARE"), false) => {
+                image.history.push(change(true));
+                Ok(json!({"BlueprintId": image.blueprint_at(id, now), "RequestId": "r"}))
+            }
+            (Some("CANCEL"), true) => {
+                self.cancelled.borrow_mut().push(Cancelled {
+                    region: region.into(),
+                    image: id.into(),
+                    ours: image.history.last().is_some_and(|change| change.ours),
+                });
+                image.history.push(change(false));
+                Ok(json!({"BlueprintId": null, "RequestId": "r"}))
+            }
+            (Some("CANCEL"), false) => Err("UnsupportedOperation.BlueprintHasNotShared".into()),
+            (other, _) => panic!("unexpected permission {other:?}"),
+        }
+    }
+
+    /// Lets what is due arrive.
+    fn deliver(&self) {
+        let now = self.clock.monotonic();
+        let mut due: Vec<_> = self
+            .stragglers
+            .borrow_mut()
+            .extract_if(.., |write| write.arrives <= now)
+            .collect();
+        due.sort_by_key(|write| write.arrives);
+        for write in due {
+            let Write {
+                arrives,
+                host,
+                key,
+                region,
+                body,
+            } = write;
+            let answer = self.modify(&region, (&host, &key), &body, arrives, usize::MAX);
+            self.calls.borrow_mut().push(Call {
+                at: arrives,
+                host,
+                key,
+                region,
+                action: "ModifyImageSharePermission".into(),
+                body,
+                answer: answer.err().unwrap_or_else(|| "ok".into()),
+            });
+        }
+    }
+
+    fn blueprints(
+        &self,
+        (region, key): (&str, &str),
+        offset: u64,
+        ids: Option<&Vec<Value>>,
+        lag: Duration,
+    ) -> Value {
+        let seen_at = Monotonic::new(self.clock.monotonic().since_start().saturating_sub(lag));
+        let images = self.images.borrow();
+        let rows: Vec<_> = images
+            .iter()
+            .filter(|((at, id), image)| {
+                at == region && self.is_of(id, key) && image.shared_at(seen_at)
+            })
+            .map(|((_, id), image)| {
+                let state = self.states.borrow().get(id).copied().unwrap_or("NORMAL");
+                json!({"BlueprintId": image.blueprint_at(id, seen_at), "ImageId": id, "BlueprintState": state})
+            })
+            .filter(|row| ids.is_none_or(|ids| ids.contains(&row["BlueprintId"])))
+            .collect();
+        let beside = self.beside.borrow();
+        let beside = beside.iter().filter(|row| row.region == region);
+        let beside = beside.map(
+            |row| json!({"BlueprintId": row.id, "ImageId": row.image, "BlueprintState": row.state}),
+        );
+        let rows: Vec<_> = rows.into_iter().chain(beside).collect();
+        let from = usize::try_from(offset).expect("small");
+        let page: Vec<_> = rows.iter().skip(from).take(100).cloned().collect();
+        json!({"TotalCount": rows.len(), "BlueprintSet": page, "RequestId": "r"})
+    }
+
+    fn images_to_share(&self, (region, key): (&str, &str), body: &Value) -> Value {
+        if let Some(filters) = body.get("Filters") {
+            let own = json!([{"Name": "image-type", "Values": ["PRIVATE_IMAGE"]}]);
+            assert_eq!(*filters, own, "asks for its own");
+            return self.own_images((region, key), body["Offset"].as_u64().unwrap_or(0));
+        }
+        let now = self.clock.monotonic();
+        let state = self.behaviour.borrow().image_state;
+        let images = self.images.borrow();
+        let rows: Vec<_> = body["ImageIds"]
+            .as_array()
+            .expect("asks by id")
+            .iter()
+            .filter_map(|id| {
+                let id = id.as_str().filter(|id| self.is_of(id, key))?;
+                let image = images.get(&(region.to_owned(), id.to_owned()))?;
+                Some(json!({
+                    "ImageId": id, "ImageState": state, "IsSupportCloudinit": true,
+                    "IsShareable": image.shareable && state == "NORMAL" && !image.shared_at(now), "UnshareableReason": "because",
+                }))
+            })
+            .collect();
+        json!({"TotalCount": rows.len(), "ImageSet": rows, "RequestId": "r"})
+    }
+}
+
+impl Cloud {
+    /// A page of the images that are the account's own.
+    fn own_images(&self, (region, key): (&str, &str), offset: u64) -> Value {
+        let (images, deleted) = (self.images.borrow(), self.deleted.borrow());
+        let ids = images
+            .keys()
+            .filter(|(at, id)| at == region && !deleted.contains(id) && self.is_of(id, key));
+        let named = self.named.borrow();
+        let rows: Vec<_> = ids
+            .map(|(_, id)| {
+                let mut row = json!({"ImageId": id, "ImageState": "NORMAL", "IsSupportCloudinit": true, "IsShareable": true});
+                if let Some((name, created)) = named.get(id) {
+                    row["ImageName"] = json!(name);
+                    row["CreatedTime"] = json!(created);
+                }
+                row
+            })
+            .collect();
+        let from = usize::try_from(offset).expect("small");
+        let page: Vec<_> = rows.iter().skip(from).take(100).cloned().collect();
+        json!({"TotalCount": rows.len(), "ImageSet": page, "RequestId": "r"})
+    }
+
+    /// A page of CVM's list of the images that are the account's own.
+    fn page_of_cvm_images(&self, (region, key): (&str, &str), body: &Value) -> Value {
+        let own = json!([{"Name": "image-type", "Values": ["PRIVATE_IMAGE"]}]);
+        assert_eq!(body["Filters"], own, "asks for its own");
+        let mut page = self.own_images((region, key), body["Offset"].as_u64().unwrap_or(0));
+        for row in page["ImageSet"].as_array_mut().expect("a list") {
+            let id = row["ImageId"].clone();
+            *row = json!({
+                "ImageId": id, "ImageFamily": "golden", "ImageDeprecated": false, "Tags": [{"Key": "release", "Value": "stable"}],
+            });
+        }
+        page
+    }
+
+    fn page_of_instances(&self, (region, key): (&str, &str), body: &Value) -> Value {
+        let number = |field: &str, default| {
+            let number = body[field].as_u64().unwrap_or(default);
+            usize::try_from(number).expect("small")
+        };
+        let instances = self.instances.borrow();
+        let own = |row: &Instance| {
+            let image = row.blueprint.trim_start_matches("lhbp-");
+            let of = image.rsplit_once('-').map_or(image, |(image, n)| {
+                n.parse::<u32>().map_or(image, |_| image)
+            });
+            self.is_of(of, key)
+        };
+        let here = || {
+            let rows = instances.iter();
+            rows.filter(|row| row.region == region && own(row))
+        };
+        let page = here().skip(number("Offset", 0)).take(number("Limit", 20));
+        let rows: Vec<_> = page
+            .map(|row| json!({"InstanceId": row.id, "BlueprintId": row.blueprint}))
+            .collect();
+        json!({"TotalCount": here().count(), "InstanceSet": rows, "RequestId": "r"})
+    }
+}
+
+impl Image {
+    fn shared_at(&self, monotonic: Monotonic) -> bool {
+        self.history
+            .iter()
+            .rev()
+            .find(|change| change.since <= monotonic)
+            .is_some_and(|change| change.shared)
+    }
+
+    /// Each share is a blueprint of its own.
+    fn blueprint_at(&self, id: &str, monotonic: Monotonic) -> String {
+        let shares = self
+            .history
+            .iter()
+            .filter(|change| change.shared && change.since <= monotonic)
+            .count();
+        match shares {
+            1 => format!("lhbp-{id}"),
+            n => format!("lhbp-{id}-{n}"),
+        }
+    }
+}
+
+impl Clock for Cloud {
+    fn now(&self) -> Timestamp {
+        let start = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
+        start + self.clock.monotonic().since_start() + self.jumped.get()
+    }
+    fn monotonic(&self) -> Monotonic {
+        self.clock.monotonic()
+    }
+    fn sleep_until(&self, at: Monotonic) -> impl Future<Output = ()> {
+        self.clock.sleep_until(at)
+    }
+}
+
+impl Rng for Cloud {
+    fn next_f64(&self) -> f64 {
+        self.rng.borrow_mut().f64()
+    }
+}
+
+impl Transport for Cloud {
+    /// On the heap: unoptimised, the futures of a run are nearly as large as the stack of a test.
+    fn send(&self, request: Request) -> impl Future<Output = Result<Reply, TransportError>> {
+        Box::pin(self.carry(request))
+    }
+}
+
+impl Cloud {
+    async fn carry(&self, request: Request) -> Result<Reply, TransportError> {
+        let header = |name| {
+            request
+                .headers
+                .iter()
+                .find(|h| h.name == name)
+                .expect("is sent")
+                .value
+                .clone()
+        };
+        let (action, region, host) = (header("x-tc-action"), header("x-tc-region"), header("host"));
+        let signed_at: i64 = header("x-tc-timestamp").parse().expect("seconds");
+        let signed = header("authorization");
+        let key = signed.split(['=', '/']).nth(1).unwrap_or_default();
+        let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+        let leaving = Leaving {
+            at: self.monotonic(),
+            host: &host,
+            key,
+            region: &region,
+            action: &action,
+            body: &body,
+        };
+        let disruption = (self.behaviour.borrow().disruption)(&leaving);
+        let hangs = |name: &String| host.contains(name.as_str());
+        if disruption.hangs || self.behaviour.borrow().hung.iter().any(hangs) {
+            let call = Call {
+                at: self.monotonic(),
+                key: key.to_owned(),
+                host,
+                region,
+                action,
+                body,
+                answer: "hung".into(),
+            };
+            self.calls.borrow_mut().push(call);
+            self.sleep_until(self.monotonic() + request.deadline).await;
+            return Err(TransportError::Lost("no reply within 8 s".into()));
+        }
+        let fault = (self.behaviour.borrow().fault)(&action, &region, &mut self.rng.borrow_mut());
+        let fault = fault.or(disruption.fault);
+        let half = disruption
+            .latency
+            .unwrap_or(self.behaviour.borrow().latency)
+            / 2;
+        let at = self.monotonic() + half;
+        let arrives_anyway = action == "ModifyImageSharePermission"
+            && matches!(fault, None | Some(Fault::LostAfter | Fault::GarbageAfter));
+        let mut on_its_way = OnItsWay {
+            cloud: self,
+            write: arrives_anyway.then(|| Write {
+                arrives: at,
+                host: host.clone(),
+                key: key.to_owned(),
+                region: region.clone(),
+                body: body.clone(),
+            }),
+        };
+        self.sleep_until(at).await;
+        on_its_way.write = None;
+        self.deliver();
+        let log = |answer: String| {
+            let call = Call {
+                at,
+                host: host.clone(),
+                key: key.to_owned(),
+                region: region.clone(),
+                action: action.clone(),
+                body: body.clone(),
+                answer,
+            };
+            self.calls.borrow_mut().push(call);
+        };
+        if let Some(fault) = fault {
+            if matches!(fault, Fault::LostAfter | Fault::GarbageAfter) {
+                let _ = self.answer(&action, &region, (&host, key), signed_at, &body, disruption);
+            }
+            log(format!("{fault:?}"));
+            let ok = |status, body: &str| {
+                Ok(Reply {
+                    status,
+                    date: Some(date(self.server_time(&host, key))),
+                    retry_after: None,
+                    body: body.as_bytes().to_vec(),
+                    is_whole: true,
+                })
+            };
+            return match fault {
+                Fault::NotSent => Err(TransportError::NotSent("connection refused".into())),
+                Fault::LostBefore | Fault::LostAfter => {
+                    self.sleep_until(self.monotonic() + request.deadline).await;
+                    Err(TransportError::Lost("no reply within 8 s".into()))
+                }
+                Fault::GarbageAfter => ok(200, "}{"),
+                Fault::Html503 => ok(503, "<html>busy</html>"),
+                Fault::Shapeless => ok(200, r#"{"Response":{}}"#),
+                Fault::Internal => ok(
+                    200,
+                    r#"{"Response":{"Error":{"Code":"InternalError","Message":"x"}}}"#,
+                ),
+            };
+        }
+        let mut answer = self.answer(&action, &region, (&host, key), signed_at, &body, disruption);
+        if let (Ok(identity), "GetCallerIdentity") = (&mut answer, action.as_str())
+            && let Some(uin) = self.behaviour.borrow().uins.get(key)
+        {
+            identity["AccountId"] = json!(uin);
+        }
+        log(answer
+            .as_ref()
+            .err()
+            .cloned()
+            .unwrap_or_else(|| "ok".into()));
+        let told = date(self.server_time(&host, key));
+        self.sleep_until(self.monotonic() + half).await;
+        let mut body = match answer {
+            Ok(response) => json!({"Response": response}),
+            Err(code) => {
+                json!({"Response": {"Error": {"Code": code, "Message": "no"}, "RequestId": "r"}})
+            }
+        };
+        (self.behaviour.borrow().reword)(&action, &region, &mut body);
+        Ok(Reply {
+            status: 200,
+            date: Some(told),
+            retry_after: None,
+            body: body.to_string().into_bytes(),
+            is_whole: true,
+        })
+    }
+}
+fn date(server: Timestamp) -> String {
+    server.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+pub(crate) struct Silent;
+
+impl Listener for Silent {
+    fn event(&self, _: Event<'_>) {}
+}
+
+/// Desires of the default account.
+pub(crate) fn desired<'a>(images: impl IntoIterator<Item = (&'a str, String, bool)>) -> Desired {
+    let account = AccountName::default();
+    let images = images
+        .into_iter()
+        .map(|(region, image, shared)| (account.as_str(), region, image, shared));
+    desired_of(images)
+}
+
+/// Desires of several accounts: account, region, image, whether shared.
+pub(crate) fn desired_of<'a, 'b>(
+    images: impl IntoIterator<Item = (&'a str, &'b str, String, bool)>,
+) -> Desired {
+    let mut desired = Desired::default();
+    for (line, (account, region, image, shared)) in (1..).zip(images) {
+        let region = Region::new(region).expect("a region");
+        let scope = Scope {
+            account: AccountName::new(account).expect("a name"),
+            region,
+        };
+        let key = ImageKey {
+            scope,
+            image: ImageId::new(&image).expect("an id"),
+        };
+        let intent = if shared {
+            DesiredShare::Shared {
+                from: None,
+                until: None,
+            }
+        } else {
+            DesiredShare::Unshared
+        };
+        let source = Source {
+            file: "test.yaml".into(),
+            line,
+        };
+        desired.images.insert(
+            key,
+            DesiredImage {
+                share: intent,
+                protect: false,
+                source,
+                document: Default::default(),
+                name: None,
+                note: None,
+                bounds: None,
+                other_labels: Vec::new(),
+            },
+        );
+    }
+    desired
+}
+
+/// The same with an `Account` document of the default account that gives a rate and nothing else.
+pub(crate) fn with_rate(mut desired: Desired, rate: u32) -> Desired {
+    let account = Account {
+        uin: None,
+        endpoint: None,
+        rate: Some(rate),
+        credentials: CredentialSource::Ambient,
+        windows: Windows::default(),
+        source: Source {
+            file: "account.yaml".into(),
+            line: 1,
+        },
+    };
+    desired.accounts.insert(AccountName::default(), account);
+    desired
+}

@@ -1,0 +1,271 @@
+//! Rules of the tree, as tests: which way modules may look, how long files may be, and that what the
+//! README tells people to run exists.
+
+mod cycles;
+mod docs;
+mod functions;
+mod names;
+mod source;
+mod variables;
+mod words;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use source::{Source, root};
+
+/// The modules of ARCHITECTURE.md's table, from the bottom up. A module may use those before it, and nothing else.
+fn layers() -> &'static [String] {
+    static LAYERS: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("text");
+        let table = architecture.split("| module | owns").nth(1);
+        let table = table.expect("a table of modules").lines().skip(2);
+        let rows = table.map_while(|row| row.strip_prefix("| `")?.split('`').next());
+        rows.map(str::to_owned).collect()
+    });
+    &LAYERS
+}
+
+/// Beyond the order, what `sim` must not know, so that it cannot agree with our bugs.
+const SIM_MUST_NOT_KNOW: [&str; 6] = [
+    "manifest", "desired", "plan", "execute", "engine", "listing",
+];
+/// A file longer than this holds more than one idea.
+const LINES_MAX: usize = 600;
+
+/// Fails with every violation at once, so that one run shows all that there is to do.
+fn assert_none(rule: &str, violations: &[String]) {
+    let list = violations.join("\n");
+    assert!(
+        violations.is_empty(),
+        "{rule} ({}):\n{list}",
+        violations.len()
+    );
+}
+
+#[test]
+fn modules_look_only_downwards() {
+    let sources = source::product();
+    let modules: BTreeSet<_> = sources.iter().map(Source::top).collect();
+    let layers = layers().iter().map(String::as_str);
+    let known: BTreeSet<_> = layers.chain(["lib", "main"]).collect();
+    assert_eq!(modules, known, "each module has a row in ARCHITECTURE.md");
+    let violations: Vec<_> = sources.iter().flat_map(upward_uses).collect();
+    assert_none("a module uses one that it must not know", &violations);
+}
+
+/// Each place where a file names a module that stands above its own.
+fn upward_uses(source: &Source) -> Vec<String> {
+    let top = source.top();
+    let Some(position) = layers().iter().position(|layer| *layer == top) else {
+        return Vec::new();
+    };
+    let is_barred = |other: &str| {
+        let is_above = layers()[position + 1..].iter().any(|layer| layer == other);
+        is_above || (top == "sim" && SIM_MUST_NOT_KNOW.contains(&other))
+    };
+    let mut violations = Vec::new();
+    for named in names::names(&source.tree) {
+        let module = [source.module(), named.inside].concat();
+        if let Some(path) = names::from_root(&module, &named.segments)
+            && path.first().is_some_and(|other| is_barred(other))
+        {
+            let (file, line) = (&source.path, named.line);
+            violations.push(format!("{file}:{line}: `{top}` uses {}", path.join("::")));
+        }
+    }
+    violations
+}
+
+/// What it starts is bounded in time and output, and ended with all that it started in turn.
+#[test]
+fn b7_other_programs_are_started_by_host_alone() {
+    let sources = source::product();
+    let elsewhere = sources.iter().filter(|source| source.top() != "host");
+    let violations: Vec<_> = elsewhere
+        .flat_map(|source| {
+            let names = names::names(&source.tree).into_iter();
+            let started = names.filter(starts_programs);
+            started.map(|named| format!("{}:{}", source.path, named.line))
+        })
+        .collect();
+    assert_none(
+        "a program is started past `host::CommandRunner`",
+        &violations,
+    );
+    let host = sources.iter().filter(|source| source.top() == "host");
+    let named = host.flat_map(|source| names::names(&source.tree));
+    assert!(
+        named.filter(starts_programs).count() > 0,
+        "the rule sees what it forbids"
+    );
+}
+
+fn starts_programs(named: &names::Named) -> bool {
+    let end = named.segments.rchunks(2).next();
+    end.is_some_and(|end| end == ["process", "Command"])
+}
+
+#[test]
+fn files_are_short_enough_to_hold_one_idea() {
+    let sources = source::product().into_iter();
+    let lengths = sources.map(|source| (source.lines().count(), source.path));
+    let long = lengths.filter(|(lines, _)| *lines > LINES_MAX);
+    let violations: Vec<_> = long
+        .map(|(lines, path)| format!("{path}:1: {lines} lines"))
+        .collect();
+    assert_none("a file holds more than one idea", &violations);
+}
+
+#[test]
+fn each_file_begins_with_what_it_is_for() {
+    let folders = ["src", "tests", "benches"].into_iter();
+    let silent = folders
+        .flat_map(source::rust_files)
+        .filter(|path| !source::read(path).starts_with("//!"));
+    let violations: Vec<_> = silent.map(|path| format!("{path}:1: no `//!`")).collect();
+    assert_none("a file does not begin with `//!`", &violations);
+}
+
+#[test]
+fn nothing_is_left_to_do_in_comments() {
+    // Put together here, so that this file passes its own check.
+    let words = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"]].map(|parts| parts.concat());
+    let mut violations = Vec::new();
+    for source in source::product() {
+        for (number, line) in source.lines() {
+            let left = words.iter().filter(|word| line.contains(word.as_str()));
+            violations.extend(left.map(|word| format!("{}:{number}: {word}", source.path)));
+        }
+    }
+    assert_none("something is left to do", &violations);
+}
+
+#[test]
+fn what_the_readme_tells_people_to_run_is_there() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("a README");
+    for path in [
+        "manifests",
+        "examples",
+        "ARCHITECTURE.md",
+        "tests/run",
+        ".ci/run",
+    ] {
+        assert!(
+            readme.contains(path) && root().join(path).exists(),
+            "{path}"
+        );
+    }
+    assert!(readme.contains("cargo run --release -- reconcile manifests --sim"));
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let docs = fs::read_dir(root().join("docs")).expect("a folder");
+    let docs = docs.map(|entry| entry.expect("an entry").path());
+    let tops = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root().join(name));
+    for page in docs.chain(tops) {
+        let text = fs::read_to_string(&page).expect("text");
+        let links = text.split("](").skip(1);
+        for link in links.filter_map(|rest| rest.split(')').next()) {
+            if link.starts_with("http") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => page.clone(),
+                file => page.parent().expect("a folder").join(file),
+            };
+            let leads = target.exists() && (heading.is_empty() || has_heading(&target, heading));
+            assert!(leads, "{} links to {link}", page.display());
+        }
+    }
+}
+
+/// Whether a page has a heading that is linked to by that name.
+fn has_heading(page: &Path, link: &str) -> bool {
+    let text = fs::read_to_string(page).expect("text");
+    let mut headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.any(|line| {
+        let words = line.trim_start_matches('#').trim().to_lowercase();
+        words.replace(' ', "-") == link
+    })
+}
+
+/// Every test's name, in Rust and in Python, here and beside the code.
+fn test_names() -> String {
+    fn collect(folder: &Path, names: &mut String) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let ending = path.extension().and_then(|ending| ending.to_str());
+            if path.is_dir() {
+                collect(&path, names);
+            } else if matches!(ending, Some("rs" | "py")) {
+                let text = fs::read_to_string(&path).expect("text");
+                let named = text.lines().map(str::trim_start);
+                for line in named.filter(|line| {
+                    ["fn ", "async fn ", "def test_"]
+                        .iter()
+                        .any(|start| line.starts_with(start))
+                }) {
+                    names.push_str(&line.replace("test_", "_"));
+                    names.push('\n');
+                }
+            }
+            // A golden case is a test named after its file.
+            names.push_str(&format!(
+                "_{}\n",
+                path.file_stem().expect("a name").to_string_lossy()
+            ));
+        }
+    }
+    let mut names = String::new();
+    for folder in ["src", "tests"] {
+        collect(&root().join(folder), &mut names);
+    }
+    names
+}
+
+#[test]
+fn each_invariant_names_tests_that_are_there() {
+    let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("text");
+    let rows = architecture.lines().filter(|line| line.starts_with("| **"));
+    let (names, mut checked) = (test_names(), 0);
+    for row in rows {
+        let tests = row.rsplit('|').nth(1).expect("three columns");
+        for id in tests.split('`').filter_map(|word| word.strip_suffix('…')) {
+            let known = [format!(" {id}"), format!("_{id}")];
+            assert!(
+                known.iter().any(|known| names.contains(known)),
+                "ARCHITECTURE.md names tests `{id}…`, and there are none"
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 40, "the table of invariants was not found");
+}
+
+#[test]
+fn an_upward_use_behind_a_test_item_is_seen() {
+    let code = "#[cfg(test)]
+mod fixtures_tests;
+use crate::{model::Uin, engine::Engine};
+fn f() -> super::super::store::Store { format!(\"{}\", crate::plan::Plan::new()) }
+#[cfg(test)]
+mod tests { use crate::daemon::Daemon; }
+";
+    let seen = upward_uses(&Source::parse("src/plan/guard.rs", code));
+    let expected = [
+        "src/plan/guard.rs:3: `plan` uses engine::Engine",
+        "src/plan/guard.rs:4: `plan` uses store::Store",
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn sim_may_use_less_than_its_layer_allows() {
+    let seen = upward_uses(&Source::parse("src/sim/x.rs", "use crate::{model, plan};"));
+    assert_eq!(seen, ["src/sim/x.rs:1: `sim` uses plan"]);
+}
