@@ -1,5 +1,5 @@
-//! What a run remembers of its own writes to one scope, so that a lagging read is told from drift. A value that the planner
-//! reads and the engine keeps: it must not know either.
+//! What a run remembers of its own writes to one scope, so that a lagging read can be told from drift. These are plain
+//! values: the planner reads them and the engine keeps them, and this module must not know either.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,32 +8,32 @@ use crate::inventory::UnexpectedLoss;
 use crate::model::{ImageId, KeyDigest, Monotonic, ShareState, Uin};
 use crate::words::with_request_id;
 
-/// The writes of this run to one scope, and what it waits for or doubts there.
+/// The writes of this run to one scope, and what the run waits for or doubts there.
 #[derive(Clone, Debug, Default)]
 pub struct AttemptLog {
-    /// The attempts at each image, without those that are settled.
+    /// The attempts at each image. Attempts that are settled are not in the map.
     pub tried: BTreeMap<ImageId, ImageAttempts>,
-    /// Since when the API calls an image unshareable without a reason. It also says that of an image that is shared
-    /// already, which a lagging list of blueprints may not show yet.
+    /// Since when the API has called an image unshareable without giving a reason. The API also says this of an image
+    /// that is already shared, and a lagging list of blueprints may not show that image yet.
     pub unshareable_since: BTreeMap<ImageId, Monotonic>,
-    /// Since when many of our shares do not show.
+    /// Since when many of our shares have been missing from observations.
     pub unexpected_loss_since: Option<Monotonic>,
-    /// The loss that this run has seen at any time. It stays when the images are shared again: that repairs the view, and
-    /// does not explain the loss.
+    /// The loss that this run has seen at any time. It stays when the images are shared again: sharing repairs the view
+    /// but does not explain the loss.
     pub loss: Option<UnexpectedLoss>,
-    /// Why this run prunes nothing: it is the first one under another account, or with a key that nothing proves to belong
-    /// to the same account. The next run prunes again.
+    /// Why this run prunes nothing: it is the first run under another account, or it uses a key that nothing proves to
+    /// belong to the same account. The next run prunes again.
     pub account_doubt: Option<AccountDoubt>,
     /// The key that this run began with, unless it is a temporary one.
     pub key: Option<KeyDigest>,
-    /// Why this pass writes nothing more, once it has found that out.
+    /// Why this pass sends no further writes, once that is known.
     pub write_pause: Option<WritePause>,
 }
 
-/// Why nothing more is written in a scope for now. It is the one finding for all images that were not tried.
+/// Why no further writes are sent in a scope for now. It is reported once, for all images that were not tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WritePause {
-    /// Whether all scopes of the account pause, or this one alone.
+    /// Whether all scopes of the account pause, or only this one.
     pub of_account: bool,
     /// What the API or the credentials answered.
     pub problem: Problem,
@@ -63,7 +63,7 @@ impl fmt::Display for WritePause {
     }
 }
 
-/// Why the images may belong to another account than the state knows.
+/// Why the images may belong to an account other than the one that the state knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccountDoubt {
     /// The state knows another account under this name.
@@ -73,14 +73,14 @@ pub enum AccountDoubt {
         /// The account that the credentials belong to.
         is: Uin,
     },
-    /// Nothing proves that it is the same account. Holds why that is in doubt.
+    /// Nothing proves that it is the same account. Holds the reason for the doubt.
     Unproven(String),
 }
 
 /// The attempts at one image in this run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageAttempts {
-    /// The state that they should lead to.
+    /// The state that the attempts should lead to.
     pub towards: ShareState,
     /// How many attempts the API acknowledged.
     pub acknowledged: u32,
@@ -92,10 +92,11 @@ pub struct ImageAttempts {
     pub last: LastResult,
 }
 
-/// An error code that came several times in a row. Replies that were lost in between say nothing and do not end the row.
+/// An error code that came several times in a row. Replies that were lost in between carry no information and do not
+/// end the row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepeatedAnswer {
-    /// As the API spells it.
+    /// The code as the API spells it.
     pub code: String,
     /// The length of the row, from 1.
     pub times: u32,
@@ -106,21 +107,21 @@ pub struct RepeatedAnswer {
 /// How the last attempt at an image ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LastResult {
-    /// The API said that it is done.
+    /// The API acknowledged the write.
     Acknowledged {
         /// When the answer arrived.
         at: Monotonic,
-        /// Null after CANCEL, and possibly after SHARE.
+        /// The new blueprint. Null after CANCEL, and possibly after SHARE.
         blueprint_id: Option<String>,
-        /// For the vendor's support.
+        /// The RequestId, for the vendor's support.
         request_id: Option<String>,
     },
-    /// SHARE was answered with `ImageAlreadyShared`: the image is as desired, but sharekeeper did not share it.
+    /// The API answered SHARE with `ImageAlreadyShared`: the image is as desired, but sharekeeper did not share it.
     AlreadyShared {
-        /// For the vendor's support.
+        /// The RequestId, for the vendor's support.
         request_id: Option<String>,
     },
-    /// There was no answer, or one that leaves the outcome open. Only the next observation tells.
+    /// There was no answer, or one that leaves the outcome open. Only the next observation shows what happened.
     Unclear {
         /// When the attempt ended.
         at: Monotonic,
@@ -129,9 +130,9 @@ pub enum LastResult {
     },
     /// A person must act before another attempt makes sense.
     Blocked(Problem),
-    /// The API denies it, for this image or for all: a person must act, too.
+    /// The API denies the write, for this image or for all images. A person must act here, too.
     Denied(Problem),
-    /// Given up after the retries of one pass.
+    /// Retried within one pass, then given up.
     Failed(Problem),
     /// The attempts so far had no effect, and the pass ended before the next one.
     CutShort(Problem),
@@ -144,26 +145,26 @@ pub struct Problem {
     pub message: String,
     /// The API's error code, if the API answered.
     pub code: Option<String>,
-    /// For the vendor's support.
+    /// The RequestId, for the vendor's support.
     pub request_id: Option<String>,
-    /// What a person can do, which ends `message` in parentheses, where the answer alone tells.
+    /// What a person can do, if the answer alone shows it. It ends `message` in parentheses.
     pub remedy: Option<Box<str>>,
     /// The condition that is not met, if the image or its blueprint shows one.
     pub unmet: Option<UnmetCondition>,
 }
 
-/// A condition for sharing an image, using its share or ending it, that the image does not meet.
+/// A condition that the image does not meet: for sharing it, for using its share, or for ending the share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnmetCondition {
     /// The account has no such image.
     Absent,
-    /// The image is still being made, and will meet the condition by itself.
+    /// The image is still being made. It will meet the condition without any action.
     NotYet,
-    /// The image never meets it, unless a person changes the image.
+    /// The image never meets the condition unless a person changes the image.
     Never,
-    /// The image is shared, and no server can be started from its blueprint.
+    /// The image is shared, but no server can be started from its blueprint.
     Usable,
-    /// The share should end, and its blueprint is left over: CANCEL has no effect on it.
+    /// The share should end, but its blueprint is left over and CANCEL has no effect on it.
     Leftover,
 }
 
@@ -179,7 +180,7 @@ impl Problem {
         }
     }
 
-    /// One line for a person, with the RequestId.
+    /// The message for a person, with the RequestId if there is one.
     pub fn told(&self) -> String {
         with_request_id(&self.message, self.request_id.as_deref())
     }
@@ -194,7 +195,7 @@ impl Problem {
 }
 
 impl LastResult {
-    /// Whether another attempt is no use for now.
+    /// Whether another attempt is pointless for now.
     pub fn is_given_up(&self) -> bool {
         matches!(self, Self::Blocked(_) | Self::Denied(_) | Self::Failed(_))
     }
@@ -207,7 +208,7 @@ impl fmt::Display for Problem {
 }
 
 impl AttemptLog {
-    /// Adds how an attempt towards `towards` ended. An attempt in the other direction starts the counts anew.
+    /// Records how an attempt towards `towards` ended. An attempt in the other direction restarts the counts.
     pub fn record(&mut self, image: ImageId, towards: ShareState, last: LastResult) {
         let tried = self
             .tried
@@ -246,7 +247,7 @@ impl AttemptLog {
         tried.last = last;
     }
 
-    /// The attempts to bring `image` into `state`, if the last ones were.
+    /// The attempts at `image`, if the last of them was towards `state`.
     pub fn tried_towards(&self, image: &ImageId, state: ShareState) -> Option<&ImageAttempts> {
         self.tried.get(image).filter(|tried| tried.towards == state)
     }
@@ -271,8 +272,8 @@ impl ImageAttempts {
         }
     }
 
-    /// Allows one more attempt at an image that was given up because one answer kept coming: if that answer comes once
-    /// more, the image is given up again. False if it was given up for another reason.
+    /// Allows one more attempt at an image that was given up because the same answer kept coming. If that answer comes
+    /// once more, the image is given up again. Returns false if the image was given up for another reason.
     pub fn allow_one_retry(&mut self) -> bool {
         let LastResult::Unclear { problem, .. } = &self.last else {
             return false;

@@ -1,8 +1,8 @@
-//! The entries of the history: what was tried, what came of it, and what people asked for. They are values alone; the
-//! `store` keeps them, and this module must not know how.
+//! The entries of the history: what was tried, what the result was, and what people asked for. They are plain values;
+//! the `store` keeps them, and this module must not know how.
 //!
 //! Each attempt has exactly one intent, which is recorded before its first byte leaves, and at most one outcome. An
-//! unknown outcome is never rewritten: what an observation shows later is an entry of its own.
+//! unknown outcome is never rewritten: a later observation that shows the result gets an entry of its own.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ pub struct HistoryEntry {
     pub event: HistoryEvent,
 }
 
-/// What an entry tells of. The names of the variants are the words in the JSON and in the database.
+/// The subject of an entry. The names of the variants are the words in the JSON and in the database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum HistoryEvent {
@@ -33,15 +33,15 @@ pub enum HistoryEvent {
     Intent(Intent),
     /// The answer to a write, or the lack of one.
     Outcome(WriteOutcome),
-    /// An observation showed what a write whose outcome was unknown has done.
+    /// An observation showed what a write with an unknown outcome has done.
     Resolved(Resolved),
     /// A person took an image into the inventory.
     Adopted(ImageEvent),
-    /// An image left the inventory for another reason than our CANCEL.
+    /// An image left the inventory for a reason other than our CANCEL.
     Released(ImageEvent),
     /// An image is left alone from now on, because somebody else keeps reversing our writes.
     Parked(ImageEvent),
-    /// Inventory entries moved from an earlier name of their account to its present one.
+    /// Inventory entries moved from the account's earlier name to its present one.
     TakenOver(TakeoverEvent),
     /// A name of an `ImageShare` means another image from now on.
     NameMoved(NameMoved),
@@ -51,7 +51,8 @@ pub enum HistoryEvent {
     Suspended(Suspension),
     /// A person ended a suspension.
     Resumed(Resumed),
-    /// A person accepted that shares of ours have vanished, or that was held against a look.
+    /// A person accepted that shares of ours have vanished, or an observation settled which images that acceptance
+    /// covers.
     LossAccepted(LossAccepted),
 }
 
@@ -60,7 +61,7 @@ pub enum HistoryEvent {
 pub struct Intent {
     #[serde(flatten)]
     pub key: ImageKey,
-    /// The image's name as it was seen, where it was known.
+    /// The image's name in the last observation, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_name: Option<String>,
     pub permission: Permission,
@@ -68,24 +69,24 @@ pub struct Intent {
     /// The manifest line that asks for the write; `None` for an image that no manifest names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceLocation>,
-    /// `metadata.name` of the document that decided: of an `ImageShare` or of a policy.
+    /// `metadata.name` of the document that decided: an `ImageShare` or a policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,
-    /// The git commit of the manifests, as it is shown to people.
+    /// The git commit of the manifests, in the form that is shown to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// The number of this write among those of the image within a run, from 1.
+    /// The number of this write among the run's writes of the image, from 1.
     pub attempt: u32,
 }
 
-/// What came of a write, as far as the reply tells.
+/// The result of a write, as far as the reply shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteOutcome {
     /// The number of the entry that recorded the intent.
     pub intent: IntentId,
     #[serde(flatten)]
     pub key: ImageKey,
-    /// The image's name as it was seen, where it was known.
+    /// The image's name in the last observation, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_name: Option<String>,
     pub permission: Permission,
@@ -108,15 +109,15 @@ pub struct WriteOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WriteResult {
-    /// The API acknowledged it.
+    /// The API acknowledged the write.
     Applied,
     /// The API answered a SHARE with `ImageAlreadyShared`.
     AlreadyShared,
-    /// The API refused it.
+    /// The API refused the write.
     Rejected,
-    /// No reply came, or one that does not tell.
+    /// No reply came, or the reply leaves the outcome open.
     Unknown,
-    /// No byte of it left: the write was withdrawn, or no connection was made.
+    /// No byte was sent: the write was withdrawn, or no connection was made.
     NotSent,
 }
 
@@ -133,7 +134,7 @@ impl WriteResult {
     }
 }
 
-/// What an observation showed of an intent whose outcome was unknown.
+/// What an observation showed about an intent whose outcome was unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolved {
     /// The number of the entry that recorded the intent.
@@ -158,15 +159,15 @@ pub struct ImageEvent {
 /// Inventory entries that moved from one account name to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakeoverEvent {
-    /// The account name that the entries are under from now on, and their region.
+    /// The account name that holds the entries from now on, and their region.
     #[serde(flatten)]
     pub scope: Scope,
-    /// The one image that moved; `None` where all images of the name moved.
+    /// The one image that moved; `None` if all images of the name moved.
     #[serde(default, rename = "image_id", skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageId>,
     /// The number of images that moved.
     pub images: usize,
-    /// The account name that the entries were under.
+    /// The account name that held the entries before.
     pub from: AccountName,
     /// A person as `user@host`, or `observation`.
     pub by: String,
@@ -174,7 +175,7 @@ pub struct TakeoverEvent {
     pub reason: String,
 }
 
-/// The new meaning of a name. Its key has the image that the name means from now on.
+/// A new meaning of a name. Its key holds the image that the name means from now on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameMoved {
     #[serde(flatten)]
@@ -200,14 +201,14 @@ pub struct LossAccepted {
     pub scope: Scope,
     /// The number of images that the person gave.
     pub lost: u32,
-    /// The images that a look showed to be missing; `None` while it waits for a look.
+    /// The images that were missing in the observation that the acceptance was applied to; `None` until there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<BTreeSet<ImageId>>,
     /// A person as `user@host`, or `--accept-lost`.
     pub by: String,
 }
 
-/// A line of a manifest.
+/// A line in a manifest file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceLocation {
     /// The path, as the user gave it or as it was found below a given directory.
@@ -260,7 +261,7 @@ impl HistoryEvent {
         }
     }
 
-    /// The scope that the event is about, if it is about one.
+    /// The scope that the event is about, if there is exactly one.
     pub fn scope(&self) -> Option<&Scope> {
         match self {
             Self::TakenOver(taken) => Some(&taken.scope),
@@ -269,7 +270,7 @@ impl HistoryEvent {
         }
     }
 
-    /// The image that the event is about, if it is about one alone.
+    /// The image that the event is about, if there is exactly one.
     pub fn image(&self) -> Option<&ImageId> {
         match self {
             Self::TakenOver(taken) => taken.image.as_ref(),
@@ -277,7 +278,7 @@ impl HistoryEvent {
         }
     }
 
-    /// The image's name, where the entry has it.
+    /// The image's name, if the entry holds it.
     pub fn image_name(&self) -> Option<&str> {
         match self {
             Self::Intent(intent) => intent.image_name.as_deref(),

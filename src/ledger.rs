@@ -1,5 +1,6 @@
-//! LEDGER: the port to what outlives a run. The engine and the planner's callers read and write through [`Ledger`] and
-//! [`LedgerReader`]; `store::Store` is the real implementation. This module must not know how anything is kept.
+//! LEDGER: the port to everything that outlives a run. The engine and the planner's callers read and write through
+//! [`Ledger`] and [`LedgerReader`]; `store::Store` is the real implementation. This module must not know how anything
+//! is stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -29,36 +30,36 @@ pub struct Attempt {
     pub cause: Cause,
     /// The manifest line that asks for the write; `None` for an image that no manifest names.
     pub source: Option<Source>,
-    /// The labels of each document that speaks of the image, by which a suspension may select it; empty for an image that no
-    /// manifest names.
+    /// The labels of each document that mentions the image, by which a suspension may select it; empty for an image
+    /// that no manifest names.
     pub labels: Vec<Arc<Labels>>,
-    /// The image's name, where it is known.
+    /// The image's name, if it is known.
     pub name: Option<SmolStr>,
     /// `metadata.name` of the document that decides about the image; `None` for an image that no manifest names.
     pub document: Option<Arc<str>>,
-    /// The number of this write among those of the image within a run, from 1.
+    /// The number of this write among the run's writes of the image, from 1.
     pub number: u32,
-    /// Whether a complete observation shows the opposite of what the write brings about.
+    /// Whether a complete observation shows the opposite of the state that this write brings about.
     pub saw_opposite: bool,
-    /// Whether the write is allowed only while the image is ours. A person may have released it a moment ago.
+    /// Whether the write is allowed only while the image is ours. A person may have released the image a moment ago.
     pub needs_ownership: bool,
-    /// Earlier names of the account, by which a person may have suspended the image.
+    /// Earlier names of the account. A person may have suspended the image under one of them.
     pub aliases: Arc<BTreeSet<AccountName>>,
     /// The API key that the write was planned with.
     pub key_digest: Option<KeyDigest>,
-    /// How far the access point's clock is ahead of this machine's, where that counts ([`Clocks::api_ahead`]). A
+    /// How far the access point's clock is ahead of this machine's, if that matters ([`Clocks::api_ahead`]). A
     /// suspension holds until it is over by both clocks.
     pub api_ahead: TimeDelta,
 }
 
 impl Attempt {
-    /// What both clocks show when this machine's clock shows `now`.
+    /// The time by both clocks when this machine's clock shows `now`.
     pub fn clocks(&self, now: Timestamp) -> Clocks {
         Clocks::new(now, self.api_ahead)
     }
 
-    /// Whether a suspension holds for the image when this machine's clock shows `now`: by either clock, and by the
-    /// account's present name or an earlier one.
+    /// Whether a suspension covers the image when this machine's clock shows `now`. It does if it holds by either
+    /// clock, for the account's present name or an earlier one.
     pub fn is_covered_by(&self, suspension: &Suspension, now: Timestamp) -> bool {
         let clocks = self.clocks(now);
         let covers = |key: &ImageKey| {
@@ -89,20 +90,20 @@ impl Attempt {
     }
 }
 
-/// Why the ledger could not be read or written. Its text is for people, and complete without that of its source.
+/// Why the ledger could not be read or written. The text is for people and is complete without that of its source.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// What is kept cannot be opened.
+    /// The stored data cannot be opened.
     #[error(transparent)]
     Open(Arc<dyn Error + Send + Sync>),
-    /// This request failed, and nothing of it was kept. Another request may succeed.
+    /// This request failed and nothing of it was stored. Another request may succeed.
     #[error("{message}")]
     Request {
         message: String,
         #[source]
         source: Option<Arc<dyn Error + Send + Sync>>,
     },
-    /// What is kept can no longer be trusted, so that no request succeeds until the process starts anew.
+    /// The stored data can no longer be trusted, so no request succeeds until the process restarts.
     #[error("{message}")]
     Failed {
         message: String,
@@ -111,7 +112,7 @@ pub enum LedgerError {
     },
 }
 
-/// Two errors are equal if people are told the same.
+/// Two errors are equal if people read the same text.
 impl PartialEq for LedgerError {
     fn eq(&self, other: &Self) -> bool {
         mem::discriminant(self) == mem::discriminant(other) && self.to_string() == other.to_string()
@@ -127,16 +128,16 @@ pub enum WriteRefused {
     #[error("{}", .0.describe())]
     Suspended(Box<Suspension>),
     /// The image is no longer ours.
-    #[error("it is not counted as shared by sharekeeper any longer")]
+    #[error("it is no longer counted as shared by sharekeeper")]
     NotOurs,
     /// The intent could not be recorded.
     #[error("could not record the intended write: {0}")]
     Failed(#[source] LedgerError),
 }
 
-/// Reads what earlier passes and runs have kept.
+/// Reads what earlier passes and runs have stored.
 pub trait LedgerReader {
-    /// What is known of a scope.
+    /// Everything that is known about a scope.
     fn inventory(&self, scope: &Scope) -> impl Future<Output = Result<Inventory, LedgerError>>;
 
     /// The writes of a scope whose outcome is unknown, by image, the oldest first.
@@ -145,8 +146,8 @@ pub trait LedgerReader {
         scope: &Scope,
     ) -> impl Future<Output = Result<BTreeMap<ImageId, Vec<OpenIntent>>, LedgerError>>;
 
-    /// What is known of a scope and of accounts, and what is kept in the scope's region under other account names: those
-    /// that are not `used` there, and those whose rows belong to account `uin`.
+    /// The inventory of a scope, what is known about accounts, and the rows in the scope's region under other account
+    /// names: those that are not `used` there, and those that belong to account `uin`.
     fn inventory_and_accounts(
         &self,
         scope: &Scope,
@@ -154,40 +155,40 @@ pub trait LedgerReader {
         uin: Option<&Uin>,
     ) -> impl Future<Output = Result<(Inventory, KnownAccounts), LedgerError>>;
 
-    /// The suspensions that no person has ended, of whatever scopes. Some may have ended by themselves.
+    /// The suspensions that no person has ended, for any scope. Some may have expired.
     fn suspensions(&self) -> impl Future<Output = Result<Vec<Suspension>, LedgerError>>;
 }
 
-/// Records writes and what is ours: the intent before the first byte leaves, the outcome after it. Each method is one
-/// transaction: after a crash, all of it is there or nothing.
+/// Records writes and ownership: the intent before the first byte leaves, the outcome after it. Each method is one
+/// transaction: after a crash, either all of it is there or none.
 pub trait Ledger: LedgerReader {
-    /// Notes that a scope was observed completely, so that work under the present manifests begins, if it has not yet.
-    /// Called before anything is done about the observation; after an error, nothing may be done.
+    /// Records that a scope was observed completely, which begins the work under the present manifests if it has not
+    /// begun yet. Must be called before anything is done about the observation; after an error, nothing may be done.
     fn mark_observed(&self) -> impl Future<Output = Result<(), LedgerError>> {
         std::future::ready(Ok(()))
     }
 
-    /// Records an intent, and returns once it is durable. Suspensions and ownership are checked in the same transaction,
-    /// so that what a person says through another process holds from the very next write.
+    /// Records an intent, and returns once it is durable. Suspensions and ownership are checked in the same
+    /// transaction, so that a request of a person through another process applies to the very next write.
     fn record_intent(
         &self,
         attempt: &Attempt,
     ) -> impl Future<Output = Result<IntentId, WriteRefused>>;
 
-    /// Checks again whether a person has forbidden a write whose intent was recorded a while ago.
+    /// Checks again whether a person has forbidden a write after its intent was recorded.
     fn recheck_forbidden(
         &self,
         attempt: &Attempt,
     ) -> impl Future<Output = Result<(), WriteRefused>>;
 
-    /// Whether it is being checked at the moment that what is kept was not replaced or removed. [`Ledger::recheck_forbidden`]
+    /// Whether a check is under way that the stored data was not replaced or removed. [`Ledger::recheck_forbidden`]
     /// returns only when the result is known.
     fn is_verifying(&self) -> bool {
         false
     }
 
-    /// Why every request is refused at the moment; `None` while requests are served. Only a ledger that is asked to recover
-    /// serves requests again.
+    /// Why every request is refused at the moment; `None` while requests are served. Requests are served again only by
+    /// a ledger that is asked to recover.
     fn failure(&self) -> Option<LedgerError> {
         None
     }
@@ -197,21 +198,21 @@ pub trait Ledger: LedgerReader {
         std::future::pending()
     }
 
-    /// Returns as soon as [`Ledger::failure`] has no reason any longer.
+    /// Returns as soon as [`Ledger::failure`] no longer has a reason.
     fn until_recovery(&self) -> impl Future<Output = ()> {
         std::future::pending()
     }
 
-    /// Records the outcome of a write. `entry`, where given, is what is known of the image from now on. The outcome
-    /// [`crate::history::WriteResult::Unknown`] leaves the intent open; any other closes it. Older intents of the image
-    /// stay open until a reply tells what they have done, because an observation may lag.
+    /// Records the outcome of a write. `entry`, if given, is the image's inventory entry from now on. The outcome
+    /// [`crate::history::WriteResult::Unknown`] leaves the intent open; any other outcome closes it. Older intents of
+    /// the image stay open until a reply settles them, because an observation may lag.
     fn record_outcome(
         &self,
         outcome: WriteOutcome,
         entry: Option<InventoryEntry>,
     ) -> impl Future<Output = Result<(), LedgerError>>;
 
-    /// Keeps what an observation changes in the inventory of a scope.
+    /// Stores what an observation changes in the inventory of a scope.
     fn apply_update(
         &self,
         scope: &Scope,

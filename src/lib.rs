@@ -1,5 +1,5 @@
-//! sharekeeper: makes the share state of CVM custom images in Tencent Cloud Lighthouse match YAML
-//! manifests. A module uses those before it, and no other; see `ARCHITECTURE.md`.
+//! sharekeeper: makes the share state of CVM custom images in Tencent Cloud Lighthouse match YAML manifests. A module
+//! uses only the modules above it in this file; see `ARCHITECTURE.md`.
 
 // Values, valid by construction. They know neither files nor the network.
 
@@ -19,7 +19,7 @@ pub mod attempts;
 
 pub mod history;
 
-// Ports to the world, and what is called through them.
+// Ports to the outside world, and the clients that use them.
 
 pub mod ledger;
 
@@ -37,7 +37,7 @@ pub mod plan;
 
 pub mod execute;
 
-// From files, from the cloud and from the state directory to values.
+// Readers that turn files, API replies and the state directory into values.
 
 pub mod manifest;
 
@@ -49,7 +49,7 @@ pub mod store;
 
 pub mod engine;
 
-// What the daemon needs to go on for ever, and what it shows.
+// What the daemon needs to run without end, and what it shows.
 
 pub mod status;
 
@@ -59,7 +59,7 @@ pub mod source;
 
 pub mod webhooks;
 
-// For those who read.
+// Output for people and for other programs.
 
 pub mod report;
 
@@ -71,7 +71,7 @@ pub mod web;
 
 pub mod serve;
 
-// What joins the parts.
+// The modules that join all parts.
 
 pub mod daemon;
 

@@ -1,4 +1,4 @@
-//! The `sharekeeper` binary.
+//! The entry point of the `sharekeeper` binary.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ fn main() -> ExitCode {
         Ok(Some(exit)) => return exit,
         Ok(None) => {}
         Err(error) => {
-            // A closed stderr has nobody to tell.
+            // If stderr is closed, nobody can read this warning.
             let _ = writeln!(
                 io::stderr(),
                 "warning: this is process 1, and cannot start another process for its work: {error}; processes that git leaves behind stay listed until it ends: mount /proc, or start it under an init (`docker run --init`)"

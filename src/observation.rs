@@ -1,7 +1,7 @@
-//! OBSERVATION: what a scope looked like when it was last read, and whether it was seen at all.
+//! OBSERVATION: the state of a scope when it was last read, and whether it could be read at all.
 //!
-//! "We could not see it" and "it is not there" are different types: a [`Seen`] is built only from a
-//! listing that was complete and added up (see [`crate::listing`]).
+//! "It could not be read" and "it is not there" are different types: a [`Seen`] is built only from a listing that was
+//! complete and consistent (see [`crate::listing`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,13 +12,13 @@ use smol_str::SmolStr;
 use crate::model::{ImageId, Monotonic, Timestamp};
 use crate::words::{plural, with_request_id};
 
-/// What reading a scope once has found.
+/// The result of reading a scope once.
 #[derive(Clone, Debug)]
 pub enum Observation {
     /// The whole scope was read.
     Seen(Seen),
-    /// Reading is denied, but writing may be allowed. What a manifest names may be attempted; the API's answers to writes
-    /// are the only information.
+    /// Reading is denied, but writing may be allowed. Images that a manifest names may be attempted; the API's answers
+    /// to writes are then the only information.
     ReadDenied(Unobserved),
     /// The scope was not read, or not consistently. Nothing is known, so nothing is done.
     Unobserved(Unobserved),
@@ -27,34 +27,34 @@ pub enum Observation {
 /// An observation of the whole scope.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// Images that are shared, each with the blueprint that says so.
+    /// Images that are shared, each with the blueprint that shows it.
     pub shared: BTreeMap<ImageId, Blueprint>,
-    /// Whether images can be shared, for those that were asked about.
+    /// Whether images can be shared. Holds only the images that were asked about.
     pub eligibility: BTreeMap<ImageId, Eligibility>,
-    /// The account's own images here, where they were asked for.
+    /// The account's own images in this region, if they were asked for.
     pub own: OwnImages,
-    /// What CVM says of them, where it was asked.
+    /// CVM's data about those images, if CVM was asked.
     pub cvm: CvmImages,
-    /// The instances here, where they were asked for.
+    /// The instances in this region, if they were asked for.
     pub instances: Instances,
-    /// Images that several blueprints stand for, none of them on its way out: all of their ids.
+    /// Images with several blueprints, none of which is being removed: the ids of all of them.
     pub doubled: BTreeMap<ImageId, Vec<SmolStr>>,
 }
 
-/// The images that the account itself has in a region. A blueprint of any other image belongs to another account or is
+/// The images that the account itself owns in a region. A blueprint of any other image belongs to another account or is
 /// left over from a deleted image; CANCEL has no effect on either.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OwnImages {
-    /// They were not asked for, because no image that no manifest names was about to be changed.
+    /// Not asked for: a change was due only for images that manifests name.
     #[default]
     NotAsked,
-    /// They were asked for, but the answer cannot be used; holds the reason.
+    /// Asked for, but the answer cannot be used; holds the reason.
     Unknown(Unobserved),
     Known(BTreeMap<ImageId, OwnImage>),
 }
 
 impl OwnImages {
-    /// Whether the image is known not to be among them.
+    /// Whether the image is known to be missing from the account's own images.
     pub fn lack(&self, image: &ImageId) -> bool {
         match self {
             Self::Known(own) => !own.contains_key(image),
@@ -62,7 +62,7 @@ impl OwnImages {
         }
     }
 
-    /// The image, where it is known to be among them.
+    /// The image, if it is known to be one of the account's own.
     pub fn get(&self, image: &ImageId) -> Option<&OwnImage> {
         match self {
             Self::Known(own) => own.get(image),
@@ -74,7 +74,7 @@ impl OwnImages {
 /// One of the account's own images, as DescribeImagesToShare shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnImage {
-    /// Empty where the API gives none.
+    /// Empty if the API gives none.
     pub name: SmolStr,
     /// `CreatedTime`; `None` if it cannot be read.
     pub created: Option<Timestamp>,
@@ -84,25 +84,26 @@ pub struct OwnImage {
     pub platform: SmolStr,
     /// Either `x86_64` or `arm64`.
     pub architecture: SmolStr,
-    /// Whether it can be shared. Says nothing of an image that is shared: the API calls that one unshareable, too.
+    /// Whether it can be shared. Meaningless for an image that is already shared: the API calls that one unshareable,
+    /// too.
     pub eligibility: Eligibility,
 }
 
-/// What CVM's DescribeImages says of the account's own images.
+/// What CVM's DescribeImages shows about the account's own images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CvmImages {
-    /// It was not asked, because no policy depends on it.
+    /// CVM was not asked, because no policy depends on it.
     #[default]
     NotAsked,
-    /// It was asked, but the answer cannot be used; holds the reason.
+    /// CVM was asked, but the answer cannot be used; holds the reason.
     Unknown(String),
     Known(BTreeMap<ImageId, CvmImage>),
 }
 
-/// What only CVM tells of an image.
+/// Properties of an image that only CVM shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CvmImage {
-    /// `ImageFamily`; `None` if it has none.
+    /// `ImageFamily`; `None` if the image has none.
     pub family: Option<String>,
     pub deprecated: bool,
     pub tags: BTreeMap<String, String>,
@@ -111,16 +112,16 @@ pub struct CvmImage {
 /// Which blueprints the account's Lighthouse instances use in a region.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Instances {
-    /// They were not asked for, because no CANCEL was due.
+    /// Not asked for, because no CANCEL was due.
     #[default]
     NotAsked,
-    /// They were asked for, but the answer cannot be used; holds the reason.
+    /// Asked for, but the answer cannot be used; holds the reason.
     Unknown(String),
-    /// The ids of the instances, `lhins-…`, by the blueprint that they use.
+    /// The ids of the instances, `lhins-…`, grouped by the blueprint that they use.
     Known(BTreeMap<SmolStr, Vec<SmolStr>>),
 }
 
-/// The Lighthouse blueprint that a shared image shows as.
+/// The Lighthouse blueprint that represents a shared image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blueprint {
     /// The blueprint id, `lhbp-…`.
@@ -131,16 +132,17 @@ pub struct Blueprint {
     pub name: SmolStr,
 }
 
-/// `BlueprintState`, an open set, ordered by whether servers can be started from the blueprint: the most usable first.
+/// `BlueprintState`, an open set. The states are ordered by usability, the most usable first: whether servers can be
+/// started from the blueprint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BlueprintState {
     /// Servers can be started: `NORMAL`.
     Normal,
-    /// An undocumented state, or none. It is taken for usable and reported as a warning. Holds the state's name.
+    /// An undocumented state, or none. It is treated as usable and reported as a warning. Holds the state's name.
     Unknown(String),
     /// Servers cannot be started yet: `SYNCING`.
     Syncing,
-    /// Servers cannot be started, and waiting does not change that.
+    /// Servers cannot be started, and waiting does not help.
     Unusable(Unusable),
 }
 
@@ -156,7 +158,7 @@ pub enum Unusable {
 }
 
 impl Unusable {
-    /// As the API writes it.
+    /// The state as the API writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CreateFailed => "CREATEFAILED",
@@ -183,8 +185,8 @@ impl From<&str> for BlueprintState {
     }
 }
 
-/// When an answer was asked for, by the monotonic and by the wall clock: the monotonic clock stands still while the machine
-/// sleeps.
+/// When an answer was requested, by the monotonic and by the wall clock. Both are needed because the monotonic clock
+/// stands still while the machine sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObservedAt {
     monotonic: Monotonic,
@@ -192,13 +194,13 @@ pub struct ObservedAt {
 }
 
 impl ObservedAt {
-    /// Takes what both clocks show now.
+    /// Holds what both clocks show now.
     pub const fn new(monotonic: Monotonic, time: Timestamp) -> Self {
         Self { monotonic, time }
     }
 
-    /// How long ago that was, by the clock that says it was longer. A wall clock that is set forward counts as sleep, which
-    /// costs one more read.
+    /// How long ago that was, by the clock that shows the longer time. A wall clock that is set forward counts as
+    /// sleep, which costs one more read.
     pub fn age(self, now: Self) -> Duration {
         let by_time = (now.time - self.time).to_std().unwrap_or_default();
         now.monotonic.since(self.monotonic).max(by_time)
@@ -210,7 +212,7 @@ impl ObservedAt {
             .saturating_sub(now.monotonic.since(self.monotonic))
     }
 
-    /// The earlier of two instants, by each clock separately.
+    /// The earlier of two instants, for each clock separately.
     #[must_use]
     pub fn earlier(self, other: Self) -> Self {
         Self {
@@ -220,17 +222,17 @@ impl ObservedAt {
     }
 }
 
-/// When the parts of an observation were asked for. The pages of a large scope may be minutes apart.
+/// When the parts of an observation were requested. The pages of a large scope may be minutes apart.
 #[derive(Clone, Debug)]
 pub struct ObservationTimes {
-    /// When the oldest page was asked for. The absence of an image is only as recent as that page.
+    /// When the oldest page was requested. The absence of an image is only as recent as that page.
     pub oldest: ObservedAt,
-    /// For images whose page was asked for later: when it was asked for.
+    /// For images whose page was requested later: when that was.
     pub images: BTreeMap<ImageId, ObservedAt>,
 }
 
 impl ObservationTimes {
-    /// An observation whose parts were all asked for at one time.
+    /// An observation whose parts were all requested at one time.
     pub fn at(oldest: ObservedAt) -> Self {
         Self {
             oldest,
@@ -238,22 +240,22 @@ impl ObservationTimes {
         }
     }
 
-    /// When the state of an image was read, whether it is shown as shared or not.
+    /// When the state of an image was read, whether the image shows as shared or not.
     pub fn of(&self, image: &ImageId) -> ObservedAt {
         self.images.get(image).copied().unwrap_or(self.oldest)
     }
 }
 
-/// The progress of an observation that takes long because it waits for its turn to read.
+/// The progress of an observation that takes long because it waits for permits to read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
     /// Pages that were read.
     pub read: u32,
     /// The number of pages of the listing, once it is known.
     pub pages: Option<u32>,
-    /// Calls of other scopes that go first.
+    /// Calls of other scopes that are ahead in the queue.
     pub before: u32,
-    /// Calls a second to the access point, of all scopes that read there with the same key.
+    /// Calls a second to the access point, counting all scopes that read there with the same key.
     pub per_second: f64,
 }
 
@@ -286,20 +288,20 @@ impl fmt::Display for Reading {
 pub struct Unobserved {
     /// One line for a person.
     pub reason: String,
-    /// The error code, where there is one: the API's, or ours for an account that must not be called.
+    /// The error code, if there is one: the API's, or our own for an account that must not be called.
     pub code: Option<String>,
     /// The RequestId of the reply that prevented it.
     pub request_id: Option<String>,
-    /// The whole account is broken, so reading again soon is pointless.
+    /// Whether the whole account is broken, so that reading again soon is pointless.
     pub account_broken: bool,
-    /// What a person can do, which ends `reason` in parentheses, where there is something.
+    /// What a person can do, if anything. It ends `reason` in parentheses.
     pub remedy: Option<Box<str>>,
-    /// Nothing is in the way: the end was asked for before the scope was read.
+    /// Whether the only reason is a stop request that came before the scope was read.
     pub is_stop: bool,
 }
 
 impl Unobserved {
-    /// A reason that the API gave no code for.
+    /// A reason without an error code of the API.
     pub fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -313,7 +315,7 @@ impl Unobserved {
 }
 
 impl Unobserved {
-    /// The reason of a scope that the end came before.
+    /// The reason for a scope that was not read before a stop was requested.
     pub fn stopped() -> Self {
         Self {
             is_stop: true,
@@ -321,7 +323,7 @@ impl Unobserved {
         }
     }
 
-    /// One line for a person, with the RequestId.
+    /// The reason for a person, with the RequestId if there is one.
     pub fn told(&self) -> String {
         with_request_id(&self.reason, self.request_id.as_deref())
     }
@@ -333,29 +335,29 @@ impl fmt::Display for Unobserved {
     }
 }
 
-/// What is known of whether an image can be shared.
+/// Whether an image can be shared, as far as that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Eligibility {
     /// It can be shared now.
     Shareable,
-    /// It cannot be shared. The API says this of an image that is shared already, too.
+    /// It cannot be shared. The API says this also of an image that is already shared.
     Unshareable {
-        /// The preconditions that its fields show as failed; may be empty.
+        /// The preconditions that its fields show as unmet; may be empty.
         failed: Vec<Precondition>,
-        /// The API's reason, in the language that it answers in.
+        /// The API's reason, in the language in which the API answers.
         reason: String,
     },
     /// No such image in this account and region.
     Absent,
 }
 
-/// A precondition of SHARE that the image's fields show. The action's documentation lists six; the blueprints show the
-/// first one, "not shared already".
+/// A precondition of SHARE that the image's fields show. The action's documentation lists six; the first one, "not
+/// shared already", shows in the blueprints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precondition {
-    /// The image is not an imported one.
+    /// The image was not imported.
     NotImported,
-    /// The image is of a system disk, not of a whole instance.
+    /// The image holds a system disk, not a whole instance.
     NotWholeInstance,
     CloudInit,
     /// The image is in state NORMAL; holds the state that it is in instead.
@@ -404,9 +406,9 @@ mod tests {
         for (now, age, slept) in [
             (at(100, 0), 0, 0),
             (at(160, 60), 60, 0),
-            // The machine slept, or its clock was put forward.
+            // The machine slept, or its wall clock was set forward.
             (at(160, 3_600), 3_600, 3_540),
-            // Its clock was set back.
+            // Its wall clock was set back.
             (at(160, -3_600), 60, 0),
         ] {
             assert_eq!(seen.age(now), Duration::from_secs(age), "{now:?}");

@@ -1,18 +1,18 @@
 //! SCHEDULE: when the next pass over a scope is due, and when an image that failed is tried again. Pure: the time and a
-//! random number are arguments, and the result is when to wake up. It must not know timers, nor why something failed.
+//! random number are arguments, and the result is when to wake up. It must not know timers, or why something failed.
 //!
 //! | what the pass left behind | next pass |
 //! |---|---|
-//! | everything as desired | after the interval, a tenth sooner or later |
+//! | everything is as desired | after the interval, a tenth sooner or later |
 //! | an image that failed after retries | backoff from 30 s up to the interval |
 //! | an image that a person must act on | backoff from the interval up to six of them |
 //! | an image that is denied | with the first pass after that backoff, five of them at most |
 //! | an image that is still being made | backoff from 15 s up to the interval |
 //! | a share that is not ready yet | backoff from 15 s up to 2 min, or the interval |
-//! | a scope that was not seen | backoff from 5 s up to the interval |
-//! | a scope in which some images are not tried, because all that were tried are denied | backoff from 30 s up to the interval |
-//! | something that time alone changes | at that time |
-//! | a pass that was cut short | at once |
+//! | a scope that was not observed | backoff from 5 s up to the interval |
+//! | a scope with untried images, because all tried ones were denied | backoff from 30 s up to the interval |
+//! | a change that is due at a known time | at that time |
+//! | a pass that was interrupted | at once |
 //!
 //! Only newer manifests start a pass within a second of the last one.
 
@@ -28,7 +28,7 @@ use crate::plan::{Plan, Verdict};
 
 /// The shortest time between two passes over a scope, so that no fault becomes a hot loop.
 pub const PASS_GAP_MIN: Duration = Duration::from_secs(1);
-/// The longest wait for an image that a person must act on, in intervals.
+/// The longest wait for an image that needs a person, in intervals.
 const BLOCKED_INTERVALS_MAX: u32 = 6;
 const FAILED_BASE: Duration = Duration::from_secs(30);
 const NOT_YET_BASE: Duration = Duration::from_secs(15);
@@ -36,43 +36,43 @@ const PENDING_BASE: Duration = Duration::from_secs(15);
 const PENDING_MAX: Duration = Duration::from_secs(120);
 const UNOBSERVED_BASE: Duration = Duration::from_secs(5);
 const NOT_TRIED_BASE: Duration = Duration::from_secs(30);
-/// Denied images that one pass tries again: enough to show whether the whole scope is denied.
+/// The number of denied images that one pass tries again: enough to show whether the whole scope is denied.
 const DENIED_PER_PASS_MAX: usize = PROBES_MAX as usize;
 
-/// What one scope's passes have left behind, as far as it decides when the next one is due.
+/// What the passes over one scope have left behind, as far as it decides when the next one is due.
 #[derive(Debug, Default)]
 pub struct ScopeSchedule {
     /// Images whose last write failed.
     retries: BTreeMap<ImageId, ScheduledRetry>,
-    /// Consecutive passes that did not see the scope.
+    /// Consecutive passes that did not observe the scope.
     unobserved: u32,
-    /// Consecutive passes that left an image behind that is still being made.
+    /// Consecutive passes after which an image was still being made.
     not_yet: u32,
-    /// Consecutive passes that left a share behind that is not ready yet.
+    /// Consecutive passes after which a share was not ready yet.
     pending: u32,
     /// Consecutive passes that left images untried.
     not_tried: u32,
-    /// Denied images that are due, but are not tried in this pass because enough others are.
+    /// Denied images that are due but are not tried in this pass, because enough others are.
     deferred: BTreeSet<ImageId>,
-    /// The images that this pass tries again, with their attempts before it.
+    /// The images that this pass tries again, with the attempts made before it.
     released: BTreeMap<ImageId, ImageAttempts>,
-    /// A denied image was permitted in the last pass: the other denied ones may be, too.
+    /// Whether a denied image was permitted in the last pass. The other denied images may be permitted now, too.
     access_restored: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct ScheduledRetry {
-    /// Consecutive failures, which the backoff grows with.
+    /// Consecutive failures; the backoff grows with them.
     failures: u32,
     due: Monotonic,
 }
 
-/// The present, as a schedule needs it.
+/// The current time in the forms that a schedule needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// This machine's clock, for what the calendar decides.
+    /// The wall clock of this machine, for decisions by date.
     pub wall: Timestamp,
-    /// The monotonic clock, which measures every wait.
+    /// The monotonic clock, which measures all waits.
     pub monotonic: Monotonic,
     /// A random number in `[0, 1)` that spreads waits.
     pub jitter: f64,
@@ -81,17 +81,17 @@ pub struct Now {
 /// What ended a pass before its work was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interruption {
-    /// Nothing: it ended by itself.
+    /// The pass ended by itself.
     None,
-    /// It was asked to end.
+    /// The pass was asked to end.
     Short,
-    /// No call of the account works, which is no image's fault.
+    /// No call of the account works, which is not the fault of any image.
     AccountBroken,
 }
 
 impl ScopeSchedule {
-    /// What a pass that begins at `monotonic` should remember of `attempts`. An image whose retry is due is tried as if for
-    /// the first time, or once more if the same answer kept coming.
+    /// The part of `attempts` that a pass which begins at `monotonic` should remember. An image whose retry is due is
+    /// tried as if for the first time, or once more if the same answer kept coming.
     pub fn begin(&mut self, mut attempts: AttemptLog, monotonic: Monotonic) -> AttemptLog {
         attempts.write_pause = None;
         self.deferred = self.surplus(&attempts, monotonic);
@@ -114,7 +114,7 @@ impl ScopeSchedule {
         attempts
     }
 
-    /// The denied images that are due, except the [`DENIED_PER_PASS_MAX`] that have waited longest.
+    /// The denied images that are due, without the [`DENIED_PER_PASS_MAX`] ones that have waited longest.
     fn surplus(&self, attempts: &AttemptLog, monotonic: Monotonic) -> BTreeSet<ImageId> {
         if self.access_restored {
             return BTreeSet::new();
@@ -129,8 +129,8 @@ impl ScopeSchedule {
         surplus.map(|(image, _)| image.clone()).collect()
     }
 
-    /// Takes in how a pass over the scope ended, drops from `attempts` what is settled, and returns when the next pass is
-    /// due at the latest.
+    /// Records how a pass over the scope ended, drops settled attempts from `attempts`, and returns the latest time at
+    /// which the next pass is due.
     pub fn ended(
         &mut self,
         plan: &Plan,
@@ -151,8 +151,8 @@ impl ScopeSchedule {
         self.next_pass(plan, attempts, interruption, interval, now)
     }
 
-    /// Returns the images that this pass was to try again and did not try, besides the deferred ones: they keep their
-    /// place. Notes whether a denied image was permitted.
+    /// Returns the images that this pass should have tried again but did not, without the deferred ones. They keep
+    /// their place. Also notes whether a denied image was permitted.
     fn take_back_untried(&mut self, plan: &Plan, attempts: &mut AttemptLog) -> BTreeSet<ImageId> {
         let mut untried = std::mem::take(&mut self.deferred);
         self.access_restored = false;
@@ -169,8 +169,9 @@ impl ScopeSchedule {
         untried
     }
 
-    /// Schedules a retry of each image that failed, each time after a longer wait. A retry that is not due yet, or whose
-    /// image was not tried, stays as it is. An acknowledged or open write needs no retry: `attempts` remembers it.
+    /// Schedules a retry for each image that failed, after a wait that grows each time. A retry that is not due yet, or
+    /// whose image was not tried, stays as it is. An acknowledged or open write needs no retry: `attempts` remembers
+    /// it.
     fn schedule_retries(
         &mut self,
         plan: &Plan,
@@ -231,7 +232,7 @@ impl ScopeSchedule {
         }
     }
 
-    /// The earliest of all that calls for a pass, but not within [`PASS_GAP_MIN`].
+    /// The earliest time at which a pass is needed, but not within [`PASS_GAP_MIN`].
     fn next_pass(
         &self,
         plan: &Plan,
@@ -249,17 +250,19 @@ impl ScopeSchedule {
             let wait = (next_change_at - now.wall).to_std().unwrap_or_default();
             next = next.min(now.monotonic + wait);
         }
-        // Many denied images, each due at a time of its own, would make a hot loop: they wait for a pass that comes anyway.
+        // Many denied images, each due at its own time, would make a hot loop. They wait for a pass that is due for
+        // another reason.
         let retries = self
             .retries
             .iter()
             .filter(|(image, _)| !is_denied(attempts, image));
         let retries = retries.map(|(_, retry)| retry.due);
-        // A retry that is already due was made in this pass, unless the scope was unobserved: then it is tried with the next.
+        // A retry that is already due was made in this pass, unless the scope was unobserved. Then the next pass makes
+        // it.
         next = retries
             .filter(|due| now.monotonic < *due)
             .fold(next, Monotonic::min);
-        // A pass that writes waits until its writes show. One that only observes has to come back for them.
+        // A pass that writes waits until its writes show. A pass that only observes leaves that to a later pass.
         next = plan.awaiting_until().into_iter().fold(next, Monotonic::min);
         for (count, base, most) in [
             (self.not_yet, NOT_YET_BASE, interval),
@@ -275,24 +278,24 @@ impl ScopeSchedule {
         next.max(now.monotonic + PASS_GAP_MIN)
     }
 
-    /// Each image that waits for a retry, and when that is due.
+    /// Each image that waits for a retry, and the time at which it is due.
     pub fn retries(&self) -> impl Iterator<Item = (&ImageId, Monotonic)> {
         self.retries.iter().map(|(image, retry)| (image, retry.due))
     }
 
-    /// Whether the last pass did not see the scope.
+    /// Whether the last pass did not observe the scope.
     pub fn is_unobserved(&self) -> bool {
         self.unobserved > 0
     }
 
-    /// Makes everything due now, because a person asks for it.
+    /// Makes everything due now, because a person has asked for it.
     pub fn reset_backoff(&mut self) {
         *self = Self::default();
     }
 }
 
-/// Forgets the attempts at images that are as desired, and those at images that the manifests no longer name, once their
-/// effect must show.
+/// Drops the attempts at images that are as desired. Also drops those at images that the manifests no longer name, once
+/// their effect must show.
 fn drop_settled(plan: &Plan, attempts: &mut AttemptLog, monotonic: Monotonic) {
     attempts
         .tried
@@ -319,7 +322,7 @@ fn is_denied(attempts: &AttemptLog, image: &ImageId) -> bool {
     tried.is_some_and(|tried| matches!(tried.last, LastResult::Denied(_)))
 }
 
-/// Waits that double from `base` up to `cap`. A larger `base` counts as `cap`.
+/// A backoff that doubles from `base` up to `cap`. A `base` larger than `cap` counts as `cap`.
 fn backoff(base: Duration, cap: Duration) -> Backoff {
     Backoff {
         base: base.min(cap),
@@ -327,8 +330,8 @@ fn backoff(base: Duration, cap: Duration) -> Backoff {
     }
 }
 
-/// Half of `wait`, plus a random part of the other half, which spreads those that failed together. `jitter` is a random
-/// number in `[0, 1)`.
+/// Half of `wait`, plus a random part of the other half, so that retries of simultaneous failures spread out. `jitter`
+/// is a random number in `[0, 1)`.
 pub fn jittered(wait: Duration, jitter: f64) -> Duration {
     wait.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }

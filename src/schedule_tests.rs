@@ -1,4 +1,4 @@
-//! Passes that end in every way, one after the other: when the next one is due, and which images it tries.
+//! Sequences of passes with different results: when the next pass is due, and which images it tries.
 
 use std::collections::BTreeMap;
 
@@ -72,7 +72,7 @@ fn problem() -> Problem {
     Problem::new("no")
 }
 
-/// Seconds from one pass to the next, over several that end alike.
+/// The seconds from one pass to the next, over several passes with the same result.
 fn waits(
     schedule: &mut ScopeSchedule,
     plan: &Plan,
@@ -149,7 +149,7 @@ fn l4_an_image_that_a_person_must_act_on_costs_a_try_an_interval_at_most_and_eve
     let gaps: Vec<_> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.iter().all(|gap| *gap >= 300), "{gaps:?}");
     assert!(gaps.last() > Some(&1000), "{gaps:?}");
-    // Six intervals at most: who mended it is not kept waiting for hours.
+    // Six intervals at most, so that an image that was fixed is not kept waiting for hours.
     assert!(gaps.iter().all(|gap| *gap <= 2200), "{gaps:?}");
 }
 
@@ -376,7 +376,7 @@ fn t5_l4_what_one_answer_ended_is_tried_once_more_at_a_time() {
         answers(&mut kept, "ResourceNotFound.ImageIdNotFound", 1);
         now = due.since_start().as_secs();
     }
-    // Another answer is another matter.
+    // A different answer starts a new count.
     answers(&mut kept, "FailedOperation.Other", 1);
     schedule.ended(&blocked, &mut kept, Interruption::None, INTERVAL, at(now));
     let (_, due) = schedule.retries().next().expect("it waits");
@@ -386,7 +386,8 @@ fn t5_l4_what_one_answer_ended_is_tried_once_more_at_a_time() {
     );
 }
 
-/// A pass in which those of `tried` were denied and those of `untried` not tried; when the next is due.
+/// Ends a pass in which the images of `tried` were denied and those of `untried` not tried. Returns when the next is
+/// due.
 fn denied(
     schedule: &mut ScopeSchedule,
     attempts: &mut AttemptLog,

@@ -1,4 +1,4 @@
-//! Text for people: counts, durations, and foreign text made safe to show.
+//! Text for people: counts, durations, and untrusted text made safe to show.
 
 mod calendar;
 mod secret_parts;
@@ -11,12 +11,12 @@ use chrono::{DateTime, SecondsFormat, Utc};
 pub use calendar::{date_fault, time_fault};
 pub use secret_parts::{is_plain, masked, without_secrets, without_url_secrets};
 
-/// `1 write`, `2 writes`.
+/// A count with its noun: `1 write`, `2 writes`.
 pub fn plural(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// `1,742`: a number that people have to read at a glance.
+/// A number that people can read at a glance: `1,742`.
 pub fn thousands(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
@@ -29,7 +29,7 @@ pub fn thousands(count: u64) -> String {
     text
 }
 
-/// The first few of a list, and how many more there are: `a, b and 3 more`.
+/// The first few items of a list, and the number of the others: `a, b and 3 more`.
 pub fn first_of(all: &[impl AsRef<str>]) -> String {
     const SHOWN_MAX: usize = 8;
     let shown: Vec<_> = all.iter().take(SHOWN_MAX).map(AsRef::as_ref).collect();
@@ -39,7 +39,7 @@ pub fn first_of(all: &[impl AsRef<str>]) -> String {
     }
 }
 
-/// Text with the RequestId that the vendor's support asks for, where there is one.
+/// Text with the RequestId, if there is one. The vendor's support asks for it.
 pub fn with_request_id(text: &str, request_id: Option<&str>) -> String {
     match request_id {
         Some(id) => format!("{text} [RequestId {id}]"),
@@ -47,12 +47,12 @@ pub fn with_request_id(text: &str, request_id: Option<&str>) -> String {
     }
 }
 
-/// `2026-11-27T14:00:00Z`: RFC 3339 in UTC, without fractions of a second.
+/// RFC 3339 in UTC, without fractions of a second: `2026-11-27T14:00:00Z`.
 pub fn rfc3339(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// `2.2 s`, `4 min 10 s`, and beyond two hours `20 h 0 min`.
+/// A duration: `2.2 s`, `4 min 10 s`, and beyond two hours `20 h 0 min`.
 pub fn seconds(duration: Duration) -> String {
     let whole = duration.as_secs();
     if whole > 7_200 {
@@ -64,13 +64,13 @@ pub fn seconds(duration: Duration) -> String {
     }
 }
 
-/// Foreign text that cannot add a line, a terminal escape or a change of direction to any output. Each
-/// character stays one character, so that columns hold.
+/// Makes untrusted text safe: it cannot add a line, a terminal escape or a change of text direction to any output. Each
+/// character stays one character, so that columns still line up.
 pub fn safe(text: &str) -> String {
     text.chars().map(safe_char).collect()
 }
 
-/// [`safe`], without a copy where nothing has to change: for documents of many thousand lines.
+/// [`safe`] without a copy if nothing has to change: for documents of many thousand lines.
 pub fn safe_cow(text: &str) -> Cow<'_, str> {
     if text.chars().all(|c| safe_char(c) == c) {
         Cow::Borrowed(text)
@@ -79,7 +79,7 @@ pub fn safe_cow(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// What [`safe`] makes of one character.
+/// The replacement that [`safe`] uses for one character.
 pub fn safe_char(c: char) -> char {
     match c {
         '\n' | '\r' | '\t' => ' ',
@@ -94,7 +94,7 @@ pub fn safe_char(c: char) -> char {
     }
 }
 
-/// [`safe`], and no longer than an error message should be.
+/// [`safe`], cut to the length that an error message may have.
 pub fn brief(text: &str) -> String {
     const CHARS_MAX: usize = 300;
     match text.char_indices().nth(CHARS_MAX) {
@@ -103,7 +103,7 @@ pub fn brief(text: &str) -> String {
     }
 }
 
-/// Text as one word of a POSIX shell, in quotes where it needs them.
+/// Text as one word of a POSIX shell, quoted if necessary.
 pub fn shell(text: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.,/:=@%+".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -113,7 +113,7 @@ pub fn shell(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Text without what stands before an `@` in the URLs in it, which may be a password.
+/// Removes everything before the `@` in each URL of a text: it may be a password.
 pub fn without_userinfo(text: &str) -> String {
     let mut parts = text.split("://");
     let mut shown = parts.next().unwrap_or_default().to_owned();

@@ -1,26 +1,26 @@
-//! Where an account's credentials come from. Names places, and holds no secret.
+//! The sources of an account's credentials. They name places and hold no secret.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where an account's credentials come from.
+/// The source of an account's credentials.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CredentialSource {
-    /// The first that is there of environment, tccli's profile, the SDK's file, TKE OIDC and the CVM role.
+    /// The first one present of: environment, tccli's profile, the SDK's file, TKE OIDC, the CVM role.
     #[default]
     Ambient,
-    /// `TENCENTCLOUD_SECRET_ID`, `TENCENTCLOUD_SECRET_KEY` and, for temporary keys, a token.
+    /// `TENCENTCLOUD_SECRET_ID`, `TENCENTCLOUD_SECRET_KEY` and, for temporary keys, a token variable.
     Environment,
     /// A profile of tccli; by default the one that `TCCLI_PROFILE` names, else `default`.
     Profile(Option<String>),
     /// The SDK's credentials file.
     File {
-        /// By default `TENCENTCLOUD_CREDENTIALS_FILE`, else the places that the SDKs look at.
+        /// By default `TENCENTCLOUD_CREDENTIALS_FILE`, else the places where the SDKs look.
         path: Option<PathBuf>,
         /// The section of the file to read; `None` means `default`.
         section: Option<String>,
     },
-    /// The role of the CVM instance that this runs on; by default the one it has.
+    /// The role of the CVM instance that this runs on. `None` means the role that is attached to the instance.
     CvmRole(Option<String>),
     /// The service account of the TKE pod that this runs in.
     TkeOidc,
@@ -28,29 +28,29 @@ pub enum CredentialSource {
     AssumeRole(Box<AssumeRole>),
 }
 
-/// A role, and who assumes it.
+/// A role, and the source of the credentials that assume it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AssumeRole {
     pub role: Role,
-    /// Whose credentials assume it.
+    /// The credentials that assume the role.
     pub source: CredentialSource,
 }
 
-/// A role, and how it is assumed.
+/// A role and the parameters for assuming it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Role {
-    /// The role's name in CAM, `qcs::cam::uin/…:roleName/…`.
+    /// The ARN of the role in CAM, `qcs::cam::uin/…:roleName/…`.
     pub arn: String,
     /// Shown in the account's audit trail.
     pub session_name: Option<String>,
-    /// For how long the credentials live.
+    /// The lifetime of the credentials in seconds.
     pub duration_seconds: Option<u32>,
-    /// What the role's trust policy may ask for.
+    /// The external id, which the role's trust policy may require.
     pub external_id: Option<String>,
 }
 
 impl CredentialSource {
-    /// The words for `from`, but for that of [`CredentialSource::Ambient`], which is to leave it out.
+    /// The words for `from`, without one for [`CredentialSource::Ambient`]: a document means it by leaving `from` out.
     pub const WORDS: [&str; 6] = [
         "environment",
         "profile",
@@ -59,11 +59,11 @@ impl CredentialSource {
         "tke-oidc",
         "assume-role",
     ];
-    /// Roles that are assumed one on top of the other.
+    /// The greatest number of roles that are assumed one on top of the other.
     pub const ROLES_MAX: usize = 3;
 }
 
-/// Names the source, and not all of its settings: roles are told apart by what they are, not by how they are assumed.
+/// Names the source without all of its settings: a role shows as its ARN, without the parameters for assuming it.
 impl fmt::Display for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -87,19 +87,19 @@ impl fmt::Display for CredentialSource {
 }
 
 impl Role {
-    /// Bounds of a role's life in seconds. The API's own limit is 12 hours; below five minutes there would be nothing
-    /// but renewals.
+    /// Bounds of a role's lifetime in seconds. The API's own limit is 12 hours; below five minutes, renewals would
+    /// never stop.
     pub const SECONDS: std::ops::RangeInclusive<u32> = 300..=43_200;
-    /// As a regular expression, for the schema.
+    /// The grammar of ARNs as a regular expression, for the schema.
     pub const ARN_PATTERN: &str = "^qcs::cam::uin/[0-9]{1,20}:[!-~]{1,400}$";
-    /// Likewise, of session names.
+    /// The grammar of session names, for the schema.
     pub const SESSION_PATTERN: &str = "^[-A-Za-z0-9_=,.@]{2,128}$";
-    /// Likewise, of external ids.
+    /// The grammar of external ids, for the schema.
     pub const EXTERNAL_ID_PATTERN: &str = "^[-A-Za-z0-9_=,.@:/]{2,128}$";
-    /// Likewise, of the names of roles.
+    /// The grammar of role names, for the schema.
     pub const NAME_PATTERN: &str = "^[-A-Za-z0-9_=,.@+]{1,128}$";
 
-    /// Whether `text` is the name of a role as STS knows it.
+    /// Whether `text` is a role's ARN in the form that STS accepts.
     pub fn is_arn(text: &str) -> bool {
         let Some((uin, role)) = text
             .strip_prefix("qcs::cam::uin/")
@@ -111,23 +111,23 @@ impl Role {
         is_uin && (1..=400).contains(&role.len()) && role.bytes().all(|b| b.is_ascii_graphic())
     }
 
-    /// Whether `text` can name a session.
+    /// Whether `text` is a valid session name.
     pub fn is_session_name(text: &str) -> bool {
         is_word(text, 2, "-_=,.@")
     }
 
-    /// Whether `text` can be an external id.
+    /// Whether `text` is a valid external id.
     pub fn is_external_id(text: &str) -> bool {
         is_word(text, 2, "-_=,.@:/")
     }
 
-    /// Whether `text` can name a role. It goes into an address as it is.
+    /// Whether `text` is a valid role name. The name becomes part of a URL as it is.
     pub fn is_name(text: &str) -> bool {
         is_word(text, 1, "-_=,.@+")
     }
 }
 
-/// Letters, digits and `marks`, at least `least` and at most 128.
+/// Whether `text` consists of letters, digits and `marks`, from `least` to 128 of them.
 fn is_word(text: &str, least: usize, marks: &str) -> bool {
     (least..=128).contains(&text.len())
         && text

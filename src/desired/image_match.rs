@@ -1,4 +1,4 @@
-//! Which images a policy is about: conditions on an image's name and properties, all of which must hold.
+//! Conditions that select the images of a policy, on an image's name and properties. All of them must hold.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,14 +7,14 @@ use regex::Regex;
 
 use crate::model::{Glob, Timestamp};
 
-/// Bytes that a compiled expression may take.
+/// The limit for the memory of a compiled expression, in bytes.
 const SIZE_MAX: usize = 1 << 20;
 
-/// A regular expression for a whole name. Two are equal if they are written alike.
+/// A regular expression for a whole name. Two are equal if their texts are equal.
 #[derive(Clone)]
 pub struct NameRegex {
     written: String,
-    /// Anchored at both ends.
+    /// The compiled expression, anchored at both ends.
     regex: Regex,
 }
 
@@ -22,9 +22,10 @@ impl NameRegex {
     /// The group whose text is the version.
     pub const VERSION_GROUP: &'static str = "version";
 
-    /// Fails if the text is no regular expression, or one that would need too much memory. The error is a text for people.
+    /// Fails if the text is not a regular expression or needs too much memory. The error is a text for people.
     pub fn new(written: &str) -> Result<Self, String> {
-        // By itself first: a `)` too many would otherwise end the group, and the anchors would not hold.
+        // The text must compile by itself first: with an unmatched `)` it would close the group, and the anchors would
+        // not hold.
         Self::compile(written)?;
         let regex = Self::compile(&format!(r"\A(?:{written})\z"))?;
         Ok(Self {
@@ -35,7 +36,7 @@ impl NameRegex {
 
     fn compile(text: &str) -> Result<Regex, String> {
         let built = regex::RegexBuilder::new(text).size_limit(SIZE_MAX).build();
-        // Of a syntax error, the lines before the last one draw the expression with a caret.
+        // The lines of a syntax error before the last one draw the expression with a caret; only the last one is kept.
         built.map_err(|error| {
             let text = error.to_string();
             let last = text.lines().last().unwrap_or_default();
@@ -43,7 +44,7 @@ impl NameRegex {
         })
     }
 
-    /// Whether a group of it is the version.
+    /// Whether the expression has a group for the version.
     pub fn has_version(&self) -> bool {
         let mut names = self.regex.capture_names().flatten();
         names.any(|name| name == Self::VERSION_GROUP)
@@ -80,28 +81,28 @@ impl fmt::Debug for NameRegex {
     }
 }
 
-/// Conditions on an image. Those that are given must all hold.
+/// Conditions on an image. All that are present must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageMatch {
-    /// For the whole name, by case.
+    /// A pattern for the whole name, case-sensitive.
     pub name: Option<Glob>,
-    /// The whole name, and what of it is the version.
+    /// An expression for the whole name, which may mark a part of it as the version.
     pub name_regex: Option<NameRegex>,
-    /// For `ImageFamily`, which CVM alone tells.
+    /// A pattern for `ImageFamily`, which only CVM shows.
     pub family: Option<Glob>,
-    /// Tags by key, all of which the image has in CVM.
+    /// Patterns for tags, by key. The image must have all of these tags in CVM.
     pub tags: BTreeMap<String, Glob>,
     pub os_name: Option<Glob>,
     pub platform: Option<Glob>,
     pub architecture: Option<Glob>,
-    /// The image was created at this time or later.
+    /// The image was created at or after this time.
     pub created_after: Option<Timestamp>,
     /// The image was created before this time.
     pub created_before: Option<Timestamp>,
 }
 
 impl ImageMatch {
-    /// Whether it asks for what only CVM's DescribeImages tells.
+    /// Whether a condition needs properties that only CVM's DescribeImages shows.
     pub fn needs_cvm(&self) -> bool {
         self.family.is_some() || !self.tags.is_empty()
     }
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn s21_what_is_no_expression_or_too_large_is_refused_in_one_line() {
-        // The last one would be anchored at one end only, if it were taken as it is.
+        // The last one would be anchored at one end only, if it were used without the check.
         for bad in ["(", "*", r"\d{1000}{1000}", "(?<a>x)(?<a>y)", "a)|(?:b"] {
             let error = NameRegex::new(bad).expect_err(bad);
             assert!(!error.is_empty() && !error.contains('\n'), "{bad}: {error}");

@@ -1,8 +1,8 @@
-//! DESIRED: what the manifests ask for, keyed and ordered, each entry with the line it came from.
+//! DESIRED: what the manifests ask for, keyed and ordered, each entry with its line in the manifest.
 //!
-//! A [`Desired`] is only ever built from manifests that parsed without one error (see
-//! [`crate::manifest`]); a half-read set is a list of diagnostics, never a smaller `Desired`. The one exception
-//! has to be asked for by name: [`crate::manifest::Partial::into_partial_desired`].
+//! A [`Desired`] is only ever built from manifests that parsed without an error (see [`crate::manifest`]). A half-read
+//! set yields a list of diagnostics, never a smaller `Desired`. There is one exception, which the caller must request
+//! explicitly: [`crate::manifest::Partial::into_partial_desired`].
 
 mod credentials;
 mod image_match;
@@ -32,46 +32,47 @@ pub use policy::{
 pub struct Desired {
     /// Entries by id, one per image key; two documents cannot set the same key.
     pub images: BTreeMap<ImageKey, DesiredImage>,
-    /// Entries by name, one per scope and name. Which image a name means is known once the scope is observed.
+    /// Entries by name, one per scope and name. Only an observation of the scope shows which image a name means.
     pub names: BTreeMap<Scope, BTreeMap<ImageName, DesiredImage>>,
-    /// Policies, in each scope that they are about, in the order of their names.
+    /// Policies, in each scope that they apply to, in the order of their names.
     pub policies: BTreeMap<Scope, Vec<Arc<Policy>>>,
-    /// What the lock file holds, by the name of the policy.
+    /// The content of the lock file, by the name of the policy.
     pub locks: BTreeMap<Arc<str>, PolicyLock>,
     /// Accounts declared by an `Account` document. [`AccountName::DEFAULT`] need not be here.
     pub accounts: BTreeMap<AccountName, Account>,
-    /// Whether that is all of it.
+    /// Whether these are known to be all manifests.
     pub completeness: Completeness,
 }
 
-/// Whether the manifests are known to be all that there are. If they are not known to be, what they do not name may be
-/// named all the same.
+/// Whether the manifests are known to be complete. If they may be incomplete, an image that they do not name may still
+/// be named by a missing one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Completeness {
-    /// Nothing speaks against it.
+    /// Nothing suggests that a manifest is missing.
     #[default]
     Whole,
-    /// They lie in a git repository, and git cannot be asked what else it has: why, and the way out.
+    /// The manifests are in a git repository, but git cannot be asked what else the repository holds. Holds the reason
+    /// and the remedy.
     Unknown(Arc<str>),
 }
 
-/// What the manifests say of one scope. It names images by id and by name; `resolve` turns it into what is asked of each
-/// image.
+/// The part of the manifests that applies to one scope. It names images by id and by name; `resolve` turns it into the
+/// desired state of each image.
 #[derive(Clone, Debug)]
 pub struct DesiredScope<'a> {
-    /// Entries by id that the selector picks.
+    /// Entries by id that the selector selects.
     pub images: BTreeMap<&'a ImageId, &'a DesiredImage>,
-    /// Images that are named by id, but not selected: not touched, and not taken for unnamed.
+    /// Images that are named by id but not selected. They are not touched, and do not count as unnamed.
     pub unselected: BTreeMap<&'a ImageId, &'a DesiredImage>,
     /// Entries by name, selected or not.
     pub names: &'a BTreeMap<ImageName, DesiredImage>,
     /// Policies, selected or not.
     pub policies: &'a [Arc<Policy>],
-    /// What the lock file holds, by the name of the policy.
+    /// The content of the lock file, by the name of the policy.
     pub locks: &'a BTreeMap<Arc<str>, PolicyLock>,
-    /// What is selected; also picks from images that no manifest names.
+    /// The selector. It also selects among images that no manifest names.
     pub selector: &'a Selector,
-    /// Whether the manifests are all that there are.
+    /// Whether the manifests are known to be complete.
     pub completeness: &'a Completeness,
 }
 
@@ -95,38 +96,38 @@ impl<'a> DesiredScope<'a> {
         both.map(|(&id, &image)| (id, image))
     }
 
-    /// Whether something may be asked of a selected image.
+    /// Whether the manifests may ask for anything on a selected image.
     pub fn may_ask(&self) -> bool {
         !self.images.is_empty() || self.needs_own_images()
     }
 
-    /// Whether an entry has the name.
+    /// Whether any entry uses the name.
     pub fn has_name(&self, name: &str) -> bool {
         let name = ImageName::new(name);
         name.is_ok_and(|name| self.names.contains_key(&name))
     }
 
-    /// Whether it depends on the account's own images what is asked for.
+    /// Whether the desired state depends on the account's own images.
     pub fn needs_own_images(&self) -> bool {
         !self.names.is_empty() || !self.policies.is_empty()
     }
 
-    /// Whether it depends on what only CVM's DescribeImages tells.
+    /// Whether the desired state depends on properties that only CVM's DescribeImages shows.
     pub fn needs_cvm(&self) -> bool {
         self.policies.iter().any(|policy| policy.needs_cvm())
     }
 }
 
 impl Desired {
-    /// What `selector` picks, by scope, in order. A scope in which it picks no named image is left out, unless it could pick
-    /// an image there that no manifest names.
+    /// The selected part of the manifests, by scope, in order. A scope without a selected named image is left out,
+    /// unless `selector` could select an image there that no manifest names.
     pub fn by_scope<'a>(&'a self, selector: &'a Selector) -> BTreeMap<&'a Scope, DesiredScope<'a>> {
         let scopes = self.scopes().filter(|scope| selector.reaches(scope));
         let wanted = scopes.filter_map(|scope| Some((scope, self.desired_scope(scope, selector)?)));
         wanted.collect()
     }
 
-    /// What `selector` picks in one scope; `None` where it picks nothing and could not.
+    /// The selected part in one scope; `None` if nothing there is selected or could be.
     pub fn desired_scope<'a>(
         &'a self,
         scope: &Scope,
@@ -135,7 +136,7 @@ impl Desired {
         let (picked, rest): (Vec<_>, Vec<_>) = self
             .of(scope)
             .partition(|(key, image)| selector.matches(key, &image.document.labels));
-        // Made at once of what is in order, which costs less than to insert one after the other.
+        // The map is collected from sorted items at once, which costs less than single insertions.
         let by_id = |images: Vec<(&'a ImageKey, &'a DesiredImage)>| {
             let images = images.into_iter().map(|(key, image)| (&key.image, image));
             images.collect()
@@ -159,8 +160,8 @@ impl Desired {
         (picks && selector.reaches(scope)).then_some(wanted)
     }
 
-    /// Whether `selector` picks an entry or a policy. Of names and policies it is not known which images they mean, so one
-    /// that picks images by id may pick theirs.
+    /// Whether `selector` selects an entry or a policy. The images behind names and policies are not known here, so a
+    /// selector of image ids may select theirs.
     pub fn is_selected(&self, selector: &Selector) -> bool {
         let picks = |scope: &Scope, document: &DocumentMetadata| {
             selector.reaches(scope) && selector.matches_labels(&document.labels)
@@ -177,7 +178,7 @@ impl Desired {
 
     /// Accounts and regions in which a document asks for something, in order.
     pub fn scopes(&self) -> impl Iterator<Item = &Scope> {
-        // From one scope to the next at once: a scope may hold a million images.
+        // Jumps from one scope to the next, because a scope may hold a million images.
         let after = |scope: &Scope| {
             let last = ImageKey {
                 scope: scope.clone(),
@@ -195,7 +196,7 @@ impl Desired {
         all.into_iter()
     }
 
-    /// The number of entries, by id and by name, each counted once for each region.
+    /// The number of entries, by id and by name. An entry counts once for each region.
     pub fn entries(&self) -> usize {
         let names = self.names.values().map(BTreeMap::len);
         self.images.len() + names.sum::<usize>()
@@ -233,7 +234,7 @@ impl Desired {
 
     /// The account names under which a document asks for something.
     fn asking_accounts(&self) -> BTreeSet<&AccountName> {
-        // From one account to the next at once, as from scope to scope: this is asked for each scope.
+        // Jumps from one account to the next, as `scopes` does from scope to scope: this runs for each scope.
         let after = |account: &AccountName| {
             let last = ImageKey {
                 scope: Scope {
@@ -251,7 +252,7 @@ impl Desired {
         by_id.chain(otherwise.map(|scope| &scope.account)).collect()
     }
 
-    /// The images that are named by id in one scope, in order.
+    /// The images that entries name by id in one scope, in order.
     pub fn of(&self, scope: &Scope) -> impl Iterator<Item = (&ImageKey, &DesiredImage)> {
         let first = ImageKey {
             scope: scope.clone(),
@@ -266,62 +267,62 @@ impl Desired {
 /// The desired state of one image key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredImage {
-    /// What is asked for, which may depend on the time.
+    /// The state that is asked for, which may depend on the time.
     pub share: DesiredShare,
-    /// Never CANCEL, whatever asks for it.
+    /// Whether CANCEL is forbidden, for any reason.
     pub protect: bool,
     /// The entry that declared it.
     pub source: Source,
     /// The document that the entry is in.
     pub document: Arc<DocumentMetadata>,
-    /// The name that the entry, or the policy, knows the image by.
+    /// The name that the entry or the policy uses for the image.
     pub name: Option<ImageName>,
     /// Free text of the entry.
     pub note: Option<Arc<str>>,
-    /// What bounds a CANCEL that policies ask for.
+    /// The limits for a CANCEL that policies ask for.
     pub bounds: Option<Arc<CancelBounds>>,
-    /// The labels of the other documents that speak of the image: whoever suspends one of them means the image.
+    /// The labels of the other documents that mention the image. A suspension of any of them covers the image.
     pub other_labels: Vec<Arc<Labels>>,
 }
 
 impl DesiredImage {
-    /// The labels of each document that speaks of the image.
+    /// The labels of each document that mentions the image.
     pub fn labels(&self) -> impl Iterator<Item = &Arc<Labels>> {
         std::iter::once(&self.document.labels).chain(&self.other_labels)
     }
 }
 
-/// `metadata` of a document.
+/// The `metadata` of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DocumentMetadata {
     pub name: Arc<str>,
     pub labels: Arc<Labels>,
 }
 
-/// What bounds a CANCEL that policies ask for.
+/// The limits for a CANCEL that policies ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CancelBounds {
-    /// The policies that agreed on it, each with the most CANCELs of this cause that may be due.
+    /// The policies that agree on the CANCEL, each with the greatest number of CANCELs of this cause that may be due.
     pub policies: BTreeMap<Arc<str>, u32>,
-    /// Whether the share must be our own.
+    /// Whether only a share of our own may be cancelled.
     pub owned: bool,
-    /// Whether it is cancelled though instances use it.
+    /// Whether the share is cancelled even if instances use it.
     pub in_use: bool,
 }
 
-/// What an entry asks for.
+/// The state that an entry asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DesiredShare {
     /// `state: unshared` in the manifest.
     Unshared,
-    /// `state: shared`, within `[from, until)` where these are given, unshared outside.
+    /// `state: shared` in the manifest: shared within `[from, until)`, if these are given, and unshared outside.
     Shared {
         /// Unshared before this instant.
         from: Option<Timestamp>,
         /// Unshared from this instant on.
         until: Option<Timestamp>,
     },
-    /// What policies ask for at the time of the observation.
+    /// The state that policies asked for at the time of the observation.
     ByPolicy { state: ShareState, cause: Cause },
 }
 
@@ -341,12 +342,12 @@ impl DesiredShare {
         }
     }
 
-    /// Whether the share has yet to begin at `now`. Until then the entry says nothing of the image, except that it is named.
+    /// Whether the share begins only after `now`. Until then the entry asks for nothing, but still names the image.
     pub fn is_to_come(self, now: Timestamp) -> bool {
         matches!(self, Self::Shared { from: Some(from), .. } if now < from)
     }
 
-    /// The instants at which it asks for another state than before.
+    /// The instants at which the requested state changes.
     pub fn changes_at(self) -> impl Iterator<Item = Timestamp> {
         let changes_at = match self {
             Self::Unshared | Self::ByPolicy { .. } => [None, None],
@@ -359,7 +360,7 @@ impl DesiredShare {
 /// A place in a manifest. Lines count from 1.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source {
-    /// Path as the user gave it or as found below a given directory.
+    /// The path, as the user gave it or as it was found below a given directory.
     pub file: Arc<str>,
     /// Line of the entry.
     pub line: u32,
@@ -377,18 +378,18 @@ impl fmt::Debug for Source {
     }
 }
 
-/// An `Account` document. Never holds a secret, only where to find one.
+/// An `Account` document. It never holds a secret, only the place of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// The root account's number, where the document gives it: its credentials must be of this account.
+    /// The root account's number, if the document gives it. The credentials must belong to this account.
     pub uin: Option<Uin>,
     /// Access point; `None` means the default one.
     pub endpoint: Option<Endpoint>,
     /// Writes a second per access point, 1 to 20.
     pub rate: Option<u32>,
-    /// Where its credentials are.
+    /// The source of its credentials.
     pub credentials: CredentialSource,
-    /// When changes may be made.
+    /// The windows in which changes may be made.
     pub windows: Windows,
     pub source: Source,
 }

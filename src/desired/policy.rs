@@ -1,4 +1,5 @@
-//! An `ImageSharePolicy` document: which images it is about, how many of them it keeps shared, and what it takes back.
+//! An `ImageSharePolicy` document: the images that it matches, how many of them stay shared, and which shares it
+//! revokes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,85 +11,86 @@ use super::image_match::ImageMatch;
 use super::{DocumentMetadata, Source};
 use crate::model::{AccountName, ImageId, ImageName, Region, Timestamp};
 
-/// An `ImageSharePolicy` document. It answers for all images that it matches.
+/// An `ImageSharePolicy` document. It decides about all images that it matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// `metadata` of the document.
+    /// The `metadata` of the document.
     pub document: Arc<DocumentMetadata>,
     pub account: AccountName,
     pub regions: BTreeSet<Region>,
     pub matches: ImageMatch,
-    /// Whether deprecated images hold no place.
+    /// Whether deprecated images are skipped when the newest versions are counted.
     pub retires_deprecated: bool,
     pub exclude: Vec<Exclusion>,
     pub order: Order,
-    /// How old a version must be before it is first shared.
+    /// The minimum age of a version before it is first shared.
     pub min_age: TimeDelta,
     pub availability: Availability,
     pub keep: Keep,
     pub pins: Vec<Pin>,
     pub revocations: Vec<Revocation>,
     pub lock: LockMode,
-    /// Where the document's name is.
+    /// The place of the document's name.
     pub source: Source,
-    /// Hex digest of the spec's meaning: two specs that mean the same have the same one.
+    /// A hex digest of the spec's meaning: two specs with the same meaning have the same digest.
     pub digest: Arc<str>,
 }
 
-/// Images that a policy leaves alone, though it matches them.
+/// Images that a policy leaves alone although it matches them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exclusion {
-    /// This image alone; `None`: all for which `matches` holds.
+    /// Only this image; `None`: all images for which `matches` holds.
     pub id: Option<ImageId>,
-    /// Conditions that must hold besides.
+    /// Conditions that must hold as well.
     pub matches: ImageMatch,
     pub reason: Option<Arc<str>>,
 }
 
-/// What makes one version newer than another.
+/// The criterion by which one version is newer than another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     Created,
-    /// Its semantic version; a version outside the range is left alone.
+    /// By semantic version; a version outside the range is left alone.
     Semver(Option<semver::VersionReq>),
-    /// Its text, in which runs of digits are numbers.
+    /// By text, in which runs of digits compare as numbers.
     Name,
 }
 
 /// When a version may first be shared in a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Availability {
-    /// Each region by itself.
+    /// In each region independently.
     Each,
-    /// Once it can be shared in every region of the policy.
+    /// Once it can be shared in all regions of the policy.
     All,
 }
 
-/// How many versions stay shared, and how the others go.
+/// How many versions stay shared, and how the others are retired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keep {
-    /// Versions that are wanted, at least 1.
+    /// The number of versions to share, at least 1.
     pub newest: u32,
-    /// Versions with a NORMAL share that retention and unforced revocations leave, from 0 to `newest`.
+    /// The number of versions with a NORMAL share that retention and unforced revocations must leave, from 0 to
+    /// `newest`.
     pub minimum: u32,
-    /// How long a superseded share lives on.
+    /// How long a superseded version stays shared.
     pub unshare_after: TimeDelta,
-    /// Whether a share that instances use is cancelled all the same.
+    /// Whether a share is cancelled even if instances use it.
     pub cancels_in_use: bool,
-    /// The most CANCELs of one cause that may be due in one region.
+    /// The greatest number of CANCELs of one cause that may be due in one region.
     pub max_cancels: u32,
     /// Whether only shares of our own are retired.
     pub owned: bool,
 }
 
-/// Images that are shared in place of the newest ones for a while.
+/// Images that are shared instead of the newest ones for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
-    /// `None`: in every region of the policy.
+    /// The regions in which the pin holds. `None`: in every region of the policy.
     pub regions: Option<BTreeSet<Region>>,
     pub names: BTreeSet<ImageName>,
     pub reason: Option<Arc<str>>,
-    /// From then on the pin is as if it were not there.
+    /// The end of the pin. From then on it has no effect.
     pub until: Option<Timestamp>,
     pub source: Source,
 }
@@ -109,33 +111,33 @@ impl fmt::Display for ImageRef {
     }
 }
 
-/// An image whose share is taken back for good.
+/// An image whose share is permanently withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
     pub image: ImageRef,
     pub reason: Option<Arc<str>>,
-    /// Before then it says nothing, except that the replacement is wanted.
+    /// The start of the revocation. Before it, the only effect is that the replacement is shared.
     pub at: Option<Timestamp>,
-    /// What must be NORMAL before the share goes.
+    /// The image whose share must be NORMAL before this one is cancelled.
     pub replacement: Option<ImageName>,
-    /// Whether it waits for nothing.
+    /// Whether the revocation waits for no condition.
     pub force: bool,
     pub source: Source,
 }
 
-/// Whether a policy writes only what the lock file resolves to.
+/// Whether a policy writes only the images in the lock file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockMode {
     Optional,
     Required,
 }
 
-/// What `sharekeeper.lock.yaml` holds of one policy.
+/// The entry of one policy in `sharekeeper.lock.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyLock {
     /// [`Policy::digest`] when the lock was written.
     pub digest: Arc<str>,
-    /// The images that take the part of the newest ones, by region.
+    /// The images that replace the newest ones, by region.
     pub regions: BTreeMap<Region, Vec<LockedImage>>,
     pub source: Source,
 }
@@ -153,7 +155,7 @@ impl Policy {
         &self.document.name
     }
 
-    /// Whether it asks for what only CVM's DescribeImages tells.
+    /// Whether the policy needs properties that only CVM's DescribeImages shows.
     pub fn needs_cvm(&self) -> bool {
         let mut exclude = self.exclude.iter();
         self.matches.needs_cvm()

@@ -1,4 +1,4 @@
-//! The digest of what a policy means: two specs that mean the same have the same one, however they are written.
+//! The digest of a policy's meaning: two specs with the same meaning have the same digest, whatever their notation.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use super::policy::{Availability, Exclusion, ImageRef, Keep, Order, Pin, Policy,
 use crate::model::{Glob, Timestamp};
 
 impl Policy {
-    /// SHA-256 of the spec's meaning, in hexadecimal. Names, labels, reasons and places do not count, nor does the order
-    /// in which things are listed.
+    /// The SHA-256 of the spec's meaning, in hexadecimal. Names, labels, reasons and source locations do not count, and
+    /// neither does the order of lists.
     pub fn meaning(&self) -> String {
         let Self {
             document: _,
@@ -30,7 +30,7 @@ impl Policy {
             source: _,
             digest: _,
         } = self;
-        // Lists only: the order of an object's fields is not ours to say.
+        // Only arrays, because the order of an object's fields is not under our control.
         let spec = json!([
             account.as_str(),
             regions
@@ -53,7 +53,7 @@ impl Policy {
         hex::encode(Sha256::digest(spec.to_string()))
     }
 
-    /// A pin, for each of its regions.
+    /// The pin, once for each of its regions.
     fn pin(&self, pin: &Pin) -> Vec<Value> {
         let Pin {
             regions,
@@ -69,7 +69,7 @@ impl Policy {
     }
 }
 
-/// A list whose order and repetitions mean nothing.
+/// A list whose order and repetitions have no meaning.
 fn unordered(items: impl Iterator<Item = Value>) -> Vec<String> {
     let items: BTreeSet<_> = items.map(|item| item.to_string()).collect();
     items.into_iter().collect()

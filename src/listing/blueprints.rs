@@ -1,4 +1,4 @@
-//! Pages through DescribeBlueprints until a listing adds up, and makes an observation of it.
+//! Reads the pages of DescribeBlueprints until a listing is consistent, and turns it into an observation.
 
 use std::cell::Cell;
 use std::collections::btree_map::Entry;
@@ -23,14 +23,14 @@ use crate::observation::{
 use crate::pace::CallGroup;
 use crate::words::brief;
 
-/// An observation that takes longer than this is reported, once.
+/// An observation that takes longer than this is reported once.
 const REPORTED_AFTER: Duration = Duration::from_secs(10);
 
-/// Why a listing gave no observation.
+/// Why a listing did not become an observation.
 enum ListingError {
-    /// The first page, which tells whether reading is allowed at all.
+    /// The first page failed; its error shows whether reading is allowed at all.
     First(CallError),
-    /// A page after one that was read: whatever the reason, the listing is incomplete.
+    /// A later page failed. Whatever the reason, the listing is incomplete.
     Later(CallError),
     /// The pages do not fit together.
     Inconsistent(String),
@@ -41,7 +41,8 @@ pub async fn observe<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Observat
     observe_dated(client, scope, &|_| {}).await.0
 }
 
-/// Reads which images of `scope` are shared, and when each was seen. `tell` is called once if the observation takes long.
+/// Reads which images of `scope` are shared, and when each was seen. `tell` is called once if the observation takes
+/// long.
 pub async fn observe_dated<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
@@ -66,7 +67,7 @@ pub async fn observe_dated<H: Host>(
     }
 }
 
-/// How far a listing is.
+/// The progress of a listing.
 #[derive(Default)]
 struct ListingProgress {
     read: Cell<u32>,
@@ -118,8 +119,8 @@ async fn list_until_consistent<H: Host>(
     (observation, began)
 }
 
-/// A row, reduced to the fields that are needed. Whole rows of thousands of blueprints would hold memory that the
-/// allocator does not return.
+/// A row, reduced to the needed fields. Whole rows of thousands of blueprints would hold memory that the allocator does
+/// not return.
 #[derive(Clone)]
 struct BlueprintRow {
     id: String,
@@ -154,7 +155,7 @@ impl From<DescribeBlueprintsReply> for Page<BlueprintRow> {
     }
 }
 
-/// When each page was asked for, and which blueprints are on it.
+/// The time of each page's request, with the blueprints on the page.
 #[derive(Default)]
 struct PageTimes(Vec<(ObservedAt, Vec<SmolStr>)>);
 
@@ -190,7 +191,7 @@ async fn list<H: Host>(
     group: &CallGroup,
     progress: &ListingProgress,
 ) -> Result<(Vec<BlueprintRow>, PageTimes), ListingError> {
-    // A listing that waits for its turn counts as one queued call.
+    // A listing that waits for its permit counts as one queued call.
     let wait_to_start = async |pages| {
         let context = client.context();
         let _waits = context
@@ -224,13 +225,13 @@ async fn list<H: Host>(
     Ok((rows.map_err(ListingError::Inconsistent)?, dated))
 }
 
-/// A blueprint that is being deleted no longer shares its image.
+/// Whether the blueprint is being deleted, so that it no longer shares its image.
 pub(super) fn is_leaving(state: &str) -> bool {
     matches!(state, "DELETING" | "DESTROYING")
 }
 
-/// Blueprints without an image id were not shared from CVM (received from other accounts, or
-/// Lighthouse's own); an id outside the grammar can be named by no manifest.
+/// Keeps the blueprints that were shared from a CVM image. One without an image id was received from another account or
+/// belongs to Lighthouse; an id outside the grammar cannot be named by any manifest.
 fn seen(rows: Vec<BlueprintRow>) -> Seen {
     let mut shared: BTreeMap<ImageId, Blueprint> = BTreeMap::new();
     let mut doubled: BTreeMap<ImageId, Vec<SmolStr>> = BTreeMap::new();
@@ -246,8 +247,8 @@ fn seen(rows: Vec<BlueprintRow>) -> Seen {
             state: brief(&row.state).as_str().into(),
             name: brief(&row.name).into(),
         };
-        // Of several blueprints for one image the most usable one counts: servers can be started from it, whatever state
-        // the others are in. Of equally usable ones the first counts.
+        // Several blueprints may stand for one image. The most usable one counts, because servers can be started from
+        // it, whatever the states of the others. Of equally usable ones, the first counts.
         match shared.entry(image) {
             Entry::Occupied(mut known) => {
                 let ids = doubled
@@ -306,11 +307,11 @@ mod tests {
                 }
             }
         }
-        let twins = [
+        let duplicates = [
             row("lhbp-1", "img-a", "OFFLINE"),
             row("lhbp-2", "img-a", "OFFLINE"),
         ];
-        let seen = seen(twins.to_vec());
+        let seen = seen(duplicates.to_vec());
         assert_eq!(seen.shared.values().next().expect("shared").id, "lhbp-1");
     }
 

@@ -1,4 +1,4 @@
-//! Asks CVM for what Lighthouse does not tell of the account's own images: family, tags and deprecation.
+//! Asks CVM for properties of the account's own images that Lighthouse does not show: family, tags and deprecation.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ impl Row for CvmImageRow {
     }
 }
 
-/// An id outside the grammar is that of no image that could be shared.
+/// An image whose id is outside the grammar cannot be shared, so it is left out.
 fn by_id(rows: Vec<CvmImageRow>) -> CvmImages {
     let mut images = BTreeMap::new();
     for row in rows {
@@ -59,8 +59,8 @@ fn by_id(rows: Vec<CvmImageRow>) -> CvmImages {
     CvmImages::Known(images)
 }
 
-/// The API leaves out, or gives as null, what an image does not have: without a family it has none, without tags none, and
-/// what nobody has deprecated is not. The error is the key of a tag with two values.
+/// Converts a row. The API omits a property that an image lacks, or gives it as null: the image has no family, no tags,
+/// or is not deprecated. The error is the key of a tag with two values.
 fn image(row: CvmImageRow) -> Result<CvmImage, String> {
     let mut tags: BTreeMap<String, String> = BTreeMap::new();
     for tag in row.tags {

@@ -1,4 +1,4 @@
-//! Asks DescribeImagesToShare which images can be shared, and reads off its fields what prevents it.
+//! Asks DescribeImagesToShare which images can be shared, and takes the reasons against sharing from its fields.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use crate::model::{ImageId, Scope};
 use crate::observation::{Eligibility, ObservedAt, Precondition};
 use crate::words::brief;
 
-/// Asks what prevents sharing `images`, in concurrent calls of 100 images each. Images of a call that failed are missing
-/// from the result: their eligibility is unknown. Each result comes with the time at which it was asked for.
+/// Asks whether `images` can be shared, in concurrent calls of 100 images each. Images of a call that failed are
+/// missing from the result: their eligibility is unknown. Each result comes with the time of its request.
 pub async fn eligibility<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
@@ -32,11 +32,11 @@ pub async fn eligibility<H: Host>(
             }
             Ok(TimedReply { reply, .. }) => {
                 let (asked, total) = (ids.len(), reply.total_count);
-                tracing::warn!(%scope, asked, total, "DescribeImagesToShare answered for other images than asked; going on without it");
+                tracing::warn!(%scope, asked, total, "DescribeImagesToShare answered for images that were not asked for; continuing without the answer");
                 BTreeMap::new()
             }
             Err(error) => {
-                tracing::warn!(%scope, %error, "cannot ask what hinders sharing; going on without it");
+                tracing::warn!(%scope, %error, "cannot ask whether images can be shared; continuing without the answer");
                 BTreeMap::new()
             }
         }
@@ -63,7 +63,7 @@ pub(super) fn judge(ids: &[ImageId], rows: &[CustomImage]) -> BTreeMap<ImageId, 
     judged.collect()
 }
 
-/// What a row says of whether the image can be shared.
+/// Whether the image of a row can be shared.
 pub(super) fn of_row(row: &CustomImage) -> Eligibility {
     if row.is_shareable {
         return Eligibility::Shareable;
@@ -74,7 +74,7 @@ pub(super) fn of_row(row: &CustomImage) -> Eligibility {
     }
 }
 
-/// The preconditions that the row itself shows as failed. What it does not say is no failure.
+/// The preconditions that the row shows as unmet. A missing field counts as met.
 fn failed(row: &CustomImage) -> Vec<Precondition> {
     let mut failed = Vec::new();
     if row.image_source.as_deref() == Some("EXTERNAL_IMPORT") {

@@ -1,6 +1,6 @@
 //! Lists the account's Lighthouse instances, by the blueprint that each uses. They are needed only before a CANCEL.
 //!
-//! DescribeInstances has no filter for blueprints, so that all instances of the region are read.
+//! DescribeInstances has no filter for blueprints, so all instances of the region are read.
 
 use std::collections::BTreeMap;
 
@@ -43,8 +43,8 @@ impl Row for Instance {
     }
 }
 
-/// An instance whose blueprint the API does not say may use any of them, so that of none it is known that nothing uses it.
-/// An empty text says that it uses none.
+/// Groups instances by blueprint. An instance without a blueprint field may use any blueprint, so no blueprint is known
+/// to be unused. An empty text means that the instance uses none.
 fn by_blueprint(rows: Vec<Instance>) -> Instances {
     let mut users: BTreeMap<SmolStr, Vec<SmolStr>> = BTreeMap::new();
     for row in rows {

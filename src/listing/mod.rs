@@ -1,7 +1,8 @@
-//! CLOUD → OBSERVATION: pages a scope to its end, and refuses what does not add up. It must not know the desired state.
+//! CLOUD → OBSERVATION: reads all pages of a scope, and rejects listings that are inconsistent. It must not know the
+//! desired state.
 //!
-//! Offset pages are no snapshot. A listing counts only if every page succeeded, all agree on `TotalCount`, and as many
-//! distinct rows were listed; otherwise it is read again, and after a few times the scope is unobserved.
+//! Offset pages are not a snapshot. A listing counts only if every page succeeded, all pages agree on `TotalCount`, and
+//! that many distinct rows were listed. Otherwise it is read again, and after a few attempts the scope is unobserved.
 
 mod blueprints;
 mod cvm_images;
@@ -19,7 +20,7 @@ pub use instances::instances;
 pub use own_images::own_images;
 pub use recheck::{RecheckAnswer, Unanswered, still_shareable, still_shared};
 
-/// Listings of one scope before it is given up as inconsistent.
+/// The number of inconsistent listings of one scope before it is given up.
 const LISTINGS_MAX: u32 = 4;
-/// 100,000 blueprints. An API that ignores the offset would otherwise be paged for ever.
+/// The limit for pages, 100,000 blueprints. Without it, an API that ignores the offset would be read forever.
 const PAGES_MAX: u32 = 1_000;

@@ -1,8 +1,8 @@
-//! Lists the images that an account itself has in a region: for names and policies, and before a blueprint that no manifest
-//! names is cancelled.
+//! Lists the images that an account itself owns in a region: for names and policies, and before a blueprint that no
+//! manifest names is cancelled.
 //!
-//! The listing filters by the type `PRIVATE_IMAGE`. A query by id would not say whether an image is the account's own or
-//! one that another account shares with it, and ids and filters exclude each other.
+//! The listing filters by the type `PRIVATE_IMAGE`. A query by id would not show whether the image belongs to the
+//! account or is shared with it by another account, and the API does not allow ids and filters together.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ impl Row for CustomImage {
     }
 }
 
-/// An id outside the grammar is that of no image that could be shared.
+/// An image whose id is outside the grammar cannot be shared, so it is left out.
 fn by_id(rows: &[CustomImage]) -> BTreeMap<ImageId, OwnImage> {
     let own = rows
         .iter()

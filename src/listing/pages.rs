@@ -1,5 +1,5 @@
-//! Pages a listing to its end, and says when its pages fit together. [`list`] reads one page after the other, which is
-//! enough for what an account has some hundreds of; blueprints are read side by side (see `blueprints`).
+//! Reads all pages of a listing, and decides whether they are consistent. [`list`] reads one page after the other,
+//! which is enough for listings of some hundreds of rows; blueprints are read concurrently (see `blueprints`).
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ use crate::observation::Unobserved;
 /// One page of a listing.
 #[derive(Clone)]
 pub(super) struct Page<R> {
-    /// `TotalCount`: the rows of all pages together.
+    /// `TotalCount`: the number of rows on all pages together.
     pub(super) total: u64,
     pub(super) rows: Vec<R>,
 }
 
-/// A row of a listing, which is told from the others by its id.
+/// A row of a listing, identified by its id.
 pub(super) trait Row {
-    /// What one row is called in the plural.
+    /// The plural noun for rows of this kind.
     const ROWS: &'static str;
 
     fn id(&self) -> &str;
@@ -30,12 +30,12 @@ pub(super) trait Row {
 /// Why a listing cannot be used.
 enum ListingError {
     Failed(CallError),
-    /// The pages do not fit together.
+    /// The pages contradict each other.
     Inconsistent(String),
 }
 
-/// Lists all rows of `action` in `scope`; `read` asks for the page that begins at an offset. An inconsistent listing is
-/// read again; after `LISTINGS_MAX` times there is no result.
+/// Lists all rows of `action` in `scope`; `read` requests the page that begins at an offset. An inconsistent listing is
+/// read again; after `LISTINGS_MAX` attempts there is no result.
 pub(super) async fn list<H: Host, R: Row>(
     client: &ReadClient<H>,
     scope: &Scope,
@@ -92,7 +92,7 @@ async fn list_once<H: Host, R: Row>(
     join(pages).map_err(ListingError::Inconsistent)
 }
 
-/// How many pages `total` rows fill. The error says that these are too many.
+/// The number of pages for `total` rows. It is an error if these are too many.
 pub(super) fn page_count(total: u64) -> Result<u32, String> {
     let pages = total.div_ceil(u64::from(PAGE_LIMIT_MAX));
     let pages = u32::try_from(pages)
@@ -101,8 +101,9 @@ pub(super) fn page_count(total: u64) -> Result<u32, String> {
     pages.ok_or_else(|| format!("TotalCount {total} is beyond {PAGES_MAX} pages"))
 }
 
-/// Puts pages together if they fit: all say how many rows there are, and so many rows were listed, each of them once. A
-/// row that was listed twice has moved from one page to the next, and another one may have moved the other way unseen.
+/// Joins pages if they are consistent: all give the same number of rows, and that many rows were listed, each once. A
+/// row that was listed twice has moved from one page to the next; another row may have moved the other way and be
+/// missing.
 pub(super) fn join<R: Row>(pages: Vec<Page<R>>) -> Result<Vec<R>, String> {
     let total = pages.first().map_or(0, |page| page.total);
     let mut rows: BTreeMap<String, R> = BTreeMap::new();

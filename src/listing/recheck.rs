@@ -1,4 +1,4 @@
-//! Asks again, by id, about images that were observed a while ago and are about to be written.
+//! Asks again, by id, about images that were observed a while ago and will be written soon.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,12 +14,12 @@ use crate::model::{ImageId, Scope};
 use crate::observation::{Eligibility, ObservedAt};
 use crate::words::brief;
 
-/// The answer about images that were asked about again.
+/// The answer to a recheck.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecheckAnswer {
-    /// When it was asked for.
+    /// When the answer was requested.
     pub asked: ObservedAt,
-    /// The images that are unchanged: for a CANCEL still shared, for a SHARE still shareable.
+    /// The images that are unchanged: still shared for a CANCEL, still shareable for a SHARE.
     pub still: BTreeSet<ImageId>,
 }
 
@@ -28,7 +28,7 @@ pub struct RecheckAnswer {
 pub struct Unanswered {
     /// One line for a person.
     pub why: String,
-    /// The key may not make this call, so that asking again is pointless.
+    /// Whether the key may not make this call, so that asking again is pointless.
     pub is_denied: bool,
 }
 
@@ -102,7 +102,7 @@ fn failed(action: &str, error: &CallError) -> Unanswered {
 }
 
 impl Unanswered {
-    /// The answer does not fit the question.
+    /// The answer does not match the question.
     fn of_answer(why: String) -> Self {
         Self {
             why,
@@ -111,7 +111,8 @@ impl Unanswered {
     }
 }
 
-/// Checks that an answer fits the question: as many rows as its count says, each of them asked for, none twice.
+/// Checks that an answer matches the question: it has as many rows as its count says, each was asked for, and none
+/// comes twice.
 fn is_answer<'r>(
     action: &str,
     total: u64,

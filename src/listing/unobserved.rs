@@ -1,9 +1,10 @@
-//! What a call that failed means for an observation: whether reading is denied, and whether the account is broken.
+//! The meaning of a failed call for an observation: whether reading is denied, and whether the account is broken.
 
 use crate::api::error::{CallError, Class, Refusal};
 use crate::observation::{Observation, Unobserved};
 
-/// Why the listing of blueprints cannot be used whose call failed. Other listings put their own reason in its place.
+/// The reason why the listing of blueprints cannot be used after a failed call. Other listings replace it with their
+/// own.
 pub(super) fn reason(error: CallError) -> Unobserved {
     let reason = error.told();
     match error {
@@ -19,7 +20,7 @@ pub(super) fn reason(error: CallError) -> Unobserved {
     }
 }
 
-/// What is observed of a scope whose first call failed. Where this key may not read, it may be allowed to write.
+/// The observation of a scope whose first call failed. A key that may not read may still be allowed to write.
 pub(super) fn unobserved(error: CallError) -> Observation {
     let is_denied = matches!(&error, CallError::Refused(refusal)
         if refusal.class == Class::ScopeBlocked && !refusal.is_of_region());
