@@ -1,4 +1,4 @@
-"""What the benchmarks share: the release binary, waiting for it, and what the kernel says it used."""
+"""Shared code of the benchmarks: the release binary, waiting for it, and its resource usage according to the kernel."""
 
 import json
 import os
@@ -12,12 +12,12 @@ from pathlib import Path
 
 BINARY = Path(__file__).resolve().parents[1] / "target/release/sharekeeper"
 
-# Nothing of the user's own counts.
+# The user's own settings must not affect the results.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("SHAREKEEPER_", "TENCENTCLOUD_"))}
 
 
 class Ended:
-    """A program that ran to its end: what it said, and what the kernel says it used."""
+    """A program that ran to its end: its output, and its resource usage according to the kernel."""
 
     def __init__(self, words, environment, watch_memory=False):
         with tempfile.TemporaryFile() as said:
@@ -35,7 +35,7 @@ class Ended:
 
     @staticmethod
     def peak(pid):
-        """The most memory that was resident. The kernel's own sum counts what this script held when it started the program."""
+        """The peak of resident memory. The kernel's own figure includes this script's memory from before the program was started."""
         kilobytes = 0
         while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
@@ -50,7 +50,7 @@ def cpu_seconds(pid):
 
 
 def resident(pid, field="VmRSS"):
-    """Megabytes."""
+    """The resident memory in megabytes."""
     return int(re.search(rf"{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1)) / 1024
 
 
@@ -61,7 +61,7 @@ def ask(url, body=None):
 
 
 def start(words, environment, pattern, binary=BINARY):
-    """Starts the program with these words; gives it and what its first line that matches says. Its output goes to a file that nobody reads on."""
+    """Starts the program with these words; returns it and the match in its first matching line. Further output goes to a file that is not read."""
     log = tempfile.TemporaryFile("w+")
     process = subprocess.Popen([str(binary), *map(str, words)], env=environment, stdout=log, stderr=log)
     while process.poll() is None:
@@ -84,18 +84,18 @@ def until(condition, patience=600.0):
 
 
 def calls(url, action):
-    """How many calls the simulator at `url` had, and how many of them it throttled."""
+    """The number of calls to the simulator at `url`, and of those that it throttled."""
     counts = [call for call in ask(f"{url}/_sim/state")["calls"] if call["action"] == action]
     return sum(call["calls"] for call in counts), sum(call["throttled"] for call in counts)
 
 
 def access_points(url):
-    """The simulator at `url` as an access point for each region."""
+    """The endpoint that gives the simulator at `url` one access point for each region."""
     return url.replace("127.0.0.1", "{region}.localhost")
 
 
 def regions():
-    """All in which sharing exists, as the manifests' schema lists them."""
+    """All regions with image sharing, from the manifests' schema."""
 
     def lists(value):
         if isinstance(value, dict) and "enum" in value:

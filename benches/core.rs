@@ -1,4 +1,4 @@
-//! The pure parts alone: how many images a second, and how often each asks for memory.
+//! Benchmarks of the pure parts alone: images per second, and memory allocations per image.
 //!
 //!     cargo bench
 
@@ -30,7 +30,7 @@ fn id(number: usize) -> String {
     format!("img-{number:08}")
 }
 
-/// Files that ask for `count` images to be shared in one region.
+/// Manifest files that ask for `count` images to be shared in one region.
 fn sources(count: usize) -> Vec<SourceText> {
     let file = |begin: usize| {
         let mut text = format!(
@@ -49,8 +49,8 @@ fn desired(count: usize) -> Desired {
     parse(sources(count)).expect("manifests").desired
 }
 
-/// A look that shows all of `count` images, or none.
-fn look(count: usize, shared: bool) -> Observation {
+/// An observation in which all of `count` images are shared, or none.
+fn observed(count: usize, shared: bool) -> Observation {
     let image = |number| ImageId::new(&id(number)).expect("an id");
     let blueprint = |number| Blueprint {
         id: format!("lhbp-{number:08}").into(),
@@ -67,7 +67,7 @@ fn look(count: usize, shared: bool) -> Observation {
 }
 
 fn plan_of(bencher: Bencher<'_, '_>, count: usize, shared: bool) {
-    let (desired, observation) = (desired(count), look(count, shared));
+    let (desired, observation) = (desired(count), observed(count, shared));
     let (selector, policy, windows) = (Selector::default(), Policy::default(), Windows::default());
     let (inventory, attempts) = (Inventory::default(), AttemptLog::default());
     let account = ScopeAccount::default();

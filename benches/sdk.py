@@ -1,6 +1,6 @@
-"""What people write today: a loop over the official Python SDK, one region after the other or a thread for each.
+"""The usual script without sharekeeper: a loop over the official Python SDK, one region after another or a thread for each.
 
-Run by benches/compare in an environment that has the SDK. Prints how long the loop took, and the processor time it used.
+Run by benches/compare in an environment with the SDK. Prints the duration of the loop and its processor time.
 """
 
 import argparse
