@@ -1,6 +1,6 @@
-//! Whose account a scope is: whether another account name of its region is the same account, and whether that must be
-//! known before anything is pruned. Asks STS only where two names could be confused. It must not know what is to be
-//! written.
+//! Finds out which account a scope belongs to: whether another account name of its region means the same account, and
+//! whether that must be known before a prune. Asks STS only if two names could be confused. It must not know what will
+//! be written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,40 +17,40 @@ use crate::model::{AccountName, KeyDigest, Scope, Uin};
 use crate::observation::Unobserved;
 use crate::plan::{AccountProof, Prune, ScopeAccount};
 
-/// The error code, sharekeeper's own, for two account names of one region that are one account.
+/// The error code, sharekeeper's own, for two account names in one region that mean the same account.
 pub const ACCOUNT_NAMED_TWICE: &str = "AccountNamedTwice";
 
 /// An account name that manifests use in a region.
 pub struct OtherAccount<'a, H> {
-    /// As the manifests spell it.
+    /// The name as the manifests spell it.
     pub name: &'a AccountName,
-    /// The uin in its document. Calls as it are refused unless STS confirms that uin.
+    /// The uin in its document. Calls under this name are refused unless STS confirms that uin.
     pub uin: Option<&'a Uin>,
     /// The client that calls as this account, or why there is none.
     pub client: Result<&'a ReadClient<H>, &'a str>,
 }
 
-/// What all scopes of one region share. With many accounts, it is the greatest part of what a pass needs.
+/// Account data that all scopes of one region share. With many accounts, it is the largest part of what a pass needs.
 pub struct RegionAccounts<'a, H> {
     /// The account names that manifests use.
     pub used: Arc<UsedNames>,
-    /// Those that they use in the region, each with its client.
+    /// The names that they use in the region, each with its client.
     pub accounts: Vec<OtherAccount<'a, H>>,
 }
 
-/// The account that a scope's calls are made as.
+/// The account that signs a scope's calls.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Identity {
-    /// `None` if there are no credentials. The observation that follows says why.
+    /// `None` if there are no credentials. The observation that follows reports the reason.
     pub(super) owner: Option<Owner>,
-    /// Why another name cannot be told apart, if one cannot.
+    /// Why another name may mean the same account, if one may.
     confusable: Option<String>,
-    /// The accounts that other names are known to stand for, where no document says so.
+    /// The accounts of other names, if they are known although no document gives them.
     pub(super) others: BTreeMap<AccountName, Uin>,
 }
 
-/// Tells a scope's account apart from the other account names of its region; `others` may contain its own. An error says that one of them is the same
-/// account: nothing may be written for either.
+/// Checks that the other account names of the scope's region mean other accounts; `others` may contain the scope's own
+/// name. An error says that one of them means the same account: then nothing may be written for either.
 pub(super) async fn identify<H: Host>(
     client: &ReadClient<H>,
     others: &[OtherAccount<'_, H>],
@@ -60,8 +60,8 @@ pub(super) async fn identify<H: Host>(
     let mut asked = Vec::new();
     for other in rivals(others, scope) {
         match (task.uin, other.uin) {
-            // The observation verifies our uin. Theirs is verified before anything is pruned. One document may be wrong about
-            // its key.
+            // The observation verifies our uin. The other name's uin is verified before a prune, because its document
+            // may be wrong about its key.
             (Some(ours), Some(theirs)) if ours != theirs => {
                 if has_same_key(client, other, scope) {
                     return Err(named_twice(scope, other.name, SAME_ID));
@@ -70,7 +70,7 @@ pub(super) async fn identify<H: Host>(
             _ => asked.push(other),
         }
     }
-    // All at the same time, so that several that hang are waited for no longer than one.
+    // All checks run concurrently, so that several hanging ones take no longer than one.
     let own = OnceCell::new();
     let told_apart = asked
         .iter()
@@ -95,15 +95,15 @@ pub(super) async fn identify<H: Host>(
     Ok(identity)
 }
 
-/// Whether two names stand for one account.
+/// Whether two names mean the same account.
 enum Apart {
-    /// With its uin, if that is known.
+    /// Another account, with its uin if that is known.
     Other(Option<Uin>),
     Same(String),
     Unknown(String),
 }
 
-/// The other account names of a region.
+/// The other account names in the region.
 fn rivals<'o, 'a, H>(
     of_region: &'o [OtherAccount<'a, H>],
     scope: &Scope,
@@ -113,7 +113,7 @@ fn rivals<'o, 'a, H>(
         .filter(|other| *other.name != scope.account)
 }
 
-/// Whether two names call with one key. Compares only keys that are in memory: none is fetched for this alone.
+/// Whether two names use the same key. Compares only keys that are in memory; none is fetched just for this.
 fn has_same_key<H: Host>(
     client: &ReadClient<H>,
     other: &OtherAccount<'_, H>,
@@ -148,7 +148,7 @@ async fn tell_apart<H: Host>(
         Err(why) => {
             let name = &scope.account;
             return Apart::Unknown(format!(
-                "{too}, and nobody names the account of `{name}`: {why}"
+                "{too}, and the account of `{name}` is not known: {why}"
             ));
         }
     };
@@ -163,9 +163,7 @@ async fn tell_apart<H: Host>(
     let uin = match told {
         Ok(uin) => uin,
         Err(why) => {
-            return Apart::Unknown(format!(
-                "{too}, and it is not known which account that is: {why}"
-            ));
+            return Apart::Unknown(format!("{too}, and its account is not known: {why}"));
         }
     };
     match (uin, owner.uin.as_ref()) {
@@ -188,12 +186,12 @@ fn named_twice(scope: &Scope, other: &AccountName, how: &str) -> Unobserved {
     }
 }
 
-/// What the state and an observation prove about the account, for the decision to prune.
+/// What the state and an observation prove about the account, as a basis for pruning.
 pub(super) struct Evidence<'e> {
     pub(super) known: &'e KnownAccounts,
-    /// Whether one of our shares shows as the blueprint that is recorded for it under the scope's own name.
+    /// Whether one of our shares shows with the blueprint that is recorded for it under the scope's own name.
     pub(super) shows_own: bool,
-    /// Names that the observation proves to stand for the same account.
+    /// Names that the observation proves to mean the same account.
     pub(super) proven: BTreeSet<AccountName>,
     /// A name whose rows the scope takes back, although that name had taken over the scope's rows before.
     pub(super) taken_back: Option<AccountName>,
@@ -212,8 +210,8 @@ impl<'e> Evidence<'e> {
 }
 
 impl Identity {
-    /// Asks STS whose the credentials are, if a prune must know and no document says it. Returns why it must be known, if
-    /// STS does not answer.
+    /// Asks STS for the owner of the credentials, if a prune needs to know it and no document gives it. Returns why it
+    /// must be known, if STS does not answer.
     pub(super) async fn ask_for_prune<H: Host>(
         &mut self,
         client: &ReadClient<H>,
@@ -225,7 +223,7 @@ impl Identity {
         if task.policy.prune == Prune::None {
             return None;
         }
-        // A name whose document is wrong about its key may stand for this account.
+        // A name with a wrong uin in its document may mean this account.
         let documented = || rivals(others, task.scope).filter(|other| other.uin.is_some());
         let confirmed = documented().map(async |other| match other.client {
             Ok(other) => other.is_confirmed(task.scope.region).await,
@@ -246,8 +244,8 @@ impl Identity {
         }
         let nothing = Evidence::nothing(known);
         let reason = must_know(task, &nothing, attempts, owner);
-        // Temporary credentials name no account, and another machine may use another account's later: what STS says today is
-        // what they are compared with then.
+        // Temporary credentials do not identify an account, and another machine may use another account's later. The
+        // answer of STS is kept to compare those with it.
         if reason.is_none() && owner.lasts {
             return None;
         }
@@ -256,11 +254,11 @@ impl Identity {
                 *owner = asked;
                 None
             }
-            Err(why) => Some(format!("{}, and STS does not answer: {why}", reason?)),
+            Err(why) => Some(format!("{}, but STS does not answer: {why}", reason?)),
         }
     }
 
-    /// What the planner must know of the account.
+    /// The proof of the account that the planner needs.
     pub(super) fn for_plan(
         &self,
         task: &ScopeTask<'_>,
@@ -269,7 +267,7 @@ impl Identity {
         evidence: &Evidence<'_>,
     ) -> ScopeAccount {
         let Some(owner) = &self.owner else {
-            let why = "it could not be found out which credentials there are";
+            let why = "the credentials could not be read";
             return ScopeAccount {
                 proof: AccountProof::Unproven(why.into()),
                 ..task.account()
@@ -306,8 +304,8 @@ impl Identity {
         }
         if let Some(name) = &evidence.taken_back {
             return AccountProof::AccountChanged(AccountDoubt::Unproven(format!(
-                "images are taken back from account name `{name}`, which had taken over those of `{}`: one state serves two sets of \
-                 manifests that each use a name of their own, or the account was renamed back",
+                "account name `{name}` had taken over the images of `{}`, and now they are taken back: either one state serves two sets of \
+                 manifests with different names for the account, or the account was renamed back",
                 task.scope.account
             )));
         }
@@ -320,7 +318,7 @@ impl Identity {
             (None, Some(_)) if !owner.is_documented && !evidence.shows_own => {
                 match key_changed(task, evidence, attempts, owner) {
                     Some(how) => AccountProof::AccountChanged(AccountDoubt::Unproven(format!(
-                        "{how}, and none of the shares that sharekeeper made here shows, which would prove that it is the same account"
+                        "{how}, and no share that sharekeeper made here is visible to prove that it is the same account"
                     ))),
                     None => AccountProof::Certain,
                 }
@@ -330,9 +328,9 @@ impl Identity {
     }
 }
 
-/// What the state should record of the scope's credentials, if that differs from `before`. A uin and a key that do not
-/// belong together are not recorded together. A key that may belong to another account does not replace the known one, so
-/// that a prune with it still asks whose it is.
+/// The credentials that the state should record for the scope, if they differ from `before`. A uin and a key that do
+/// not belong together are not recorded together. A key that may belong to another account does not replace the known
+/// one, so that a prune with it still asks for its owner.
 pub(super) fn to_record(
     before: Option<&KnownAccount>,
     owner: &Owner,
@@ -362,8 +360,7 @@ pub(super) fn to_record(
     (before != Some(&now)).then_some(now)
 }
 
-/// Why the account must be known before anything is pruned, if it must. With one name and one key there is nothing to
-/// confuse.
+/// Why the account must be known before a prune, if it must. With one name and one key, there is nothing to confuse.
 fn must_know(
     task: &ScopeTask<'_>,
     evidence: &Evidence<'_>,
@@ -384,7 +381,7 @@ fn must_know(
     key_changed(task, evidence, attempts, owner)
 }
 
-/// How the key differs from the recorded one, if it does.
+/// The difference between the key and the recorded one, if there is one.
 fn key_changed(
     task: &ScopeTask<'_>,
     evidence: &Evidence<'_>,
@@ -392,23 +389,23 @@ fn key_changed(
     owner: &Owner,
 ) -> Option<String> {
     if owner.lasts && attempts.key.as_ref().is_some_and(|key| *key != owner.key) {
-        return Some("the key is another than the one that this run began with".into());
+        return Some("the key differs from the one that this run began with".into());
     }
     let recorded = evidence.known.scopes.get(task.scope)?;
     let is_other = |key: &KeyDigest| *key != owner.key;
     if recorded.pruned_with.as_ref().is_some_and(is_other) {
-        return Some("the key is another than the one that pruned here last".into());
+        return Some("the key differs from the one that pruned here last".into());
     }
-    // Shares that show prove that the account is the same, whatever the key.
+    // A visible share of ours proves that the account is the same, whatever the key.
     if evidence.shows_own {
         return None;
     }
     let how = match &recorded.key {
         Some(key) if is_other(key) => {
-            "the key is another than the one that the state was used with last"
+            "the key differs from the one that the state was last used with"
         }
         None if recorded.uin.is_some() => {
-            "the state knows an account here, and not that the key is of it"
+            "the state knows an account here, but not whether the key belongs to it"
         }
         _ => return None,
     };

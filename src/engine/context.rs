@@ -1,4 +1,4 @@
-//! What every step of a pass over one scope works with. It must not know the steps.
+//! The data that every step of a pass over one scope works with. It must not know the steps.
 
 use super::Engine;
 use super::event::Event;
@@ -15,7 +15,7 @@ pub(super) struct ScopeContext<'a, H, L> {
     pub(super) engine: &'a Engine<'a, L>,
     pub(super) client: &'a WriteClient<H>,
     pub(super) task: &'a ScopeTask<'a>,
-    /// The scope's part of the denied calls that its account may spend.
+    /// The scope's part of its account's budget for denied calls.
     pub(super) budget: ScopeBudget,
 }
 
@@ -32,12 +32,12 @@ impl<H: Host, L: Ledger> ScopeContext<'_, H, L> {
         self.client_context().present()
     }
 
-    /// The present by this machine's clock and by the access point's.
+    /// The current time by this machine's clock and by the access point's.
     pub(super) fn clocks(&self) -> Clocks {
         self.client.read().clocks(self.task.scope.region)
     }
 
-    /// The present by both clocks of this machine, one of which stands still while it sleeps.
+    /// The current time by both clocks of this machine; the monotonic clock stands still while the machine sleeps.
     pub(super) fn seen_at(&self) -> ObservedAt {
         ObservedAt::new(self.host().monotonic(), self.host().now())
     }
@@ -46,7 +46,7 @@ impl<H: Host, L: Ledger> ScopeContext<'_, H, L> {
         self.engine.listener.event(event);
     }
 
-    /// Whether the ledger grants nothing any longer.
+    /// Whether the ledger refuses every request from now on.
     pub(super) fn is_lost(&self) -> bool {
         self.engine.ledger.failure().is_some()
     }

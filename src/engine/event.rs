@@ -1,4 +1,4 @@
-//! What the engine reports while it runs, to whoever shows it. It must not know how events are shown.
+//! Events of a running engine, for the component that shows them. It must not know how events are shown.
 
 use crate::history::WriteOutcome;
 use crate::inventory::InventoryNote;
@@ -7,7 +7,7 @@ use crate::model::{ImageId, Scope};
 use crate::observation::Reading;
 use crate::plan::Plan;
 
-/// One step of a run.
+/// An event of a run.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
     /// A scope was observed and planned.
@@ -17,27 +17,27 @@ pub enum Event<'a> {
         /// Whether it is the run's first plan for the scope.
         first: bool,
     },
-    /// A scope could not be observed, or only without its shares, or is not written to any longer.
+    /// A scope could not be observed, or only without its shares, or is no longer written to.
     Trouble {
         /// The scope in trouble.
         scope: &'a Scope,
         /// One line for a person.
         what: String,
-        /// Whether it is true of the whole account, so that its other scopes report the same.
+        /// Whether it concerns the whole account, so that its other scopes report the same.
         of_account: bool,
     },
-    /// A write was answered, or it is known that no answer will come.
+    /// A write was answered, or it is certain that no answer will come.
     Answered {
         /// The attempt that ended.
         attempt: &'a Attempt,
-        /// How it ended, as the history has it.
+        /// The outcome, as the history records it.
         outcome: &'a WriteOutcome,
     },
-    /// An observation changed what is ours or what is left alone.
+    /// An observation changed which images are ours or are left alone.
     Noted {
         /// The scope that was observed.
         scope: &'a Scope,
-        /// The image that it is about.
+        /// The image that the note is about.
         image: &'a ImageId,
         /// The conclusion that was drawn.
         note: &'a InventoryNote,
@@ -46,26 +46,26 @@ pub enum Event<'a> {
     Reading {
         /// The scope that is read.
         scope: &'a Scope,
-        /// How far the reading is.
+        /// The progress of the reading.
         reading: Reading,
     },
-    /// There is nothing to send while reads do not show yet what was written.
+    /// Nothing is left to send, but reads do not show the latest writes yet.
     Waiting {
         /// The scope that waits.
         scope: &'a Scope,
-        /// How many images it waits for.
+        /// The number of images that it waits for.
         images: usize,
     },
-    /// There is nothing to send while no server can be started from shares yet.
+    /// Nothing is left to send, but no server can be started from some shares yet.
     Syncing {
         /// The scope that waits.
         scope: &'a Scope,
-        /// How many images it waits for.
+        /// The number of images that it waits for.
         images: usize,
     },
 }
 
-/// Whoever shows a run: receives each [`Event`] of it.
+/// Receives each [`Event`] of a run, usually to show it.
 pub trait Listener {
     /// Called on the engine's thread for each event, so it must not block.
     fn event(&self, event: Event<'_>);

@@ -1,6 +1,6 @@
-//! How long ago each image that is to be written was seen. An image that was seen too long ago is rechecked by id, many to a
-//! request and before its turn comes, so that the permit queue does not wait for the answer. It must not know what a plan is
-//! for, only which of its writes are still to be sent.
+//! Tracks how long ago each image of a pending write was seen. An image that was seen too long ago is rechecked by id,
+//! many in one request and before its turn comes, so that the permit queue does not wait for the answer. It must not
+//! know the purpose of a plan, only which of its writes are still to be sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,32 +20,32 @@ use crate::model::{ImageId, Permission};
 use crate::observation::ObservedAt;
 use crate::plan::Actual;
 
-/// No write is sent for an image that was seen longer ago than this.
+/// An image that was seen longer ago than this is not written.
 const AGE_MAX: Duration = Duration::from_secs(120);
 /// From this age on, an image is rechecked once its turn is near.
 const RECHECK_FROM: Duration = Duration::from_secs(90);
-/// From this age on, a write is not prepared: it may still wait for its permit for a while.
+/// From this age on, a write is not prepared, because it may still wait for its permit for a while.
 const PREPARE_AGE_MAX: Duration = Duration::from_secs(105);
-/// Images in one recheck.
+/// The number of images in one recheck.
 const BATCH_MAX: usize = PAGE_LIMIT_MAX as usize;
-/// While so many images at the head of the queue are fresh enough, none is rechecked.
+/// While this many images at the head of the queue are fresh enough, none is rechecked.
 const FRESH_AHEAD_MIN: usize = BATCH_MAX / 2;
 
-/// When each image that is to be written was last seen.
+/// The time at which each image of a pending write was last seen.
 pub(super) struct Freshness {
     /// When the observation began.
     began: ObservedAt,
-    /// No image was seen before this.
+    /// The age limit: no image was seen before this.
     oldest: ObservedAt,
-    /// When the writes were planned, at the end of the observation.
+    /// The end of the observation, at which the writes were planned.
     planned: ObservedAt,
     seen: BTreeMap<WriteId, ObservedAt>,
-    /// The images in a recheck without an answer yet, and what is to be done with them.
+    /// The images in rechecks without an answer yet, with their planned writes.
     rechecking: BTreeMap<WriteId, Permission>,
-    /// Whether the key may not ask about images to share. They are then shared on what was seen, as where all reading is
-    /// denied: the answer to the SHARE is all that there is to see.
+    /// Whether the key may not ask about images to share. They are then shared on the basis of what was seen, as when
+    /// all reading is denied: the answer to the SHARE is the only information.
     shares_are_blind: bool,
-    /// The images to share, whether they are ready or wait for another attempt.
+    /// The images to share, both those that are ready and those that wait for another attempt.
     shares: BTreeSet<WriteId>,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Rechecked {
 }
 
 impl Freshness {
-    /// The sightings of an observation that began at `began`.
+    /// Starts from the times of an observation that began at `began`.
     pub(super) fn new(
         planned: &PlannedScope,
         executor: &Executor,
@@ -89,8 +89,8 @@ impl Freshness {
             .map_or(Duration::MAX, |seen| seen.age(now))
     }
 
-    /// Whether the plan is so old that what it knows of other images counts no longer. It is measured from the end of the
-    /// observation: one that takes long would never lead to such a write otherwise.
+    /// Whether the plan is so old that its knowledge about other images no longer counts. The age is measured from the
+    /// end of the observation, because after a long observation no such write could ever be sent otherwise.
     pub(super) fn is_plan_aged(&self, now: ObservedAt) -> bool {
         self.planned.age(now) >= RECHECK_FROM
     }
@@ -110,13 +110,13 @@ impl Freshness {
         self.age(id, now) < PREPARE_AGE_MAX && !self.rechecking.contains_key(&id)
     }
 
-    /// Whether the machine has slept for so long that more may have changed than single images.
+    /// Whether the machine has slept for so long that more than single images may have changed.
     pub(super) fn machine_slept(&self, now: ObservedAt) -> bool {
         self.began.slept(now) >= AGE_MAX
     }
 
-    /// The images to recheck now for `permission`, in the order of the queue: as many as a request holds, and none while
-    /// there is no hurry.
+    /// The images to recheck now for `permission`, in the order of the queue: as many as fit into a request, and none
+    /// while that is not urgent.
     fn due<'e>(
         &self,
         ready: impl Iterator<Item = (WriteId, &'e ImageId, Permission)>,
@@ -158,7 +158,7 @@ impl Freshness {
     ) -> Vec<Recheck<'t>> {
         let now = context.seen_at();
         let mut rechecks: Vec<Recheck<'t>> = Vec::new();
-        // True nearly always, and cheaper than to walk a long queue.
+        // This is nearly always true, and costs less than going through a long queue.
         if !self.has_aged(now) {
             return rechecks;
         }
@@ -183,9 +183,9 @@ impl Freshness {
         rechecks
     }
 
-    /// Takes in the answer to a recheck. An image that has changed is left to the next observation. If there is no answer, so
-    /// are all images of that kind of write that need one. Where the key may not ask about images to share, they are shared on
-    /// what was seen.
+    /// Applies the answer to a recheck. An image that has changed is left to the next observation. Without an answer,
+    /// the same is true for all images of that kind of write that need one. If the key may not ask about images to
+    /// share, they are shared on the basis of what was seen.
     pub(super) fn rechecked<H: Host, L: Ledger>(
         &mut self,
         context: &ScopeContext<'_, H, L>,
@@ -211,13 +211,13 @@ impl Freshness {
                 }
                 if !changed.is_empty() {
                     let images = changed.len();
-                    tracing::debug!(%scope, images, "not as they were seen any longer; they are looked at again");
+                    tracing::debug!(%scope, images, "images have changed since they were seen; they are observed again");
                 }
             }
             Err(Unanswered { why, is_denied }) => {
                 let what = if is_denied && permission == Some(Permission::Share) {
                     self.shares_are_blind = true;
-                    "it is shared all the same, and the API's answer tells"
+                    "they are shared all the same, and the API's answer decides"
                 } else {
                     let now = context.seen_at();
                     let aging = executor.ready().filter(|(id, _, towards)| {
@@ -225,12 +225,12 @@ impl Freshness {
                     });
                     let aging: Vec<_> = aging.map(|(id, ..)| id).collect();
                     aging.into_iter().for_each(|id| executor.withdraw(id));
-                    "it is looked at again first"
+                    "they are observed again first"
                 };
                 context.emit(Event::Trouble {
                     scope,
                     what: format!(
-                        "what is to be written was seen minutes ago and cannot be asked about again; {what}: {why}"
+                        "images with pending writes were seen minutes ago, and asking about them again failed; {what}: {why}"
                     ),
                     of_account: false,
                 });
@@ -258,14 +258,14 @@ async fn recheck_cancels<H: Host, L: Ledger>(
             still_shared(context.client.read(), context.task.scope, &blueprints).await
         }
         None => Err(Unanswered {
-            why: "it is not known as which blueprint an image is shared".into(),
+            why: "the blueprint of an image is not known".into(),
             is_denied: false,
         }),
     };
     Rechecked { images, result }
 }
 
-/// The blueprints that the observation showed for the images, if it showed one for each.
+/// The blueprints that the observation showed for the images. `None` unless it showed one for each.
 fn blueprints(
     planned: &PlannedScope,
     images: &[(WriteId, ImageId)],
@@ -291,7 +291,7 @@ mod tests {
         ObservedAt::new(Monotonic::new(elapsed), time + elapsed)
     }
 
-    /// Images to share, or to take back, that were seen so many seconds after the start.
+    /// Images to share or to cancel, each seen at a number of seconds after the start.
     fn freshness(seen: &[(Permission, u64)]) -> (Freshness, Executor) {
         let actions = seen.iter().enumerate().map(|(n, (permission, _))| {
             let image = ImageId::new(&format!("img-{n}")).expect("valid");

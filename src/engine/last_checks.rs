@@ -1,6 +1,6 @@
-//! What may have come to forbid a write between its plan and its call: the time, what a person has said, or other
-//! credentials. Each check reads the present. One waits, for the ledger, and goes before all others: what they find must hold
-//! when the call leaves.
+//! Checks for reasons that may forbid a write after it was planned: the time, a person's request, or other credentials.
+//! Each check uses the present state. Only the check of the ledger waits, so it comes first: the findings of the others
+//! must still hold when the call is sent.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::ledger::{Attempt, Ledger, WriteRefused};
 use crate::model::{Cause, ImageId, Monotonic};
 use crate::plan::Decision;
 
-/// The ledger is asked again what a person has said if the intent was recorded longer ago than this. A shorter time would
-/// ask before every call while the permit queue is busy.
+/// The ledger is asked again for requests of people if the intent was recorded longer ago than this. A shorter time
+/// would mean a request before every call while the permit queue is busy.
 const RECHECK_AFTER: Duration = Duration::from_millis(250);
 
 /// Why a write is not sent although its intent is recorded. The outcome in the history quotes it.
@@ -22,30 +22,30 @@ const RECHECK_AFTER: Duration = Duration::from_millis(250);
 pub(super) enum NotSent {
     #[error("a change window closed")]
     WindowClosed,
-    /// A share begins or ends at a time that has come meanwhile.
-    #[error("the time has come at which the manifests ask for another state")]
+    /// The time at which a share begins or ends has come meanwhile.
+    #[error("the manifests ask for another state from this time on")]
     DesireChanged,
-    /// A person forbade it meanwhile, or the ledger failed.
+    /// A person has forbidden it meanwhile, or the ledger failed.
     #[error(transparent)]
     WriteRefused(#[from] WriteRefused),
     #[error("the credentials changed since the plan was made")]
     CredentialsChanged,
-    /// The account is broken, so that there is no permit.
+    /// The account is broken, so there is no permit.
     #[error("{0}")]
     NotPermitted(Refusal),
     /// Nothing forbids it, but the pass stops or pauses, or the image was seen too long ago.
-    #[error("its turn was given up")]
+    #[error("it gave up its turn")]
     GivenUp,
 }
 
-/// Whether a write would be sent with the very credentials that its scope was observed with.
+/// Whether a write would be sent with the same credentials that its scope was observed with.
 pub(super) fn is_planned_with(planned: &PlannedScope, permit: &WritePermit) -> bool {
     let version = planned.owner.as_ref().map(|owner| owner.version);
     version.is_none_or(|version| version == permit.version())
 }
 
-/// Whether a person has come to forbid a write whose intent was recorded at `recorded_at`. This may take as long as the
-/// ledger does, so that all that time decides is to be asked after it, of [`still_asked`].
+/// Checks whether a person has forbidden a write since its intent was recorded at `recorded_at`. This may take as long
+/// as the ledger does, so everything that depends on the time must be checked after it, by [`still_asked`].
 pub(super) async fn still_allowed<H: Host, L: Ledger>(
     context: &ScopeContext<'_, H, L>,
     attempt: &Attempt,
@@ -71,7 +71,7 @@ pub(super) fn still_asked<H: Host, L: Ledger>(
     let named = planned.desired_image(context.task, image);
     let is_asked = |now| named.is_none_or(|image| image.share.at(now).0 == decision.desired);
     if cause == Cause::Retention && clocks.api().is_some() {
-        // While the clocks disagree, nothing is retired. A revocation was in force by both of them.
+        // While the clocks disagree, nothing is retired. A revocation was already in force by both of them.
         Err(NotSent::DesireChanged)
     } else if !clocks.all(|now| windows.is_open(cause, now)) {
         Err(NotSent::WindowClosed)

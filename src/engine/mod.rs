@@ -4,17 +4,17 @@
 //!
 //! # The life of one write
 //!
-//! 1. `pass` begins a round, and `plan_scope` observes the scope and plans it: `account` tells whose it is, `listing` reads
+//! 1. `pass` begins a round, and `plan_scope` observes the scope and plans it: `account` finds its account, `listing` reads
 //!    it, `refresh` computes what that changes in the inventory.
 //! 2. `persist` has the ledger record those changes. Only then may the plan be carried out.
 //! 3. The plan's writes enter the [`Executor`](crate::execute::Executor), which says which one is next and when.
 //! 4. `write` carries each one out, top to bottom: take the next write, record its intent, wait for the permit to call, check
 //!    once more what may have changed (`last_checks`), send, record the outcome (`write_outcome`). Meanwhile `freshness`
 //!    rechecks images that were seen too long ago, and `probe_budget` limits denied calls to an account.
-//! 5. The executor takes the reply in: the write settles, is repeated after a backoff, or is unclear. What is unclear is never
+//! 5. The executor handles the reply: the write settles, is repeated after a backoff, or is unclear. An unclear write is never
 //!    repeated at once.
 //! 6. Once all writes have settled, `pass` records their results in the [`AttemptLog`] and begins the next round, whose
-//!    observation shows what really came of them.
+//!    observation shows their real results.
 
 mod account;
 mod context;
@@ -60,30 +60,30 @@ pub use region_views::RegionViews;
 pub use stop::{Stop, StopReason};
 pub use task::Task;
 
-/// How one scope ended.
+/// The outcome of one scope.
 #[derive(Clone, Debug)]
 pub struct ScopeOutcome {
-    /// The last plan made: what is in sync, blocked, withheld, and what is still to do.
+    /// The last plan: what is in sync, blocked, withheld, and still to do.
     pub plan: Plan,
-    /// What this run wrote.
+    /// The writes of this run.
     pub attempts: AttemptLog,
 }
 
-/// What a run works with.
+/// The dependencies of a run.
 pub struct Engine<'a, L> {
-    /// Records intents, outcomes, and what is ours.
+    /// Records intents, outcomes and ownership.
     pub ledger: &'a L,
-    /// Hears of each step.
+    /// Receives an event for each step.
     pub listener: &'a dyn Listener,
-    /// Asks for the end.
+    /// Carries the request to stop.
     pub stop: &'a Stop,
-    /// What was seen of each region.
+    /// Recent observations of each region.
     pub views: &'a RegionViews,
 }
 
 impl<L: Ledger> Engine<'_, L> {
-    /// Brings every scope of the task into its desired state, as far as that is possible within `timeout` and before a
-    /// stop. Each scope has exactly one outcome, in order. Each account that is named must have a client.
+    /// Brings every scope of the task into its desired state, as far as possible within `timeout` and before a stop.
+    /// Each scope has exactly one outcome, in order. Each account that is named must have a client.
     pub async fn reconcile<H: Host>(
         &self,
         accounts: &BTreeMap<AccountName, WriteClient<H>>,
@@ -100,7 +100,7 @@ impl<L: Ledger> Engine<'_, L> {
             let refusals = std::pin::pin!(refusals(&scopes, read));
             let refusals = match select(refusals, std::pin::pin!(self.stop.tripped())).await {
                 Either::Left((refusals, _)) => refusals,
-                // Each scope says that it was stopped before it was read.
+                // Each scope reports that it was stopped before it was read.
                 Either::Right(_) => Vec::new(),
             };
             if let Some(outcomes) = refused_run(&scopes, &refusals, first.read().context()) {
@@ -108,7 +108,7 @@ impl<L: Ledger> Engine<'_, L> {
             }
             let mut budgets: BTreeMap<_, Rc<ProbeBudget>> = BTreeMap::new();
             let by_region = Task::accounts_by_region(&scopes, read);
-            // All passes join their budget first: each has its first call before any makes a second one.
+            // All passes join their budget first, so that each has its first call before any makes a second one.
             let passes: Vec<_> = scopes
                 .iter()
                 .map(|scope_task| {
@@ -125,10 +125,10 @@ impl<L: Ledger> Engine<'_, L> {
         self.within(timer, work).await
     }
 
-    /// Brings one scope of the task into its desired state, before a stop and within `timeout` from the end of its first
-    /// observation: one that was cut short would be begun again in each pass, forever. `region` are the account names
-    /// that manifests use in its region, `attempts` is what earlier passes of this process left behind, and `budget` is
-    /// shared by the passes under the same key. `None` if there can be nothing to do.
+    /// Brings one scope of the task into its desired state, before a stop and within `timeout`, counted from the end of
+    /// its first observation: an observation that is cut short would start again in each pass, forever. `region` holds
+    /// the account names that manifests use in its region, `attempts` is what earlier passes of this process left
+    /// behind, and `budget` is shared by the passes under the same key. `None` if there cannot be anything to do.
     pub async fn pass<H: Host>(
         &self,
         client: &WriteClient<H>,
@@ -150,7 +150,7 @@ impl<L: Ledger> Engine<'_, L> {
         Some(self.within(timer, pass.converge()).await)
     }
 
-    /// Asks for the end when `timer` does, and waits for what is in flight to settle.
+    /// Requests a stop when `timer` is over, and then waits until everything in flight has settled.
     async fn within<T>(&self, timer: impl Future<Output = ()>, work: impl Future<Output = T>) -> T {
         let (work, timer) = (std::pin::pin!(work), std::pin::pin!(timer));
         match select(work, timer).await {
@@ -163,8 +163,8 @@ impl<L: Ledger> Engine<'_, L> {
     }
 }
 
-/// The client of the scope's account. The caller connects each account that its manifests name: a scope that was left out
-/// for want of a client would look like one that is in sync.
+/// The client of the scope's account. The caller connects each account that its manifests name, because a scope that
+/// was left out for lack of a client would look like one in sync.
 fn client_of<'a, C>(accounts: &'a BTreeMap<AccountName, C>, scope: &Scope) -> &'a C {
     accounts
         .get(&scope.account)

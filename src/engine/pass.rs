@@ -1,5 +1,5 @@
-//! One pass over one scope: rounds of *observe → plan → execute* until nothing is left to do, a person must act, or the end
-//! is asked for. It must not know how a write is sent, nor when the next pass is due.
+//! One pass over one scope: rounds of *observe → plan → execute* until nothing is left to do, a person must act, or a
+//! stop is requested. It must not know how a write is sent, nor when the next pass is due.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -30,34 +30,35 @@ use crate::plan::{AccountProof, Plan, Verdict};
 
 /// How long the lists of the account's own images and instances are used before they are read again.
 const LISTS_AGE_MAX: Duration = Duration::from_secs(120);
-/// Rounds in a row that cannot observe the scope before the pass gives up, where the account itself works.
+/// The number of consecutive rounds without an observation before the pass gives up, if the account itself works.
 const UNOBSERVED_ROUNDS_MAX: u32 = 3;
-/// Between rounds that wait for something.
+/// The pause between rounds that wait for something.
 const ROUND_PAUSE: Backoff = Backoff {
     base: Duration::from_millis(500),
     cap: Duration::from_secs(5),
 };
-/// Between rounds that wait only for blueprints that are SYNCING, which takes minutes.
+/// The pause between rounds that wait only for SYNCING blueprints, which takes minutes.
 const SYNCING_PAUSE: Backoff = Backoff {
     base: Duration::from_secs(15),
     cap: Duration::from_secs(120),
 };
-/// How long a write of an earlier process may still take effect: twice the deadline of a call, and some.
+/// How long a write of an earlier process may still take effect: twice the deadline of a call, plus a margin.
 const OPEN_INTENT_AGE_MAX: TimeDelta = TimeDelta::seconds(20);
 
-/// One pass under way.
+/// The state of a running pass.
 pub(super) struct ScopePass<'a, H, L> {
     context: ScopeContext<'a, H, L>,
     others: &'a [OtherAccount<'a, H>],
     attempts: AttemptLog,
-    /// The account's own images, and when they were asked for.
+    /// The account's own images, and the time of their request.
     own: (OwnImages, Monotonic),
-    /// The instances, and when they were asked for.
+    /// The instances, and the time of their request.
     instances: (Instances, Monotonic),
-    /// What this pass has learnt about the right to write to the scope.
+    /// What this pass has learnt about the key's right to write to the scope.
     access: WriteAccess,
     rounds: Rounds,
-    /// What instances use and the pass has cancelled, or was about to: the last plan does not show it any longer.
+    /// Images that instances use and that the pass has cancelled, or was about to cancel: the last plan no longer shows
+    /// that use.
     in_use: BTreeMap<ImageId, Vec<SmolStr>>,
     /// The plan of the last round.
     last: Option<Plan>,
@@ -65,7 +66,7 @@ pub(super) struct ScopePass<'a, H, L> {
     pub(super) observed: Rc<Notify>,
 }
 
-/// Rounds that came to nothing, by the reason, for the backoff between rounds.
+/// Rounds without a result, by the reason, for the backoff between rounds.
 #[derive(Default)]
 struct Rounds {
     unobserved: u32,
@@ -73,7 +74,7 @@ struct Rounds {
     syncing: u32,
 }
 
-/// What follows a round.
+/// The next step after a round.
 enum Next {
     /// The pass is over.
     Finished,
@@ -109,7 +110,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
         }
     }
 
-    /// Makes rounds until nothing is left to do or the end is asked for.
+    /// Runs rounds until nothing is left to do or a stop is requested.
     pub(super) async fn converge(mut self) -> ScopeOutcome {
         self.accept_loss_before().await;
         self.await_open_intents().await;
@@ -146,7 +147,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
         self.cache_lists(&planned, asked);
         let planned = persist(&self.context, planned).await;
         if self.context.is_lost() {
-            // The reason is told once, and not for each scope.
+            // The reason is reported once, elsewhere, and not for each scope.
             return Err(Unobserved::new("the state cannot be used any longer"));
         }
         self.learn(&planned);
@@ -173,7 +174,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
         .await
     }
 
-    /// Carries the plan out as far as it can be, and decides what follows.
+    /// Executes the plan as far as possible, and decides the next step.
     async fn act(&mut self, planned: &PlannedScope, began: ObservedAt) -> Next {
         let plan = &planned.plan;
         if let Observation::Unobserved(unobserved) = &planned.observation {
@@ -209,14 +210,14 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
         Next::Finished
     }
 
-    /// Carries the plan's writes out. Returns whether any was tried.
+    /// Executes the plan's writes. Returns whether any was tried.
     async fn write(&mut self, planned: &PlannedScope, began: ObservedAt) -> bool {
         let executed = execute(&self.context, planned, &self.attempts, self.access, began).await;
         self.access = executed.access;
         if let Some(pause) = executed.pause {
             self.context.emit(Event::Trouble {
                 scope: self.context.task.scope,
-                what: format!("what is left is {pause}"),
+                what: format!("the remaining images were {pause}"),
                 of_account: pause.of_account,
             });
             self.attempts.write_pause = Some(pause);
@@ -228,7 +229,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
         is_tried
     }
 
-    /// Keeps the lists of own images and of instances for the next rounds: they change seldom, and are long.
+    /// Keeps the lists of own images and of instances for the next rounds: they are long and rarely change.
     fn cache_lists(&mut self, planned: &PlannedScope, asked: Monotonic) {
         let Observation::Seen(seen) = &planned.observation else {
             return;
@@ -252,9 +253,9 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
         }
     }
 
-    /// Awaits writes of an earlier process that ended a moment ago like writes of our own: they may still take effect.
+    /// Treats writes that an earlier process made a moment ago like our own writes: they may still take effect.
     async fn await_open_intents(&mut self) {
-        // If the ledger cannot be read, the observation that follows says so.
+        // If the ledger cannot be read, the observation that follows reports it.
         let ledger = self.context.engine.ledger;
         let Ok(open_intents) = ledger.open_intents(self.context.task.scope).await else {
             return;
@@ -263,7 +264,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
         for (image, open) in open_intents {
             let is_young = |open: &&OpenIntent| now.since(open.at) < OPEN_INTENT_AGE_MAX;
             let newest = open.last().filter(is_young);
-            // What an earlier pass of this process has recorded is more precise.
+            // A record of an earlier pass of this process is more precise.
             let newest = newest.filter(|_| !self.attempts.tried.contains_key(&image));
             if let Some(open) = newest {
                 let problem = Problem::new("an earlier run ended before the answer came");
@@ -274,13 +275,13 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
         }
     }
 
-    /// Forgets a loss of earlier passes that has been shared anew, if a person has accepted one of its size since. That
-    /// acceptance is used up then, so that it accepts no later loss.
+    /// Forgets a loss of earlier passes whose images have been shared again, if a person has since accepted a loss of
+    /// its size. This uses the acceptance up, so that it accepts no later loss.
     async fn accept_loss_before(&mut self) {
         let Some(before) = self.attempts.loss else {
             return;
         };
-        // If the ledger cannot be read, the observation that follows says so.
+        // If the ledger cannot be read, the observation that follows reports it.
         let (ledger, scope) = (self.context.engine.ledger, self.context.task.scope);
         let Ok(inventory) = ledger.inventory(scope).await else {
             return;
@@ -298,18 +299,18 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
             }],
             ..InventoryUpdate::default()
         };
-        // Where that cannot be recorded, the loss stays as it was.
+        // If that cannot be recorded, the loss stays as it was.
         if ledger.apply_update(scope, used_up).await.is_ok() {
             self.attempts.loss = None;
         }
     }
 
-    /// Takes over into the attempts what the next rounds and passes must know of this plan.
+    /// Copies into the attempts what the next rounds and passes must know about this plan.
     fn learn(&mut self, planned: &PlannedScope) {
         let now = self.context.host().monotonic();
         planned.date_doubts(&mut self.attempts, now);
         self.in_use.extend(planned.plan.in_use.clone());
-        // Sharing the lost images again repairs the view, and does not explain the loss.
+        // Sharing the lost images again repairs the view, but does not explain the loss.
         if planned.plan.actions().next().is_some() {
             self.attempts.loss = planned.plan.loss.or(self.attempts.loss);
         }
@@ -345,7 +346,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
         }
     }
 
-    /// Tells once that the scope is not observed, or without its shares.
+    /// Reports once that the scope is not observed, or only without its shares.
     fn report_trouble(&self, observation: &Observation, first: bool) {
         let (what, of_account) = match observation {
             Observation::Unobserved(unobserved) if self.rounds.unobserved == 0 => (
@@ -354,7 +355,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
             ),
             Observation::ReadDenied(unobserved) if first => (
                 format!(
-                    "going on without seeing what is shared, because reading is denied: {unobserved}"
+                    "continuing without knowing what is shared, because reading is denied: {unobserved}"
                 ),
                 false,
             ),
@@ -389,7 +390,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
         }
     }
 
-    /// `None` if the end is asked for first. Only for work that may be dropped half-way, such as reading.
+    /// `None` if a stop is requested first. Only for work that may be dropped halfway, such as reading.
     async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let stop = std::pin::pin!(self.context.engine.stop.tripped());
         match select(stop, std::pin::pin!(work)).await {

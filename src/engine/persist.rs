@@ -1,4 +1,5 @@
-//! Persists what an observation changes in the inventory, before anything is done on it. It must not decide what changes.
+//! Persists the changes that an observation makes to the inventory, before anything is done about it. It must not
+//! decide these changes.
 
 use super::context::ScopeContext;
 use super::event::Event;
@@ -9,11 +10,11 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::model::Scope;
 use crate::observation::{Observation, Unobserved};
 
-/// Rows that are taken over in one transaction.
+/// The number of rows that one transaction takes over at most.
 const ROWS_PER_TRANSACTION_MAX: usize = 256;
 
-/// Persists that the scope was seen and what that changes. A ledger that cannot persist it would refuse the next intent,
-/// too, so that everything in the scope holds still then.
+/// Persists the sighting of the scope and the changes that follow from it. If the ledger cannot persist them, it would
+/// refuse the next intent, too, so everything in the scope holds still then.
 pub(super) async fn persist<H: Host, L: Ledger>(
     context: &ScopeContext<'_, H, L>,
     mut planned: PlannedScope,
@@ -34,7 +35,7 @@ pub(super) async fn persist<H: Host, L: Ledger>(
     }
     let ledger = context.engine.ledger;
     if let Err(error) = record(ledger, context.task.scope, is_seen, update).await {
-        let unobserved = Unobserved::new(format!("the state cannot be kept: {error}"));
+        let unobserved = Unobserved::new(format!("the state cannot be written: {error}"));
         let task = context.task;
         planned.plan = task.unobserved(unobserved.clone(), context.client_context());
         planned.observation = Observation::Unobserved(unobserved);
@@ -57,7 +58,8 @@ async fn record(
     settle(ledger, scope, update).await
 }
 
-/// Records an update in transactions that are short for everybody else: many rows may be taken over.
+/// Records an update in transactions that are short enough for other users of the ledger, because it may take over many
+/// rows.
 async fn settle(
     ledger: &impl Ledger,
     scope: &Scope,
@@ -69,8 +71,8 @@ async fn settle(
     Ok(())
 }
 
-/// The update in the order in which its parts are recorded. What is seen and remembered comes last: it rests on all the
-/// rows that are taken over.
+/// The parts of the update in recording order. Changes from the observation come last, because they build on the rows
+/// that are taken over.
 fn parts(mut update: InventoryUpdate) -> Vec<InventoryUpdate> {
     let mut parts = Vec::new();
     while update.takeover.rows.len() > ROWS_PER_TRANSACTION_MAX {

@@ -1,5 +1,5 @@
-//! One observation of one scope and the plan that follows from it: whose the scope is, what is seen, what is known from
-//! before, and what is to be done. It reads only: it must not know how a plan is carried out.
+//! One observation of one scope and its plan, from the scope's account, the listing, the inventory and the desired
+//! state. It only reads, and must not know how a plan is executed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,43 +26,43 @@ use crate::plan::{
 };
 use crate::resolve::Resolution;
 
-/// A scope that was observed, or could not be, and its plan.
+/// The plan of a scope, whether the scope could be observed or not.
 pub(super) struct PlannedScope {
     pub(super) observation: Observation,
-    /// When the images that the plan acts on were last seen.
+    /// When the images of the plan's actions were last seen.
     pub(super) times: ObservationTimes,
-    /// What is known from before, updated by the observation.
+    /// The inventory, updated by the observation.
     pub(super) inventory: Inventory,
-    /// What the observation changes in the inventory, not persisted yet.
+    /// The changes that the observation makes to the inventory, not persisted yet.
     pub(super) update: InventoryUpdate,
-    /// What the documents ask of each image, where they name images by more than ids.
+    /// The desired state of each image, if documents name images by more than ids.
     pub(super) resolution: Arc<Resolution>,
     pub(super) plan: Plan,
-    /// Whose the images are.
+    /// The account that owns the images.
     pub(super) account: ScopeAccount,
-    /// Whose credentials the observation was made with. `None`: there are none.
+    /// The owner of the credentials that made the observation; `None` if there are none.
     pub(super) owner: Option<Owner>,
     /// Earlier names of the account.
     pub(super) aliases: Arc<BTreeSet<AccountName>>,
 }
 
-/// What was seen before the observation, and may save calls.
+/// Data from before the observation, which may save calls.
 #[derive(Clone, Copy)]
 pub(super) struct SeenBefore<'a> {
-    /// The account's own images by a recent observation.
+    /// The account's own images, from a recent observation.
     pub(super) own: &'a OwnImages,
-    /// The instances by a recent observation.
+    /// The instances, from a recent observation.
     pub(super) instances: &'a Instances,
-    /// What was seen of each region.
+    /// Recent observations of each region.
     pub(super) views: &'a RegionViews,
-    /// Whether other regions are waited for even if something can be done without them.
+    /// Whether to wait for other regions even if some work does not depend on them.
     pub(super) waits_for_regions: bool,
 }
 
-/// Observes a scope and plans it. Where documents speak of names or of policies, the account's own images are listed, and
-/// names are resolved. Images about to be shared for the first time are asked about before the plan is final, so that no
-/// write is spent on an image that cannot be shared; before a prune the account's own images are listed, and before a
-/// CANCEL its instances. `on_wait` hears of an observation that takes long.
+/// Observes a scope and plans it. If documents use names or policies, the account's own images are listed and names are
+/// resolved. Images that may be shared for the first time are asked about before the plan is final, so that no write is
+/// spent on an image that cannot be shared. Before a prune, the account's own images are listed, and before a CANCEL,
+/// its instances. `on_wait` is called for an observation that takes long.
 pub(super) async fn plan_scope<H: Host>(
     client: &ReadClient<H>,
     others: &[OtherAccount<'_, H>],
@@ -90,7 +90,7 @@ pub(super) async fn plan_scope<H: Host>(
         identity: &identity,
         started,
         ended,
-        // The observation has told the access point's time.
+        // The observation has shown the access point's time.
         clocks: client.clocks(task.scope.region),
     };
     let mut resolver = Resolver::new(client, task, attempts, &own, before.views);
@@ -134,8 +134,8 @@ pub(super) async fn plan_scope<H: Host>(
     }
 }
 
-/// Reads the scope and, where documents depend on them, its own images. If these cannot be listed, the scope counts as not
-/// seen: a name that nobody could look up must not pass for one that no image has.
+/// Reads the scope and, if documents depend on them, its own images. If these cannot be listed, the scope counts as
+/// unobserved: a name that could not be looked up must not look like a name without an image.
 async fn observe<H: Host>(
     client: &ReadClient<H>,
     task: &ScopeTask<'_>,
@@ -156,7 +156,7 @@ async fn observe<H: Host>(
         views.failed(client, scope.region);
         return (observation, times, OwnImages::NotAsked);
     }
-    // Each time anew: whether an image can be shared changes with its share.
+    // Read each time, because whether an image can be shared changes with its share.
     let own = listing::own_images(client, scope).await;
     if let OwnImages::Unknown(why) = &own {
         views.failed(client, scope.region);
@@ -176,7 +176,7 @@ async fn observe<H: Host>(
     (observation, times, own)
 }
 
-/// Reads what is known from before. If it cannot be read, the scope counts as not seen.
+/// Reads the inventory. If it cannot be read, the scope counts as unobserved.
 async fn read_ledger(
     ledger: &impl LedgerReader,
     task: &ScopeTask<'_>,
@@ -193,7 +193,7 @@ async fn read_ledger(
     })
 }
 
-/// Makes the plans of one observation: a draft, and another once the images that the draft names were asked about.
+/// Makes the plans of one observation: a draft, and another plan once the draft's images were asked about.
 struct Planner<'p, H> {
     client: &'p ReadClient<H>,
     task: &'p ScopeTask<'p>,
@@ -215,7 +215,7 @@ impl<H: Host> Planner<'_, H> {
         self.task.plan(&facts, self.attempts, &time)
     }
 
-    /// Makes the plan of an observation, and asks for what its drafts depend on.
+    /// Makes the plan of an observation, and requests the data that its drafts depend on.
     async fn plan_whole(
         &self,
         (observation, times): (&mut Observation, &mut ObservationTimes),
@@ -226,24 +226,24 @@ impl<H: Host> Planner<'_, H> {
         let mut plan = self
             .completed((observation, times), &resolution, before)
             .await;
-        // Whatever does not depend on other regions is done first: it must not wait for one that hangs.
+        // Work that does not depend on other regions goes first, because it must not wait for a region that hangs.
         let is_only_by_policy = !plan
             .actions()
             .any(|(.., decision)| !decision.is_by_policy());
         let may_wait = before.waits_for_regions || is_only_by_policy;
-        if may_wait && resolver.look_elsewhere(&resolution).await {
+        if may_wait && resolver.wait_for_regions(&resolution).await {
             resolution = resolver.resolve(observation, self.inventory);
             plan = self
                 .completed((observation, times), &resolution, before)
                 .await;
-        } else if !may_wait && resolver.may_look(&resolution) {
-            // A copy that came late looks like a new build until the other regions are seen.
+        } else if !may_wait && resolver.may_wait(&resolution) {
+            // A copy that arrived late looks like a new build until the other regions were observed.
             plan.await_regions(self.client.context().host.monotonic());
         }
         (plan, resolution)
     }
 
-    /// The plan of a resolution, once what its drafts depend on was asked for.
+    /// The plan of a resolution, once the data that its drafts depend on was requested.
     async fn completed(
         &self,
         (observation, times): (&mut Observation, &mut ObservationTimes),
@@ -272,7 +272,7 @@ impl<H: Host> Planner<'_, H> {
         plan
     }
 
-    /// Asks for what `draft` depends on and the listing does not show. Returns whether that was anything.
+    /// Requests the data that `draft` depends on and the listing lacks. Returns whether there was any.
     async fn complete(
         &self,
         draft: &Plan,
@@ -283,7 +283,7 @@ impl<H: Host> Planner<'_, H> {
         let (scope, own) = (self.task.scope, before.own);
         let mut candidates = share_candidates(draft, self.attempts);
         let has_candidates = !candidates.is_empty();
-        // Own images that were listed with the scope say it themselves.
+        // Own images that were listed with the scope already show it.
         candidates.retain(|image| match seen.own.get(image) {
             Some(own) => {
                 let eligibility = own.eligibility.clone();
@@ -296,7 +296,7 @@ impl<H: Host> Planner<'_, H> {
         if !candidates.is_empty() {
             let asked = listing::eligibility(self.client, scope, &candidates).await;
             for (image, (eligibility, at)) in asked {
-                // An image that can be shared is not shared: this is one more sighting of it.
+                // An image that can be shared is not shared, so this counts as another sighting of it.
                 if eligibility == Eligibility::Shareable {
                     times.images.insert(image.clone(), at);
                 }
@@ -321,7 +321,7 @@ fn acts_on(plan: &Plan, image: &ImageId) -> bool {
 }
 
 impl PlannedScope {
-    /// What is asked of one image.
+    /// The desired state of one image.
     pub(super) fn desired_image<'p>(
         &'p self,
         task: &'p ScopeTask<'_>,
@@ -330,7 +330,7 @@ impl PlannedScope {
         self.resolution.desired_image(&task.desired, image)
     }
 
-    /// When a write of the image was last denied, if nothing newer is known of it.
+    /// When a write of the image was last denied, if nothing newer is known about it.
     pub(super) fn denied_since(&self, image: &ImageId) -> Option<Timestamp> {
         let entry = self.inventory.images.get(image);
         entry.and_then(|entry| entry.denied_since)
@@ -350,7 +350,7 @@ impl PlannedScope {
         attempts.unexpected_loss_since = self.plan.loss.map(|_| since);
     }
 
-    /// A scope that must not be observed.
+    /// The plan of a scope that must not be observed.
     fn unobserved<H: Host>(
         unobserved: Unobserved,
         task: &ScopeTask<'_>,

@@ -55,8 +55,8 @@ pub async fn preview<H: Host>(
     join_all(plans).await
 }
 
-/// [`preview`] of one scope. `None` if there can be nothing to do in it. `attempts` is what earlier previews left behind:
-/// since when something has not shown, which tells a loss from a lag.
+/// [`preview`] of one scope. `None` if there cannot be anything to do in it. `attempts` is what earlier previews left
+/// behind: since when something has been missing, which separates loss from lag.
 pub async fn preview_scope<H: Host>(
     client: &ReadClient<H>,
     region: &RegionAccounts<'_, H>,
@@ -70,8 +70,8 @@ pub async fn preview_scope<H: Host>(
     Some(observe_once(client, others, ledger, &scope_task, attempts, views).await)
 }
 
-/// The plan for a scope that cannot be observed: everything in it holds still. `None` if there can be nothing to do in it.
-/// This machine's clock tells what it would be asked for. `used` are the account names that the manifests use.
+/// The plan for a scope that cannot be observed: everything in it holds still. `None` if there cannot be anything to do
+/// in it. Only this machine's clock decides about times. `used` holds the account names that the manifests use.
 pub fn unobserved_plan<H: Host>(
     task: &Task<'_>,
     scope: &Scope,
@@ -93,7 +93,7 @@ async fn observe_once<H: Host>(
 ) -> ScopeOutcome {
     let on_wait = |reading| {
         let scope = task.scope;
-        tracing::info!(%scope, "waiting for the turn to read: {reading}");
+        tracing::info!(%scope, "waiting for a permit to read: {reading}");
     };
     let before = SeenBefore {
         own: &OwnImages::NotAsked,

@@ -1,6 +1,6 @@
-//! How many denied writes the scopes that are called with one key may spend between them. Until a write is permitted, each
-//! call is a probe that may be denied, and an account whose key may not write at all should not be asked hundreds of times.
-//! It must not know what is written.
+//! Limits how many denied writes all scopes that use one key may make together. Until a write is permitted, each call
+//! is a probe that may be denied, and an account whose key may not write at all should not get hundreds of calls. It
+//! must not know what is written.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,12 +13,12 @@ use crate::attempts::{Problem, WritePause};
 use crate::model::Scope;
 use crate::words::plural;
 
-/// Scopes that have paused, with no write permitted in any, before the whole account counts as denied.
+/// The number of paused scopes, with no write permitted in any, that make the whole account count as denied.
 const PAUSED_SCOPES_MAX: usize = 3;
-/// Denied calls of one account with no permitted write in between.
+/// The limit for denied calls of one account without a permitted write in between.
 const DENIED_MAX: usize = 60;
 
-/// The probes of all scopes that are called with one key.
+/// The probes of all scopes that use one key.
 #[derive(Default)]
 pub struct ProbeBudget {
     state: RefCell<State>,
@@ -31,17 +31,17 @@ struct State {
     denied: BTreeMap<Scope, usize>,
     /// Scopes that have paused since then, in the last pass over each.
     paused: BTreeSet<Scope>,
-    /// The whole account pauses until a write is permitted.
+    /// Whether the whole account pauses until a write is permitted.
     is_exhausted: bool,
     last_denial: Option<Problem>,
-    /// Probes whose reply may still deny them.
+    /// Probes whose reply may still be a denial.
     in_flight: usize,
-    /// Scopes that have not made their first call, which none can take from them.
+    /// Scopes that have not made their first call, which is reserved for them.
     reserved: usize,
 }
 
-/// One pass's part of the budget. Its first call is reserved: however many other scopes are denied, each scope finds out
-/// for itself whether it is.
+/// One pass's part of the budget. Its first call is reserved: however many other scopes are denied, each scope finds
+/// out for itself whether it is.
 pub(super) struct ScopeBudget {
     budget: Rc<ProbeBudget>,
     scope: Scope,
@@ -50,11 +50,11 @@ pub(super) struct ScopeBudget {
 
 /// Whether a scope without a permitted write may make a call.
 pub(super) enum Grant {
-    /// It may, and holds the probe until the reply.
+    /// It may, and this probe counts until the reply.
     Granted(Probe),
-    /// Not before the replies to other scopes' probes are known.
+    /// It may not before the replies to other scopes' probes are known.
     NotYet,
-    /// It may not: the whole account pauses.
+    /// It may not, because the whole account pauses.
     Exhausted(WritePause),
 }
 
@@ -76,7 +76,7 @@ impl ScopeBudget {
         }
     }
 
-    /// Resolves once a new request may be answered differently.
+    /// Resolves once a new request may get another answer.
     pub(super) fn changed(&self) -> Notified<'_> {
         self.budget.changed.notified()
     }
@@ -96,7 +96,7 @@ impl ScopeBudget {
         Grant::Granted(Probe(Rc::clone(&self.budget)))
     }
 
-    /// A write was permitted: the budget starts anew for all scopes.
+    /// Notes a permitted write: the budget starts anew for all scopes.
     pub(super) fn permitted(&self) {
         self.budget.state.borrow_mut().reset();
         self.budget.changed.notify_waiters();
@@ -108,7 +108,7 @@ impl ScopeBudget {
         state.last_denial = Some(problem);
     }
 
-    /// The scope pauses because all writes that were tried in it were denied.
+    /// Notes that the scope pauses because all writes that were tried in it were denied.
     pub(super) fn paused(&self) {
         let mut state = self.budget.state.borrow_mut();
         state.paused.insert(self.scope.clone());
@@ -117,7 +117,7 @@ impl ScopeBudget {
 }
 
 impl State {
-    /// Calls that were denied, may still be, or are reserved.
+    /// Calls that were denied, that may still be denied, or that are reserved.
     fn committed(&self) -> usize {
         self.denied.values().sum::<usize>() + self.in_flight + self.reserved
     }
@@ -134,8 +134,9 @@ impl State {
         let problem = self.last_denial.clone();
         let problem = problem.unwrap_or_else(|| Problem::new("denied"));
         let regions = plural(self.denied.len() as u64, "region");
-        let message =
-            format!("all that was tried of this account, in {regions}, was denied: {problem}");
+        let message = format!(
+            "all writes that were tried for this account, in {regions}, were denied: {problem}"
+        );
         WritePause::of_account(Problem { message, ..problem })
     }
 }

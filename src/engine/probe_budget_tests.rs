@@ -1,4 +1,4 @@
-//! Passes over several scopes of one account, none of which may be written to.
+//! Passes over several scopes of one account whose key may write to none of them.
 
 use super::*;
 use crate::model::{AccountName, Region};
@@ -14,7 +14,7 @@ fn scopes(budget: &Rc<ProbeBudget>, count: usize) -> Vec<ScopeBudget> {
         .collect()
 }
 
-/// Makes a call, and has it denied; whether it may be made.
+/// Makes a call that is denied. Returns whether the call was allowed.
 fn is_denied(scope: &ScopeBudget) -> bool {
     let grant = scope.request();
     let may = matches!(grant, Grant::Granted(_));
@@ -65,7 +65,7 @@ fn c2_l4_a_success_resumes_the_account() {
     assert!(is_denied(&all[3]) && is_paused(&all[3]));
     all[0].permitted();
     assert!(is_denied(&all[3]));
-    // Two that paused are not enough.
+    // Two paused scopes are not enough.
     all[..2].iter().for_each(ScopeBudget::paused);
     assert!(is_denied(&all[3]));
 }
@@ -76,7 +76,7 @@ fn c2_l4_however_many_scopes_there_are_sixty_calls_are_denied_at_most() {
         let budget = Rc::default();
         let all = scopes(&budget, count);
         let mut denied = 0;
-        // All are under way at once, before it is known of any how it ends.
+        // All calls are in flight at once, before the result of any is known.
         let mut in_flight = Vec::new();
         for _ in 0..5 {
             for scope in &all {
@@ -136,7 +136,7 @@ fn c2_the_next_pass_over_a_scope_counts_anew_and_one_scope_never_pauses_its_acco
 fn c2_scopes_that_paused_once_and_do_not_any_longer_pause_no_account() {
     let budget = Rc::default();
     for _ in 0..5 {
-        // Each pauses in one pass, and has nothing left to do in the next.
+        // Each scope pauses in one pass, and has nothing left to do in the next.
         for first in 0..3 {
             let all = scopes(&budget, 3);
             all[first].paused();

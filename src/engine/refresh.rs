@@ -1,5 +1,5 @@
-//! What an observation changes in the inventory: whose its rows are, what the scope takes over from other names of its
-//! account, and what was seen. It computes the update and must not persist it.
+//! Computes the changes that an observation makes to the inventory: the account of its rows, the rows that the scope
+//! takes over from other names of its account, and the images that were seen. It must not persist them.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use crate::model::{AccountName, Clocks, ImageId, Present};
 use crate::observation::{Observation, OwnImages, Seen};
 use crate::resolve::{Resolution, ResolvedScope};
 
-/// A scope as it was observed, before anything follows from it.
+/// An observed scope, before any conclusions.
 pub(super) struct ObservedScope<'o> {
     pub(super) observation: &'o Observation,
     pub(super) own: &'o OwnImages,
@@ -27,16 +27,16 @@ pub(super) struct ObservedScope<'o> {
     pub(super) clocks: Clocks,
 }
 
-/// What follows from an observation for what is known.
+/// The conclusions of an observation for the inventory.
 pub(super) struct Refreshed<'r> {
-    /// To be persisted before anything is done on the observation.
+    /// The update to persist before anything is done about the observation.
     pub(super) update: InventoryUpdate,
     /// Earlier names of the account.
     pub(super) aliases: BTreeSet<AccountName>,
     /// Names whose rows the scope takes over.
     pub(super) names: BTreeSet<AccountName>,
     pub(super) evidence: Evidence<'r>,
-    /// What the documents ask of each image.
+    /// The desired state of each image.
     pub(super) resolution: Resolution,
 }
 
@@ -47,8 +47,8 @@ const NOBODY: AccountIdentity<'static> = AccountIdentity {
 };
 
 impl ObservedScope<'_> {
-    /// Brings the inventory up to date: first whose its own rows are, then what it takes over from `others`, the rows of
-    /// other account names, then what was seen.
+    /// Updates the inventory: first the account of its own rows, then the rows that it takes over from `others` (rows
+    /// of other account names), then the images that were seen.
     pub(super) fn refresh<'k>(
         &self,
         task: &ScopeTask<'_>,
@@ -67,7 +67,7 @@ impl ObservedScope<'_> {
         let recorded = known.scopes.get(task.scope);
         let set_aside = recorded.filter(|recorded| recorded.is_other_account(account_identity));
         if set_aside.is_some() {
-            // The rows belong to the account that the name stood for before.
+            // The rows belong to the account that the name meant before.
             inventory.images.clear();
             inventory.open_intents.clear();
             inventory.memory = ResolutionMemory::default();
@@ -124,7 +124,7 @@ impl ObservedScope<'_> {
         used: &UsedNames,
         others: BTreeMap<AccountName, ScopeRows>,
     ) -> Takeover {
-        let kinship = |name: &AccountName| match self.owner() {
+        let account_match = |name: &AccountName| match self.owner() {
             Some(owner) => known.account_match(name, task.scope, used, owner.identity()),
             None => inventory::AccountMatch::Excluded,
         };
@@ -133,7 +133,7 @@ impl ObservedScope<'_> {
             own.is_some_and(|own| task.desired.has_name(&own.name))
         };
         let names = |image: &_| task.desired.names(image) || has_name(image);
-        let mut takeover = inventory.take_over(others, kinship, self.seen(), names);
+        let mut takeover = inventory.take_over(others, account_match, self.seen(), names);
         takeover.expected = known.in_region(task.scope.region, takeover.sources());
         takeover
     }
@@ -161,8 +161,8 @@ impl ObservedScope<'_> {
                     acceptances,
                 }
             }
-            // Writes made without seeing are kept under the account that they are made in, so that the next observation finds
-            // them.
+            // Writes without an observation are recorded under the account that makes them, so that the next
+            // observation finds them.
             (Observation::ReadDenied(_), Some(owner)) if set_aside.is_some() => InventoryUpdate {
                 set_aside,
                 account: account::to_record(recorded, owner, shows_own),
@@ -194,7 +194,7 @@ impl ObservedScope<'_> {
     }
 }
 
-/// The images that documents speak of, each with its desired state where both clocks agree about it.
+/// The images that documents mention, each with its desired state if both clocks agree about it.
 fn declarations<'r>(
     resolved: &ResolvedScope<'r>,
     clocks: Clocks,
@@ -218,7 +218,7 @@ fn declarations<'r>(
     named.chain(left_alone).collect()
 }
 
-/// What the observation and the takeover prove about the account.
+/// The evidence about the account from the observation and the takeover.
 fn evidence<'k>(
     known: &'k KnownAccounts,
     recorded: Option<&KnownAccount>,
@@ -237,8 +237,8 @@ fn evidence<'k>(
     }
 }
 
-/// Dates what was not seen with the end of the observation, because it may have been there until then, and the next
-/// observation is dated by its beginning. The pages of a large scope may be read minutes apart.
+/// Dates missing images with the end of the observation, because they may have been there until then, and the next
+/// observation is dated by its start. The pages of a large scope may be read minutes apart.
 fn date_late(owned: &mut OwnedShare, began: Present, ended: Present) {
     for since in [&mut owned.missing_since, &mut owned.disputed_since] {
         if *since == Some(began.stamp()) {

@@ -1,5 +1,5 @@
-//! Refuses a run as a whole if two account names of one region are one account, as manifests with an error are refused. It
-//! must not observe anything but whose the accounts are.
+//! Refuses a whole run if two account names in one region mean the same account, just as manifests with an error are
+//! refused. It must not observe anything but the owners of the accounts.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::model::AccountName;
 use crate::observation::Unobserved;
 
-/// Why nothing may be written under the account names of the task, if two of them that share a region are one account.
+/// Why nothing may be written under the account names of the task, if two of them in one region mean the same account.
 pub async fn refusal<H: Host>(
     accounts: &BTreeMap<AccountName, ReadClient<H>>,
     task: &Task<'_>,
@@ -24,7 +24,7 @@ pub async fn refusal<H: Host>(
     refusals.into_iter().flatten().next()
 }
 
-/// For each scope, in order, why its account name is refused, if it is.
+/// Why the account name of each scope is refused, if it is, in order.
 pub(super) async fn refusals<'a, H: Host + 'a>(
     scopes: &'a [ScopeTask<'a>],
     client: impl Fn(&AccountName) -> Option<&'a ReadClient<H>> + Copy,
@@ -32,7 +32,7 @@ pub(super) async fn refusals<'a, H: Host + 'a>(
     let accounts = Task::accounts_by_region(scopes, client);
     let told_apart = scopes.iter().map(async |scope_task| {
         let here = &accounts[&scope_task.scope.region];
-        // With one account name there is nothing to find out.
+        // With only one account name, no confusion is possible.
         match client(&scope_task.scope.account) {
             Some(own) if here.len() > 1 => account::identify(own, here, scope_task).await.err(),
             _ => None,
@@ -41,7 +41,7 @@ pub(super) async fn refusals<'a, H: Host + 'a>(
     join_all(told_apart).await
 }
 
-/// The outcomes of a run in which a scope is refused. Scopes that are not refused themselves name the one that is.
+/// The outcomes of a run in which a scope is refused. The other scopes name the one that is refused.
 pub(super) fn refused_run<H: Host>(
     scopes: &[ScopeTask<'_>],
     refusals: &[Option<Unobserved>],

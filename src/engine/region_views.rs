@@ -1,5 +1,6 @@
-//! What was seen of each region of an account, for policies that are about several. Whoever observes a region posts it here;
-//! a region that nobody has observed lately is read once, for all who need it. It must not know what a policy makes of it.
+//! Recent observations of each region of an account, for policies that span several regions. Each observer of a region
+//! posts its result here; a region that nobody has observed lately is read once, for all that need it. It must not know
+//! how policies use a view.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,26 +17,26 @@ use crate::model::{KeyDigest, Monotonic, Region, Scope};
 use crate::observation::{CvmImages, Observation, ObservedAt, OwnImages, Seen};
 use crate::resolve::RegionView;
 
-/// How long a view of another region is used. The passes of a daemon are less far apart by default, so that each region
-/// is read by its own pass alone.
+/// The maximum age of a view of another region. By default, a daemon's passes are closer together than this, so that
+/// each region is read by its own pass alone.
 const VIEW_AGE_MAX: Duration = Duration::from_secs(600);
 
-/// How long a region that could not be seen is not waited for again.
+/// How long other passes do not wait for a region that could not be observed.
 const FAILURE_AGE_MAX: Duration = Duration::from_secs(60);
 
-/// Who calls, with which key, and for which region. Another key may be another account's.
+/// The caller, its key, and the region. Another key may belong to another account.
 type ViewKey = (Rc<str>, Option<KeyDigest>, Region);
 
-/// The views of a process.
+/// All views of this process.
 #[derive(Debug, Default)]
 pub struct RegionViews(RefCell<BTreeMap<ViewKey, Rc<Slot>>>);
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// Held by whoever reads the region.
+    /// Held while a task reads the region.
     reading: Arc<Mutex<()>>,
     view: RefCell<Option<(Rc<RegionView>, ObservedAt)>>,
-    /// When the region could not be seen last.
+    /// When an attempt to observe the region last failed.
     failed_at: Cell<Option<Monotonic>>,
 }
 
@@ -45,7 +46,7 @@ impl RegionViews {
         Rc::clone(self.0.borrow_mut().entry(key).or_default())
     }
 
-    /// Keeps others from reading the region until the guard is dropped: it is about to be observed, and posted.
+    /// Keeps others from reading the region until the guard is dropped: the caller observes it and posts the result.
     pub(super) async fn observing<H: Host>(
         &self,
         client: &ReadClient<H>,
@@ -55,7 +56,7 @@ impl RegionViews {
         Arc::clone(&slot.reading).lock_owned().await
     }
 
-    /// Keeps what was seen of a region, asked for at `at`. Without own images it is no view.
+    /// Stores what was seen of a region by requests made at `at`. Without own images, it cannot serve as a view.
     pub(super) fn post<H: Host>(
         &self,
         client: &ReadClient<H>,
@@ -80,7 +81,7 @@ impl RegionViews {
         *slot.view.borrow_mut() = Some((Rc::new(view), at));
     }
 
-    /// A view of the region that is recent enough, if there is one. `needs_cvm`: CVM must have been asked.
+    /// A view of the region that is recent enough, if there is one. With `needs_cvm`, it must include CVM's data.
     pub(super) fn recent<H: Host>(
         &self,
         client: &ReadClient<H>,
@@ -96,20 +97,20 @@ impl RegionViews {
         (is_enough && at.age(now) < VIEW_AGE_MAX).then(|| Rc::clone(view))
     }
 
-    /// Notes that the region could not be seen, so that others do not wait for it for a while.
+    /// Notes that the region could not be observed, so that others do not wait for it for a while.
     pub(super) fn failed<H: Host>(&self, client: &ReadClient<H>, region: Region) {
         let now = client.context().host.monotonic();
         self.slot(client, region).failed_at.set(Some(now));
     }
 
-    /// Whether the region could not be seen a moment ago.
+    /// Whether an attempt to observe the region failed a moment ago.
     pub(super) fn has_failed<H: Host>(&self, client: &ReadClient<H>, region: Region) -> bool {
         let now = client.context().host.monotonic();
         let failed_at = self.slot(client, region).failed_at.get();
         failed_at.is_some_and(|at| now.since(at) < FAILURE_AGE_MAX)
     }
 
-    /// The region's view, which is read now if there is none that is recent enough. `None`: it cannot be seen.
+    /// The region's view, read now if there is none that is recent enough. `None` if the region cannot be observed.
     pub(super) async fn read<H: Host>(
         &self,
         client: &ReadClient<H>,

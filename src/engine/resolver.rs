@@ -1,5 +1,5 @@
-//! Resolves the documents of one scope by one observation, with what was seen of the other regions that its policies are
-//! about. It must not know how anything is resolved.
+//! Resolves the documents of one scope with one observation of it and the views of the other regions that its policies
+//! span. It must not know the rules of resolution.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,12 +16,12 @@ use crate::model::{Region, Scope};
 use crate::observation::{Observation, OwnImages};
 use crate::resolve::{self, NameProblem, RegionView, Resolution};
 
-/// How long the other regions of policies are waited for. One that hangs counts as not seen in this pass.
+/// How long to wait for the other regions of policies. A region that hangs counts as unobserved in this pass.
 const ELSEWHERE_MAX: Duration = Duration::from_secs(60);
-/// How long regions are waited for that may have an image whose name no image here has: only a message depends on them.
+/// How long to wait for regions that may have an image whose name no image here has. Only a message depends on them.
 const NAMES_MAX: Duration = Duration::from_secs(5);
 
-/// What a resolution is made with, besides the observation.
+/// The inputs of a resolution besides the observation.
 pub(super) struct Resolver<'r, H> {
     client: &'r ReadClient<H>,
     task: &'r ScopeTask<'r>,
@@ -29,12 +29,12 @@ pub(super) struct Resolver<'r, H> {
     own: &'r OwnImages,
     views: &'r RegionViews,
     elsewhere: BTreeMap<Region, RegionView>,
-    /// Whether the regions that are missing were waited for.
-    has_looked: bool,
+    /// Whether the missing regions were already waited for.
+    has_waited: bool,
 }
 
 impl<'r, H: Host> Resolver<'r, H> {
-    /// Begins with what is known of the other regions.
+    /// Starts with the known views of the other regions.
     pub(super) fn new(
         client: &'r ReadClient<H>,
         task: &'r ScopeTask<'r>,
@@ -49,7 +49,7 @@ impl<'r, H: Host> Resolver<'r, H> {
             own,
             views,
             elsewhere: BTreeMap::new(),
-            has_looked: false,
+            has_waited: false,
         };
         let of_names = task.name_regions.iter().map(|&region| (region, false));
         for (region, needs_cvm) in of_names.chain(resolver.other_regions()) {
@@ -61,10 +61,10 @@ impl<'r, H: Host> Resolver<'r, H> {
     }
 
     /// Whether a region that `resolution` lacks may still be waited for.
-    pub(super) fn may_look(&self, resolution: &Resolution) -> bool {
+    pub(super) fn may_wait(&self, resolution: &Resolution) -> bool {
         let mut unseen = resolution.unseen.iter();
         let may = |region: &Region| !self.views.has_failed(self.client, *region);
-        !self.has_looked && unseen.any(may)
+        !self.has_waited && unseen.any(may)
     }
 
     /// The other regions of the scope's policies, and whether CVM must be asked there.
@@ -97,8 +97,8 @@ impl<'r, H: Host> Resolver<'r, H> {
         })
     }
 
-    /// Waits for the regions that `resolution` lacks. Returns whether any was seen.
-    pub(super) async fn look_elsewhere(&mut self, resolution: &Resolution) -> bool {
+    /// Waits for the regions that `resolution` lacks. Returns whether any was observed.
+    pub(super) async fn wait_for_regions(&mut self, resolution: &Resolution) -> bool {
         let mut missing: BTreeMap<Region, Duration> = BTreeMap::new();
         let mut unresolved = resolution.unresolved.iter();
         if unresolved.any(|name| name.kind == NameProblem::Missing) {
@@ -109,10 +109,10 @@ impl<'r, H: Host> Resolver<'r, H> {
         let of_policies = resolution.unseen.iter();
         missing.extend(of_policies.map(|&region| (region, ELSEWHERE_MAX)));
         missing.retain(|region, _| !self.views.has_failed(self.client, *region));
-        if missing.is_empty() || self.has_looked {
+        if missing.is_empty() || self.has_waited {
             return false;
         }
-        self.has_looked = true;
+        self.has_waited = true;
         let needs_cvm = self.other_regions();
         let reads = missing.into_iter().map(async |(region, most)| {
             let scope = Scope {

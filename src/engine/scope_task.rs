@@ -1,4 +1,4 @@
-//! A task's part in one scope, and the one way to a plan for it. It must not know how the scope is observed.
+//! A task's part in one scope, and the only way to make a plan for it. It must not know how the scope is observed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,11 +25,11 @@ pub(super) struct ScopeTask<'a> {
     pub(super) used: Arc<UsedNames>,
     /// The other regions of the account in which documents name images by more than ids.
     pub(super) name_regions: BTreeSet<Region>,
-    /// The account's uin by its document.
+    /// The account's uin from its document.
     pub(super) uin: Option<&'a Uin>,
 }
 
-/// What a plan is made from, besides the task.
+/// The inputs of a plan besides the task.
 pub(super) struct Facts<'f> {
     pub(super) account: &'f ScopeAccount,
     pub(super) observation: &'f Observation,
@@ -37,7 +37,7 @@ pub(super) struct Facts<'f> {
     pub(super) inventory: &'f Inventory,
 }
 
-/// When a plan is made.
+/// The time at which a plan is made.
 pub(super) struct PlanTime {
     clocks: Clocks,
     present: Present,
@@ -45,7 +45,7 @@ pub(super) struct PlanTime {
 }
 
 impl PlanTime {
-    /// The present by the context's clock, with `clocks` as the access point's reading of it.
+    /// The current time by the context's clock, with `clocks` as the access point's view of it.
     pub(super) fn now<H: Host>(context: &ClientContext<H>, clocks: Clocks) -> Self {
         Self {
             clocks,

@@ -1,4 +1,4 @@
-//! The request to end a run. Everything that runs asks it before each new call, and it must not know what runs.
+//! The request to end a run. Everything that runs checks it before each new call; it must not know what runs.
 
 use std::cell::Cell;
 
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 /// Why a run ends before its work does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
-    /// The time that `--timeout` gives has passed.
+    /// The `--timeout` is over.
     TimedOut,
     /// A person pressed Ctrl-C (SIGINT).
     Interrupted,
@@ -27,7 +27,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Asks for the end, unless it was asked for before.
+    /// Requests a stop, unless one was requested before.
     pub fn trip(&self, reason: StopReason) {
         if self.reason.get().is_none() {
             self.reason.set(Some(reason));
@@ -35,12 +35,12 @@ impl Stop {
         }
     }
 
-    /// Why the end was asked for, if it was.
+    /// Why a stop was requested, if it was.
     pub fn reason(&self) -> Option<StopReason> {
         self.reason.get()
     }
 
-    /// Returns once the end is asked for.
+    /// Returns once a stop is requested.
     pub async fn tripped(&self) -> StopReason {
         loop {
             let tripped = self.tripped.notified();

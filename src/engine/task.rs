@@ -1,4 +1,4 @@
-//! What a run is asked to do, and how that divides into scopes. Pure: it must not know clients' answers or the ledger.
+//! The task of a run, and its division into scopes. Pure: it must not know clients' answers or the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use crate::inventory::UsedNames;
 use crate::model::{AccountName, Region, Scope, Selector};
 use crate::plan::{ApprovedActions, Policy, Prune};
 
-/// What is to be brought about, and within which bounds.
+/// The desired state that a run works towards, and the limits for the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Task<'a> {
-    /// What the manifests ask for.
+    /// The content of the manifests.
     pub desired: &'a Desired,
-    /// The part of it that is worked on.
+    /// The part of it that this run reconciles.
     pub selector: &'a Selector,
-    /// What may be pruned, and the guards' limits.
+    /// The rules for pruning, and the guards' limits.
     pub policy: &'a Policy,
-    /// The saved plan to carry out, if one is: nothing but its actions is done.
+    /// The approved actions of the saved plan, if the run executes one. Nothing else is done then.
     pub approved_by_scope: Option<&'a BTreeMap<Scope, ApprovedActions>>,
 }
 
-/// The approval of a scope that the saved plan does not contain.
+/// The approval for a scope that the saved plan does not contain.
 static NOTHING_APPROVED: ApprovedActions = ApprovedActions::new();
 
 impl Task<'_> {
-    /// The scopes that there may be something to do in.
+    /// The scopes that may have work to do.
     pub(super) fn scopes(&self) -> Vec<ScopeTask<'_>> {
-        // The scopes of a region share the names: with many accounts, they are the greatest part of a scope's task.
+        // The scopes of a region share the names: with many accounts, these are the largest part of a scope's task.
         let mut used = BTreeMap::new();
         let mut used_in = |region| {
             let names = used.entry(region);
@@ -41,8 +41,8 @@ impl Task<'_> {
         tasks.collect()
     }
 
-    /// The task's part in one scope, unless there can be nothing to do in it. `used` are the names by
-    /// [`Task::used_names`] of its region.
+    /// The task's part in one scope, or `None` if there cannot be anything to do in it. `used` holds the names of its
+    /// region, from [`Task::used_names`].
     pub(super) fn scope<'t>(
         &'t self,
         scope: &'t Scope,
@@ -89,7 +89,8 @@ impl Task<'_> {
         regions.filter(|region| *region != scope.region).collect()
     }
 
-    /// The account names that manifests use, by region. A name without a client cannot be told apart.
+    /// The account names that manifests use, by region. Without a client, it cannot be shown that a name means another
+    /// account.
     pub(super) fn accounts_by_region<'a, H>(
         scopes: &'a [ScopeTask<'a>],
         client: impl Fn(&AccountName) -> Option<&'a ReadClient<H>>,
@@ -109,7 +110,7 @@ impl Task<'_> {
     }
 }
 
-/// The regions of an account among the keys. They stand beside each other, and this is asked for each scope.
+/// The regions of an account among the keys. They are adjacent, which makes this fast; it runs for each scope.
 fn regions_of<'m, V>(
     account: &'m AccountName,
     by_scope: &'m BTreeMap<Scope, V>,

@@ -6,17 +6,17 @@
 //! | 1. take the next write that may be sent soon | [`Writer::next_write`] | withdrawn: a window closed, or the desired state changed with the time |
 //! | 2. record its intent durably | [`Writer::prepare`] | not recorded: suspended, not ours, or the ledger failed |
 //! | 3. wait for the permit to call | [`Writer::await_permit`] | not permitted: a stop, a pause, or a broken account |
-//! | 4. check once more what may have changed | [`Writer::send_or_give_up`], [`Writer::last_checks`] | not sent: forbidden, too old, or planned with other credentials |
+//! | 4. check again what may have changed | [`Writer::send_or_give_up`], [`Writer::last_checks`] | not sent: forbidden, too old, or planned with other credentials |
 //! | 5. send | [`Writer::send`] | |
 //! | 6. record the outcome | [`Writer::record`] | |
-//! | 7. tell the executor the reply | [`Writer::replied`] | settled, or back to 1 after a backoff |
+//! | 7. give the reply to the executor | [`Writer::replied`] | settled, or back to 1 after a backoff |
 //!
-//! The intent is recorded before the permit is waited for, so that a write leaves the moment its permit comes and the disk
+//! The intent is recorded before the wait for the permit, so that a write leaves the moment its permit comes and the disk
 //! costs the rate nothing. An intent whose write does not leave gets the outcome *not sent*. It must not decide what is
 //! written: that is the plan's.
 //!
-//! Between two polls of the writes under way, nothing is awaited. One of them may be given a place in a queue that others
-//! wait for, the ledger's above all, and keeps it from everybody until it is polled again.
+//! Between two polls of the running writes, nothing is awaited. One of them may get a place in a queue that others
+//! wait for, especially the ledger's, and would block it for all until it is polled again.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -46,55 +46,55 @@ use crate::model::{Cause, ImageId, ImageKey, Monotonic, Permission};
 use crate::observation::ObservedAt;
 use crate::plan::Prune;
 
-/// Writes that are prepared at once: one waits for its permit while the intents of the next are on their way to the disk,
-/// so that a disk that takes as long as three permits costs the rate nothing.
+/// The number of writes that are prepared at once. One waits for its permit while the intents of the next are on their
+/// way to the disk, so that a disk that takes as long as three permits does not lower the rate.
 const PREPARING_MAX: usize = 4;
 
-/// One write on its way: the executor's id for it, and this attempt at it.
+/// One write in preparation or in flight: the executor's id for it, and this attempt at it.
 struct Write {
     id: WriteId,
     attempt: Attempt,
 }
 
-/// How the preparation of a write ended.
+/// The result of preparing a write.
 enum Prepared {
-    /// Its intent was recorded, and it may call, unless a person has come to forbid it.
+    /// Its intent was recorded, and it may call, unless a person has forbidden it meanwhile.
     Permitted(IntentId, WritePermit, Result<(), NotSent>),
-    /// Its intent was recorded, but it got no permit. Without a refusal, it gave its place in the queue up.
+    /// Its intent was recorded, but it got no permit. Without a refusal, it gave up its place in the queue.
     NotPermitted(IntentId, Option<Refusal>),
     /// Its intent was not recorded.
     NotRecorded(WriteRefused),
-    /// It was not sent, and that is recorded.
+    /// The write was not sent, and this is recorded.
     Closed,
 }
 
 type Reply = (WriteId, Result<Modified, CallError>);
 
-/// The writes of one plan: the executor's view of them, and the I/O under way for them.
+/// The writes of one plan: the executor's state of them, and their running I/O.
 struct Writes<'t> {
     executor: Executor,
     freshness: Freshness,
-    /// Writes that are on their way to a call, or back from there because they were not sent.
+    /// Writes that are being prepared for a call, or whose end without a call is being recorded.
     preparing: FuturesUnordered<LocalBoxFuture<'t, (Write, Prepared)>>,
-    /// Has each of these. Makes it give its place in the permit queue up.
+    /// One for each write in `preparing`. Makes it give up its place in the permit queue.
     give_up: BTreeMap<WriteId, Rc<Notify>>,
     sending: FuturesUnordered<LocalBoxFuture<'t, Reply>>,
-    /// Held by each write that may be denied, until that is known.
+    /// The probe of each write that may be denied, until its result is known.
     probes: BTreeMap<WriteId, Probe>,
     rechecks: FuturesUnordered<Recheck<'t>>,
 }
 
-/// How the writes of a plan ended.
+/// The results of a plan's writes.
 pub(super) struct ExecutedPlan {
     /// The last result of each image that was tried.
     pub(super) results: Vec<(ImageId, Permission, LastResult)>,
-    /// What is known of the right to write to the scope.
+    /// What is known about the key's right to write to the scope.
     pub(super) access: WriteAccess,
-    /// Why this pass writes nothing more, if so.
+    /// Why this pass writes nothing more, if that is so.
     pub(super) pause: Option<WritePause>,
 }
 
-/// Carries the plan's writes out. `began` is when its observation began, `attempts` and `access` are what the pass has
+/// Executes the plan's writes. `began` is when its observation began; `attempts` and `access` are what the pass has
 /// learnt before.
 pub(super) async fn execute<H: Host, L: Ledger>(
     context: &ScopeContext<'_, H, L>,
@@ -123,7 +123,7 @@ pub(super) async fn execute<H: Host, L: Ledger>(
             Step::Send => {
                 awaits_budget = writer.prepare_next(&mut writes);
                 if writes.is_idle() && !awaits_budget {
-                    // A window closed on all that was left, or the account pauses: the executor knows it now.
+                    // A window has closed on all remaining writes, or the account pauses. The executor knows this now.
                     continue;
                 }
             }
@@ -163,7 +163,7 @@ fn wake_at(step: Step) -> Monotonic {
 }
 
 impl Writes<'_> {
-    /// `looked` is when the observation began and ended.
+    /// Sets up the writes of a plan. `looked` is when the observation began and ended.
     fn new(planned: &PlannedScope, access: WriteAccess, looked: (ObservedAt, ObservedAt)) -> Self {
         let actions = planned.plan.actions();
         let actions = actions.map(|(id, permission, _)| (id.clone(), permission));
@@ -184,30 +184,30 @@ impl Writes<'_> {
         self.preparing.is_empty() && self.sending.is_empty() && self.rechecks.is_empty()
     }
 
-    /// A write is no longer prepared, and was not sent.
+    /// Notes that a write is no longer prepared and was not sent.
     fn closed(&mut self, id: WriteId) {
         self.give_up.remove(&id);
         self.probes.remove(&id);
     }
 
-    /// Makes all that are being prepared give their places up, because nothing may be sent now.
+    /// Makes all writes in preparation give up their places, because nothing may be sent now.
     fn give_up_places(&self) {
         self.give_up.values().for_each(|place| place.notify_one());
     }
 }
 
-/// Moves the writes of one plan on.
+/// Advances the writes of one plan.
 struct Writer<'w, H, L> {
     context: &'w ScopeContext<'w, H, L>,
     planned: &'w PlannedScope,
     attempts: &'w AttemptLog,
-    /// Lets one write at a time stand in the bucket's queue, so that scopes behind one access point take turns.
+    /// Lets only one write at a time stand in the bucket's queue, so that scopes at one access point take turns.
     permit_queue: Mutex<()>,
 }
 
 impl<H: Host, L: Ledger> Writer<'_, H, L> {
-    /// Starts to prepare as many writes as there is room for. Returns whether the next one waits for the account's probe
-    /// budget to change.
+    /// Starts to prepare as many writes as there is room for. Returns whether the next one waits for a change of the
+    /// account's probe budget.
     fn prepare_next<'t>(&'t self, writes: &mut Writes<'t>) -> bool {
         self.withdraw_aged(writes);
         let give_up = &writes.give_up;
@@ -225,7 +225,7 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
                     Grant::Granted(probe) => Some(probe),
                     Grant::NotYet => return true,
                     Grant::Exhausted(pause) => {
-                        // One that is prepared or in flight may still be permitted.
+                        // A write in preparation or in flight may still be permitted.
                         if writes.preparing.is_empty() && writes.sending.is_empty() {
                             writes.executor.pause_writes(pause);
                         }
@@ -247,8 +247,8 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         false
     }
 
-    /// Withdraws CANCELs that rest on what was seen of other images, once that is old: only another observation tells
-    /// whether those are still shared.
+    /// Withdraws CANCELs that depend on the state of other images, once that state is old: only another observation
+    /// shows whether those are still shared.
     fn withdraw_aged(&self, writes: &mut Writes<'_>) {
         let now = self.context.seen_at();
         if !writes.freshness.is_plan_aged(now) {
@@ -267,8 +267,8 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         aged.into_iter().for_each(|id| writes.executor.withdraw(id));
     }
 
-    /// The next write to prepare. Withdraws those that time has come to forbid: an intent that will not be sent would take a
-    /// place in the permit queue from others.
+    /// The next write to prepare. Withdraws writes that are no longer allowed at this time, because an intent that will
+    /// not be sent would take a place in the permit queue from others.
     fn next_write(&self, writes: &mut Writes<'_>) -> Option<Write> {
         let now = self.context.seen_at();
         let task = self.context.task;
@@ -308,7 +308,7 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         }
     }
 
-    /// Records the write's intent, waits for its permit, and asks the ledger once more.
+    /// Records the write's intent, waits for its permit, and asks the ledger again.
     async fn prepare(&self, write: &Write, give_up: &Notify) -> Prepared {
         let attempt = &write.attempt;
         let intent = match self.context.engine.ledger.record_intent(attempt).await {
@@ -328,8 +328,8 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         }
     }
 
-    /// Waits for the permit to call. The turn is kept until the ledger has been asked: permits that add up meanwhile would
-    /// take the places of other scopes. `None` if the place in the queue was given up.
+    /// Waits for the permit to call. The write keeps its turn until the ledger has answered, because permits that
+    /// accumulate meanwhile would take the places of other scopes. `None` if it gave up its place in the queue.
     async fn await_permit(
         &self,
         give_up: &Notify,
@@ -345,8 +345,8 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         }
     }
 
-    /// Sends the write if it is permitted and the last checks pass. Otherwise has it recorded that it was not sent, and tells
-    /// the executor what that means for it.
+    /// Sends the write if it is permitted and the last checks pass. Otherwise records that it was not sent, and gives
+    /// the result to the executor.
     fn send_or_give_up<'t>(&'t self, writes: &mut Writes<'t>, write: Write, prepared: Prepared) {
         let id = write.id;
         let (intent, why) = match prepared {
@@ -358,8 +358,8 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
                         writes.sending.push(Box::pin(sending));
                         return;
                     }
-                    // The permit ends here. It may be the probe that other scopes of the account wait for; a commit would keep
-                    // them.
+                    // The permit ends here. It may be the probe that other scopes of the account wait for, and they
+                    // must not wait for a commit.
                     Err(why) => (intent, why),
                 }
             }
@@ -378,7 +378,7 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
                 return;
             }
         };
-        // Until it is recorded, the image is not prepared anew.
+        // The image is not prepared again until this is recorded.
         writes.preparing.push(Box::pin(async move {
             self.not_sent(intent, &write.attempt, &why).await;
             (write, Prepared::Closed)
@@ -389,7 +389,7 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         let executor = &mut writes.executor;
         match refused {
             WriteRefused::Suspended(_) | WriteRefused::NotOurs => executor.withdraw(id),
-            // The ledger would refuse the intent of any image from now on.
+            // The ledger would now refuse the intent of any image.
             WriteRefused::Failed(_) if self.context.is_lost() => executor.stop(),
             WriteRefused::Failed(_) => {
                 let host = self.context.host();
@@ -402,8 +402,8 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         }
     }
 
-    /// Checks everything that may have changed since the plan was made, and puts the write in flight. `allowed` is what the
-    /// ledger says, which was asked before, because its answer may take long. An error says why the write is not sent.
+    /// Checks everything that may have changed since the plan was made, and puts the write in flight. `allowed` is the
+    /// answer of the ledger, which was asked earlier because it may take long. An error says why the write is not sent.
     fn last_checks(
         &self,
         writes: &mut Writes<'_>,
@@ -412,11 +412,11 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         permit: &WritePermit,
     ) -> Result<(), NotSent> {
         if !last_checks::is_planned_with(self.planned, permit) {
-            // The plan is for the account of other credentials. The next observation asks whose these are.
+            // The plan was made for other credentials. The next observation asks for the owner of the present ones.
             writes.executor.stop();
             return Err(NotSent::CredentialsChanged);
         }
-        // A stop may have been asked for while the ledger was.
+        // A stop may have been requested while the ledger answered.
         if self.context.engine.stop.reason().is_some() || self.context.is_lost() {
             writes.executor.stop();
         }
@@ -439,7 +439,7 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         }
     }
 
-    /// Makes the call, and records its outcome before the executor hears of the reply.
+    /// Makes the call, and records its outcome before the executor gets the reply.
     async fn send(&self, write: Write, intent: IntentId, permit: WritePermit) -> Reply {
         let Write { id, attempt } = write;
         let (key, permission) = (&attempt.key, attempt.permission);
@@ -466,8 +466,9 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         self.record(outcome, None).await;
     }
 
-    /// Records an outcome, with the image's inventory entry if that changes. A ledger that fails here refuses the next
-    /// intent, too, so that nothing more is sent. What was sent is resolved by observation, as after a crash.
+    /// Records an outcome, with the image's inventory entry if that changes. If the ledger fails here, it also refuses
+    /// the next intent, so that nothing more is sent. An observation resolves the writes that were sent, as after a
+    /// crash.
     async fn record(&self, outcome: WriteOutcome, entry: Option<InventoryEntry>) {
         let told = outcome.clone();
         let recorded = self
@@ -480,16 +481,17 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         let (action, result) = (told.permission.as_str(), told.result.as_str());
         if !self.context.is_lost() {
             if let Err(error) = recorded {
-                tracing::error!(%error, image = %key, intent, action, result, "the outcome of a write is not recorded");
+                tracing::error!(%error, image = %key, intent, action, result, "the outcome of a write could not be recorded");
             }
         } else if told.result != WriteResult::NotSent {
-            // Even if it was recorded, it may be where nobody finds it. Why the ledger is lost is told once, elsewhere.
+            // Even a recorded outcome may now be in a place where nobody finds it. The reason for the lost ledger is
+            // reported once, elsewhere.
             let blueprint = told.blueprint_id;
             tracing::error!(image = %key, intent, action, result, blueprint, "a write was answered after the state was lost: check whether its outcome is in the history");
         }
     }
 
-    /// Tells the executor the reply, and the account's other scopes what it says about the right to write.
+    /// Gives the reply to the executor. The account's other scopes learn what it shows about the right to write.
     fn replied(&self, writes: &mut Writes<'_>, (id, result): Reply) {
         let (host, budget) = (self.context.host(), &self.context.budget);
         let executor = &mut writes.executor;
@@ -502,7 +504,7 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
                     budget.paused();
                 }
             }
-            // This image alone is denied.
+            // Only this image is denied.
             (AccessEvidence::Denied(_), WriteAccess::Proven)
             | (AccessEvidence::Inconclusive, _) => {}
         }

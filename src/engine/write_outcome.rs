@@ -1,4 +1,5 @@
-//! What the reply to a write means for the history and for ownership. Pure but for the clock: it must not record anything.
+//! Derives the history outcome and the ownership from the reply to a write. Pure except for the clock: it must not
+//! record anything.
 
 use super::context::ScopeContext;
 use super::plan_scope::PlannedScope;
@@ -51,7 +52,7 @@ pub(super) fn conclude<H: Host, L: Ledger>(
     (outcome, entry)
 }
 
-/// An attempt that was answered, and what was known before.
+/// An answered attempt, and what was known before.
 struct Answered<'a> {
     planned: &'a PlannedScope,
     attempts: &'a AttemptLog,
@@ -110,8 +111,9 @@ impl Answered<'_> {
         (entry != self.before).then_some(entry)
     }
 
-    /// The state that the refusal says the image is in, and whether that is only presumed. Where reading is denied, any final
-    /// refusal of a CANCEL counts as unshared for an image that we never shared: it would be cancelled forever otherwise.
+    /// The state of the image according to the refusal, and whether that is only presumed. If reading is denied, any
+    /// final refusal of a CANCEL counts as unshared for an image that we never shared; otherwise it would be cancelled
+    /// forever.
     fn answered_state(&self, refusal: &Refusal) -> Option<(ShareState, bool)> {
         let permission = self.attempt.permission;
         if let Some(state) = refusal.known_state(permission) {

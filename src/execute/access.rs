@@ -1,19 +1,19 @@
-//! Whether the key may write to a scope at all, learnt from the replies. A denial alone does not tell whether one image
-//! is denied or all of them, so that a pass only probes until the first write is permitted. Knows no calls, only what
-//! came of them.
+//! Whether the key may write to a scope at all, learnt from the replies. A single denial does not show whether one
+//! image is denied or all are, so a pass only probes until the first write is permitted. This module makes no calls; it
+//! only judges their results.
 
 use crate::attempts::Problem;
 
-/// Different images that are denied, with none permitted, before the whole scope counts as denied. Until the first
-/// write is permitted, no more than this many are in flight.
+/// The number of different denied images, with none permitted, that make the whole scope count as denied. Until the
+/// first write is permitted, no more than this many are in flight.
 pub const PROBES_MAX: u32 = 5;
 
-/// What a pass has learnt about the right to write to its scope.
+/// What a pass has learnt about the key's right to write to its scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteAccess {
-    /// No write was permitted yet; holds how many different images were denied.
+    /// No write was permitted yet. Holds the number of different denied images.
     Unproven(u32),
-    /// A write was permitted: an image that is denied from here on is denied alone.
+    /// A write was permitted. From now on, a denial concerns only its own image.
     Proven,
 }
 
@@ -23,13 +23,13 @@ impl Default for WriteAccess {
     }
 }
 
-/// What one reply says about the right to write.
+/// What a reply shows about the right to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessEvidence {
     /// The key may write to the scope.
     Permitted,
     /// The key may not write to this image, or to any image of the scope.
     Denied(Problem),
-    /// The reply says nothing about it, such as a lost connection.
+    /// The reply shows nothing about it, such as a lost connection.
     Inconclusive,
 }

@@ -1,5 +1,5 @@
-//! The state machine of one plan's writes: which one is next, what a reply means for it, and when to give it up. It must
-//! not wait or call anything: the time, the replies and the random numbers are arguments.
+//! The state machine of one plan's writes: it decides which one is next, how a reply changes it, and when to give it
+//! up. It must not wait or call anything: the time, the replies and the random numbers are arguments.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -12,14 +12,14 @@ use crate::attempts::{LastResult, Problem, WritePause};
 use crate::model::{ImageId, Monotonic, Permission};
 use crate::pace::Backoff;
 
-/// Calls of one scope that may wait for their reply at once. At 20 a second and 8 s to a deadline no
-/// more than 160 can be open; 64 bounds memory and connections when an API hangs.
+/// The number of calls of one scope that may wait for their replies at once. At 20 a second and a deadline of 8 s, no
+/// more than 160 can be open; 64 limits memory and connections when an API hangs.
 const IN_FLIGHT_MAX: usize = 64;
-/// Sends of one image in one pass, for replies that say the call had no effect.
+/// The number of sends of one image in one pass, if the replies say that the call had no effect.
 const ATTEMPTS_MAX: u32 = 7;
-/// Throttled replies to one image before it is given up.
+/// The number of throttled replies for one image before it is given up.
 const THROTTLED_MAX: u32 = 60;
-/// Between sends of one image.
+/// The pause between sends of one image.
 const RETRY: Backoff = Backoff {
     base: Duration::from_millis(500),
     cap: Duration::from_secs(10),
@@ -29,7 +29,7 @@ const RETRY: Backoff = Backoff {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WriteId(usize);
 
-/// What should happen next.
+/// What the caller should do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Prepare the write that [`Executor::peek`] shows, then [`Executor::take`] it.
@@ -38,11 +38,11 @@ pub enum Step {
     Wait(Monotonic),
     /// Nothing is due before a reply comes.
     Listen,
-    /// Every write has settled or is not to be tried.
+    /// Every write has settled or will not be tried.
     Done,
 }
 
-/// Carries out the writes of one scope's plan.
+/// Decides the order and the repetition of one plan's writes in one scope.
 #[derive(Debug)]
 pub struct Executor {
     writes: Vec<QueuedWrite>,
@@ -55,15 +55,15 @@ pub struct Executor {
     stopped: bool,
 }
 
-/// One image's write. It is in exactly one place at a time (`ready`, in flight, `waiting` or settled), so that one call
+/// One image's write. It is always in exactly one place (`ready`, in flight, `waiting` or settled), so only one call
 /// per image is in flight.
 #[derive(Debug)]
 struct QueuedWrite {
     image: ImageId,
     permission: Permission,
-    /// Attempts except those that the API throttled, against [`ATTEMPTS_MAX`].
+    /// Attempts without the throttled ones, limited by [`ATTEMPTS_MAX`].
     sends: u32,
-    /// Attempts that it throttled, against [`THROTTLED_MAX`].
+    /// Throttled attempts, limited by [`THROTTLED_MAX`].
     throttled: u32,
     /// Why the last call had no effect.
     problem: Option<Problem>,
@@ -94,23 +94,23 @@ impl Executor {
         }
     }
 
-    /// Continues with what the pass has learnt from its earlier plans.
+    /// Starts with what the pass has learnt from its earlier plans.
     pub fn with_access(mut self, access: WriteAccess) -> Self {
         self.access = access;
         self
     }
 
-    /// What is known of the right to write to the scope.
+    /// What is known about the right to write to the scope.
     pub fn access(&self) -> WriteAccess {
         self.access
     }
 
-    /// Why nothing more is sent in this pass, if so.
+    /// Why nothing more is sent in this pass, if that is so.
     pub fn write_pause(&self) -> Option<&WritePause> {
         self.pause.as_ref()
     }
 
-    /// What should happen at `now`.
+    /// What the caller should do at `now`.
     pub fn next(&mut self, now: Monotonic) -> Step {
         while let Some(&Reverse((at, id))) = self.waiting.peek() {
             if at > now {
@@ -139,13 +139,13 @@ impl Executor {
             .map_or(idle, |&Reverse((at, _))| Step::Wait(at))
     }
 
-    /// The writes that could be sent now, first the one whose turn it is.
+    /// The writes that could be sent now, in the order of their turns.
     pub fn ready(&self) -> impl Iterator<Item = (WriteId, &ImageId, Permission)> {
         let writes = self.ready.iter().map(|id| (*id, &self.writes[id.0]));
         writes.map(|(id, write)| (id, &write.image, write.permission))
     }
 
-    /// The next write of those that `wanted` picks, and the number that its next attempt will have.
+    /// The first ready write that `wanted` accepts, with the number of its next attempt.
     pub fn peek(
         &self,
         wanted: impl Fn(WriteId) -> bool,
@@ -160,8 +160,8 @@ impl Executor {
         ))
     }
 
-    /// How many more writes may be prepared or sent now. Until one is permitted, each call in flight counts as denied: it may
-    /// still be.
+    /// How many more writes may be prepared or sent now. Until one is permitted, each call in flight counts as denied,
+    /// because it may be.
     pub fn room(&self) -> usize {
         let most = match self.access {
             WriteAccess::Unproven(denied) => PROBES_MAX.saturating_sub(denied) as usize,
@@ -180,7 +180,8 @@ impl Executor {
         allowed
     }
 
-    /// Drops a write that is forbidden since the plan was made. It counts as not tried, unless an earlier attempt had no effect.
+    /// Drops a write that has been forbidden since the plan was made. It counts as not tried, unless an earlier attempt
+    /// had no effect.
     pub fn withdraw(&mut self, id: WriteId) {
         self.remove(id);
     }
@@ -190,7 +191,7 @@ impl Executor {
         at.and_then(|at| self.ready.remove(at)).is_some()
     }
 
-    /// Takes in the reply to a write in flight, and returns what it says about the right to write. `jitter` is a random
+    /// Handles the reply to a write in flight, and returns what it shows about the right to write. `jitter` is a random
     /// number in `[0, 1)`.
     pub fn replied(
         &mut self,
@@ -227,7 +228,7 @@ impl Executor {
                     },
                 );
             }
-            // Nothing was sent: the image itself has no finding.
+            // Nothing was sent, so there is no finding for the image itself.
             Err(CallError::AccountBroken(refusal)) => self.account_broken(&refusal),
             Err(CallError::Refused(refusal)) => return self.refused(id, &refusal, now, jitter),
         }
@@ -256,7 +257,7 @@ impl Executor {
                         problem: problem(refusal),
                     },
                 );
-                // The API names an image's state only to a key that may change it.
+                // The API reveals an image's state only to a key that may change it.
                 if refusal.known_state(self.writes[id.0].permission).is_some() {
                     return self.permitted();
                 }
@@ -294,7 +295,7 @@ impl Executor {
         self.pause_writes(WritePause::of_account(problem(refusal)));
     }
 
-    /// Stops sending in this pass. `pause` is the one finding for all writes that were not tried; the first one stays.
+    /// Stops sending in this pass. `pause` is reported once for all writes that were not tried; the first pause stays.
     pub fn pause_writes(&mut self, pause: WritePause) {
         self.pause.get_or_insert(pause);
     }
@@ -323,12 +324,12 @@ impl Executor {
         AccessEvidence::Denied(problem(refusal))
     }
 
-    /// Sends nothing from here on. Calls in flight still settle.
+    /// Sends nothing from now on. Calls in flight still settle.
     pub fn stop(&mut self) {
         self.stopped = true;
     }
 
-    /// How each tried image ended. Images that were not tried are not in it.
+    /// The result of each image that was tried. Images that were not tried are missing.
     pub fn outcomes(self) -> impl Iterator<Item = (ImageId, Permission, LastResult)> {
         self.writes.into_iter().filter_map(|write| {
             let cut_short = write.problem.map(LastResult::CutShort);

@@ -1,4 +1,4 @@
-//! Replies of every class, in every order, against the executor alone.
+//! Tests the executor alone, with replies of every class in every order.
 
 use super::*;
 use crate::pace::ThrottleScope;
@@ -35,7 +35,7 @@ fn done() -> Result<Modified, CallError> {
     })
 }
 
-/// Takes what is next, if it may be sent.
+/// Takes the next write, if it may be sent.
 fn take_next(executor: &mut Executor, now: Monotonic) -> Option<WriteId> {
     executor.next(now);
     let id = executor.peek(|_| true)?.0;
@@ -164,7 +164,7 @@ fn a14_a_broken_account_blocks_the_rest_without_a_call() {
     );
 }
 
-/// Sends all that may be sent at once, and has each call answered in turn, until nothing is left to send.
+/// Sends all writes that may be sent, and answers each call in turn, until nothing is left to send.
 fn play(executor: &mut Executor, answer: impl Fn(WriteId) -> Result<Modified, CallError>) -> usize {
     let (mut sent, mut in_flight) = (0, VecDeque::new());
     loop {
@@ -224,7 +224,7 @@ fn c2_until_something_is_permitted_each_call_under_way_counts_as_denied() {
     let calls: Vec<_> = std::iter::from_fn(|| take_next(&mut executor, at(0))).collect();
     assert_eq!(calls.len(), 5);
     assert_eq!((executor.next(at(0)), executor.room()), (Step::Listen, 0));
-    // One that says nothing of the right to write makes room for another.
+    // A reply without information about the right to write makes room for another call.
     executor.replied(calls[0], Err(CallError::Unclear("cut".into())), at(0), 0.5);
     assert_eq!(executor.room(), 1);
     let evidence = executor.replied(calls[1], refused(Class::ScopeBlocked), at(0), 0.5);

@@ -1,5 +1,5 @@
-//! PLAN → OUTCOMES: carries one scope's plan out. A state machine without I/O: it is given the time and the replies, and
-//! says what should happen next. It takes no decision that the plan left open, and knows neither sockets nor rates nor why
+//! PLAN → OUTCOMES: executes one scope's plan. A state machine without I/O: it takes the time and the replies, and
+//! decides what should happen next. It makes no decision that the plan left open, and must not know sockets, rates, or why
 //! a write was planned.
 //!
 //! # The life of one write
@@ -22,7 +22,7 @@
 //!    one, and the engine records its intent and waits for a permit to call.
 //! 3. [`Executor::take`] puts it in flight, unless a stop or a pause came in between. A write that a last check forbids is
 //!    withdrawn instead ([`Executor::withdraw`]), and counts as not tried unless an earlier attempt had no effect.
-//! 4. [`Executor::replied`] types the reply into what follows: settled, repeated after a [`Backoff`], or settled as unclear,
+//! 4. [`Executor::replied`] decides what the reply means: settled, repeated after a [`Backoff`], or settled as unclear,
 //!    which only the next observation resolves. There is one copy of each write, so one call in flight per image.
 //! 5. [`Executor::outcomes`] gives the [`LastResult`](crate::attempts::LastResult) of each write that was tried.
 

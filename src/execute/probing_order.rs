@@ -1,12 +1,12 @@
-//! The order in which a plan's writes are tried, so that few denied calls show whether a whole scope is denied. Knows
-//! since when an image was denied, not why.
+//! The order in which a plan's writes are tried, so that few denied calls show whether a whole scope is denied. It
+//! knows since when an image was denied, but not why.
 
 use super::access::PROBES_MAX;
 use crate::model::Timestamp;
 
-/// Orders images for trying: first those without a known denial, then the denied ones, oldest denial first, so that each
-/// is retried in turn. Neighbouring ids are often denied together, so the first [`PROBES_MAX`] are spread evenly over all
-/// images without a known denial.
+/// Orders images for trying: first those without a known denial, then the denied ones, the oldest denial first, so that
+/// each is retried in turn. Neighbouring ids are often denied together, so the first [`PROBES_MAX`] are spread evenly
+/// over all images without a known denial.
 pub fn probing_order<T>(
     actions: impl IntoIterator<Item = T>,
     denied: impl Fn(&T) -> Option<Timestamp>,

@@ -1,5 +1,5 @@
-//! The inventory entry of one image: whether the share is ours, what was written lately, and what holds changes back.
-//! This file has the changes that replies to writes make; `update` has those that observations make.
+//! The inventory entry of one image: whether the share is ours, the latest writes, and what holds changes back. This
+//! file has the changes that follow from replies to writes; `update` has those that follow from observations.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -8,28 +8,29 @@ use super::{OpenIntent, REVERSAL_WINDOW, REVERSALS_MAX};
 use crate::model::{Permission, Present, ShareState, Timestamp};
 use crate::observation::Blueprint;
 
-/// What is known of one image, beyond what an observation shows.
+/// What is known about one image, beyond what an observation shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InventoryEntry {
     /// The share, if it is ours.
     pub owned: Option<OwnedShare>,
-    /// The last acknowledged writes, at most [`REVERSALS_MAX`], the newest last.
+    /// The latest acknowledged writes, at most [`REVERSALS_MAX`], the newest last.
     pub writes: Vec<AcknowledgedWrite>,
-    /// Since when the image is left alone, because somebody else kept reversing our writes. Only a person ends that.
+    /// Since when the image has been left alone, because somebody else kept reversing our writes. Only a person ends
+    /// that.
     pub parked_since: Option<Timestamp>,
-    /// Whether the image was protected when a manifest last named it, whoever shared it. It stays protected when the
-    /// manifest no longer names it.
+    /// Whether the image was protected when a manifest last named it, regardless of who shared it. It stays protected
+    /// when the manifest no longer names it.
     pub protected: bool,
-    /// The image's state by the API's last final reply to a write of ours; `None` if there was no such reply, or if a
-    /// complete observation has shown otherwise since.
+    /// The image's state according to the API's last final reply to a write of ours; `None` if there was no such reply,
+    /// or if a complete observation has contradicted it since.
     pub last_answer: Option<AnsweredState>,
-    /// When a write of the image was last denied (`UnauthorizedOperation` and its kind). The denial may be about this
-    /// image or about all. `None` if no denial is known.
+    /// When a write of the image was last denied (`UnauthorizedOperation` and related codes). The denial may concern
+    /// this image or all images. `None` if no denial is known.
     pub denied_since: Option<Timestamp>,
 }
 
-/// The state of an image by the API's reply to a write, which is all that is known where reading is denied. Of two values,
-/// the greater one is newer.
+/// The state of an image according to the API's reply to a write. If reading is denied, nothing else is known. Of two
+/// values, the greater one is newer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AnsweredState {
     /// When the reply came.
@@ -47,13 +48,13 @@ pub struct OwnedShare {
     pub ownership: OwnershipState,
     /// When the share became ours.
     pub since: Timestamp,
-    /// The blueprint that our share became, if the API said it. Another blueprint for the image is somebody else's share.
+    /// The blueprint of our share, if the API returned it. Any other blueprint of the image is somebody else's share.
     pub blueprint: Option<String>,
     /// Whether a complete observation has shown the share.
     pub confirmed: bool,
-    /// When the first complete observation did not show the share, with none since that did.
+    /// When a complete observation first did not show the share, if none has shown it since.
     pub missing_since: Option<Timestamp>,
-    /// Since when observations show another blueprint. A replica that lags behind a repair of ours shows an older
+    /// Since when observations have shown another blueprint. A replica that lags behind a repair of ours shows an older
     /// blueprint, too.
     pub disputed_since: Option<Timestamp>,
     /// Whether our CANCEL was acknowledged. The share ends with the first observation that does not show it.
@@ -68,7 +69,8 @@ pub enum OwnershipState {
     Acknowledged,
     /// A person took the share over with `adopt`.
     Adopted,
-    /// The reply to our SHARE was lost; the image was not shared before it, and was after it. Such a share is not pruned.
+    /// The reply to our SHARE was lost, but the image was not shared before it and was shared after it. Such a share is
+    /// not pruned.
     Probable,
 }
 
@@ -79,12 +81,13 @@ pub struct AcknowledgedWrite {
     pub at: Timestamp,
     /// The state that the write brings about.
     pub towards: ShareState,
-    /// Whether a complete observation has shown that state since.
+    /// Whether a complete observation has shown that state since then.
     pub confirmed: bool,
 }
 
 impl InventoryEntry {
-    /// Records that the API acknowledged a write at `at`. `blueprint` is what a SHARE became, if the reply said it.
+    /// Records that the API acknowledged a write at `at`. `blueprint` is the blueprint of a SHARE, if the reply
+    /// contained it.
     pub fn record_acknowledged(
         &mut self,
         permission: Permission,
@@ -121,7 +124,7 @@ impl InventoryEntry {
         self.writes.drain(..surplus);
     }
 
-    /// Records that the image is in `state`, by the API's reply to a write.
+    /// Records the image's state according to the API's reply to a write.
     pub fn record_answer(&mut self, state: ShareState, at: Timestamp) {
         self.last_answer = Some(AnsweredState {
             at,
@@ -130,8 +133,8 @@ impl InventoryEntry {
         });
     }
 
-    /// Records that the API called the image shared already. One of the `earlier` intents, a SHARE whose reply was lost,
-    /// may have shared it, if the image was observed unshared before.
+    /// Records that the API called the image already shared. One of the `earlier` intents, a SHARE whose reply was
+    /// lost, may have shared it, if the image was observed as unshared before.
     pub fn record_already_shared(&mut self, earlier: &[OpenIntent], at: Timestamp) {
         self.record_answer(ShareState::Shared, at);
         if earlier.iter().any(OpenIntent::is_ours_if_shared) {
@@ -139,8 +142,8 @@ impl InventoryEntry {
         }
     }
 
-    /// Records that a SHARE of ours, whose reply was lost, has in all likelihood taken effect. A share that is ours for
-    /// certain stays so, except for an older one that had gone before: the present one took its place.
+    /// Records that a SHARE of ours, whose reply was lost, has probably taken effect. A share that is certainly ours
+    /// stays so, unless it was an older one that had ended before: then the present share replaces it.
     pub(super) fn mark_probable(&mut self, blueprint: Option<&Blueprint>, at: Timestamp) {
         let still = |owned: &OwnedShare| match blueprint {
             Some(blueprint) => owned.matches(blueprint),
@@ -151,9 +154,10 @@ impl InventoryEntry {
         self.owned = Some(self.owned.take().filter(still).unwrap_or_else(probable));
     }
 
-    /// How often within [`REVERSAL_WINDOW`] somebody else undid a write towards `state` that had been observed to hold.
-    /// Valid only while the image is not in that state. A reversal counts from when it was found, which is when the write
-    /// was repeated, or now: how long a share had stood before says nothing of how often somebody undoes it.
+    /// How often within [`REVERSAL_WINDOW`] somebody else reversed a write towards `state` after it had been observed
+    /// to hold. Valid only while the image is not in that state. A reversal counts from its discovery, which is when
+    /// the write was repeated, or now. How long the share had stood before says nothing about the frequency of
+    /// reversals.
     pub fn reversals(&self, state: ShareState, now: impl Into<Present>) -> usize {
         let now = now.into();
         let repairs = self.writes.iter();
@@ -165,7 +169,7 @@ impl InventoryEntry {
         self.writes.iter().zip(found).filter(counts).count()
     }
 
-    /// Whether the entry holds nothing that is worth keeping at `now`.
+    /// Whether the entry holds nothing worth keeping at `now`.
     pub fn is_expired(&self, now: impl Into<Present>) -> bool {
         let now = now.into();
         self.owned.is_none()
@@ -183,13 +187,13 @@ impl InventoryEntry {
 }
 
 impl OwnedShare {
-    /// Whether `blueprint` can be the one that our share became.
+    /// Whether `blueprint` can be the blueprint of our share.
     pub(super) fn matches(&self, blueprint: &Blueprint) -> bool {
         let ours = self.blueprint.as_ref();
         ours.is_none_or(|ours| *ours == blueprint.id)
     }
 
-    /// A share that is ours in all likelihood.
+    /// A share that is probably ours.
     fn probable(blueprint: Option<String>, since: Timestamp) -> Self {
         Self {
             ownership: OwnershipState::Probable,
@@ -202,7 +206,7 @@ impl OwnedShare {
         }
     }
 
-    /// A share that a person took over, who was shown the blueprint.
+    /// A share that a person adopted after seeing this blueprint.
     pub fn adopted(blueprint: &str, since: Timestamp) -> Self {
         Self {
             ownership: OwnershipState::Adopted,

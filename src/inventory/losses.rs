@@ -1,5 +1,6 @@
-//! Losses that a person has accepted. A number alone would accept any loss of its size, in each later run too, so an
-//! acceptance is held against the first look that it fits, and accepts the images that were missing then and no others.
+//! Losses that a person has accepted. A number alone would accept any loss of its size, in each later run too. So an
+//! acceptance is applied to the first observation that it fits: it accepts the images that were missing then, and no
+//! others.
 
 use std::collections::BTreeSet;
 
@@ -7,16 +8,17 @@ use super::Inventory;
 use crate::model::{ImageId, Timestamp};
 use crate::observation::Seen;
 
-/// A person knows that so many of our shares in a scope have vanished. There is one for each scope and number.
+/// A person's statement that this number of our shares in a scope has vanished. There is one for each scope and number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LossAcceptance {
     /// The number that the person gave.
     pub lost: u32,
-    /// The accepted images that are still missing; `None`: no look has shown a loss of this size since.
+    /// The accepted images that are still missing; `None` if no observation has shown a loss of this size since the
+    /// statement.
     pub images: Option<BTreeSet<ImageId>>,
-    /// The person, as `user@host`, or `--accept-lost`.
+    /// The author: a person as `user@host`, or `--accept-lost`.
     pub by: String,
-    /// When the person said so.
+    /// The time of the statement.
     pub since: Timestamp,
 }
 
@@ -31,8 +33,9 @@ impl LossAcceptance {
 }
 
 impl Inventory {
-    /// Whether a person has accepted a loss: of exactly these images, or of their number where no look was held against
-    /// that. `accept_lost` is the number that a flag gives; the flag counts once, because nobody takes it back.
+    /// Whether a person has accepted a loss: exactly these images, or their number if no observation was compared with
+    /// that acceptance yet. `accept_lost` is the number from the flag. The flag counts only once, because nobody
+    /// removes it from the command line.
     pub fn is_loss_accepted(&self, missing: &BTreeSet<ImageId>, accept_lost: u32) -> bool {
         let mut acceptances = self.acceptances.iter();
         if acceptances.clone().any(|one| one.covers(missing)) {
@@ -45,8 +48,8 @@ impl Inventory {
         }
     }
 
-    /// Takes over what people have accepted under an earlier name of the account. What they said of the same number under the
-    /// present name stands.
+    /// Takes over acceptances that were made under an earlier name of the account. For the same number, an acceptance
+    /// under the present name takes precedence.
     pub(super) fn inherit(&mut self, acceptances: Vec<LossAcceptance>) {
         for acceptance in acceptances {
             let mut own = self.acceptances.iter();
@@ -56,8 +59,8 @@ impl Inventory {
         }
     }
 
-    /// Holds the acceptances against a complete look, in which the `missing` images are an unexpected loss, if any. Returns
-    /// those that change.
+    /// Applies the acceptances to a complete observation, in which the `missing` images are an unexpected loss, if
+    /// there is one. Returns the acceptances that change.
     pub(super) fn bind_acceptances(
         &mut self,
         seen: &Seen,
@@ -156,7 +159,7 @@ mod tests {
             inventory.bind_acceptances(&seen(&[]), Some(&later), 2, at(2)),
             []
         );
-        // The same images again are another loss, once they were back.
+        // The same images are a new loss if they had returned in between.
         let changed = inventory.bind_acceptances(&seen(&["a", "b"]), None, 2, at(3));
         assert_eq!(changed[0].images, Some(BTreeSet::new()));
         assert!(!inventory.is_loss_accepted(&first, 2));

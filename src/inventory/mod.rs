@@ -1,9 +1,9 @@
 //! INVENTORY: what sharekeeper did to a scope, and which shares are its own, as far as that is certain.
 //!
-//! An image enters the inventory through our own acknowledged SHARE, never through `ImageAlreadyShared`: somebody else
-//! may have shared that one. It leaves the inventory slowly. [`update()`] is the only place where an observation changes
-//! what is owned. It is pure and returns its conclusions, so that the store can keep them and the history can tell of
-//! them. This module knows neither files nor plans.
+//! An image enters the inventory through our own acknowledged SHARE, never through `ImageAlreadyShared`, because
+//! somebody else may have shared it. It leaves the inventory slowly. [`update()`] is the only place where an
+//! observation changes what is owned. It is pure and returns its conclusions, so that the store can keep them and the
+//! history can record them. This module must not know files or plans.
 
 mod entry;
 mod losses;
@@ -38,16 +38,16 @@ pub use update::{
 pub const REVERSAL_WINDOW: TimeDelta = TimeDelta::hours(1);
 /// The number of reversals by somebody else within [`REVERSAL_WINDOW`] that park an image.
 pub const REVERSALS_MAX: usize = 3;
-/// An owned image is forgotten only if two complete observations this far apart did not show it: a list that is paged by
-/// offset can skip a row, and a replica can lag.
+/// An owned image is forgotten only if two complete observations at least this far apart did not show it: a list that
+/// is paged by offset can skip a row, and a replica can lag.
 pub const FORGET_AFTER: TimeDelta = TimeDelta::minutes(10);
 
 /// How long an observation may lag behind a write that the API acknowledged.
 pub const LAG_MAX: TimeDelta = TimeDelta::seconds(120);
-/// [`LAG_MAX`] for clocks that never jump.
+/// [`LAG_MAX`] for the monotonic clock, which never jumps.
 pub const LAG: Duration = Duration::from_secs(LAG_MAX.num_seconds().unsigned_abs());
 
-/// What the store keeps of one scope.
+/// Everything that the store keeps about one scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// Images that sharekeeper has written or adopted.
@@ -56,7 +56,7 @@ pub struct Inventory {
     pub open_intents: BTreeMap<ImageId, Vec<OpenIntent>>,
     /// Suspensions that may cover images of the scope.
     pub suspensions: Vec<Suspension>,
-    /// What names last meant, and the clocks of policies' versions.
+    /// The last meaning of each name, and the clocks of policies' versions.
     pub memory: ResolutionMemory,
     /// Losses that people have accepted.
     pub acceptances: Vec<LossAcceptance>,
@@ -78,7 +78,7 @@ pub struct OpenIntent {
 }
 
 impl OpenIntent {
-    /// Whether the image, once it shows as shared, was in all likelihood shared by this write.
+    /// Whether this write probably shared the image, if the image now shows as shared.
     pub fn is_ours_if_shared(&self) -> bool {
         self.permission == Permission::Share && self.saw_opposite
     }

@@ -1,13 +1,13 @@
-//! What resolution remembers of a scope from one observation to the next: which image a name last meant, and the clocks of
-//! policies' versions. If it is lost, names hold pruning back until they are known again, and clocks begin anew: everything
-//! takes longer, nothing happens sooner.
+//! What resolution remembers of a scope from one observation to the next: the last meaning of each name, and the clocks
+//! of policies' versions. If it is lost, names hold pruning back until they are known again, and clocks start anew:
+//! everything takes longer, nothing happens sooner.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{ImageId, ImageName, Region, Timestamp};
 
-/// A version of a policy.
+/// Identifies a version of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct VersionKey {
     /// `metadata.name` of the policy.
@@ -16,28 +16,29 @@ pub struct VersionKey {
     pub version: Arc<str>,
 }
 
-/// What is remembered of a version in one scope.
+/// What is remembered about a version in one scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VersionClock {
-    /// Its earliest `CreatedTime` in any region of the policy, once all of them were seen.
+    /// Its earliest `CreatedTime` in any region of the policy, once all of these were observed.
     pub age: Option<Timestamp>,
-    /// Since when it stands, observed without interruption.
+    /// Since when it has been available without interruption in the observations.
     pub stands_since: Option<Timestamp>,
-    /// The regions that were seen when the age was told.
+    /// The regions that had been observed when the age was determined.
     pub regions: BTreeSet<Region>,
-    /// Its images here. If none of them is left, another build has its text, and the row says nothing.
+    /// Its images in this region. If none of them is left, another build has the same version text, and the row no
+    /// longer applies.
     pub images: BTreeSet<ImageId>,
 }
 
 /// What resolution remembers of a scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResolutionMemory {
-    /// The image that each name of an `ImageShare` last meant, once that one was seen as desired.
+    /// The image that each name of an `ImageShare` last meant, once that image was seen in its desired state.
     pub names: BTreeMap<ImageName, ImageId>,
     pub versions: BTreeMap<VersionKey, VersionClock>,
 }
 
-/// What an observation changes in the memory. `None` forgets the row.
+/// The changes that an observation makes to the memory. `None` removes the row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryUpdate {
     pub names: BTreeMap<ImageName, Option<ImageId>>,
@@ -45,7 +46,7 @@ pub struct MemoryUpdate {
 }
 
 impl ResolutionMemory {
-    /// What leads from this memory to `next`.
+    /// The changes that lead from this memory to `next`.
     pub fn update_to(&self, next: &Self) -> MemoryUpdate {
         MemoryUpdate {
             names: changes(&self.names, &next.names),

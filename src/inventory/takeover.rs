@@ -1,6 +1,6 @@
-//! What a scope takes over from other account names: those of a renamed account, or of the ambient credentials once the
-//! first `Account` document stands in their place. An account is its uin; a name is a label, which may have moved to
-//! another account since the store recorded it. Pure.
+//! The rows that a scope takes over from other account names: those of a renamed account, or of the ambient credentials
+//! once the first `Account` document replaces them. An account is identified by its uin; a name is a label, which may
+//! have moved to another account since the store recorded it. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::{Inventory, InventoryEntry, LossAcceptance, OpenIntent, OwnedShare, O
 use crate::model::{AccountName, ImageId, KeyDigest, Region, Scope, Uin};
 use crate::observation::Seen;
 
-/// Whose credentials the state was used with in one scope.
+/// The credentials that the state was used with in one scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownAccount {
     /// The root account, if it was known.
@@ -19,27 +19,27 @@ pub struct KnownAccount {
     pub pruned_with: Option<KeyDigest>,
     /// The account name that took over images of this one.
     pub succeeded_by: Option<AccountName>,
-    /// The account name that the rows were kept under until it stood for another account.
+    /// The account name that held the rows until it meant another account.
     pub formerly: Option<AccountName>,
 }
 
-/// What the state knows beyond one scope's own rows.
+/// What the state knows beyond the rows of one scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownAccounts {
-    /// The scopes that the state was used with, as far as they can say something about this one: those of its own name, of
-    /// names that no manifest uses, those in its region that are of the same account or of a name that is not used there, and
-    /// those whose rows have moved. With hundreds of accounts, the others are many.
+    /// The scopes that the state was used with, as far as they matter for this one: those of its own name, those of
+    /// names that no manifest uses, those in its region that belong to the same account or to a name that is not used
+    /// there, and those whose rows have moved. Others are left out, because with hundreds of accounts they are many.
     pub scopes: BTreeMap<Scope, KnownAccount>,
-    /// Those of names that no manifest uses, as far as anything is kept of their images.
+    /// Those of names that no manifest uses, if anything is stored about their images.
     pub left_over: BTreeSet<Scope>,
-    /// What is kept in the scope's region under other account names.
+    /// The rows in the scope's region that are stored under other account names.
     pub others: BTreeMap<AccountName, ScopeRows>,
 }
 
 /// The account names that manifests use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsedNames {
-    /// Names under which manifests name an image in the scope's region, each with its account, if that is known.
+    /// Names under which manifests name an image in the scope's region, each with its account if that is known.
     pub here: BTreeMap<AccountName, Option<Uin>>,
     /// Names that an `Account` document declares, or under which manifests name an image in any region.
     pub anywhere: BTreeSet<AccountName>,
@@ -47,7 +47,7 @@ pub struct UsedNames {
     pub is_complete: bool,
 }
 
-/// What is kept under one account name in one region.
+/// The rows that are stored under one account name in one region.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScopeRows {
     /// Entries, as in [`Inventory::images`].
@@ -58,7 +58,7 @@ pub struct ScopeRows {
     pub acceptances: Vec<LossAcceptance>,
 }
 
-/// The account that a scope's calls are made as, as far as it is known.
+/// The account of a scope's calls, as far as it is known.
 #[derive(Clone, Copy, Debug)]
 pub struct AccountIdentity<'a> {
     /// The root account, if it is known.
@@ -70,12 +70,12 @@ pub struct AccountIdentity<'a> {
 /// Whether the rows of another account name belong to the account of a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountMatch {
-    /// They do: the uin is the same, or the key.
+    /// They do: the uin or the key is the same.
     Proven,
-    /// They may, and no manifest uses the name anywhere. A blueprint can prove it, image by image.
+    /// They may, and no manifest uses the name anywhere. A blueprint can prove it for each image.
     Possible,
-    /// They may, but the name is used in another region, or may be used in manifests that are missing. Only what holds
-    /// changes back is taken from them.
+    /// They may, but the name is used in another region, or may be used in manifests that are missing. Only the
+    /// restraints in these rows are taken over.
     InUseElsewhere,
     /// They do not, or the name is used in this region.
     Excluded,
@@ -85,39 +85,39 @@ pub enum AccountMatch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenOverRow {
     pub image: ImageId,
-    /// The name that the row was kept under.
+    /// The name that held the row before.
     pub from: AccountName,
-    /// The scope's entry of the image from now on.
+    /// The scope's entry for the image from now on.
     pub entry: Option<InventoryEntry>,
     /// Why the row belongs to the scope, for the history.
     pub reason: &'static str,
 }
 
-/// All rows of one account name, which a scope takes over at once.
+/// All rows of one account name, which a scope takes over together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenOverName {
-    /// The name that the rows were kept under.
+    /// The name that held the rows before.
     pub from: AccountName,
-    /// The number of images that the rows are about.
+    /// The number of images in the rows.
     pub images: usize,
 }
 
-/// What a scope takes over from other account names.
+/// Everything that a scope takes over from other account names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Takeover {
-    /// Single rows: those that an observation proves, and those that are merged with a row of the scope's own.
+    /// Single rows: those that an observation proves, and those that are merged with a row of the scope.
     pub rows: Vec<TakenOverRow>,
-    /// Whole names that are proven to be of the same account.
+    /// Whole names that are proven to mean the same account.
     pub names: Vec<TakenOverName>,
-    /// Whose each of the names was when the rows were read. The store leaves the rows of a name that stands for another
-    /// account by now.
+    /// The account of each name when the rows were read. The store leaves the rows of a name that means another account
+    /// by now.
     pub expected: BTreeMap<AccountName, KnownAccount>,
 }
 
 /// The reason in the history for rows that move within one account.
 pub const SAME_ACCOUNT: &str = "the account's name changed";
 const SAME_BLUEPRINT: &str =
-    "it shows as the blueprint that is recorded under the account's earlier name";
+    "its blueprint is the one that is recorded under the account's earlier name";
 const SHOWN: &str = "it is shared, and no blueprint is recorded under the account's earlier name";
 
 impl KnownAccount {
@@ -126,8 +126,8 @@ impl KnownAccount {
         (&self.uin, &self.key) == (&other.uin, &other.key)
     }
 
-    /// Whether these credentials belong to the account for certain. Two uins decide; the key counts only if one of them is
-    /// missing.
+    /// Whether these credentials certainly belong to the account. If both uins are known, they decide; otherwise the
+    /// key does.
     pub fn is_same_account(&self, identity: AccountIdentity<'_>) -> bool {
         match (&self.uin, identity.uin) {
             (Some(known), Some(uin)) => known == uin,
@@ -135,14 +135,14 @@ impl KnownAccount {
         }
     }
 
-    /// Whether these credentials belong to another account for certain.
+    /// Whether these credentials certainly belong to another account.
     pub fn is_other_account(&self, identity: AccountIdentity<'_>) -> bool {
         matches!((&self.uin, identity.uin), (Some(known), Some(uin)) if known != uin)
     }
 }
 
 impl Takeover {
-    /// The account names that rows are taken over from.
+    /// The account names from which rows are taken over.
     pub fn sources(&self) -> impl Iterator<Item = &AccountName> {
         let rows = self.rows.iter().map(|taken| &taken.from);
         rows.chain(self.names.iter().map(|name| &name.from))
@@ -156,7 +156,7 @@ impl KnownAccounts {
         (self, others)
     }
 
-    /// Whose each of `names` is in `region`.
+    /// The account of each of `names` in `region`.
     pub fn in_region<'a>(
         &self,
         region: Region,
@@ -190,7 +190,7 @@ impl KnownAccounts {
         }
         let is_same_account = known.is_same_account(identity);
         match used.here.get(name) {
-            // The rows belong to this account, and the name stands for another one by now.
+            // The rows belong to this account, but the name means another one by now.
             Some(Some(now)) if is_same_account && identity.uin.is_some_and(|uin| uin != now) => {
                 AccountMatch::Proven
             }
@@ -201,8 +201,8 @@ impl KnownAccounts {
         }
     }
 
-    /// The earlier names by which people may have suspended `scope`, of those that the store knows and those in
-    /// `suspended`. A name that may stand for any account counts, because a suspension only holds back.
+    /// The earlier names under which people may have suspended `scope`, from those in the store and those in
+    /// `suspended`. A name that may mean any account counts, because a suspension only holds back.
     pub fn aliases(
         &self,
         scope: &Scope,
@@ -213,7 +213,7 @@ impl KnownAccounts {
         let names = self.scopes.keys().map(|row| &row.account);
         let names: BTreeSet<_> = names.chain(suspended).collect();
         let mut aliases = BTreeSet::from([scope.account.clone()]);
-        // A name from which an alias has taken over images is an alias, too.
+        // If an alias has taken over images from a name, that name is an alias, too.
         loop {
             let found: Vec<_> = names
                 .iter()
@@ -243,7 +243,7 @@ impl KnownAccounts {
         used: &UsedNames,
         identity: AccountIdentity<'_>,
     ) -> bool {
-        // A name that manifests still use is an earlier one of this scope only in this region.
+        // A name that manifests still use can be an earlier name of this scope only in this region.
         let is_used = used.anywhere.contains(name);
         let rows = self
             .scopes
@@ -263,8 +263,8 @@ impl KnownAccounts {
         is_succeeded || is_same_account || may_be
     }
 
-    /// An account name that no manifest uses, that other rows are kept under and that is not known to stand for the same
-    /// account, if there is one.
+    /// An account name that has stored rows, that no manifest uses and that is not known to mean the same account, if
+    /// there is one.
     pub fn other_name(&self, scope: &Scope, identity: AccountIdentity<'_>) -> Option<&AccountName> {
         let is_other_account = |row: &&Scope| {
             let known = self.scopes.get(row);
@@ -277,7 +277,7 @@ impl KnownAccounts {
 }
 
 impl Inventory {
-    /// Makes suspensions of an earlier name of the account hold for `scope`, too.
+    /// Makes suspensions of an earlier account name cover `scope`, too.
     pub fn extend_suspensions(&mut self, scope: &Scope, aliases: &BTreeSet<AccountName>) {
         for suspension in &mut self.suspensions {
             let accounts = &mut suspension.selector.accounts;
@@ -287,7 +287,7 @@ impl Inventory {
         }
     }
 
-    /// Whether a share of ours shows as the blueprint that was recorded for it, which proves the account.
+    /// Whether a share of ours shows with its recorded blueprint, which proves the account.
     pub fn shows_own_blueprint(&self, seen: &Seen) -> bool {
         self.images.iter().any(|(image, entry)| {
             let recorded = entry
@@ -299,8 +299,8 @@ impl Inventory {
         })
     }
 
-    /// Takes over rows of `others`: all rows of names that are proven to be of the same account, and otherwise those that
-    /// `seen` proves. `names` says which images manifests name in the scope.
+    /// Takes over rows of `others`: all rows of names that are proven to mean the same account, and otherwise the rows
+    /// that `seen` proves. `names` says which images manifests name in the scope.
     pub fn take_over(
         &mut self,
         others: BTreeMap<AccountName, ScopeRows>,
@@ -358,8 +358,8 @@ impl Inventory {
         }
     }
 
-    /// Takes over the rows that `seen` proves, if the name may stand for this account (`is_open`). What holds changes back
-    /// is copied in any case, and stays under the other name, too.
+    /// Takes over the rows that `seen` proves, if the name may mean this account (`is_open`). Restraints are copied in
+    /// any case, and also stay under the other name.
     fn take_over_shown(
         &mut self,
         from: &AccountName,
@@ -398,8 +398,8 @@ impl Inventory {
         taken
     }
 
-    /// Merges a row into the entry of the image. What is known under the scope's own name wins, except that changes are
-    /// held back if either of the two says so.
+    /// Merges a row into the image's entry. The data under the scope's own name takes precedence, except that changes
+    /// are held back if either of the two holds them back.
     fn merge_row(
         &mut self,
         image: &ImageId,
@@ -413,7 +413,7 @@ impl Inventory {
             if own.writes.is_empty() {
                 own.writes = row.writes;
             }
-            // Both are of one account, so that the newer reply counts.
+            // Both belong to one account, so the newer reply counts.
             own.last_answer = own.last_answer.max(row.last_answer);
             own.denied_since = own.denied_since.or(row.denied_since);
         }
@@ -424,7 +424,7 @@ impl Inventory {
         }
     }
 
-    /// Holds back changes of an image if a row does.
+    /// Holds back changes of an image if the row does so.
     fn hold_back(&mut self, image: &ImageId, row: &InventoryEntry) {
         if row.protected || row.parked_since.is_some() {
             let own = self.images.entry(image.clone()).or_default();
@@ -434,8 +434,8 @@ impl Inventory {
     }
 }
 
-/// The row to take over and the reason, if an observation proves that a row under a name that may stand for any account
-/// belongs to the scope. A blueprint belongs to one account, so that the recorded one is proof; a share without a recorded
+/// The row to take over with the reason, if an observation proves that it belongs to the scope although its name may
+/// mean any account. A blueprint belongs to one account, so the recorded one is proof; a share without a recorded
 /// blueprint is only probably ours.
 fn prove_row(
     row: Option<&InventoryEntry>,
@@ -443,7 +443,7 @@ fn prove_row(
     seen: &Seen,
 ) -> Option<(Option<InventoryEntry>, &'static str)> {
     let shown = seen.shared.get(image)?;
-    // There is no entry, only a write without an outcome.
+    // There is no entry, only a write with an unknown outcome.
     let Some(row) = row else {
         return Some((None, SHOWN));
     };
@@ -466,8 +466,8 @@ fn prove_row(
 }
 
 impl TakenOverRow {
-    /// Whether the observation proves that the name stood for the scope's account, and not only that this row may belong
-    /// to it.
+    /// Whether the observation proves that the name meant the scope's account, and not only that this row may belong to
+    /// it.
     pub fn proves_the_name(&self) -> bool {
         self.reason == SAME_BLUEPRINT
     }

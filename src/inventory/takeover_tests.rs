@@ -1,4 +1,4 @@
-//! G2 and C1: which rows of other account names a scope takes over, and which it leaves.
+//! G2 and C1: which rows of other account names a scope takes over, and which rows it leaves.
 
 use super::*;
 use crate::inventory::{AcknowledgedWrite, IntentId};
@@ -208,7 +208,7 @@ fn g2_what_is_known_under_the_own_name_wins_and_restraints_add_up() {
     assert_eq!(intents, [3, 7], "the oldest first");
 }
 
-/// A state that was used by several names in one region.
+/// A state that was used under several names in one region.
 struct State(KnownAccounts);
 
 impl State {
@@ -256,7 +256,7 @@ fn used(here: &[(&str, Option<&str>)], elsewhere: &[&str]) -> UsedNames {
 
 #[test]
 fn g2_rows_follow_the_uin_where_a_name_moves_to_another_account() {
-    // `b` was uin 2 and is uin 1 now; `c` is uin 2.
+    // `b` meant uin 2 and means uin 1 now; `c` means uin 2.
     let state = State::new(&[("b", known(Some("2"), None, None))]);
     let (one, two) = (uin("1"), uin("2"));
     let names = used(&[("b", Some("1")), ("c", Some("2"))], &[]);
@@ -273,14 +273,14 @@ fn g2_rows_follow_the_uin_where_a_name_moves_to_another_account() {
     };
     assert_eq!(account_match("c", &two), AccountMatch::Proven);
     assert_eq!(account_match("d", &one), AccountMatch::Excluded);
-    // If nobody knows whose `b` is now, it keeps its rows.
+    // If the present account of `b` is unknown, it keeps its rows.
     let unknown = used(&[("b", None), ("c", Some("2"))], &[]);
     let scope = under("c", "ap-tokyo");
     let found = state
         .0
         .account_match(&name("b"), &scope, &unknown, claim(Some(&two)));
     assert_eq!(found, AccountMatch::Excluded);
-    // Two uins decide, whatever the keys are.
+    // If both uins are known, they decide, whatever the keys are.
     let mixed = State::new(&[("old", known(Some("2"), Some("AKID"), None))]);
     let key = KeyDigest::of("AKID");
     let both = AccountIdentity {
@@ -329,14 +329,14 @@ fn g2_a_suspension_follows_each_name_that_an_account_had() {
         found.iter().map(AccountName::to_string).collect::<Vec<_>>()
     };
     let live = used(&[("live", None)], &[]);
-    // Through a chain of names, and by a name that only a suspension knows.
+    // The alias follows through a chain of names, and through a name that only a suspension knows.
     let chain = State::new(&[
         ("default", known(None, None, Some("prod"))),
         ("prod", known(None, Some("AKIDold"), None)),
     ]);
     let found = aliases(&chain, &live, none, &["never-used"]);
     assert_eq!(found, ["default", "never-used", "prod"]);
-    // A name that is proven to stand for another account is no alias, nor is one that is used for another region.
+    // A name that certainly means another account is no alias, and neither is one that is used for another region.
     let two = uin("2");
     let state = State::new(&[
         ("other", known(Some("1"), None, None)),

@@ -1,5 +1,6 @@
-//! What a complete observation changes in the inventory of a scope. Here it is decided which views are not to be trusted,
-//! what is forgotten, and whom somebody else keeps reversing. Pure: the result is a list of changes for the store.
+//! The changes that a complete observation makes to the inventory of a scope. This file decides which views are not to
+//! be trusted, what is forgotten, and when an image is parked because somebody else keeps reversing our writes. Pure:
+//! the result is a list of changes for the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,53 +11,53 @@ use super::{
 use crate::model::{ImageId, Permission, Present, ShareState, Timestamp, Uin};
 use crate::observation::{Blueprint, Seen};
 
-/// The share of what is ours, in percent, that may be missing from an observation before it is suspicious.
+/// The percentage of our images that may be missing from an observation before it is suspicious.
 const LOST_PERCENT_MAX: usize = 25;
-/// The least number of missing images that is suspicious: a single one is drift, not a wrong view.
+/// The smallest number of missing images that is suspicious: a single one is drift, not a wrong view.
 const LOST_MIN: usize = 2;
 
-/// What the manifests ask for an image at present.
+/// The desired state and protection of an image by the manifests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Declaration {
-    /// The desired state; `None` if the clocks disagree about it.
+    /// The desired state; `None` if the two clocks disagree about it.
     pub desired: Option<ShareState>,
-    /// Whether a manifest says `protect: true`; `None` if what speaks of the image says nothing of protection, so that an
+    /// Whether a manifest says `protect: true`; `None` if no document says anything about protection, so that an
     /// earlier protection stays.
     pub protected: Option<bool>,
 }
 
-/// What a complete observation changes for one image.
+/// The changes that a complete observation makes for one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InventoryChange {
     pub image: ImageId,
     /// The image's entry from now on; `None` if nothing is worth keeping.
     pub entry: Option<InventoryEntry>,
-    /// Open intents whose outcome shows, and whether each took effect.
+    /// Open intents whose outcome is now visible, and whether each took effect.
     pub resolved: Vec<(IntentId, bool)>,
-    /// A conclusion that people want to read in the history.
+    /// A conclusion that the history records for people.
     pub note: Option<InventoryNote>,
 }
 
-/// All that one observation changes for a scope.
+/// All changes that one observation makes for a scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InventoryUpdate {
-    /// The account that the scope's own rows belong to, if the account name stands for another account by now. These rows
+    /// The account that the scope's own rows belong to, if the account name means another account by now. These rows
     /// are set aside before anything else.
     pub set_aside: Option<Uin>,
-    /// What the scope takes over from other account names.
+    /// The rows that the scope takes over from other account names.
     pub takeover: Takeover,
     /// Changes to single images.
     pub changes: Vec<InventoryChange>,
-    /// Whose the credentials are, if the store has it otherwise.
+    /// The owner of the credentials, if the store has a different one.
     pub account: Option<KnownAccount>,
     /// What resolution remembers from now on.
     pub memory: MemoryUpdate,
-    /// Acceptances of losses that were held against the observation.
+    /// Acceptances of losses that were applied to the observation.
     pub acceptances: Vec<LossAcceptance>,
 }
 
 impl InventoryUpdate {
-    /// Whether there is nothing to keep.
+    /// Whether the update changes nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -71,27 +72,27 @@ impl From<Vec<InventoryChange>> for InventoryUpdate {
     }
 }
 
-/// Much of what is ours does not show, and no write of ours took it away: the account is wrong, a reply was cut short, or
-/// somebody else is at work. Nothing is concluded from such a view.
+/// Many of our images are missing, and no write of ours explains that: the account is wrong, a reply was truncated, or
+/// somebody else cancels them. Nothing is concluded from such a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnexpectedLoss {
-    /// The number of our images that do not show.
+    /// The number of our images that are missing.
     pub lost: usize,
-    /// The number of our images that should show.
+    /// The number of our images that should be visible.
     pub of: usize,
 }
 
 impl UnexpectedLoss {
-    /// From this many of our images on, a loss holds back new shares, too. Fewer are simply repaired.
+    /// From this number of our images on, a loss also holds back new shares. Smaller losses are simply repaired.
     const HOLDS_SHARES_FROM: usize = 10;
 
-    /// Whether the loss holds back shares, and not only cancels.
+    /// Whether the loss also holds back shares, not only cancels.
     pub fn holds_shares(&self) -> bool {
         self.of >= Self::HOLDS_SHARES_FROM
     }
 }
 
-/// A conclusion that belongs in the history.
+/// A conclusion for the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InventoryNote {
     /// The image is no longer ours, for this reason.
@@ -100,20 +101,20 @@ pub enum InventoryNote {
     Parked(String),
 }
 
-/// How an image of ours is judged that an observation does not show.
+/// The judgement on an image of ours that an observation does not show.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Absence {
     /// It is gone if it is still missing after [`FORGET_AFTER`].
     Unconfirmed,
-    /// Too many are missing: the view is not to be trusted.
+    /// Too many images are missing, so the view is not to be trusted.
     Suspicious,
-    /// It is gone: a person has accepted the loss.
+    /// It is gone, because a person has accepted the loss.
     Accepted,
 }
 
-/// Draws the conclusions of a complete observation that began at `started`. `declared` has every image that manifests
-/// name in the scope; `accept_lost` is the number of our shares that a person knows to have vanished. The result has only
-/// what changes, so that an observation without news causes no write to the store.
+/// Draws the conclusions from a complete observation that began at `started`. `declared` has every image that manifests
+/// name in the scope; `accept_lost` is the number of our shares that a person knows to have vanished. The result holds
+/// only changes, so an observation without news causes no write to the store.
 pub fn update(
     inventory: &Inventory,
     seen: &Seen,
@@ -152,7 +153,7 @@ pub fn update(
     changes.collect()
 }
 
-/// What the conclusions about each image of a scope are drawn from.
+/// The inputs for the conclusions about each image of a scope.
 struct Update<'a> {
     inventory: &'a Inventory,
     seen: &'a Seen,
@@ -168,7 +169,7 @@ impl Update<'_> {
         let before = self.inventory.images.get(image);
         let mut entry = before.cloned().unwrap_or_default();
         let blueprint = self.seen.shared.get(image);
-        // A view that is not to be trusted says nothing about what it does not show.
+        // A view that is not to be trusted does not count for the images that it does not show.
         let doubtful = self.absence == Absence::Suspicious && blueprint.is_none();
         let (resolved, mut note) = match doubtful {
             true => (Vec::new(), None),
@@ -178,7 +179,7 @@ impl Update<'_> {
         if let Some(protected) = declared.and_then(|declared| declared.protected) {
             entry.protected = protected;
         }
-        // We may have pruned an image that no manifest names, but we never shared it.
+        // We may have pruned an image that no manifest names, but we never shared such an image.
         let desired = declared.map_or(Some(ShareState::Unshared), |declared| declared.desired);
         let holds_shares = self.loss.is_some_and(|loss| loss.holds_shares());
         if let Some(desired) = desired
@@ -191,7 +192,7 @@ impl Update<'_> {
                 self.started,
             ));
         }
-        // A denial no longer matters where the image is as desired: there is nothing to write.
+        // A denial no longer matters if the image is as desired, because there is nothing to write.
         if !doubtful && desired == Some(state_of(blueprint)) {
             entry.denied_since = None;
         }
@@ -205,8 +206,8 @@ impl Update<'_> {
         })
     }
 
-    /// Updates `entry` by what a trusted view shows of the image. Returns the open intents whose outcome shows, and what
-    /// belongs in the history.
+    /// Updates `entry` with what a trusted view shows of the image. Returns the open intents whose outcome is now
+    /// visible, and the conclusion for the history.
     fn observe(
         &self,
         image: &ImageId,
@@ -234,7 +235,7 @@ impl Update<'_> {
     }
 }
 
-/// Whether it is a loss if the image is gone: not if a manifest asks for it to be unshared.
+/// Whether it is a loss if the image is gone. It is none if a manifest asks for the image to be unshared.
 fn is_wanted(declared: &BTreeMap<&ImageId, Declaration>, image: &ImageId) -> bool {
     declared
         .get(image)
@@ -267,8 +268,8 @@ impl Inventory {
         }
     }
 
-    /// Holds the acceptances against a complete look, before anything else is concluded from it. Returns those that change:
-    /// one that is bound to images from now on, and those of whose images some were seen again.
+    /// Applies the acceptances to a complete observation, before any other conclusions. Returns the changed ones: an
+    /// acceptance that is now bound to images, and those of whose images some were seen again.
     pub fn hold_acceptances(
         &mut self,
         seen: &Seen,
@@ -282,7 +283,7 @@ impl Inventory {
         self.bind_acceptances(seen, missing.as_ref(), accept_lost, now)
     }
 
-    /// The loss that `seen` shows, if so much of what is ours is missing that the view is not to be trusted. `wanted` says
+    /// The loss in `seen`, if so many of our images are missing that the view is not to be trusted. `wanted` decides
     /// which images should be there.
     pub fn unexpected_loss(
         &self,
@@ -305,7 +306,7 @@ impl Inventory {
         missing.cloned().collect()
     }
 
-    /// Images that are ours and should be there, as far as no CANCEL of ours explains that they are not.
+    /// Images that are ours and should be visible, without those whose absence a CANCEL of ours explains.
     fn settled<'i>(
         &'i self,
         seen: &'i Seen,
@@ -316,7 +317,7 @@ impl Inventory {
                 let blueprint = seen.shared.get(*image);
                 owned.confirmed || blueprint.is_some_and(|blueprint| owned.matches(blueprint))
             };
-            // A CANCEL whose reply was lost may be why an image does not show.
+            // A CANCEL whose reply was lost may be the reason why an image is missing.
             let open = self.open_intents.get(*image).into_iter().flatten();
             let cut_off = open
                 .into_iter()
@@ -328,20 +329,20 @@ impl Inventory {
     }
 }
 
-/// Whether the write of an open intent took effect; `None` if the observation does not tell.
+/// Whether the write of an open intent took effect; `None` if the observation does not show it.
 fn resolve_open_intent(
     open: &OpenIntent,
     entry: &mut InventoryEntry,
     blueprint: Option<&Blueprint>,
     started: Present,
 ) -> Option<(IntentId, bool)> {
-    // An observation that began before the write says nothing about it.
+    // An observation that began before the write does not show its effect.
     if started.is_before(open.at) {
         return None;
     }
     let applied = (open.permission.leads_to() == ShareState::Shared) == blueprint.is_some();
     if !applied {
-        // The effect may still show later. If it has not by now, the write never took effect.
+        // The effect may still become visible later. If it is not visible by now, the write never took effect.
         return (started.since(open.at) >= FORGET_AFTER).then_some((open.intent, false));
     }
     match blueprint {
@@ -358,7 +359,7 @@ fn resolve_open_intent(
     Some((open.intent, true))
 }
 
-/// Confirms the last write if the observation shows its effect and began after it.
+/// Confirms the last write if the observation began after it and shows its effect.
 fn confirm_last_write(entry: &mut InventoryEntry, shared: bool, started: Present) {
     if let Some(last) = entry.writes.last_mut()
         && !started.is_before(last.at)
@@ -368,11 +369,12 @@ fn confirm_last_write(entry: &mut InventoryEntry, shared: bool, started: Present
     }
 }
 
-/// Drops the last reply's state if the observation shows the opposite and began too late to lag behind the reply.
+/// Drops the state from the last reply if the observation shows the opposite and began too late to lag behind the
+/// reply.
 fn drop_outdated_answer(entry: &mut InventoryEntry, shared: bool, started: Present) {
     let is_outdated = entry.last_answer.is_some_and(|word| {
         let age = started.since(word.at);
-        // A date in the future comes from a clock that has been set back since.
+        // A date in the future comes from a clock that has been set back since then.
         (word.state == ShareState::Shared) != shared && age.abs() >= LAG_MAX
     });
     if is_outdated {
@@ -380,8 +382,8 @@ fn drop_outdated_answer(entry: &mut InventoryEntry, shared: bool, started: Prese
     }
 }
 
-/// Whether our last CANCEL is so recent that an observation which shows the image does not prove it without effect. A
-/// CANCEL without a reply is not among the writes; it came after the share.
+/// Whether our last CANCEL is so recent that an observation which shows the image does not prove that the CANCEL
+/// failed. A CANCEL without a reply is not among the writes; it came after the share.
 fn may_lag_behind_cancel(entry: &InventoryEntry, started: Present) -> bool {
     let mut newest = entry.writes.iter().rev();
     let cancel = newest.find(|write| write.towards == ShareState::Unshared);
@@ -390,7 +392,7 @@ fn may_lag_behind_cancel(entry: &InventoryEntry, started: Present) -> bool {
     at.is_some_and(|at| started.since(at) < LAG_MAX)
 }
 
-/// Updates whether the share is still ours, and returns the reason if it is no longer.
+/// Updates whether the share is still ours. Returns the reason if it no longer is.
 fn update_ownership(
     entry: &mut InventoryEntry,
     blueprint: Option<&Blueprint>,
@@ -400,12 +402,12 @@ fn update_ownership(
     let may_lag = may_lag_behind_cancel(entry, started);
     let owned = entry.owned.as_mut()?;
     let why = match blueprint {
-        // Ours is known from the reply to our SHARE or from an earlier observation.
+        // Our blueprint is known from the reply to our SHARE or from an earlier observation.
         Some(blueprint) if !owned.matches(blueprint) => {
             let since = *owned.disputed_since.get_or_insert(started.stamp());
             (started.since(since) >= FORGET_AFTER).then(|| {
                 format!(
-                    "somebody else has shared it anew: it is blueprint {}, ours was {}",
+                    "somebody else has shared it again: it is blueprint {} now, ours was {}",
                     blueprint.id,
                     owned.blueprint.as_deref().unwrap_or_default()
                 )
@@ -416,7 +418,8 @@ fn update_ownership(
             owned.confirmed = true;
             owned.missing_since = None;
             owned.disputed_since = None;
-            // The CANCEL had no effect, or somebody has shared the image anew. If it vanishes later, we did not do it.
+            // The CANCEL had no effect, or somebody has shared the image again. If it vanishes later, it is not because
+            // of us.
             owned.cancelled &= may_lag;
             return None;
         }
@@ -433,7 +436,7 @@ fn update_ownership(
         None => {
             let since = *owned.missing_since.get_or_insert(started.stamp());
             (started.since(since) >= FORGET_AFTER)
-                .then(|| "it is no longer shared, and not by our doing".to_owned())?
+                .then(|| "it is no longer shared, and sharekeeper did not cancel it".to_owned())?
         }
     };
     entry.owned = None;
@@ -464,7 +467,7 @@ fn park_if_reversed(
     }
     entry.parked_since = Some(started.clock());
     Some(InventoryNote::Parked(format!(
-        "somebody else reversed us {reversals} times within an hour"
+        "somebody else reversed our writes {reversals} times within an hour"
     )))
 }
 

@@ -1,4 +1,5 @@
-//! What observations change in an inventory, step by step, in a scene of one image; and which views are not to be trusted.
+//! The effects of observations on an inventory, step by step, in a scene with one image; and which views are not
+//! trusted.
 
 use super::*;
 use crate::inventory::{AcknowledgedWrite, OwnershipState};
@@ -7,7 +8,7 @@ use crate::model::{Permission, Timestamp};
 const SHARED: ShareState = ShareState::Shared;
 const UNSHARED: ShareState = ShareState::Unshared;
 
-/// An inventory and a cloud with one image, and methods that change both.
+/// An inventory and a cloud with one image. Methods change both.
 #[derive(Default)]
 struct Scene {
     inventory: Inventory,
@@ -39,7 +40,7 @@ impl Scene {
         });
     }
 
-    /// The image is desired, was shared by us at minute 0 as `lhbp-1`, and observed at minute 1.
+    /// The image is desired, was shared by us at minute 0 as `lhbp-1`, and was observed at minute 1.
     fn settled() -> Self {
         let mut scene = Self::wanting(SHARED);
         scene.acknowledge(Permission::Share, 0, Some("lhbp-1"));
@@ -84,7 +85,7 @@ impl Scene {
         entry.record_acknowledged(permission, blueprint, protected, at(minute));
     }
 
-    /// A write, and an observation that shows its effect.
+    /// Makes a write, and an observation that shows its effect.
     fn repair(&mut self, permission: Permission, minute: i64, blueprint: &str) {
         let shares = permission == Permission::Share;
         self.acknowledge(permission, minute, shares.then_some(blueprint));
@@ -441,8 +442,8 @@ fn a22_s20_an_image_is_repaired_twice_and_parked_at_the_third_reversal_within_an
     }
 }
 
-/// The number of reversals after which the image is parked, if somebody reverses us every `every` minutes from minute
-/// `first` on and we repair it at once each time.
+/// The number of reversals after which the image is parked, if somebody reverses our write every `every` minutes from
+/// minute `first` on and we repair it at once each time.
 fn parked_after(first: i64, every: i64) -> Option<i64> {
     let mut scene = Scene::settled();
     for round in 0..10 {
@@ -694,7 +695,7 @@ fn an_entry_keeps_no_more_writes_than_park_an_image() {
     assert!(spent.is_expired(at(159)));
 }
 
-/// An inventory of `count` images that are ours, and an observation that does not show the first `gone` of them.
+/// An inventory of `count` images of ours, and an observation that misses the first `gone` of them.
 fn vanishing(count: usize, gone: usize) -> (Inventory, Seen) {
     let (mut inventory, mut seen) = (Inventory::default(), Seen::default());
     for n in 0..count {
@@ -876,7 +877,7 @@ fn b2_what_the_clocks_disagree_about_is_neither_let_go_nor_parked() {
     let changes = |inventory: &Inventory, desired| {
         update(inventory, &Seen::default(), &declared(desired), 0, at(20))
     };
-    // Two of two are missing. That is no loss only if they may be missing.
+    // Both of the two images are missing. This is no loss only if they may be missing.
     let mut inventory = Inventory::default();
     for id in &ids {
         let owned = Some(OwnedShare::adopted("lhbp-1", at(0)));
@@ -890,7 +891,7 @@ fn b2_what_the_clocks_disagree_about_is_neither_let_go_nor_parked() {
     for wanted in [Some(SHARED), None] {
         assert_eq!(changes(&inventory, wanted), [], "{wanted:?}");
     }
-    // The image counts as reversed three times, if it is to be shared at all.
+    // The image counts as reversed three times, if it should be shared at all.
     let writes = [0, 6, 12].map(|minutes| AcknowledgedWrite {
         at: at(minutes),
         towards: SHARED,

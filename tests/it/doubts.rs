@@ -307,7 +307,7 @@ async fn c16_no_share_leaves_once_it_has_ended_though_the_store_takes_long_to_an
     let mut messages = outcomes
         .iter()
         .filter_map(|outcome| outcome.message.as_deref());
-    assert!(messages.any(|message| message.starts_with("the time has come")));
+    assert!(messages.any(|message| message.starts_with("the manifests ask for another state")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -354,7 +354,7 @@ fn c1_another_key_than_the_one_that_pruned_last_is_asked_about() {
     );
     holds(
         &document.to_string(),
-        &["the key is another than the one that pruned here last"],
+        &["the key differs from the one that pruned here last"],
     );
 }
 
@@ -604,12 +604,12 @@ fn c1_two_sets_with_a_name_each_on_one_state_do_not_undo_each_other() {
         let document = office.json(&["reconcile", "manifests", "--prune", "owned"], 3);
         holds(
             &document.to_string(),
-            &["taken back from account name `tb`"],
+            &["account name `tb` had taken over the images of"],
         );
         let document = office.json(&["reconcile", "b", "--prune", "owned"], 3);
         holds(
             &document.to_string(),
-            &["taken back from account name `ta`"],
+            &["account name `ta` had taken over the images of"],
         );
     }
 }

@@ -195,7 +195,7 @@ fn t1_s26_the_first_run_in_another_account_says_so_and_prunes_nothing() {
         assert_eq!(desk.calls("GetCallerIdentity"), 0);
         let (role, writes) = ([ROLE_OF_TWO, SESSION], desk.writes());
         let words = [
-            "the key is another than",
+            "the key differs from the one",
             "this run prunes nothing",
             "`spec.uin`",
         ];
@@ -231,7 +231,7 @@ fn t1_s26_the_first_run_with_another_role_says_so_in_text_and_prunes_nothing() {
         &[
             "img-b",
             "img-z",
-            "the key is another than",
+            "the key differs from the one",
             "this run prunes nothing",
             "Not in sync: 2 withheld",
         ],
