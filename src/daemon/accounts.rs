@@ -1,5 +1,5 @@
-//! Clients, one for each account and key. A client that found its account broken stays so. After a pause that grows, a
-//! new client takes its place, and that one's first call finds out for all scopes of the account.
+//! Clients, one for each account and key. A client that found its account broken stays broken. After a growing pause, a
+//! new client replaces it, and the first call of that one decides for all scopes of the account.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,15 +15,15 @@ use crate::model::{AccountName, Monotonic, Region};
 use crate::pace::Backoff;
 use crate::schedule::{Now, jittered};
 
-/// The pause between probes of a broken account: short for a key that was just mended, long for one that was not.
+/// The pause between probes of a broken account. It starts short, for a key that is fixed soon, and grows long.
 const PROBE: Backoff = Backoff {
     base: Duration::from_secs(10),
     cap: Duration::from_secs(300),
 };
 
-/// Where credentials and access points come from.
+/// The provider of credentials and access points.
 pub trait Connect {
-    /// A connection with the credentials that there are now, or why there is none: for a person, with the remedy.
+    /// A connection with the present credentials; or a text for people that says why there is none, with the remedy.
     fn connect(&self, name: &AccountName, document: Option<&Account>)
     -> Result<Connection, String>;
 }
@@ -33,16 +33,16 @@ pub(super) struct Accounts<'a, C> {
     clients: BTreeMap<AccountName, AccountClient<C>>,
     /// The clients of each region, until one of them changes.
     regions: BTreeMap<Region, Rc<RegionClients<C>>>,
-    /// The probe budget of each caller id.
+    /// The probe budget for each caller id.
     probe_budgets: BTreeMap<Rc<str>, Rc<ProbeBudget>>,
-    /// What was seen of each region, for policies that are about several.
+    /// Recent observations of each region, for policies that span several regions.
     views: Rc<RegionViews>,
 }
 
 struct AccountClient<C> {
     /// The client, or why there is none.
     client: Result<Rc<C>, String>,
-    /// Probes in a row that found the account broken.
+    /// Consecutive probes that found the account broken.
     failures: u32,
     /// When the account is probed again, if it is broken.
     retry_at: Option<Monotonic>,
@@ -59,7 +59,7 @@ impl<'a, C> Accounts<'a, C> {
         }
     }
 
-    /// The account's client; a new one if there is none, or if the account is broken and due to be probed.
+    /// The account's client. Makes a new one if there is none, or if the account is broken and due to be probed.
     pub(super) fn client(
         &mut self,
         name: &AccountName,
@@ -87,8 +87,8 @@ impl<'a, C> Accounts<'a, C> {
         client
     }
 
-    /// The account names that manifests use in a region, with their clients. `used` gives the names, and `make` makes
-    /// clients, where nobody has asked since one of them changed.
+    /// The account names that manifests use in a region, with their clients. The result is cached until one of the
+    /// clients changes; otherwise `used` provides the names and `make` the clients.
     pub(super) fn region<'d>(
         &mut self,
         region: Region,
@@ -111,8 +111,8 @@ impl<'a, C> Accounts<'a, C> {
         clients
     }
 
-    /// Takes in how a pass with `client` found the account, if it found out. Returns when it may be probed again, if it is
-    /// broken. Scopes that find the same of the same client say nothing new.
+    /// Records whether a pass with `client` found the account broken, if it found out. Returns when the account may be
+    /// probed again, if it is broken. Passes of other scopes with the same client and the same finding change nothing.
     pub(super) fn pass_ended(
         &mut self,
         name: &AccountName,
@@ -127,7 +127,7 @@ impl<'a, C> Accounts<'a, C> {
             _ => false,
         };
         if !is_current {
-            // Another client has taken its place meanwhile, and has not been asked yet.
+            // Another client has replaced it meanwhile, and has made no call yet.
             return None;
         }
         match is_broken {
@@ -145,27 +145,27 @@ impl<'a, C> Accounts<'a, C> {
         entry.retry_at
     }
 
-    /// What the scopes that this caller calls share about writes that are denied.
+    /// The budget for denied writes that all scopes of this caller share.
     pub(super) fn probe_budget(&mut self, caller: Rc<str>) -> Rc<ProbeBudget> {
         Rc::clone(self.probe_budgets.entry(caller).or_default())
     }
 
-    /// What was seen of each region by any pass.
+    /// Recent observations of each region, by any pass.
     pub(super) fn views(&self) -> Rc<RegionViews> {
         Rc::clone(&self.views)
     }
 
-    /// Takes in newer manifests: drops the clients of accounts whose documents have changed.
+    /// Applies newer manifests: drops the clients of accounts whose documents have changed.
     pub(super) fn manifests_changed(&mut self, is_changed: impl Fn(&AccountName) -> bool) {
         self.regions.clear();
-        // Another key may call now, so what was denied before is found out anew.
+        // Another key may be in use now, so earlier denials no longer count.
         if self.clients.keys().any(&is_changed) {
             self.probe_budgets.clear();
         }
         self.clients.retain(|name, _| !is_changed(name));
     }
 
-    /// A person says that what was broken may be mended: broken accounts are probed at once.
+    /// A person says that the cause may be fixed: broken accounts are probed at once.
     pub(super) fn reset_backoff(&mut self) {
         self.probe_budgets.clear();
         self.regions.clear();
@@ -205,7 +205,7 @@ mod tests {
         }
     }
 
-    /// A pass with an old client may end long after there is a new one.
+    /// A pass with an old client may end long after a new client exists.
     #[test]
     fn l8_l4_what_a_pass_found_with_an_old_client_says_nothing_of_the_new_one() {
         let name = AccountName::default();
@@ -219,7 +219,7 @@ mod tests {
         let due = retry.expect("it is broken").since_start().as_secs() + 1;
         let new = client(&mut accounts, due);
         assert!(!Rc::ptr_eq(&old, &new));
-        // Nor does what was found before there was any.
+        // A finding from before there was any client does not count either.
         for then in [Some(&old), None] {
             let broken = accounts.pass_ended(&name, then, Some(true), at(due));
             assert_eq!(broken, None, "the new one has not been asked yet");

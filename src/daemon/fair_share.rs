@@ -1,32 +1,33 @@
-//! Which of the scopes that are due get a pass now. Pure: what runs and what is due go in, what begins comes out.
+//! Decides which of the scopes that are due get a pass now. Pure: the running passes and the due scopes are arguments,
+//! and the scopes that begin are the result.
 //!
-//! A pass over a host that hangs holds its slot for minutes, so no account may take what another one will need: one that
-//! is due begins another pass only while more slots are free than it holds. However many accounts take all they can get,
-//! that leaves some free, and an account that holds none finds one at once.
+//! A pass over a host that hangs holds its slot for minutes, so no account may take slots that another one will need.
+//! An account that is due begins another pass only while more slots are free than it holds. However many accounts take
+//! all they can get, some slots stay free, and an account that holds none gets one at once.
 
 use std::collections::BTreeMap;
 
 use crate::model::{AccountName, Monotonic, Uin};
 
-/// Passes at a time.
+/// The number of passes that may run at a time.
 pub(super) const PASSES_MAX: usize = 64;
-/// Passes at a time over scopes that the last pass did not observe. There may be more accounts that hang than slots; the
-/// rest of the slots is for those that answer.
+/// The number of passes that may run at a time over scopes that the last pass did not observe. There may be more
+/// hanging accounts than slots; the remaining slots are for accounts that answer.
 const UNOBSERVED_MAX: usize = 48;
 
-/// The account that a slot counts for. Names of one account share its slots where its uin is known.
+/// The account that a slot is counted for. Several names of one account share its slots if the uin is known.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum AccountKey {
-    /// Where the account's document gives its uin.
+    /// The uin from the account's document.
     Uin(Uin),
     Name(AccountName),
 }
 
-/// What a pass takes of the passes that may run at a time.
+/// The use of one slot by a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PassSlot {
     pub(super) account: AccountKey,
-    /// The pass before this one did not observe the scope.
+    /// Whether the previous pass did not observe the scope.
     pub(super) was_unobserved: bool,
 }
 
@@ -34,14 +35,14 @@ pub(super) struct PassSlot {
 #[derive(Clone, Debug)]
 pub(super) struct Due<T> {
     pub(super) scope: T,
-    /// What the pass would take.
+    /// The slot that the pass would take.
     pub(super) slot: PassSlot,
-    /// Since when it is due.
+    /// When the scope became due.
     pub(super) since: Monotonic,
 }
 
-/// Chooses what begins now, in this order: the account that holds the fewest slots goes first, with the scope that has been due
-/// for longest.
+/// Chooses the passes that begin now. The account that holds the fewest slots goes first, with the scope that has been
+/// due for longest.
 pub(super) fn choose<'p, T>(
     running: impl Iterator<Item = &'p PassSlot>,
     mut due: Vec<Due<T>>,
@@ -93,7 +94,7 @@ mod tests {
         }
     }
 
-    /// Scopes of accounts, each due since so many seconds after the start.
+    /// Scopes of accounts, each with the number of seconds after the start at which it became due.
     fn due(scopes: impl IntoIterator<Item = (usize, u64, bool)>) -> Vec<Due<(usize, u64)>> {
         let due = scopes
             .into_iter()
@@ -126,7 +127,7 @@ mod tests {
             due(many.chain([(2, 100, false), (3, 200, false)])),
         );
         assert_eq!(chosen[..4], [(1, 0), (2, 100), (3, 200), (1, 1)]);
-        // One that holds nothing goes before one that holds something and has been due for longer.
+        // An account without a slot goes before one that holds a slot and has been due for longer.
         let running = [slot(1, false)];
         let chosen = choose(running.iter(), due([(1, 0, false), (2, 100, false)]));
         assert_eq!(chosen, [(2, 100), (1, 0)]);
@@ -174,7 +175,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever runs and whatever is due.
+        /// For any running passes and any due scopes.
         #[test]
         fn c5_l2_no_account_takes_what_another_one_needs(
             running in prop::collection::vec((0usize..30, any::<bool>()), 0..PASSES_MAX),
@@ -191,16 +192,16 @@ mod tests {
             let free = PASSES_MAX - running.len() - chosen.len();
             let is_healthy = |account| waiting.iter().all(|(of, _, was_unobserved)| *of != account || !was_unobserved);
             for waits in (0..30).filter(|&account| left_over(account) && is_healthy(account)) {
-                // Who waits holds a share of its own.
+                // An account that still waits holds its own share.
                 prop_assert!(held(waits) >= free, "{waits} waits, {free} are free");
-                // Nobody was given more than who waits holds.
+                // No other account was given more than the waiting one holds.
                 for other in (0..30).filter(|&other| of_account(&chosen, other) > 0) {
                     prop_assert!(held(other) <= held(waits) + 1, "{other} got more than {waits}");
                 }
             }
         }
 
-        /// Accounts that take all they can get, and one that comes later.
+        /// Accounts that take all slots they can get, and one that comes later.
         #[test]
         fn c5_l2_a_newcomer_finds_a_slot_at_once(greedy in 1usize..PASSES_MAX, scopes in 1usize..=15) {
             let all = (0..greedy).flat_map(|account| (0..scopes).map(move |_| (account, 0, false)));

@@ -1,5 +1,5 @@
-//! What is held back although nothing may be due: suspensions and closed change windows. A person suspends through another
-//! process, and a window closes by the clock alone, so both are looked for every few seconds.
+//! Tracks suspensions and closed change windows, which hold changes back even if no pass is due. A person suspends
+//! through another process, and a window closes as time passes, so both are checked every few seconds.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::{PassRunner, StatusPublisher};
 use crate::host::{Clock, Host};
 
-/// How soon a suspension shows, at the latest. A read of the state takes less than a millisecond.
+/// The longest delay until a suspension shows. Reading the state takes less than a millisecond.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Keeps the board's suspensions and closed windows as they are in force, for as long as the daemon runs. While the state
-/// cannot be read, those that were read last stay.
+/// Keeps the board's suspensions and closed windows up to date for as long as the daemon runs. While the state cannot
+/// be read, the last known suspensions stay.
 pub async fn watch_holds<H: Host, R: PassRunner<H>>(
     runner: &R,
     clock: &impl Clock,

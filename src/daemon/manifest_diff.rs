@@ -1,4 +1,4 @@
-//! What newer manifests change: of accounts, of scopes, and of how far the set as a whole can be trusted. Pure.
+//! The changes that newer manifests make: to accounts, to scopes, and to the completeness of the whole set. Pure.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::desired::{Account, Completeness, Desired, DesiredImage, DesiredShare,
 use crate::model::{AccountName, ImageKey, ImageName, Labels, Region, Scope};
 use crate::source::Generation;
 
-/// A set of manifests beside the one before it.
+/// A set of manifests next to the previous one.
 pub(super) struct ManifestDiff<'a> {
     before: Option<&'a Generation>,
     next: &'a Generation,
@@ -22,7 +22,7 @@ impl<'a> ManifestDiff<'a> {
         }
     }
 
-    /// Whether the account's document says something else. Where it stands does not matter.
+    /// Whether the content of the account's document differs. Its place does not matter.
     pub(super) fn changes_account(&self, name: &AccountName) -> bool {
         let says_the_same = |a: &Account, b: &Account| {
             let source = b.source.clone();
@@ -41,7 +41,7 @@ impl<'a> ManifestDiff<'a> {
         }
     }
 
-    /// Whether a pass over the scope has something else to do than before.
+    /// Whether a pass over the scope has different work to do than before.
     pub(super) fn changes_scope(&self, scope: &Scope) -> bool {
         let next = &self.next.desired;
         self.trust_changed
@@ -52,13 +52,13 @@ impl<'a> ManifestDiff<'a> {
     }
 }
 
-/// Whether files were left out, and whether the rest is known to be all: both decide what may be cancelled.
+/// Whether files were left out, and whether the rest is known to be complete: both limit what may be cancelled.
 fn trust(generation: &Generation) -> (bool, &Completeness) {
     let is_partial = !generation.problems.is_empty();
     (is_partial, &generation.desired.completeness)
 }
 
-/// Whether two sets of manifests ask the same of a scope. Where they ask for it does not matter.
+/// Whether two sets of manifests ask for the same in a scope. The places of the entries do not matter.
 fn asks_the_same(a: &Desired, b: &Desired, scope: &Scope) -> bool {
     fn asked(image: &DesiredImage) -> (DesiredShare, bool, &Labels) {
         (image.share, image.protect, &image.document.labels)
@@ -80,7 +80,7 @@ fn asks_the_same(a: &Desired, b: &Desired, scope: &Scope) -> bool {
         && policies(a, scope).eq(policies(b, scope))
 }
 
-/// What the policies of a scope ask for, each with what is locked of it.
+/// The policies of a scope, each with its part of the lock file.
 fn policies<'d>(
     desired: &'d Desired,
     scope: &Scope,
@@ -94,7 +94,7 @@ fn policies<'d>(
     })
 }
 
-/// The digest of a lock, and its images.
+/// The digest of a lock, with its images by region.
 type Locked<'d> = (&'d str, &'d BTreeMap<Region, Vec<LockedImage>>);
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! DAEMON: passes on a schedule, one at a time in each scope, and what newer manifests and signals do to them.
+//! DAEMON: runs passes on a schedule, one at a time in each scope, and reacts to newer manifests and signals.
 //!
-//! One loop on one thread: it starts the passes that are due, and takes in what comes: a pass that ended, an update of the
-//! manifests, a request to try everything again, the end. It waits for nothing else. Each scope has a `ScopeState`, which
-//! keeps what one pass leaves to the next. Knows neither HTTP nor arguments; where manifests and credentials come from,
-//! and whether anything may be written, is given to it.
+//! One loop on one thread starts the passes that are due and handles events: the end of a pass, an update of the
+//! manifests, a request to try everything again, a request to stop. It waits for nothing else. Each scope has a
+//! `ScopeState`, which carries data from one pass to the next. This module must not know HTTP or command-line
+//! arguments; the caller decides where manifests and credentials come from and whether anything may be written.
 
 mod accounts;
 mod fair_share;
@@ -49,26 +49,27 @@ pub use runner::{Observer, PassRunner, Reconciler, RegionClients};
 pub use summary::keep_summary;
 pub use supervisor::report_to_supervisor;
 
-/// How often what waits to be told together is looked at.
+/// The interval for checking whether gathered transitions are ready to be reported.
 const GATHER_INTERVAL: Duration = Duration::from_secs(2);
-/// How long passes have to settle after a stop: calls in flight have eight seconds, and what they came to is recorded then.
+/// How long passes may take to settle after a stop. Calls in flight have eight seconds, and the rest is for recording
+/// their outcomes.
 const SETTLE_MAX: Duration = Duration::from_millis(8_500);
 
-/// How often and under which policy the daemon makes passes.
+/// The schedule and the policy of the daemon's passes.
 pub struct Settings {
-    /// Between two passes over a scope in which nothing happens.
+    /// The time between two passes over a scope without changes.
     pub interval: Duration,
     /// How long one pass over a scope may take.
     pub timeout: Duration,
-    /// How long before its end a share is reported.
+    /// How long before its end a share is reported as ending soon.
     pub warn_before: Duration,
     /// What may be pruned.
     pub policy: Policy,
-    /// The part of the manifests that the daemon brings about.
+    /// The part of the manifests that the daemon reconciles.
     pub selector: Selector,
 }
 
-/// Called with each good set of manifests before passes use it.
+/// The type of a callback for each good set of manifests, made before passes use the set.
 pub type OnLoad<'a> = &'a dyn Fn(&Generation);
 
 /// Makes passes over all scopes until it is stopped.
@@ -81,13 +82,13 @@ pub struct Daemon<'a, H, R: PassRunner<H>> {
     on_load: OnLoad<'a>,
     generation: Option<Rc<Generation>>,
     scopes: Scopes,
-    /// Nothing can be recorded at the moment: no pass begins.
+    /// Whether nothing can be recorded at the moment, so that no pass begins.
     is_state_lost: bool,
     passes: FuturesUnordered<LocalBoxFuture<'a, FinishedPass<R::Client>>>,
 }
 
 impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
-    /// A daemon that has nothing to do before the first [`Update`].
+    /// A daemon that has no work before the first [`Update`].
     pub fn new(
         context: Rc<ClientContext<H>>,
         runner: &'a R,
@@ -114,7 +115,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
     pub async fn run(mut self, mut updates: mpsc::Receiver<Update>, stop: &Stop) -> StopReason {
         let runner = self.runner;
         loop {
-            let wake_at = earliest(self.start_due_passes(), self.tell_gathered());
+            let wake_at = earliest(self.start_due_passes(), self.report_gathered());
             tokio::select! {
                 biased;
                 reason = stop.tripped() => return self.shut_down(reason).await,
@@ -130,13 +131,13 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         }
     }
 
-    /// Tells what has waited for others like it long enough. Returns when to look again, if more waits.
-    fn tell_gathered(&self) -> Option<Monotonic> {
-        let more_waits = self.publisher.tell_gathered();
+    /// Reports transitions that have been gathered for long enough. Returns when to check again, if more are waiting.
+    fn report_gathered(&self) -> Option<Monotonic> {
+        let more_waits = self.publisher.report_gathered();
         more_waits.then(|| self.context.host.monotonic() + GATHER_INTERVAL)
     }
 
-    /// Goes on where the state made an end to all work.
+    /// Resumes work after the state had made all work impossible.
     fn state_recovered(&mut self) {
         self.is_state_lost = false;
         self.publisher.state_recovered();
@@ -170,7 +171,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
 
     fn log_unsettled(&self) {
         for (scope, _) in self.scopes.running() {
-            tracing::warn!(%scope, "the pass has not settled in time: what it has sent and not recorded, the next run resolves");
+            tracing::warn!(%scope, "the pass has not settled in time; the next run resolves the writes that it sent but did not record");
         }
     }
 
@@ -179,14 +180,14 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
             Update::Loaded(generation) => self.load(Rc::new(*generation)),
             Update::Broken(problems) => self.publisher.manifests_failed(&problems),
             Update::Asked => {
-                tracing::info!("looking at everything again, as asked");
+                tracing::info!("observing everything again, as requested");
                 self.accounts.reset_backoff();
                 self.retry_all();
             }
         }
     }
 
-    /// Takes in newer manifests: the scopes that they change are due now, and passes under way there are cut short.
+    /// Applies newer manifests: the scopes that they change are due now, and running passes there are interrupted.
     fn load(&mut self, next: Rc<Generation>) {
         (self.on_load)(&next);
         let now = self.context.host.monotonic();
@@ -225,8 +226,8 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         }
     }
 
-    /// The scopes in which there is something to do, with the number of images that are named in each. As in the engine,
-    /// a scope of which no image is picked has only pruning to do.
+    /// The scopes with work to do, each with the number of images that manifests name there. As in the engine, only
+    /// pruning can be due in a scope without a selected image.
     fn images_by_scope<'g>(&self, generation: &'g Generation) -> BTreeMap<&'g Scope, usize> {
         let desired = &generation.desired;
         let (selector, prunes) = (&self.settings.selector, self.settings.policy.prune);
@@ -238,8 +239,8 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         desired.scopes().filter_map(images_of).collect()
     }
 
-    /// Starts the passes that are due, as far as there are slots. Returns when the first of the other scopes is due. What
-    /// is due and waits for a slot is considered again when a pass ends.
+    /// Starts the passes that are due, as far as slots are free. Returns when the first of the other scopes is due. A
+    /// scope that waits for a slot is considered again when a pass ends.
     fn start_due_passes(&mut self) -> Option<Monotonic> {
         let generation = self.generation.clone().filter(|_| !self.is_state_lost)?;
         let now = self.context.host.monotonic();
@@ -262,7 +263,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         self.scopes.next_due_after(now)
     }
 
-    /// Scopes that manifests no longer name and whose passes still settle their calls.
+    /// Scopes that manifests no longer name, but whose passes have calls that still settle.
     fn settling_removed(&self) -> Vec<Scope> {
         let running = self.scopes.running();
         let settling = running.filter(|(_, state)| state.is_removed());
@@ -331,7 +332,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         let took = at.monotonic.since(pass.began);
         let outcome = match pass.outcome {
             Ok(Some(outcome)) => outcome,
-            // Only scopes in which there is something to do have a state.
+            // Only scopes with work to do have a state.
             Ok(None) => return,
             Err(why) => {
                 state.halt();
@@ -351,7 +352,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
             Some(_) => Interruption::Short,
             None => Interruption::None,
         };
-        // A pass that was cut short may not have asked the account anything.
+        // A pass that was interrupted may not have made any call of the account.
         let found_broken = (is_broken || interruption == Interruption::None).then_some(is_broken);
         let accounts = &mut self.accounts;
         let retry_at = accounts.pass_ended(&scope.account, client, found_broken, at);
@@ -382,8 +383,8 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
     }
 }
 
-/// Whether a pass under a removed account name of the scope's region still settles. It may be the same account, under its
-/// earlier name.
+/// Whether a pass under a removed account name in the scope's region still settles. That name may be an earlier one of
+/// the same account.
 fn waits_for(settling: &[Scope], scope: &Scope) -> bool {
     let mut settling = settling.iter();
     settling.any(|other| other.region == scope.region && other.account != scope.account)
@@ -411,7 +412,7 @@ async fn sleep(host: &impl Host, until: Option<Monotonic>) {
     }
 }
 
-/// The number of selected policies that are about any of the scopes.
+/// The number of selected policies that apply to any of the scopes.
 fn policies_in<'s>(
     generation: &Generation,
     selector: &Selector,

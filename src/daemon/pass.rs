@@ -1,4 +1,4 @@
-//! One pass over one scope, from its start to what it came to. A panic in it ends no other pass.
+//! One pass over one scope, from its start to its result. A panic in it does not affect other passes.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use crate::plan::{Decision, Plan, Policy, Verdict};
 use crate::source::Generation;
 use crate::status::{PassResult, WriteBucket};
 
-/// A pass that is about to run.
+/// A pass that is ready to run.
 pub(super) struct Pass<'a, H, W: PassRunner<H>> {
     pub(super) context: Rc<ClientContext<H>>,
     pub(super) runner: &'a W,
@@ -43,20 +43,20 @@ pub(super) struct FinishedPass<C> {
     pub(super) client: Option<Rc<C>>,
     pub(super) stop: Rc<Stop>,
     pub(super) began: Monotonic,
-    /// What it came to, or why a fault in sharekeeper ended it.
+    /// The result, or an error text if a fault in sharekeeper ended the pass.
     pub(super) outcome: Result<Option<ScopeOutcome>, String>,
 }
 
 impl<H: Host, W: PassRunner<H>> Pass<'_, H, W> {
-    /// Runs the pass. A panic ends this pass and no other: nothing that passes share is left half changed between two
-    /// awaits, and the next observation resolves what was sent, as after a crash.
+    /// Runs the pass. A panic ends only this pass: passes share nothing that is half changed between two awaits, and
+    /// the next observation resolves the writes that were sent, as after a crash.
     pub(super) async fn run(self, attempts: AttemptLog) -> FinishedPass<W::Client> {
         let outcome = AssertUnwindSafe(self.observe_and_act(attempts))
             .catch_unwind()
             .await;
-        // The panic's own message may quote anything. The panic hook has logged where it was.
+        // The panic's message may quote anything, so it is not shown. The panic hook has logged its place.
         let outcome = outcome.map_err(|_| {
-            "a fault in sharekeeper: the log says where; restart it, and please report it"
+            "a fault in sharekeeper: the log shows the place; restart sharekeeper, and please report this"
                 .to_owned()
         });
         FinishedPass {
@@ -108,15 +108,15 @@ impl<H: Host, W: PassRunner<H>> Pass<'_, H, W> {
 /// The policy for passes under these manifests.
 pub(super) fn policy(settings: &Settings, generation: &Generation) -> Policy {
     Policy {
-        // Where some manifests were left out, the rest does not justify a cancel.
+        // If some manifests were left out, the rest is not enough reason for a cancel.
         shares_only: !generation.problems.is_empty(),
-        // The schedule comes back for what is not ready yet.
+        // The schedule starts another pass for shares that are not ready yet.
         no_wait: true,
         ..settings.policy
     }
 }
 
-/// What passes bring about, each in its scope.
+/// The desired state and the limits that passes work with, each in its scope.
 pub(super) fn task<'a>(
     settings: &'a Settings,
     generation: &'a Generation,
@@ -130,7 +130,7 @@ pub(super) fn task<'a>(
     }
 }
 
-/// The rate bucket that a scope's writes draw from, as it is now.
+/// The present state of the rate bucket that a scope's writes use.
 pub(super) fn write_bucket<H: Host>(client: &ReadClient<H>, region: Region) -> WriteBucket {
     let bucket = client.bucket(Action::ModifyImageSharePermission, region);
     let rate = client.context().pacer.rate(&bucket);
@@ -140,7 +140,7 @@ pub(super) fn write_bucket<H: Host>(client: &ReadClient<H>, region: Region) -> W
     }
 }
 
-/// The result under which a pass is counted.
+/// The result that the pass counts under in the metrics.
 pub(super) fn result(plan: &Plan, stopped: Option<StopReason>) -> PassResult {
     let in_sync =
         |decision: &Decision| decision.verdict == Verdict::InSync || decision.is_normal_course();

@@ -1,5 +1,5 @@
-//! Puts what happens on the board, logs what of it is new and hands transitions on. What is done about them, and who
-//! reads the board, it does not know.
+//! Puts events on the board, logs the new ones and hands transitions on. It must not know who reads the board or acts
+//! on transitions.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,34 +24,34 @@ use crate::status::{
 };
 use crate::windows::Windows;
 
-/// What can hold changes back: what is in force of it depends on the time.
+/// The suspensions and windows that can hold changes back. Which of them are in force depends on the time.
 #[derive(Default)]
 struct Holders {
-    /// `None` before they were read.
+    /// The suspensions in the state; `None` before the first read.
     suspensions: Option<Vec<Suspension>>,
-    /// Those of the accounts that are worked on.
+    /// The windows of the accounts in use.
     windows: BTreeMap<AccountName, Windows>,
 }
 
-/// Called with new transitions. Must not block.
+/// The type of a callback for new transitions. It must not block.
 type OnTransitions = Box<dyn Fn(&[Transition])>;
 
-/// Puts what happens on the board and logs what of it is new: one line for each change and each transition, and nothing
-/// for a pass that finds everything as it was.
+/// Puts events on the board and logs the new ones: one line for each change and each transition, and nothing for a pass
+/// that finds everything unchanged.
 pub struct StatusPublisher<H> {
     context: Rc<ClientContext<H>>,
     board: RefCell<Board>,
     on_transitions: OnTransitions,
     holders: RefCell<Holders>,
-    /// Wakes those that wait for a newer board.
+    /// Wakes tasks that wait for a newer board.
     changed: Notify,
-    /// Wakes who keeps what was told.
+    /// Wakes the task that stores which transitions were reported.
     told: Notify,
 }
 
 impl<H: Host> StatusPublisher<H> {
-    /// `origin` is where the manifests come from, for people. `on_transitions` is called with each set of new
-    /// transitions; it must not block.
+    /// Makes a publisher with an empty board. `origin` is the source of the manifests, for people. `on_transitions` is
+    /// called with each set of new transitions; it must not block.
     pub fn new(
         context: Rc<ClientContext<H>>,
         origin: String,
@@ -69,7 +69,7 @@ impl<H: Host> StatusPublisher<H> {
         })
     }
 
-    /// Reads from the board. `read` must not wait for a change of it.
+    /// Reads from the board. `read` must not wait for the board to change.
     pub fn board<T>(&self, read: impl FnOnce(&Board) -> T) -> T {
         read(&self.board.borrow())
     }
@@ -85,17 +85,18 @@ impl<H: Host> StatusPublisher<H> {
         }
     }
 
-    /// Takes up what an earlier process told, so that it is not told again and its end is.
+    /// Takes over the transitions that an earlier process reported, so that they are not reported again but their end
+    /// is.
     pub fn remember(&self, told: Told) {
         self.board.borrow_mut().remember(told);
     }
 
-    /// Returns once something was told since this returned last.
+    /// Returns once a transition was reported after the last return.
     pub async fn new_transitions(&self) {
         self.told.notified().await;
     }
 
-    /// The time that log lines and transitions bear.
+    /// The time stamp for log lines and transitions.
     pub fn now(&self) -> Timestamp {
         self.context.now()
     }
@@ -130,17 +131,17 @@ impl<H: Host> StatusPublisher<H> {
         let windows = accounts.filter(|(name, _)| is_named(name));
         let windows = windows.map(|(name, account)| (name.clone(), account.windows.clone()));
         self.holders.borrow_mut().windows = windows.collect();
-        // What was known is of other windows.
+        // The known holds may be from windows that no longer apply.
         self.show_holds(&Holds::default());
     }
 
-    /// The suspensions are these now, those that have ended by themselves among them.
+    /// Takes over the suspensions that were read from the state, including expired ones.
     pub(super) fn suspensions_read(&self, suspensions: Vec<Suspension>) {
         self.holders.borrow_mut().suspensions = Some(suspensions);
         self.refresh_holds();
     }
 
-    /// Shows what is in force now of the suspensions and windows that are known.
+    /// Shows which of the known suspensions and windows are in force now.
     pub(super) fn refresh_holds(&self) {
         let before = self.board(|board| board.holds().clone());
         self.show_holds(&before);
@@ -169,11 +170,11 @@ impl<H: Host> StatusPublisher<H> {
         }
         if known.is_some() {
             let transitions = self.board.borrow_mut().report_suspensions(now);
-            self.tell(&transitions);
+            self.report(&transitions);
         }
     }
 
-    /// The state had never been used before this process opened it.
+    /// Notes that the state had never been used before this process opened it.
     pub fn state_created(&self) {
         self.update(|board| {
             board.state_created();
@@ -181,19 +182,19 @@ impl<H: Host> StatusPublisher<H> {
         });
     }
 
-    /// Nothing can be recorded any longer.
+    /// Notes that nothing can be recorded any longer.
     pub(super) fn state_lost(&self, why: String) {
         let now = self.now();
         self.update(|board| board.state_lost(why, now));
     }
 
-    /// It can be recorded again what is done.
+    /// Notes that results can be recorded again.
     pub(super) fn state_recovered(&self) {
         let now = self.now();
         self.update(|board| board.state_recovered(now));
     }
 
-    /// What hinders the state without an end to work, if anything does.
+    /// Notes a problem of the state that does not stop all work; `None` ends it.
     pub fn state_hindered(&self, warning: Option<String>) {
         if self.board(|board| board.state().warning == warning) {
             return;
@@ -212,7 +213,7 @@ impl<H: Host> StatusPublisher<H> {
         for problem in problems {
             tracing::error!("{problem}");
         }
-        // What webhooks are told names the first of them once more.
+        // The transition for webhooks repeats the first of the problems.
         let (was_broken, what) = self.board(|board| {
             let manifests = board.manifests();
             (manifests.broken_since.is_some(), manifests.standstill())
@@ -276,18 +277,18 @@ impl<H: Host> StatusPublisher<H> {
             (&one.subject, one.kind) == (&Subject::Manifests, TransitionKind::Stalled)
         };
         transitions.iter().filter(|one| !is_told(one)).for_each(log);
-        self.tell(&transitions);
+        self.report(&transitions);
     }
 
-    fn tell(&self, transitions: &[Transition]) {
+    fn report(&self, transitions: &[Transition]) {
         if !transitions.is_empty() {
             (self.on_transitions)(transitions);
             self.told.notify_one();
         }
     }
 
-    /// Tells what has waited for others like it long enough. Returns whether more waits.
-    pub(super) fn tell_gathered(&self) -> bool {
+    /// Reports transitions that have been gathered for long enough. Returns whether more are waiting.
+    pub(super) fn report_gathered(&self) -> bool {
         if self.board(Board::is_gathering) {
             self.update(|_| Vec::new());
         }
@@ -341,21 +342,21 @@ impl<H: Host> Listener for StatusPublisher<H> {
                     image = %format_args!("{scope}/{image}"),
                     "no longer counted as shared by sharekeeper: {why}"
                 ),
-                // The board reports it as a block, with the remedy.
+                // The board reports it as a blocked image, with the remedy.
                 InventoryNote::Parked(why) => {
                     tracing::debug!(image = %format_args!("{scope}/{image}"), "parked: {why}");
                 }
             },
-            // If it lasts, it is reported when the pass ends.
+            // If the trouble lasts, it is reported when the pass ends.
             Event::Trouble { scope, what, .. } => tracing::debug!(%scope, "{what}"),
             Event::Reading { scope, reading } => {
                 if self.board.borrow_mut().read_delayed(scope, reading) {
-                    tracing::info!(%scope, "waiting for the turn to read: {reading}");
+                    tracing::info!(%scope, "waiting for a permit to read: {reading}");
                 }
                 self.changed.notify_waiters();
             }
             Event::Waiting { scope, images } => {
-                tracing::debug!(%scope, images, "waiting until reads show what was written");
+                tracing::debug!(%scope, images, "waiting until reads show the writes");
             }
             Event::Syncing { scope, images } => {
                 tracing::debug!(%scope, images, "waiting until blueprints are ready");
@@ -391,7 +392,7 @@ fn log(transition: &Transition) {
     }
 }
 
-/// Logs what a person must settle from now on, and what is settled.
+/// Logs the findings that are new and need a person, and those that are settled.
 fn log_findings(scope: &Scope, before: &[Finding], after: &[Finding]) {
     let is_in = |findings: &[Finding], one: &Finding| findings.iter().any(|f| f.is_same(one));
     for finding in after.iter().filter(|finding| !is_in(before, finding)) {
@@ -410,7 +411,7 @@ fn log_findings(scope: &Scope, before: &[Finding], after: &[Finding]) {
         open.any(|open| (open.kind, &open.subject) == (one.kind, &one.subject))
     };
     for Finding { kind, subject, .. } in before.iter().filter(|finding| !is_open(finding)) {
-        tracing::info!(%scope, kind = kind.as_str(), subject, "it is settled");
+        tracing::info!(%scope, kind = kind.as_str(), subject, "settled");
     }
 }
 
@@ -430,7 +431,7 @@ fn log_change(change: &Change, written: &Attempt) {
         (WriteResult::Applied, Permission::Cancel) => "cancelled",
         (WriteResult::AlreadyShared, _) => "shared already",
         (WriteResult::Rejected, _) => "rejected",
-        (WriteResult::Unknown, _) => "no clear answer, looking again",
+        (WriteResult::Unknown, _) => "no clear answer; observing again",
         (WriteResult::NotSent, _) => "not sent",
     };
     let (action, cause, source) = (
@@ -439,7 +440,7 @@ fn log_change(change: &Change, written: &Attempt) {
         change.source.as_ref().map(ToString::to_string),
     );
     let (name, attempt) = (written.name.as_deref(), written.number);
-    // What is in the way of many images is told once, of the account or the region; the history has each call.
+    // A problem of many images is reported once, for the account or the region; the history has each call.
     let is_of_many = code.as_deref().and_then(CauseKind::of_code).is_some();
     match result {
         WriteResult::Rejected if is_of_many => {

@@ -1,4 +1,4 @@
-//! How a pass over a scope is made: by a reconciler, which writes, or by an observer, which has nothing to write with.
+//! Two kinds of passes over a scope: a reconciler writes; an observer has no client that could write.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,26 +18,26 @@ use crate::ledger::{Ledger, LedgerError, LedgerReader};
 use crate::model::Scope;
 use crate::observation::Unobserved;
 
-/// Makes passes over scopes.
+/// Runs passes over scopes.
 pub trait PassRunner<H> {
-    /// What a pass needs to call an account.
+    /// The client that a pass needs to call an account.
     type Client: 'static;
 
-    /// A client for one account and key.
+    /// Makes a client for one account and key.
     fn client(&self, context: Rc<ClientContext<H>>, connection: Connection) -> Self::Client;
 
-    /// The part of a client that reads.
+    /// The reading part of a client.
     fn read<'c>(&self, client: &'c Self::Client) -> &'c ReadClient<H>;
 
-    /// Why no call of a pass can succeed with this client, if that is known.
+    /// Why no call can succeed with this client, if that is known.
     fn broken(client: &Self::Client) -> Option<Refusal>;
 
-    /// Returns once nothing can be recorded any longer, so that nothing may be done until that has passed.
+    /// Returns once nothing can be recorded any longer. Nothing may be done until that has ended.
     fn until_failure(&self) -> impl Future<Output = String> {
         std::future::pending()
     }
 
-    /// Returns once it can be recorded again what is done.
+    /// Returns once results can be recorded again.
     fn until_recovery(&self) -> impl Future<Output = ()> {
         std::future::pending()
     }
@@ -45,7 +45,7 @@ pub trait PassRunner<H> {
     /// The suspensions that no person has ended, or why they cannot be read.
     fn suspensions(&self) -> impl Future<Output = Result<Vec<Suspension>, LedgerError>>;
 
-    /// Makes one pass. `None` where there can be nothing to do.
+    /// Runs one pass. `None` if there cannot be anything to do.
     fn pass(
         &self,
         client: &Self::Client,
@@ -57,30 +57,30 @@ pub trait PassRunner<H> {
     ) -> impl Future<Output = Option<ScopeOutcome>>;
 }
 
-/// What may end a pass, and whom it tells what it does.
+/// The limits of a pass, and the listener for its events.
 #[derive(Clone, Copy)]
 pub struct PassControl<'a> {
     /// Asks the pass to end.
     pub stop: &'a Stop,
     /// How long the pass may take.
     pub timeout: std::time::Duration,
-    /// Hears what the pass does.
+    /// Receives the events of the pass.
     pub listener: &'a dyn Listener,
     /// The probe budget that all scopes called with this key share.
     pub probe_budget: &'a Rc<ProbeBudget>,
-    /// What was seen of each region.
+    /// Recent observations of each region.
     pub views: &'a RegionViews,
 }
 
 /// Brings scopes into their desired state.
 pub struct Reconciler<'a, L> {
-    /// Intents, outcomes, and the inventory.
+    /// Records intents, outcomes and the inventory.
     pub ledger: &'a L,
 }
 
-/// Observes and plans. It has nothing to write with, neither to the cloud nor to the state.
+/// Observes and plans. It has no means to write, neither to the cloud nor to the state.
 pub struct Observer<'a, R> {
-    /// What earlier runs did.
+    /// Reads what earlier runs did.
     pub ledger: &'a R,
 }
 
@@ -200,7 +200,7 @@ impl<H: Host + 'static, R: LedgerReader> PassRunner<H> for Observer<'_, R> {
 pub struct RegionClients<C> {
     /// The account names that manifests use.
     pub used: Arc<UsedNames>,
-    /// For each name of [`UsedNames::here`], in its order, the client, or why there is none.
+    /// The client, or why there is none, for each name of [`UsedNames::here`], in the same order.
     pub clients: Vec<Result<Rc<C>, String>>,
 }
 

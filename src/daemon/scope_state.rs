@@ -1,4 +1,4 @@
-//! What the daemon keeps of one scope between its passes and while one runs. It starts no pass: that is the daemon's.
+//! The data that the daemon keeps for one scope, between passes and during one. Starting passes is the daemon's task.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,22 +13,22 @@ use crate::schedule::{Interruption, Now, ScopeSchedule};
 /// One scope between and during its passes.
 pub(super) struct ScopeState {
     pub(super) schedule: ScopeSchedule,
-    /// What the last pass left to the next; while one runs, it has it.
+    /// The attempts that the last pass left to the next. A running pass holds them itself.
     attempts: AttemptLog,
     due: Monotonic,
     running: Option<RunningPass>,
-    /// Another pass is to follow at once.
+    /// Whether another pass must follow at once.
     rerun: bool,
-    /// A person asked for everything to be tried again while a pass was running.
+    /// Whether a person asked during a pass for everything to be tried again.
     reset_requested: bool,
     /// The loss that was known when the last pass began.
     known_loss: Option<UnexpectedLoss>,
-    /// The loss that a person has accepted since, by asking for everything to be tried again.
+    /// The loss that a person has accepted since then, by asking for everything to be tried again.
     accepted_loss: Option<UnexpectedLoss>,
-    /// Since when no manifest names the scope. What it remembers of its writes outlives that for a while, and a loss
-    /// for as long as the process: removing a scope and naming it again does not mean that a person accepts the loss.
+    /// Since when no manifest names the scope. Its attempts are kept for a while after that, and a loss for as long as
+    /// the process runs: removing a scope and naming it again does not mean that a person accepts the loss.
     removed_since: Option<Monotonic>,
-    /// There is no further pass: a fault in sharekeeper ended the last one.
+    /// Whether there is no further pass, because a fault in sharekeeper ended the last one.
     is_halted: bool,
 }
 
@@ -54,7 +54,7 @@ impl ScopeState {
         }
     }
 
-    /// When the next pass begins; `None` while one runs, or if there is none.
+    /// When the next pass begins; `None` while one runs, or if none will follow.
     pub(super) fn due(&self) -> Option<Monotonic> {
         let may_run = self.running.is_none() && !self.is_halted && !self.is_removed();
         may_run.then_some(self.due)
@@ -64,12 +64,12 @@ impl ScopeState {
         self.running.is_some()
     }
 
-    /// What the pass that runs takes of the passes that may run at a time.
+    /// The slot of the running pass, if one runs.
     pub(super) fn slot(&self) -> Option<&PassSlot> {
         self.running.as_ref().map(|running| &running.slot)
     }
 
-    /// Asks the pass that runs to end, if one does.
+    /// Asks the running pass to end, if there is one.
     pub(super) fn stop(&self, reason: StopReason) {
         if let Some(running) = &self.running {
             running.stop.trip(reason);
@@ -81,7 +81,7 @@ impl ScopeState {
         self.removed_since.is_some()
     }
 
-    /// Takes in whether the newest manifests leave nothing to do here. Returns whether there is anything left to remember.
+    /// Notes whether the newest manifests leave no work here. Returns whether anything must still be remembered.
     pub(super) fn set_removed(&mut self, is_removed: bool, now: Monotonic) -> bool {
         if !is_removed {
             if self.removed_since.take().is_some() {
@@ -100,7 +100,7 @@ impl ScopeState {
         self.is_running() || self.is_halted || is_recent || self.attempts.loss.is_some()
     }
 
-    /// Newer manifests ask for something else.
+    /// Notes that newer manifests ask for something else.
     pub(super) fn supersede(&mut self, now: Monotonic) {
         self.due = now;
         if self.is_running() {
@@ -109,7 +109,8 @@ impl ScopeState {
         }
     }
 
-    /// A person asks for everything to be observed and tried again, and knows what was reported by now.
+    /// Notes that a person asks for everything to be observed and tried again. The person knows everything reported so
+    /// far.
     pub(super) fn retry_all(&mut self, now: Monotonic) {
         self.due = now;
         self.schedule.reset_backoff();
@@ -123,7 +124,7 @@ impl ScopeState {
         self.attempts.account_doubt = None;
     }
 
-    /// A pass begins. Returns what it should remember.
+    /// Notes that a pass begins. Returns the attempts that it should remember.
     pub(super) fn pass_began(
         &mut self,
         stop: Rc<Stop>,
@@ -141,13 +142,13 @@ impl ScopeState {
         attempts
     }
 
-    /// No pass runs any longer, whatever came of the last one.
+    /// Notes that no pass runs any longer, without a result of the last one.
     pub(super) fn free(&mut self) {
         self.running = None;
     }
 
-    /// Takes in what a pass came to. Returns when the next is due. `retry_at` is when the account may be called again, if
-    /// it is broken.
+    /// Records the result of a pass. Returns when the next pass is due. `retry_at` is when the account may be called
+    /// again, if it is broken.
     pub(super) fn pass_ended(
         &mut self,
         outcome: ScopeOutcome,
@@ -173,7 +174,7 @@ impl ScopeState {
         self.due
     }
 
-    /// A fault ended the last pass: there is no further one.
+    /// Notes that a fault ended the last pass, so that none follows.
     pub(super) fn halt(&mut self) {
         self.is_halted = true;
     }

@@ -1,5 +1,5 @@
-//! The scopes that the daemon works on. With thousands of them, a pass that begins or ends must not cost a walk over all:
-//! an agenda tells which pass is due next.
+//! The scopes that the daemon works on. With thousands of them, the start or end of a pass must not visit all: an
+//! agenda shows which pass is due next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
@@ -11,13 +11,13 @@ use crate::model::{Monotonic, Scope};
 #[derive(Default)]
 pub(super) struct Scopes {
     states: BTreeMap<Scope, ScopeState>,
-    /// When the next pass over a scope begins, the earliest first. A scope without a next pass is missing.
+    /// When the next pass over each scope begins, the earliest first. A scope without a next pass is missing.
     agenda: BTreeSet<(Monotonic, Scope)>,
     /// Scopes over which a pass runs.
     running: BTreeSet<Scope>,
 }
 
-/// One scope that may change.
+/// A scope that may be changed. The agenda is updated on drop.
 pub(super) struct ScopeMut<'s> {
     scope: &'s Scope,
     state: &'s mut ScopeState,
@@ -27,7 +27,7 @@ pub(super) struct ScopeMut<'s> {
 }
 
 impl Scopes {
-    /// A scope to change it.
+    /// Gives access to one scope for changes.
     pub(super) fn get_mut<'s>(&'s mut self, scope: &'s Scope) -> Option<ScopeMut<'s>> {
         let state = self.states.get_mut(scope)?;
         Some(ScopeMut {
@@ -48,7 +48,7 @@ impl Scopes {
         self.running = running.map(|(scope, _)| scope.clone()).collect();
     }
 
-    /// The scopes whose next pass is due at `now`, each with the time since when, the longest first.
+    /// The scopes whose next pass is due at `now`, each with the time at which it became due, the longest wait first.
     pub(super) fn due(
         &self,
         now: Monotonic,
@@ -57,7 +57,7 @@ impl Scopes {
         due.filter_map(|(at, scope)| Some((*at, scope, self.states.get(scope)?)))
     }
 
-    /// When the first pass that is not due at `now` begins.
+    /// When the first pass after `now` begins.
     pub(super) fn next_due_after(&self, now: Monotonic) -> Option<Monotonic> {
         let mut later = self.agenda.iter().skip_while(|(at, _)| *at <= now);
         later.next().map(|(at, _)| *at)
@@ -146,7 +146,7 @@ mod tests {
     }
 
     proptest! {
-        /// The agenda and the running passes are what a walk over all scopes would find.
+        /// The agenda and the running passes always equal the result of a search through all scopes.
         #[test]
         fn l2_the_agenda_follows_every_change(
             changes in prop::collection::vec((0usize..4, 0u8..7, 0u64..50, any::<bool>()), 0..60),

@@ -1,5 +1,5 @@
-//! When the daemon leaves a summary of what it knows for other processes. What is in it, and where it is left, is not
-//! known here.
+//! Decides when the daemon writes a summary of its board for other processes. It must not know the summary's content or
+//! place.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -12,13 +12,13 @@ use crate::host::{Clock, Host};
 use crate::model::Timestamp;
 use crate::status::Board;
 
-/// Least time between the end of one summary and the beginning of the next.
+/// The shortest time between the end of one summary and the start of the next.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
-/// A summary is left anew after so long, though nothing has changed, so that readers know that the daemon lives.
+/// A summary is written after this time even if nothing has changed, so that readers know that the daemon is alive.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Has `leave` leave a summary of the board whenever it has changed, and at each heartbeat. A clone of the board costs the
-/// engine about a millisecond; all further work is to be done elsewhere.
+/// Calls `leave` with a clone of the board whenever the board has changed, and at each heartbeat. The clone costs the
+/// engine about a millisecond; all further work must happen elsewhere.
 pub async fn keep_summary<H: Host>(
     clock: &impl Clock,
     publisher: &StatusPublisher<H>,

@@ -1,5 +1,5 @@
-//! What the supervisor of a daemon (systemd) hears of it: that it lives, and where it stands in one line. How it is told
-//! is `host`'s matter.
+//! Reports to the daemon's supervisor (systemd): that the daemon is alive, and its status in one line. The protocol is
+//! in `host`.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -8,11 +8,10 @@ use super::StatusPublisher;
 use crate::api::ClientContext;
 use crate::host::{Host, Supervisor};
 
-/// Time between two lines of `systemctl status`.
+/// The time between two lines of `systemctl status`.
 const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Tells the supervisor that the daemon is ready; then, for as long as the daemon runs, that it is alive and where it
-/// stands.
+/// Reports that the daemon is ready; then reports, for as long as the daemon runs, that it is alive, and its status.
 pub async fn report_to_supervisor<H: Host>(
     supervisor: &Supervisor,
     context: &ClientContext<H>,
@@ -23,13 +22,13 @@ pub async fn report_to_supervisor<H: Host>(
         return std::future::pending().await;
     }
     let interval = supervisor.watchdog().map_or(STATUS_INTERVAL, |watchdog| {
-        // Twice in the time, as systemd asks for.
+        // systemd recommends to notify the watchdog twice in its interval.
         STATUS_INTERVAL.min(watchdog / 2)
     });
     let mut last_line = String::new();
     loop {
         let (line, alive) = publisher.board(|board| (board.summary(), board.alive()));
-        // A daemon that is not alive is to be started anew, as `/healthz` says, too. So the watchdog is left to bark.
+        // A daemon that is not alive must be restarted, as `/healthz` says, too. So the watchdog gets no notification.
         if alive.is_ok() {
             supervisor.alive();
         }

@@ -403,7 +403,7 @@ fn g9_a_daemon_hears_signals_from_the_first_moment_on() {
         let mut daemon = Daemon::start(&bench, &[], Stdio::null(), stderr.into());
         daemon.process.signal_at_once(Signal::HUP);
         let log = Log::of(reader);
-        log.until("looking at everything again, as asked");
+        log.until("observing everything again, as requested");
         assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
     }
 }
@@ -898,7 +898,7 @@ fn g9_e_a_file_that_was_mounted_alone_and_replaced_outside_is_warned_of_once() {
         process.signal(Signal::HUP);
     }
     until("it has looked again", || {
-        told("looking at everything again") > 0
+        told("observing everything again") > 0
     });
     assert_eq!(process.stop(Signal::TERM), Some(143));
     let log = log.end(0);
