@@ -1,8 +1,8 @@
-//! The real clock and the real source of randomness.
+//! The real clock and the real source of random numbers.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "this is where time and dice come from"
+    reason = "this is the source of time and random numbers"
 )]
 
 use std::future::Future;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{Clock, Rng};
 use crate::model::{Monotonic, Timestamp};
 
-/// The machine's clocks. Under tokio's paused time the monotonic one follows the pause.
+/// The machine's clocks. Under tokio's paused time, the monotonic clock pauses, too.
 pub struct SystemClock {
     start: Instant,
 }
@@ -40,7 +40,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// Jitter from the operating system's seed.
+/// Random numbers for jitter, seeded by the operating system.
 pub struct SystemRng;
 
 impl Rng for SystemRng {

@@ -1,5 +1,5 @@
-//! Runs other programs to their end, within a deadline and a bound on their output, and leaves nothing of them behind
-//! that did not come to its end. It must not know what they are run for.
+//! Runs other programs to their end, with a deadline and a limit on their output. If a program does not reach its end,
+//! everything that it started is ended with it. It must not know what the programs are for.
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -14,60 +14,60 @@ use tokio::process::{ChildStderr, ChildStdout, Command};
 use super::process_group::ProcessGroup;
 use crate::words;
 
-/// What is kept of stderr: its end.
+/// The number of bytes of stderr that are kept, from its end.
 const COMPLAINT_BYTES_MAX: usize = 4 << 10;
-/// What is read at once.
+/// The number of bytes that one read takes at most.
 const PART_BYTES: usize = 8 << 10;
-/// More than a pipe holds that no administrator enlarged: whoever goes on writing after the program's end is not listened
-/// to for ever.
+/// More bytes than a pipe holds by default. The limit is for processes that still write after the program's end: they
+/// are not read forever.
 const PIPE_BYTES_MAX: usize = 1 << 20;
-/// Lines of it that are told.
+/// The number of stderr lines that an error shows.
 const COMPLAINT_LINES_MAX: usize = 4;
-/// How to find a program, and where it finds its settings. Nothing else is passed on: no credentials, and none of the
-/// variables by which a git hook would steer another git.
+/// Variables that say where to find a program and its settings. No others are passed on: no credentials, and none of
+/// the variables by which a git hook would steer another git.
 const PASSED_ON: [&str; 3] = ["PATH", "HOME", "XDG_CONFIG_HOME"];
 
 /// A program to run to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalCommand {
-    /// Looked for in `PATH`.
+    /// The program's file name, looked up in `PATH`.
     pub name: &'static str,
     /// Its arguments, without the program's name.
     pub arguments: Vec<OsString>,
-    /// Beyond what every program gets.
+    /// Variables beyond those that every program gets.
     pub environment: &'static [(&'static str, &'static str)],
-    /// Variables of our own that it gets too, as far as they are set, and over those of `environment`.
+    /// Variables of our own environment that it gets too, if they are set. They override `environment`.
     pub passed_on: &'static [&'static str],
-    /// It is ended if it takes longer, and all that it started with it.
+    /// The time limit. When it is over, the program and everything that it started are ended.
     pub deadline: Duration,
-    /// Bytes that are kept of its output; the rest is read and dropped.
+    /// The number of bytes of its output that are kept; the rest is read and dropped.
     pub output_max: u64,
 }
 
 impl ExternalCommand {
-    /// [`ExternalCommand::output_max`] of a program whose output is short.
+    /// [`ExternalCommand::output_max`] for programs with short output.
     pub const SHORT: u64 = 1 << 20;
 }
 
 /// Why a program gave no output.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// It is not there, or may not be run.
+    /// The program does not exist or may not be run.
     #[error("`{name}` cannot be run: {reason}")]
     NotRun {
         name: &'static str,
-        /// As the system says it.
+        /// The reason in the system's words.
         reason: String,
     },
-    /// It ended with another status than 0.
+    /// The program ended with a status other than 0.
     #[error("`{name}` failed: {status}{}{reason}", if .reason.is_empty() { "" } else { ": " })]
     Failed {
         name: &'static str,
-        /// The status that it ended with; none where a signal ended it.
+        /// The exit status; none if a signal ended the program.
         code: Option<i32>,
-        /// How it ended, in words.
+        /// The way in which it ended, as text.
         status: String,
-        /// The last of what it said to stderr, on one line and without what stands before an `@` in a URL; may be
+        /// The last lines of its stderr, joined to one line and without the userinfo before an `@` in URLs; may be
         /// empty.
         reason: String,
     },
@@ -80,13 +80,13 @@ pub enum CommandError {
 }
 
 pub trait CommandRunner {
-    /// What it printed to stdout, as far as that is kept, if it ended well. It has no stdin, no terminal to ask
-    /// on, and of its stderr only the end is kept, for the error. Its own end counts, and not that of what it leaves
-    /// running. Dropped before, the future ends it and all that it started.
+    /// Returns the program's stdout, up to the limit, if it ended well. The program has no stdin and no terminal to ask
+    /// on, and only the end of its stderr is kept, for the error. Only its own end counts, not the end of processes
+    /// that it leaves running. Dropping the future early ends the program and everything that it started.
     fn run(&self, program: ExternalCommand) -> impl Future<Output = Result<Vec<u8>, CommandError>>;
 }
 
-/// The programs of this machine.
+/// Runs the programs of this machine.
 pub struct SystemCommandRunner;
 
 impl CommandRunner for SystemCommandRunner {
@@ -97,7 +97,7 @@ impl CommandRunner for SystemCommandRunner {
             reason: error.to_string(),
         };
         let mut running = Running::start(program).map_err(not_run)?;
-        // Dropping it ends what it started, too.
+        // Dropping `running` ends everything that it started, too.
         let Ok(ended) = tokio::time::timeout(deadline, running.ended()).await else {
             running.group.end().await;
             return Err(CommandError::TooSlow { name, deadline });
@@ -115,7 +115,7 @@ impl CommandRunner for SystemCommandRunner {
     }
 }
 
-/// A program that was started, and what it has said to stdout and stderr.
+/// A started program, with the captured parts of its stdout and stderr.
 struct Running {
     group: ProcessGroup,
     output: Captured<ChildStdout>,
@@ -145,11 +145,11 @@ impl Running {
         })
     }
 
-    /// Waits for the program's end, and reads what it says until then. The end of what it says is not waited for: what it
-    /// leaves running may hold its stderr for hours.
+    /// Waits for the program's end, and reads its output until then. The end of the streams is not waited for, because
+    /// a process that the program leaves running may hold its stderr open for hours.
     async fn ended(&mut self) -> io::Result<ExitStatus> {
         let (output, complaint) = (&mut self.output, &mut self.complaint);
-        // Both at once: a program waits for whoever does not read what it says.
+        // Both streams at once, because a program waits while a full pipe is not read.
         let said = async { tokio::try_join!(output.follow(), complaint.follow()) };
         let status = tokio::select! {
             status = self.group.leader() => status?,
@@ -164,19 +164,19 @@ impl Running {
     }
 }
 
-/// One stream of a program, and what is kept of it.
+/// One output stream of a program, and the part of it that is kept.
 struct Captured<S> {
-    /// `None` once it has ended.
+    /// The stream; `None` once it has ended.
     stream: Option<S>,
     keep: Keep,
     kept: Vec<u8>,
 }
 
-/// Which part of a stream is kept; the rest is read and dropped.
+/// The part of a stream that is kept; the rest is read and dropped.
 enum Keep {
-    /// So many bytes at most, the first.
+    /// The first bytes, up to this many.
     Beginning(usize),
-    /// So many bytes at most, the last.
+    /// The last bytes, up to this many.
     End(usize),
 }
 
@@ -189,7 +189,7 @@ impl<S: AsyncRead + AsFd + Unpin> Captured<S> {
         }
     }
 
-    /// Reads to the end of the stream. What it has read is kept wherever it is dropped.
+    /// Reads to the end of the stream. Data that was read is kept even if the future is dropped.
     async fn follow(&mut self) -> io::Result<()> {
         let mut part = [0; PART_BYTES];
         while let Some(stream) = &mut self.stream {
@@ -201,7 +201,7 @@ impl<S: AsyncRead + AsFd + Unpin> Captured<S> {
         Ok(())
     }
 
-    /// Reads what the pipe holds already, without waiting. All that a program said before its end is there by then.
+    /// Reads what the pipe already holds, without waiting. When the program has ended, all its output is in the pipe.
     fn drain(&mut self) {
         let mut part = [0; PART_BYTES];
         let mut left = PIPE_BYTES_MAX;
@@ -234,7 +234,7 @@ impl<S: AsyncRead + AsFd + Unpin> Captured<S> {
     }
 }
 
-/// The last lines on one line: the very last one alone is often only good advice.
+/// The last lines joined to one, because the very last one alone is often only general advice.
 fn reason(complaint: &[u8]) -> String {
     let text = String::from_utf8_lossy(complaint);
     let lines: Vec<_> = text
@@ -268,14 +268,14 @@ mod tests {
         let names = output
             .lines()
             .filter_map(|line| Some(line.split_once('=')?.0));
-        // The shell sets the last three.
+        // The shell sets the last three of these.
         let known = ["GIVEN", "CARGO_PKG_NAME", "PWD", "SHLVL", "_"];
         let unknown: Vec<_> = names
             .filter(|name| !PASSED_ON.contains(name) && !known.contains(name))
             .collect();
         assert_eq!(unknown, [""; 0]);
         assert!(output.contains("GIVEN=x"));
-        // Set by cargo for its tests.
+        // Cargo sets this one for its tests.
         assert!(output.contains("CARGO_PKG_NAME=sharekeeper"), "{output}");
     }
 
@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(slow, "`sh` took longer than 600 s");
     }
 
-    /// State and process group of each process.
+    /// The state and process group of each process.
     fn processes() -> Vec<(String, i32)> {
         let entries = std::fs::read_dir("/proc").expect("Linux");
         let stats = entries.filter_map(|entry| {
@@ -347,7 +347,7 @@ mod tests {
         parsed.collect()
     }
 
-    /// How many processes of a group run. Who has ended and waits to be reaped does not.
+    /// The number of running processes in a group. A process that has ended and waits to be reaped does not count.
     fn running(group: i32) -> usize {
         let in_it = |(state, id): &&(String, i32)| *id == group && state != "Z";
         processes().iter().filter(in_it).count()
@@ -357,7 +357,7 @@ mod tests {
         std::fs::read_to_string(file).ok()?.trim().parse().ok()
     }
 
-    /// Notes its group in `file` once two more run in it, which end by no signal but SIGKILL if it is `stubborn`.
+    /// Writes its group to `file` once two more processes run in it. If it is `stubborn`, only SIGKILL ends them.
     fn three(file: &std::path::Path, stubborn: bool) -> ExternalCommand {
         let trap = if stubborn { "trap '' TERM;" } else { "" };
         let file = file.display();
@@ -371,7 +371,7 @@ mod tests {
         for stubborn in [false, true] {
             let directory = tempfile::tempdir().expect("a directory");
             let file = directory.path().join("group");
-            // A machine that is busy starts programs late.
+            // A busy machine starts programs late.
             for seconds in [1, 5, 25, 125] {
                 let slow = ExternalCommand {
                     deadline: Duration::from_secs(seconds),
@@ -405,7 +405,7 @@ mod tests {
                 () = has_begun => {}
             }
             let group = group(&file).expect("it began");
-            // SIGKILL takes a moment.
+            // SIGKILL needs a moment to take effect.
             while running(group) > 0 {
                 tokio::task::yield_now().await;
             }

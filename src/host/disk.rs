@@ -1,16 +1,16 @@
-//! What the file system says of a directory: free space, and whether this user may write.
+//! Properties of a directory's file system: the free space, and whether this user may write.
 
 use std::path::Path;
 
 use rustix::fs::{Access, access, statvfs};
 
-/// Bytes that a user may still write to the disk that `path` is on; `None` where the system does not tell.
+/// The bytes that a user may still write to the disk of `path`; `None` if the system does not report them.
 pub fn free_space(path: &Path) -> Option<u64> {
     let found = statvfs(path).ok()?;
     Some(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
-/// Whether this user may make files in a directory. Nothing is made to find out.
+/// Whether this user may create files in a directory. The check creates nothing.
 pub fn may_write(directory: &Path) -> bool {
     access(directory, Access::WRITE_OK | Access::EXEC_OK).is_ok()
 }

@@ -2,8 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-/// Keeps keys in memory from going to a disk or to other processes of this user: no core dumps, and on Linux no
-/// debugger. Where the system does not allow that, work goes on: it is a second line of defence.
+/// Keeps keys in memory from reaching a disk or other processes of this user: no core dumps and, on Linux, no debugger.
+/// If the system does not allow that, work continues, because this is a second line of defence.
 pub fn keep_memory_private() {
     let none = Rlimit {
         current: Some(0),

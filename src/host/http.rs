@@ -1,4 +1,5 @@
-//! The real HTTP transport. It tells a request that was not sent from one whose reply was lost, and follows no redirect.
+//! The real HTTP transport. It distinguishes a request that was not sent from one whose reply was lost, and follows no
+//! redirect.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -12,13 +13,13 @@ use super::near::{METADATA_HOST, is_link_local};
 use super::no_connection;
 use super::{Method, Proxy, ProxySettings, Reply, ReplyBody, Request, Transport, TransportError};
 
-/// Longest wait for a connection, TLS included; a region that does not answer fails fast.
+/// The longest wait for a connection, including TLS. It is short, so that a region that does not answer fails fast.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Largest reply that is read. A full page of 100 rows is some 100 KB.
+/// The largest reply that is read. A full page of 100 rows has about 100 KB.
 const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// HTTP/1.1 over rustls with keep-alive. Follows no redirect, repeats nothing by itself, asks for no compression, and uses
-/// no proxies but those that it is given.
+/// HTTP/1.1 over rustls with keep-alive. It follows no redirect, repeats nothing by itself, asks for no compression,
+/// and uses no proxies except the given ones.
 pub struct HttpTransport {
     client: reqwest::Client,
     proxies: ProxySettings,
@@ -30,9 +31,9 @@ pub struct HttpTransport {
 pub struct HttpTransportError(#[source] reqwest::Error);
 
 impl HttpTransport {
-    /// Sets the client up.
+    /// Sets up the client. Fails if the TLS or proxy settings are unusable.
     pub fn new(proxies: ProxySettings) -> Result<Self, HttpTransportError> {
-        // A second call finds the provider installed; either way there is one.
+        // A second call finds the provider installed. Either way, one is installed afterwards.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
             let proxies = proxies.clone();
@@ -43,7 +44,7 @@ impl HttpTransport {
             reqwest::Client::builder()
                 .redirect(Policy::none())
                 .retry(reqwest::retry::never())
-                // Its own reading of the environment passes over what it cannot read.
+                // The library's own reading of the environment ignores values that it cannot parse.
                 .no_proxy()
                 .proxy(reqwest::Proxy::custom(choose))
                 .connect_timeout(CONNECT_TIMEOUT)
@@ -51,8 +52,8 @@ impl HttpTransport {
                 .dns_resolver(Resolver)
                 .user_agent(concat!("sharekeeper/", env!("CARGO_PKG_VERSION")))
         };
-        // A bare container has no CA certificates. The simulator on loopback works there all the same;
-        // https trusts nobody then, and says so at its first call.
+        // A bare container has no CA certificates. The simulator on loopback works there all the same; https then
+        // trusts nobody, and fails at the first call with that reason.
         let client = builder()
             .build()
             .or_else(|_| builder().tls_certs_only([]).build())
@@ -60,7 +61,7 @@ impl HttpTransport {
         Ok(Self { client, proxies })
     }
 
-    /// Sends the request, and returns once the headers of its reply are there.
+    /// Sends the request, and returns once the headers of its reply have arrived.
     async fn head(
         &self,
         request: Request,
@@ -114,7 +115,7 @@ impl Transport for HttpTransport {
     }
 }
 
-/// A reply without its body.
+/// The reply as far as its headers give it, without the body.
 fn reply_head(response: &reqwest::Response) -> Reply {
     let header = |name| {
         let value = response.headers().get(name)?;
@@ -129,7 +130,7 @@ fn reply_head(response: &reqwest::Response) -> Reply {
     }
 }
 
-/// Adds to `body` what arrives of it, until its end or until there would be more than `bytes_max`.
+/// Appends the arriving data to `body`, until the end of the reply or until it would exceed `bytes_max`.
 async fn read_body(
     response: &mut reqwest::Response,
     body: &mut Vec<u8>,
@@ -150,12 +151,12 @@ async fn read_body(
     }
 }
 
-/// What a proxy does before it lets anything through is no more than a failed connection.
+/// A failure at the proxy means only that no connection was made, because the proxy has passed nothing on.
 fn describe(error: &reqwest::Error, proxy: Option<&Proxy>) -> TransportError {
     let is_connecting = error.is_connect() || error.is_builder();
     if is_connecting && error.is_timeout() {
         let seconds = CONNECT_TIMEOUT.as_secs();
-        let text = format!("no connection within {seconds} s: nobody answers at that address");
+        let text = format!("no connection within {seconds} s: nothing answers at that address");
         return TransportError::NotSent(text);
     }
     let text = no_connection::in_words(error);
@@ -168,18 +169,18 @@ fn describe(error: &reqwest::Error, proxy: Option<&Proxy>) -> TransportError {
     })
 }
 
-/// Why there is no connection through a proxy.
+/// Why no connection through a proxy was made, for people.
 fn through(proxy: &Proxy, text: &str) -> String {
     let (address, variable) = (proxy.address(), proxy.variable());
     match text {
         "tunnel error: proxy authorization required" => format!(
-            "the proxy {address} wants a user name and a password (HTTP 407), or does not take those in {variable}"
+            "the proxy {address} requires a user name and a password (HTTP 407), or rejects those in {variable}"
         ),
         "tunnel error: unsuccessful" => format!(
-            "the proxy {address} ({variable}) refuses to connect to it; let it allow that, or name the host in NO_PROXY to call it directly"
+            "the proxy {address} ({variable}) refuses to connect to this host; allow the host in the proxy, or name it in NO_PROXY to call it directly"
         ),
         "tunnel error: unexpected end of file" => {
-            format!("the proxy {address} ({variable}) hung up")
+            format!("the proxy {address} ({variable}) closed the connection")
         }
         text if text.ends_with("failed to create underlying connection") => {
             format!("the proxy {address} ({variable}) cannot be reached")
@@ -188,8 +189,7 @@ fn through(proxy: &Proxy, text: &str) -> String {
     }
 }
 
-/// `localhost` and `*.localhost` are loopback without asking anybody (RFC 6761); the rest goes to the
-/// system's resolver.
+/// `localhost` and `*.localhost` are loopback without a lookup (RFC 6761); other names go to the system's resolver.
 struct Resolver;
 
 impl Resolve for Resolver {

@@ -1,6 +1,7 @@
-//! What the first process of a container owes the others. Processes whose parent has ended become children of process 1,
-//! and stay in the list of processes until it reaps them; and most signals do nothing to it. So where no init was put
-//! before this program, it starts itself once more: the first process reaps and passes signals on, the second one works.
+//! The duties of the first process of a container. Processes whose parent has ended become children of process 1 and
+//! stay in the process list until it reaps them; and most signals do not affect process 1. So if no init was started
+//! before this program, it starts itself once more: the first process reaps and passes signals on, the second one
+//! works.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -17,11 +18,11 @@ use signal_hook::iterator::Signals;
 
 use super::{is_signal_ignored, keep_memory_private};
 
-/// The process itself, also where the file that it was started from has been replaced.
+/// The program file of this process, valid even if the file that it was started from has been replaced.
 const THIS_PROGRAM: &str = "/proc/self/exe";
-/// By which the supervisor that started process 1 says whom it expects to hear from.
+/// The variable in which systemd names the process that must send watchdog notifications.
 const WATCHDOG_PID: &str = "WATCHDOG_PID";
-/// What others ask of a process by a signal.
+/// The signals that are requests to a process. They are passed on.
 const PASSED_ON: [Signal; 6] = [
     Signal::HUP,
     Signal::INT,
@@ -31,22 +32,22 @@ const PASSED_ON: [Signal; 6] = [
     Signal::USR2,
 ];
 
-/// In process 1, has another process do the work, and returns its exit status, or 128 and the number of the signal that
-/// ended it. `None` in every other process, which works itself. `arguments` begin with the name of the program.
+/// If this is process 1, starts a worker process and returns its exit status, or 128 plus the number of the signal that
+/// ended it. Returns `None` in every other process, which works itself. `arguments` begin with the name of the program.
 pub fn run_below_init(arguments: &[OsString]) -> io::Result<Option<ExitCode>> {
     if std::process::id() != 1 {
         return Ok(None);
     }
-    // Its environment holds the same keys.
+    // The environment of process 1 holds the same keys as the worker's.
     keep_memory_private();
     supervise(arguments).map(Some)
 }
 
 fn supervise(arguments: &[OsString]) -> io::Result<ExitCode> {
-    // What whoever started the process had it ignore stays ignored, for the worker inherits that.
+    // A signal that this process was started to ignore stays ignored, because the worker inherits that.
     let requests = PASSED_ON.map(Signal::as_raw).into_iter();
     let requests = requests.filter(|signal| !is_signal_ignored(*signal));
-    // Before there is a worker, so that no signal for it and no end of it is missed.
+    // Registered before the worker exists, so that no signal for it and no end of it is missed.
     let mut incoming = Signals::new(requests.chain([SIGCHLD]))?;
     let worker = start(arguments)?;
     hand_over_terminal(worker);
@@ -56,15 +57,15 @@ fn supervise(arguments: &[OsString]) -> io::Result<ExitCode> {
                 return Ok(exit);
             }
         } else if let Some(request) = Signal::from_named_raw(signal) {
-            // A worker that is gone is reaped next.
+            // If the worker has ended, the next signal reaps it.
             let _ = kill_process(worker, request);
         }
     }
     Err(io::Error::other("signals can no longer be received"))
 }
 
-/// Starts the worker, in a process group of its own: what the terminal sends to the group of process 1 is passed on to it
-/// and must not arrive twice.
+/// Starts the worker in its own process group: signals from the terminal to the group of process 1 are passed on, and
+/// must not arrive twice.
 fn start(arguments: &[OsString]) -> io::Result<Pid> {
     let mut command = Command::new(THIS_PROGRAM);
     let (name, rest) = arguments.split_first().unzip();
@@ -72,7 +73,7 @@ fn start(arguments: &[OsString]) -> io::Result<Pid> {
         command.arg0(name);
     }
     command.args(rest.unwrap_or_default()).process_group(0);
-    // Whoever watches process 1 means what it does, and the worker does it.
+    // A supervisor that watches process 1 means the work, and the worker does that.
     if std::env::var_os(WATCHDOG_PID).is_some_and(|id| id == "1") {
         command.env_remove(WATCHDOG_PID);
     }
@@ -81,28 +82,28 @@ fn start(arguments: &[OsString]) -> io::Result<Pid> {
     id.ok_or_else(|| io::Error::other("the system gave the worker no process id"))
 }
 
-/// Puts the worker into the foreground of the terminal, if process 1 is there: it may read from it, and Ctrl-C is meant
-/// for it.
+/// Puts the worker into the foreground of the terminal, if process 1 is there: it may read from the terminal, and
+/// Ctrl-C is meant for it.
 fn hand_over_terminal(worker: Pid) {
     let Ok(terminal) = File::open("/dev/tty") else {
         return;
     };
     if tcgetpgrp(&terminal).is_ok_and(|foreground| foreground == getpgrp()) {
-        // Without it, Ctrl-C comes here and is passed on.
+        // If this fails, Ctrl-C arrives here and is passed on.
         let _ = tcsetpgrp(&terminal, worker);
-        // It may have read too early, and have been stopped for that.
+        // The worker may have read from the terminal too early and have been stopped for that.
         let _ = kill_process_group(worker, Signal::CONT);
     }
 }
 
-/// Takes every process that has ended from the list. The exit status of the worker, if it is among them.
+/// Reaps every process that has ended. Returns the exit status of the worker, if it is among them.
 fn reap(worker: Pid) -> Option<ExitCode> {
     let mut exit = None;
     while let Ok(Some((id, status))) = wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
         if id != worker {
             continue;
         }
-        // There is no shell that could let it go on after Ctrl-Z.
+        // After Ctrl-Z, there is no shell that could continue the worker.
         if status.stopping_signal() == Some(Signal::TSTP.as_raw()) {
             let _ = kill_process_group(worker, Signal::CONT);
         }
@@ -111,7 +112,7 @@ fn reap(worker: Pid) -> Option<ExitCode> {
     exit
 }
 
-/// `None` while it has not ended.
+/// The exit status; `None` while the process has not ended.
 fn exit_code(status: WaitStatus) -> Option<ExitCode> {
     let code = status.exit_status();
     let code = code.or_else(|| Some(128 + status.terminating_signal()?))?;

@@ -1,8 +1,8 @@
-//! The ports: time, network, randomness, other programs, and notifications of changed files. Everything that a run takes
-//! from the machine comes through one of these, so that a simulation can supply all of it.
+//! The ports: time, network, randomness, other programs, and notifications of changed files. Everything that a run
+//! needs from the machine comes through one of these, so that a simulation can supply all of it.
 //!
-//! The real forms are [`SystemClock`], [`HttpTransport`], [`SystemRng`], [`SystemCommandRunner`] and [`SystemWatch`]; no other
-//! module reads a clock, connects to anything, asks for randomness or starts a program.
+//! The real implementations are [`SystemClock`], [`HttpTransport`], [`SystemRng`], [`SystemCommandRunner`] and
+//! [`SystemWatch`]; no other module reads a clock, opens a connection, asks for random numbers or starts a program.
 
 mod clock;
 mod command;
@@ -48,10 +48,10 @@ pub use system::System;
 pub use terminal::{TerminalSize, is_reader_gone, terminal_size};
 pub use watch::{Places, SystemWatch, Watch};
 
-/// Wall time to sign and to expire by, monotonic time to wait by. They are different methods because
-/// they fail differently: the wall clock jumps.
+/// Wall time for signing and for expiry, monotonic time for waiting. They are separate methods because they fail
+/// differently: the wall clock jumps.
 pub trait Clock {
-    /// The machine's wall clock, UTC.
+    /// The machine's wall clock, in UTC.
     fn now(&self) -> Timestamp;
     /// Time that only moves forward.
     fn monotonic(&self) -> Monotonic;
@@ -61,7 +61,7 @@ pub trait Clock {
 
 /// One HTTP exchange: no redirects, no retries, no more than `deadline`.
 pub trait Transport {
-    /// Sends and reads the whole reply.
+    /// Sends the request and reads the reply.
     fn send(&self, request: Request) -> impl Future<Output = Result<Reply, TransportError>>;
 }
 
@@ -71,16 +71,16 @@ pub trait Rng {
     fn next_f64(&self) -> f64;
 }
 
-/// All that a run needs from outside.
+/// Everything that a run needs from the machine.
 pub trait Host: Clock + Transport + Rng {}
 impl<T: Clock + Transport + Rng> Host for T {}
 
-/// How a request is made.
+/// The HTTP method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Without a body: for the metadata of the machine that this runs on.
+    /// Has no body. Used for the metadata of the machine that this runs on.
     Get,
-    /// For every call of the API.
+    /// Used for every call of the API.
     Post,
 }
 
@@ -88,59 +88,59 @@ pub struct Request {
     pub method: Method,
     /// The absolute URL, with its query.
     pub url: String,
-    /// In order; `content-length` is the transport's.
+    /// The headers in order; the transport adds `content-length`.
     pub headers: Vec<Header>,
     /// The exact bytes that were signed.
     pub body: Vec<u8>,
-    /// For connecting, sending and reading together; the body of the reply only where it is needed.
+    /// The limit for connecting, sending and reading together. Reading the body counts only if it is needed.
     pub deadline: Duration,
-    /// How much of the reply's body is needed.
+    /// The part of the reply's body that is needed.
     pub reads: ReplyBody,
 }
 
-/// How much of a reply's body is needed.
+/// The part of a reply's body that is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyBody {
-    /// A reply without its whole body is lost.
+    /// All of it: a reply without its whole body counts as lost.
     Whole,
-    /// A reply counts by its status, and holds what of its body arrives within these limits.
+    /// The reply counts by its status, and holds the part of its body that arrives within these limits.
     Within {
-        /// Counts from the end of the reply's headers.
+        /// The wait for the body, from the end of the reply's headers.
         wait: Duration,
         bytes_max: usize,
     },
 }
 
-/// A request header. A secret one is marked, so that no layer below prints it.
+/// A request header. A secret header is marked, so that no lower layer prints it.
 pub struct Header {
     /// The name in lower case.
     pub name: &'static str,
-    /// Printable ASCII, as it is sent.
+    /// The value as it is sent, in printable ASCII.
     pub value: String,
     /// Set for the signature and the session token.
     pub secret: bool,
 }
 
-/// What came back, whatever its status.
+/// The reply to a request, whatever its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
-    /// The `Date` header, for a clock that is off.
+    /// The `Date` header, for detecting a wrong clock.
     pub date: Option<String>,
     /// The `Retry-After` header: seconds, or a date.
     pub retry_after: Option<String>,
     pub body: Vec<u8>,
-    /// The body is all that was sent. Always so where [`ReplyBody::Whole`] was asked for.
+    /// Whether the body is complete. Always true if [`ReplyBody::Whole`] was requested.
     pub is_whole: bool,
 }
 
-/// No reply. The difference decides whether a write may simply be sent again.
+/// Why there is no reply. The variant decides whether a write may simply be sent again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
     /// The connection was never made, so the server saw nothing.
     #[error("could not connect: {0}")]
     NotSent(String),
-    /// Sent, at least in part: the server may have acted on it.
+    /// Sent, at least in part, so the server may have acted on it.
     #[error("{0}")]
     Lost(String),
 }

@@ -1,15 +1,15 @@
-//! Hosts that are near: this machine, and what it reaches without a router. What answers under their names elsewhere is
-//! another machine.
+//! Hosts that are near: this machine, and those that it reaches without a router. Elsewhere, the same name or address
+//! would be a different machine.
 
 use std::net::IpAddr;
 
 use crate::model::is_loopback;
 
-/// Where a CVM instance learns of itself. Whoever answers there hands out keys, so that it must be the machine's own
-/// network that answers, and not what a name server makes of the name.
+/// The host that gives a CVM instance its metadata, including keys. It must therefore be reached on the machine's own
+/// network, whatever address a name server returns for the name.
 pub const METADATA_HOST: &str = "metadata.tencentyun.com";
 
-/// Whether a host is never called through a proxy: what it would reach is another machine's.
+/// Whether a host is never called through a proxy, because the proxy would reach a different machine under that name.
 pub(super) fn is_near(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     let is_near_address = address.parse::<IpAddr>().is_ok_and(|address| {

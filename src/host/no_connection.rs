@@ -1,4 +1,5 @@
-//! Why there is no connection or no reply, in words for people: what the libraries below say is meant for programmers.
+//! Texts for people that say why there is no connection or no reply. The texts of the libraries are meant for
+//! programmers.
 
 use std::error::Error;
 use std::io;
@@ -7,14 +8,14 @@ use rustls::{AlertDescription, CertificateError};
 
 use crate::words::{brief, first_of};
 
-/// For whoever meets a certificate that nobody vouches for.
-const NO_ISSUER: &str = "nobody whom this machine trusts has signed the server's certificate (are this machine's CA certificates installed? A proxy that opens TLS \
+/// Text for a certificate that no known authority has signed.
+const NO_ISSUER: &str = "the server's certificate is not signed by any authority that this machine trusts (are this machine's CA certificates installed? A proxy that decrypts TLS \
      has a CA of its own: name its file in SSL_CERT_FILE)";
 const CLOCK: &str = "(is this machine's clock right?)";
-const CA_AS_SERVER: &str = "the server shows the certificate of a CA in place of one of its own (give it one that this CA has signed; a self-signed certificate must not \
-     say that it is a CA)";
+const CA_AS_SERVER: &str = "the server shows the certificate of a CA instead of its own (give it one that this CA has signed; a self-signed certificate must not \
+     be marked as a CA)";
 
-/// What is known of an error, from whichever of its layers says most.
+/// An error as text, from the layer that gives the most information.
 pub(super) fn in_words(error: &(dyn Error + 'static)) -> String {
     let layers = layers(error);
     let tls = layers.iter().find_map(|layer| layer.downcast_ref());
@@ -27,10 +28,10 @@ pub(super) fn in_words(error: &(dyn Error + 'static)) -> String {
         .unwrap_or_else(|| brief(&innermost))
 }
 
-/// The error and its causes, the innermost last. What an I/O error wraps is a layer of its own, which its `source` passes
-/// over.
+/// The error and its causes, the innermost last. The error inside an I/O error counts as a separate layer, because the
+/// I/O error's `source` skips it.
 fn layers<'e>(error: &'e (dyn Error + 'static)) -> Vec<&'e (dyn Error + 'static)> {
-    /// More are a circle.
+    /// A longer chain must contain a cycle.
     const DEPTH_MAX: usize = 32;
     let mut layers = vec![error];
     while layers.len() < DEPTH_MAX {
@@ -54,15 +55,15 @@ fn io_in_words(error: &io::Error, text: &str) -> Option<String> {
     }
     let words = match error.kind() {
         io::ErrorKind::ConnectionRefused => {
-            "connection refused: nothing listens at that address and port, or a firewall forbids it"
+            "connection refused: nothing listens at that address and port, or a firewall blocks it"
         }
         io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe => "the connection was cut from the other side",
-        io::ErrorKind::UnexpectedEof => "the other side hung up",
-        io::ErrorKind::TimedOut => "no connection in time: nobody answers at that address",
+        | io::ErrorKind::BrokenPipe => "the other side closed the connection unexpectedly",
+        io::ErrorKind::UnexpectedEof => "the other side closed the connection",
+        io::ErrorKind::TimedOut => "no connection in time: nothing answers at that address",
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
-            "there is no way to that address from this machine's network"
+            "this machine's network has no route to that address"
         }
         io::ErrorKind::AddrNotAvailable => "this machine has no address to connect from",
         _ => return None,
@@ -75,11 +76,9 @@ fn unresolved(why: &str) -> String {
         "Name or service not known"
         | "nodename nor servname provided, or not known"
         | "No address associated with hostname"
-        | "Name does not resolve" => {
-            "no such host: name resolution does not know the name".to_owned()
-        }
+        | "Name does not resolve" => "no such host: the name cannot be resolved".to_owned(),
         "Temporary failure in name resolution" | "Try again" => {
-            "the name cannot be resolved for now: no name server answers".to_owned()
+            "the name cannot be resolved at the moment: no name server answers".to_owned()
         }
         other => format!("the name cannot be resolved: {}", brief(other)),
     }
@@ -90,19 +89,19 @@ fn tls_in_words(error: &rustls::Error) -> String {
     match error {
         Tls::InvalidCertificate(problem) => certificate_in_words(problem),
         Tls::NoCertificatesPresented => "the server shows no certificate".to_owned(),
-        // What another protocol answers is not a message of TLS.
+        // A reply in another protocol is not a TLS message.
         Tls::InvalidMessage(_)
         | Tls::InappropriateMessage { .. }
         | Tls::InappropriateHandshakeMessage { .. } => {
-            "the server does not speak TLS at that port (is it `http` there, or another port?)"
+            "the server does not speak TLS at that port (does it use `http` there, or TLS on another port?)"
                 .to_owned()
         }
         Tls::AlertReceived(alert) => format!("the server ended TLS ({})", alert_in_words(*alert)),
         Tls::PeerIncompatible(_) => {
-            "the server's TLS is too old or too different: sharekeeper speaks TLS 1.2 and 1.3"
+            "the server's TLS is too old or not compatible: sharekeeper supports TLS 1.2 and 1.3"
                 .to_owned()
         }
-        _ => "TLS with the server failed".to_owned(),
+        _ => "the TLS handshake with the server failed".to_owned(),
     }
 }
 
@@ -112,13 +111,13 @@ fn alert_in_words(alert: AlertDescription) -> &'static str {
             "it accepts none of the ciphers that are offered"
         }
         AlertDescription::ProtocolVersion => "it accepts neither TLS 1.2 nor 1.3",
-        AlertDescription::UnrecognisedName => "it serves no host of that name",
+        AlertDescription::UnrecognisedName => "it serves no host with that name",
         AlertDescription::CertificateRequired | AlertDescription::BadCertificate => {
-            "it wants a certificate from its clients"
+            "it requires a client certificate"
         }
         AlertDescription::AccessDenied => "it denies access",
-        AlertDescription::InternalError => "it has a fault",
-        _ => "it gave no reason that helps",
+        AlertDescription::InternalError => "it has an internal error",
+        _ => "it gave no useful reason",
     }
 }
 
@@ -149,7 +148,7 @@ fn certificate_in_words(problem: &CertificateError) -> String {
             "the server's certificate is damaged, or its signature is wrong".to_owned()
         }
         Problem::InvalidPurpose | Problem::InvalidPurposeContext { .. } => {
-            "the server's certificate is not one for servers".to_owned()
+            "the server's certificate is not meant for servers".to_owned()
         }
         Problem::Other(other) if other.0.to_string().contains("CaUsedAsEndEntity") => {
             CA_AS_SERVER.to_owned()
@@ -158,7 +157,7 @@ fn certificate_in_words(problem: &CertificateError) -> String {
     }
 }
 
-/// `DnsName("a.example")`, as webpki names what a certificate is for, without what is around the name.
+/// The plain name of a certificate, from webpki's notation `DnsName("a.example")`.
 fn plain_name(name: &str) -> String {
     match (name.split_once('"'), name.rsplit_once('"')) {
         (Some((_, after)), Some(_)) => {
@@ -204,10 +203,10 @@ mod tests {
             (CertificateError::NotValidYet, "not valid yet"),
             (CertificateError::Revoked, "revoked"),
             (CertificateError::BadSignature, "damaged"),
-            (CertificateError::InvalidPurpose, "not one for servers"),
+            (CertificateError::InvalidPurpose, "not meant for servers"),
             (
                 CertificateError::Other(OtherError(Arc::new(Named))),
-                "certificate of a CA in place of one of its own",
+                "certificate of a CA instead of its own",
             ),
             (
                 CertificateError::UnhandledCriticalExtension,
@@ -239,7 +238,10 @@ mod tests {
                 rustls::Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered),
                 "too old",
             ),
-            (rustls::Error::DecryptError, "TLS with the server failed"),
+            (
+                rustls::Error::DecryptError,
+                "the TLS handshake with the server failed",
+            ),
         ] {
             let said = in_words(&Outer(io::Error::other(error)));
             assert!(said.contains(words), "{said}");
@@ -268,12 +270,12 @@ mod tests {
             ),
             (
                 in_words(&Outer(io::ErrorKind::ConnectionReset.into())),
-                "cut from the other side",
+                "closed the connection unexpectedly",
             ),
             (in_words(&Outer(io::ErrorKind::TimedOut.into())), "in time"),
             (
                 in_words(&Outer(io::ErrorKind::HostUnreachable.into())),
-                "no way to",
+                "no route to",
             ),
             (
                 in_words(&Outer(io::Error::from_raw_os_error(111))),

@@ -1,37 +1,37 @@
-//! What Linux says of a process in /proc: what this one uses, for `/metrics`, and when one began.
+//! Data about a process from Linux's /proc: what this process uses, for `/metrics`, and when a process began.
 
 use std::fs;
 use std::time::Duration;
 
-/// What the operating system says of the process.
+/// The resources that the process uses, as the operating system reports them.
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessCounts {
-    /// Memory that is in use.
+    /// The memory that is in use.
     pub resident_bytes: u64,
-    /// User and system time.
+    /// User and system processor time.
     pub cpu: Duration,
 }
 
-/// In which Linux counts processor time for programs, whatever the kernel's own clock is.
+/// The unit in which Linux reports processor time to programs, independent of the kernel's own clock.
 const TICKS_A_SECOND: u64 = 100;
-/// Of Linux on the machines that this runs on. Where it is larger, the figure is too small.
+/// The page size of Linux on the supported machines. If it is larger, the figure is too small.
 const PAGE_BYTES: u64 = 4096;
 
-/// What Linux says of this process; `None` where it says nothing.
+/// Linux's figures for this process; `None` if it reports none.
 pub fn process_counts() -> Option<ProcessCounts> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     parse(&stat)
 }
 
-/// When a process began, in clock ticks since the boot, by its line in /proc; `None` if it has ended and only waits to be
-/// reaped.
+/// When a process began, in clock ticks since the boot, from its `stat` line in /proc; `None` if it has ended and only
+/// waits to be reaped.
 pub(super) fn start_ticks(stat: &str) -> Option<u64> {
     let is_over = matches!(field(stat, 3)?, "Z" | "X" | "x");
     (!is_over).then(|| field(stat, 22)?.parse().ok()).flatten()
 }
 
-/// A field of the line, counted from 1, of those from the third on. The name in parentheses may hold anything; after it
-/// come the state and then numbers (proc_pid_stat(5)).
+/// A field of the line, from the third on, counted from 1. The name in parentheses may contain any text; the state and
+/// numbers follow it (proc_pid_stat(5)).
 fn field(stat: &str, number: usize) -> Option<&str> {
     let (_, after) = stat.rsplit_once(')')?;
     after.split_whitespace().nth(number - 3)

@@ -1,5 +1,5 @@
-//! The process group of a program that was started: the program, and all that it started in turn. git alone is no end of
-//! a fetch that hangs: its ssh and its `git remote-https` would live on.
+//! The process group of a started program: the program and everything that it started in turn. Ending git alone does
+//! not end a fetch that hangs: its ssh and its `git remote-https` would live on.
 
 use std::io;
 use std::process::ExitStatus;
@@ -10,27 +10,27 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
-/// Between two looks at whether a group is gone.
+/// The time between two checks whether a group has ended.
 const STEP: Duration = Duration::from_millis(10);
-/// Looks after each signal: two seconds.
-const LOOKS: u32 = 200;
-/// The same where nobody else can run meanwhile: a quarter of a second.
-const BLOCKING_LOOKS: u32 = 25;
+/// The number of checks after each signal, two seconds together.
+const CHECKS: u32 = 200;
+/// The same while the thread is blocked: a quarter of a second together.
+const BLOCKING_CHECKS: u32 = 25;
 
-/// The groups of programs that have not ended.
+/// The groups of programs that have not ended yet.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// A program, and all that it started and that has not left its group. Dropped before the program has ended, it ends them
-/// all.
+/// A program and everything that it started, unless it left the group. Dropping this before the program has ended ends
+/// all of them.
 pub(super) struct ProcessGroup {
     leader: Child,
     id: Pid,
-    /// Nobody in it is to be ended any longer.
+    /// Whether no process in it must be ended any longer.
     is_over: bool,
 }
 
 impl ProcessGroup {
-    /// Starts a program in a group of its own.
+    /// Starts a program in its own group.
     pub(super) fn start(command: &mut Command) -> io::Result<Self> {
         let mut running = running();
         let leader = command.process_group(0).spawn()?;
@@ -46,44 +46,44 @@ impl ProcessGroup {
         })
     }
 
-    /// What the program prints.
+    /// The pipes of the program's stdout and stderr.
     pub(super) fn take_output(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
         (self.leader.stdout.take(), self.leader.stderr.take())
     }
 
-    /// Waits for the program, and for nobody else. What it leaves running by itself, such as a shared connection of ssh or
-    /// a credential daemon, lives on; what it leaves because a signal ended it does not.
+    /// Waits for the program only. Processes that it leaves running on purpose live on, such as a shared connection of
+    /// ssh or a credential daemon; if a signal ended the program, its other processes are ended, too.
     pub(super) async fn leader(&mut self) -> io::Result<ExitStatus> {
         let status = self.leader.wait().await?;
         self.is_over = status.code().is_some();
         Ok(status)
     }
 
-    /// Ends all of the group, and waits until it is gone: by SIGTERM, so that locks are removed, and then by SIGKILL.
+    /// Ends the whole group and waits until it is gone: first by SIGTERM, so that locks are removed, then by SIGKILL.
     pub(super) async fn end(mut self) {
         for signal in [Signal::TERM, Signal::KILL] {
             self.signal(signal);
-            for _ in 0..LOOKS {
+            for _ in 0..CHECKS {
                 if self.is_gone() {
                     return;
                 }
                 pause().await;
             }
         }
-        // What is left cannot be ended, or has ended and is reaped by nobody.
+        // The remaining processes cannot be ended, or have ended but nobody reaps them.
         self.is_over = true;
     }
 
     fn signal(&self, signal: Signal) {
-        // Whoever is gone needs no signal.
+        // An error means that the group has ended already.
         let _ = kill_process_group(self.id, signal);
-        // A process that the terminal stopped takes no other signal before.
+        // A process that the terminal has stopped handles no other signal before this one.
         let _ = kill_process_group(self.id, Signal::CONT);
     }
 
-    /// Whether nobody is left, the program itself reaped.
+    /// Whether no process is left. Reaps the program itself.
     fn is_gone(&mut self) -> bool {
-        // Until it is reaped, it counts as there.
+        // Until it is reaped, the program still counts as present.
         let _ = self.leader.try_wait();
         self.is_over |= matches!(test_kill_process_group(self.id), Err(Errno::SRCH));
         self.is_over
@@ -93,7 +93,7 @@ impl ProcessGroup {
 impl Drop for ProcessGroup {
     #[expect(
         clippy::disallowed_methods,
-        reason = "whoever drops it ends, and nothing may be left behind"
+        reason = "the task that drops it ends, and no process may be left behind"
     )]
     fn drop(&mut self) {
         'signals: for signal in [Signal::TERM, Signal::KILL] {
@@ -101,7 +101,7 @@ impl Drop for ProcessGroup {
                 break;
             }
             self.signal(signal);
-            for _ in 0..BLOCKING_LOOKS {
+            for _ in 0..BLOCKING_CHECKS {
                 if self.is_gone() {
                     break 'signals;
                 }
@@ -112,10 +112,10 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// Ends all programs that have not ended, at once: for a process that leaves without dropping what it waits for.
+/// Ends all programs that have not ended, at once. For a process that exits without dropping its futures.
 pub fn kill_programs() {
     for id in &*running() {
-        // Whoever is gone needs no signal.
+        // An error means that the group has ended already.
         let _ = kill_process_group(*id, Signal::KILL);
     }
 }

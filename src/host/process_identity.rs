@@ -1,5 +1,5 @@
-//! Which process wrote a file, and whether that process still runs. A process id alone tells neither: the kernel gives it
-//! anew, each boot begins to count again, and each container counts by itself.
+//! Identifies the process that wrote a file, and finds out whether that process still runs. A process id alone is not
+//! enough: the kernel reuses ids, each boot restarts the count, and each container counts on its own.
 
 use std::fs;
 use std::io;
@@ -17,33 +17,33 @@ const PROC: &str = "/proc";
 pub struct ProcessIdentity {
     /// The process id within `pid_namespace`.
     pub pid: u32,
-    /// The random id that the kernel has from one boot to the next.
+    /// The random id that the kernel keeps from one boot to the next.
     pub boot_id: String,
-    /// The namespace that `pid` counts in; `None` where Linux does not tell.
+    /// The namespace that `pid` belongs to; `None` if Linux does not show it.
     pub pid_namespace: Option<String>,
     /// When the process began, in clock ticks since the boot.
     pub start_ticks: u64,
 }
 
-/// Whether a process runs, as far as another one can tell.
+/// Whether a process runs, as far as another process can find out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     Running,
-    /// No process has its id any longer, or another one has it.
+    /// No process has its id any longer, or another one has the id now.
     Ended,
     /// It ran before this machine's last boot, or on another machine.
     OtherBoot,
-    /// It counts in another PID namespace, such as a container's, so that its id says nothing here.
+    /// It belongs to another PID namespace, such as a container's, so its id has no meaning here.
     OtherNamespace,
 }
 
 impl ProcessIdentity {
-    /// The process that asks. Fails where Linux does not tell, as without `/proc`.
+    /// The identity of this process. Fails if Linux does not show it, for example without `/proc`.
     pub fn of_this_process() -> io::Result<Self> {
         Self::of(std::process::id(), Path::new(PROC))
     }
 
-    /// Whether the process runs now. Fails where Linux does not tell.
+    /// Whether the process runs now. Fails if Linux does not show it.
     pub fn presence(&self) -> io::Result<Presence> {
         self.presence_in(Path::new(PROC))
     }
@@ -51,7 +51,7 @@ impl ProcessIdentity {
     fn of(pid: u32, proc: &Path) -> io::Result<Self> {
         let stat = fs::read_to_string(proc.join(pid.to_string()).join("stat"))?;
         let start_ticks = process::start_ticks(&stat)
-            .ok_or_else(|| io::Error::other("/proc does not tell when the process began"))?;
+            .ok_or_else(|| io::Error::other("/proc does not show when the process began"))?;
         Ok(Self {
             pid,
             boot_id: boot_id(proc)?,

@@ -1,5 +1,6 @@
-//! Which hosts are called through a proxy: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, by the rules of reqwest.
-//! Settings are a value, so that what is read of the environment is read in one place. A password in them is never shown.
+//! Decides which hosts are called through a proxy, from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, by the
+//! rules of reqwest. The settings are a value, so that only one place reads the environment. A password in them is
+//! never shown.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,15 +14,15 @@ use hyper_util::client::proxy::matcher::Matcher;
 use super::near::is_near;
 use crate::model::Secret;
 
-/// Both spellings of each variable. The first that is set counts, even if it is empty.
+/// Both spellings of each variable. The first one that is set counts, even if it is empty.
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 const NONE: [&str; 2] = ["NO_PROXY", "no_proxy"];
-/// Set by web servers for programs that answer requests. A client can set `HTTP_PROXY` there by a header.
+/// A variable that web servers set for CGI programs. There, a client can set `HTTP_PROXY` by a header.
 const CGI: &str = "REQUEST_METHOD";
 
-/// The kinds of proxy, each with the port that is meant where none is given.
+/// The kinds of proxy, each with its default port.
 const SCHEMES: [(&str, u16); 6] = [
     ("http", 80),
     ("https", 443),
@@ -31,27 +32,27 @@ const SCHEMES: [(&str, u16); 6] = [
     ("socks5h", 1080),
 ];
 
-/// Which calls go through which proxy. The default is that none does.
+/// The proxies for calls. By default, no call uses a proxy.
 ///
-/// Loopback hosts, the machine's metadata and addresses of the machine's own network are called directly, whatever is set.
+/// Loopback hosts, the machine's metadata and addresses of the machine's own network are always called directly.
 #[derive(Clone, Default)]
 pub struct ProxySettings {
     https: Option<Arc<Proxy>>,
     http: Option<Arc<Proxy>>,
-    /// Takes all hosts but those that `NO_PROXY` names.
+    /// Matches all hosts except those that `NO_PROXY` names.
     intercepted: Option<Arc<Matcher>>,
 }
 
 /// A proxy, of which only host and port are ever shown.
 pub struct Proxy {
-    /// With user and password.
+    /// The URL, including user and password.
     url: Secret,
     address: String,
     variable: &'static str,
     is_logged: AtomicBool,
 }
 
-/// A variable that does not say what it should. Its value may hold a password, and is not quoted.
+/// A variable with an invalid value. The value may hold a password, so it is not quoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable} cannot be used: {why}; its value is not shown, because it may hold a password")]
 pub struct ProxyError {
@@ -74,12 +75,12 @@ enum Malformed {
 }
 
 impl ProxySettings {
-    /// Reads the variables of this process. This is the only place that does.
+    /// Reads the variables of this process. No other place does that.
     pub fn from_environment() -> Result<Self, ProxyError> {
         Self::new(|name| std::env::var_os(name))
     }
 
-    /// Takes the settings from variables.
+    /// Builds the settings from variables.
     pub fn new(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, ProxyError> {
         if variable(CGI).is_some() {
             return Ok(Self::default());
@@ -103,7 +104,7 @@ impl ProxySettings {
         };
         let (https, http, all) = (proxy(HTTPS)?, proxy(HTTP)?, proxy(ALL)?);
         let exempt = first(NONE)?.map(|(_, text)| text).unwrap_or_default();
-        // What it leads to does not matter: it only says which hosts are exempt.
+        // The address of this proxy does not matter, because the matcher only decides which hosts are exempt.
         let intercepted = Matcher::builder().all("http://proxy").no(exempt).build();
         Ok(Self {
             https: https.or_else(|| all.clone()),
@@ -112,7 +113,7 @@ impl ProxySettings {
         })
     }
 
-    /// The proxy for calls of `url`; `None` if they are made directly.
+    /// The proxy for calls of `url`; `None` if they are direct.
     pub fn proxy_for(&self, url: &str) -> Option<&Proxy> {
         let uri: Uri = url.parse().ok()?;
         let proxy = match uri.scheme_str() {
@@ -150,10 +151,10 @@ impl Proxy {
         })
     }
 
-    /// The URL with the port written out, and the address without user and password.
+    /// Parses a proxy: the URL with the port written out, and the address without user and password.
     ///
-    /// Stricter than clients are, which cut a password with an `@`, a `/` or a `#` in it apart, and call a part of it the
-    /// host.
+    /// The check is stricter than that of common clients. These split a password with an `@`, a `/` or a `#` in it, and
+    /// take a part of it as the host.
     fn parse(text: &str) -> Result<(Secret, String), Malformed> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         let scheme = scheme.to_ascii_lowercase();
@@ -176,7 +177,7 @@ impl Proxy {
         let address = format!("{host}:{}", port.unwrap_or(default_port));
         let user = user.map(|user| format!("{user}@")).unwrap_or_default();
         let url = Secret::new(format!("{scheme}://{user}{address}"));
-        // What the transport cannot read, it would pass over, and call directly.
+        // The transport would ignore a URL that it cannot parse, and call the host directly.
         reqwest::Url::parse(url.expose()).map_err(|_| Malformed::Address)?;
         url.expose()
             .parse::<Uri>()
@@ -184,22 +185,22 @@ impl Proxy {
         Ok((url, address))
     }
 
-    /// Host and port, which are all that may be shown.
+    /// Host and port, the only parts that may be shown.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The variable that names it.
+    /// The variable that contains it.
     pub fn variable(&self) -> &'static str {
         self.variable
     }
 
-    /// With user and password, for the transport alone.
+    /// The URL with user and password, for the transport alone.
     pub(super) fn expose(&self) -> &str {
         self.url.expose()
     }
 
-    /// Logs, before the first call, that calls go through it.
+    /// Logs before the first call that calls go through it.
     pub(super) fn log_once(&self) {
         if !self.is_logged.swap(true, Ordering::Relaxed) {
             tracing::info!(
@@ -211,7 +212,7 @@ impl Proxy {
     }
 }
 
-/// Host and port of `host`, `host:port` or `[v6]:port`, the host as a name that can be shown and called.
+/// Splits `host`, `host:port` or `[v6]:port` into host and port. The host must be a name that can be shown and called.
 fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
     let end = match authority.starts_with('[') {
         true => authority.find(']')? + 1,

@@ -1,4 +1,4 @@
-//! What is called through which proxy, against the client library's own reading of the same variables.
+//! Checks which calls go through which proxy, compared with the client library's own reading of the same variables.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -37,7 +37,7 @@ fn t3_each_variable_counts_in_both_spellings_and_in_order() {
     found(&both, Some(("a:1", "HTTPS_PROXY")));
     let all = [("ALL_PROXY", "http://a:1"), ("https_proxy", "http://b:2")];
     found(&all, Some(("b:2", "https_proxy")));
-    // Set to nothing is set, and hides the other spelling.
+    // An empty value counts as set, and hides the other spelling.
     let empty = [("HTTPS_PROXY", ""), ("https_proxy", "http://b:2")];
     found(&empty, None);
     let empty = [("HTTPS_PROXY", ""), ("all_proxy", "http://b:2")];
@@ -107,7 +107,7 @@ fn t3_no_proxy_means_what_it_means_to_reqwest() {
     assert!(through(&both, API).is_some(), "the first spelling counts");
 }
 
-/// Values that the client library reads are read alike, with the port written out.
+/// Our reading equals the client library's, except that the port is written out.
 #[test]
 fn t3_a_proxy_is_read_as_the_client_library_reads_it() {
     for (value, address) in [

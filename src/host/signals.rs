@@ -1,10 +1,9 @@
-//! Which signals this process was started to ignore. To listen for such a signal undoes the wish of whoever started the
-//! process.
+//! Signals that this process was started to ignore. Listening for such a signal would override the wish of whoever
+//! started the process.
 
 use std::fs;
 
-/// Whether whoever started this process had it ignore the signal, as `nohup` does with SIGHUP. False where Linux does not
-/// tell.
+/// Whether this process was started to ignore the signal, as `nohup` does with SIGHUP. False if Linux does not show it.
 pub fn is_signal_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignores(&status, signal)

@@ -1,4 +1,4 @@
-//! The wall clock held against the monotonic one, which nobody sets.
+//! Compares the wall clock with the monotonic clock, which cannot be set.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -7,21 +7,22 @@ use chrono::TimeDelta;
 
 use crate::model::{Monotonic, Present, Timestamp};
 
-/// How long a setting of the clock is remembered: longer than anything that is measured with it. What was dated before
-/// that is older than that.
+/// How long a setting of the clock is remembered: longer than any duration that is measured with it. Dates from before
+/// that time are older than the durations anyway.
 const REMEMBERED: Duration = Duration::from_secs(2 * 3600);
-/// Readings that differ by no more are of a clock that nobody has set: it is only slowed or hurried.
+/// Readings that differ by no more than this are from the same setting: the clock is only slowed or sped up.
 const SAME: TimeDelta = TimeDelta::seconds(1);
-/// Settings that are remembered one by one. A clock that is set all the time has its oldest ones taken together.
+/// The number of settings that are remembered separately. If a clock is set constantly, its oldest settings are merged.
 const SETTINGS_MAX: usize = 32;
 
-/// Tells the present in a process whose wall clock may be set at any time. The clock stands for what it showed at the
-/// moment zero, which stays the same as long as nobody sets it. While the machine sleeps the monotonic clock stands
-/// still, so that a sleep looks as if the clock had been put forward: what is measured takes longer for it.
+/// Tells the present in a process whose wall clock may be set at any time. A setting of the clock is identified by the
+/// wall time at the monotonic zero, which stays the same until somebody sets the clock. While the machine sleeps, the
+/// monotonic clock stands still, so a sleep looks like a clock that was set forward: measured durations then appear too
+/// short, and waits take longer.
 #[derive(Debug, Default)]
 pub struct SteadyClock(RefCell<Vec<Setting>>);
 
-/// What the clock showed at the moment zero, between these, and when it was last read so.
+/// One setting: the range of the wall time at the monotonic zero, and when the clock was last read with it.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
     low: Timestamp,
@@ -30,7 +31,7 @@ struct Setting {
 }
 
 impl SteadyClock {
-    /// Takes in what both clocks show.
+    /// Records what both clocks show.
     pub fn read(&self, clock: Timestamp, monotonic: Monotonic) -> Present {
         let mut settings = self.0.borrow_mut();
         let Some(zero) = minus(clock, monotonic) else {
@@ -62,7 +63,7 @@ impl SteadyClock {
 }
 
 impl Setting {
-    /// Whether a reading is of the same setting.
+    /// Whether a reading belongs to this setting.
     fn takes(&self, zero: Timestamp) -> bool {
         self.high.max(zero) - self.low.min(zero) <= SAME
     }

@@ -10,20 +10,21 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// Messages that are kept until the supervisor takes them. There are more only if it has not listened for long.
+/// The number of messages that are kept for a supervisor that does not read. More are waiting only if it has not read
+/// for long.
 const UNSENT_MAX: usize = 16;
 
-/// The process that supervises this one, where it is systemd; else nobody, and nothing is said.
+/// The process that supervises this one, if that is systemd. Otherwise, all methods do nothing.
 pub struct Supervisor {
-    /// The path of the socket at which it listens.
+    /// The path of the supervisor's socket.
     socket: Option<OsString>,
     watchdog: Option<Duration>,
-    /// What it could not take yet, in order.
+    /// Messages that it could not receive yet, in order.
     unsent: RefCell<VecDeque<String>>,
 }
 
 impl Supervisor {
-    /// Whoever the environment names.
+    /// The supervisor that the environment names, if any.
     pub fn of_environment() -> Self {
         Self {
             socket: std::env::var_os("NOTIFY_SOCKET"),
@@ -37,44 +38,44 @@ impl Supervisor {
         self.socket.is_some()
     }
 
-    /// How often [`Supervisor::alive`] must be said, if it is waited for.
+    /// The interval within which [`Supervisor::alive`] must be called, if the supervisor expects that.
     pub fn watchdog(&self) -> Option<Duration> {
         self.watchdog
     }
 
-    /// What is configured was taken in, and work has begun.
+    /// Reports that the configuration was read and that work has begun.
     pub fn ready(&self) {
-        self.tell(&[NotifyState::Ready]);
+        self.send_or_keep(&[NotifyState::Ready]);
     }
 
-    /// The configuration is being read again; [`Supervisor::ready`] says when that is done.
+    /// Reports that the configuration is being read again; [`Supervisor::ready`] reports the end of that.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => self.tell(&[NotifyState::Reloading, now]),
-            Err(_) => self.tell(&[NotifyState::Reloading]),
+            Ok(now) => self.send_or_keep(&[NotifyState::Reloading, now]),
+            Err(_) => self.send_or_keep(&[NotifyState::Reloading]),
         }
     }
 
-    /// The end was asked for.
+    /// Reports that a stop was requested.
     pub fn stopping(&self) {
-        self.tell(&[NotifyState::Stopping]);
+        self.send_or_keep(&[NotifyState::Stopping]);
     }
 
-    /// The loop goes round.
+    /// Reports that the main loop is alive.
     pub fn alive(&self) {
         if self.send_unsent() {
-            // One that cannot be told is made up for by the next.
+            // If a notification fails, the next one replaces it.
             let _ = self.send(&message(&[NotifyState::Watchdog]));
         }
     }
 
-    /// One line for `systemctl status`.
+    /// Sets the line that `systemctl status` shows.
     pub fn status(&self, line: &str) {
-        self.tell(&[NotifyState::Status(line)]);
+        self.send_or_keep(&[NotifyState::Status(line)]);
     }
 
-    /// Sends a message, or keeps it until the supervisor takes it.
-    fn tell(&self, state: &[NotifyState<'_>]) {
+    /// Sends a message, or keeps it until the supervisor can receive it.
+    fn send_or_keep(&self, state: &[NotifyState<'_>]) {
         {
             let mut unsent = self.unsent.borrow_mut();
             if unsent.len() == UNSENT_MAX {
@@ -85,14 +86,14 @@ impl Supervisor {
         self.send_unsent();
     }
 
-    /// Sends what the supervisor could not take before. Returns whether nothing is left.
+    /// Sends the kept messages. Returns whether none is left.
     fn send_unsent(&self) -> bool {
         let mut unsent = self.unsent.borrow_mut();
         while let Some(next) = unsent.front() {
             match self.send(next) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                // There is nobody to report it to.
-                Err(error) => tracing::debug!(%error, "the supervisor cannot be told"),
+                // There is no other place to report this error to.
+                Err(error) => tracing::debug!(%error, "the supervisor cannot be notified"),
                 Ok(()) => {}
             }
             unsent.pop_front();
@@ -100,7 +101,7 @@ impl Supervisor {
         true
     }
 
-    /// Never waits: a supervisor that does not listen for a while must not hold up the loop.
+    /// Never waits: a supervisor that does not read for a while must not block the loop.
     fn send(&self, message: &str) -> io::Result<()> {
         let Some(path) = &self.socket else {
             return Ok(());
@@ -116,7 +117,7 @@ impl Supervisor {
 fn message(states: &[NotifyState<'_>]) -> String {
     let mut message = String::new();
     for state in states {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(message, "{state}");
     }
     message
@@ -136,7 +137,7 @@ mod tests {
             watchdog: None,
             unsent: RefCell::default(),
         };
-        // Far more than its queue takes.
+        // Far more messages than its queue can hold.
         for _ in 0..10_000 {
             supervisor.alive();
         }

@@ -1,5 +1,5 @@
-//! The whole machine as one [`Host`](super::Host): the system's clock, network and randomness together, as every command
-//! but a simulation works with them.
+//! The whole machine as one [`Host`](super::Host): the system's clock, network and randomness together. All commands
+//! use it, except simulations.
 
 use super::{
     Clock, HttpTransport, HttpTransportError, ProxySettings, Reply, Request, Rng, SystemClock,
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::model::{Monotonic, Timestamp};
 
-/// The real clock, network and randomness.
+/// The real clock, network and random numbers.
 pub struct System {
     clock: SystemClock,
     transport: HttpTransport,

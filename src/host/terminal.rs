@@ -1,18 +1,18 @@
-//! Who reads an output: a terminal and its size, or nobody any longer.
+//! Properties of an output: whether it is a terminal, its size, and whether anybody can still read it.
 
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::tcgetwinsize;
 
-/// How much a terminal shows at a time.
+/// The columns and rows that a terminal shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TerminalSize {
     pub rows: usize,
     pub columns: usize,
 }
 
-/// The size of the terminal that an output is; `None` if it is none, or does not tell.
+/// The size of the terminal behind an output; `None` if the output is not a terminal or its size is not known.
 pub fn terminal_size(output: impl AsFd) -> Option<TerminalSize> {
     let size = tcgetwinsize(output).ok()?;
     (size.ws_row > 0 && size.ws_col > 0).then(|| TerminalSize {
@@ -21,7 +21,7 @@ pub fn terminal_size(output: impl AsFd) -> Option<TerminalSize> {
     })
 }
 
-/// Whether nobody can read an output any longer, because the other end of its pipe is closed. Nothing is written to find out.
+/// Whether nobody can read an output any longer, because the other end of its pipe is closed. The check writes nothing.
 pub fn is_reader_gone(output: impl AsFd) -> bool {
     const AT_ONCE: Timespec = Timespec {
         tv_sec: 0,

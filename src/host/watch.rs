@@ -1,4 +1,5 @@
-//! Notifications of the operating system that watched files changed. They may be lost, so that whoever waits polls, too.
+//! The operating system's notifications that watched files changed. Notifications may be lost, so users of this module
+//! poll, too.
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -16,27 +17,27 @@ use tokio::sync::Notify;
 
 use super::spawn_blocking;
 
-/// Word that files may have changed. It may be late, come for nothing or not come at all: whoever must know looks,
-/// now and then.
+/// Notifications that files may have changed. They may be late, unfounded or missing, so whoever needs certainty also
+/// checks from time to time.
 pub trait Watch {
-    /// Watches these directories from now on, instead of those before. Whether any of them is watched anew: what
-    /// changed in that one until now was not noticed.
+    /// Watches these directories from now on, instead of the previous ones. Returns whether any directory is newly
+    /// watched: changes in it before this call were not noticed.
     fn follow(&mut self, places: &Places) -> impl Future<Output = bool>;
 
-    /// Returns once something may have changed since it last returned. Nothing is lost if it is dropped.
+    /// Returns once something may have changed since its last return. Dropping the future loses nothing.
     fn changed(&mut self) -> impl Future<Output = ()>;
 }
 
-/// Directories to watch, not what lies in directories below them. A file is never watched itself: what watches it
-/// would stay with the old one when it is replaced.
+/// Directories to watch, without their subdirectories. A file is never watched itself, because the watch would stay
+/// with the old file when it is replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places(BTreeMap<PathBuf, Place>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
-    /// Device and inode: another directory at the same path is watched anew.
+    /// Device and inode. A different directory at the same path is watched again.
     identity: (u64, u64),
-    /// What in it matters.
+    /// The names in the directory that matter.
     names: Names,
 }
 
@@ -47,14 +48,14 @@ enum Names {
 }
 
 impl Places {
-    /// Watches a directory, if it is there.
+    /// Watches a directory, if it exists.
     pub fn add(&mut self, directory: &Path) {
         if let Some(place) = self.place(directory) {
             place.names = Names::All;
         }
     }
 
-    /// Watches a directory, if it is there, for what happens to `name` in it.
+    /// Watches a directory, if it exists, for changes of `name` in it.
     pub fn add_for(&mut self, directory: &Path, name: &OsStr) {
         if let Some(place) = self.place(directory)
             && let Names::These(names) = &mut place.names
@@ -63,12 +64,12 @@ impl Places {
         }
     }
 
-    /// How many directories there are.
+    /// The number of directories to watch.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no directory to watch.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -77,7 +78,7 @@ impl Places {
         let directory = if self.0.contains_key(directory) {
             directory.to_owned()
         } else {
-            // Two watches of one directory under two names would be one, and end together.
+            // Two watches of one directory under two names would be one watch, and would end together.
             fs::canonicalize(directory).ok()?
         };
         match self.0.entry(directory) {
@@ -94,7 +95,7 @@ impl Places {
         }
     }
 
-    /// Whether something that happened at `path` matters.
+    /// Whether an event at `path` matters.
     fn matter(&self, path: &Path) -> bool {
         let parent = path.parent().and_then(|parent| self.0.get(parent));
         match (parent, path.file_name()) {
@@ -102,14 +103,14 @@ impl Places {
                 Names::All => true,
                 Names::These(names) => names.contains(name),
             },
-            // To a directory itself, or nobody knows where.
+            // It concerns a directory itself, or its place is not known.
             _ => true,
         }
     }
 }
 
-/// The operating system's notifications. Where it gives none, or no more of them, this says so once and then is
-/// silent.
+/// The operating system's notifications. If it provides none, or no more of them, this logs that once and is silent
+/// from then on.
 pub struct SystemWatch {
     watcher: Arc<Mutex<Option<RecommendedWatcher>>>,
     watched: Places,
@@ -117,13 +118,13 @@ pub struct SystemWatch {
     warned: bool,
 }
 
-/// What the watcher's thread works with.
+/// The data that the watcher's thread shares with us.
 #[derive(Default)]
 struct Shared {
-    /// Whatever came, it is one permit: a storm takes no room.
+    /// Wakes the waiting task. However many events come, they are one permit, so a burst of events needs no memory.
     changed: Notify,
     places: Mutex<Places>,
-    /// Something happened to a watched directory itself, so that it may not be watched any longer.
+    /// Whether something happened to a watched directory itself, so that it may no longer be watched.
     is_stale: AtomicBool,
 }
 
@@ -145,7 +146,7 @@ impl SystemWatch {
         watch
     }
 
-    /// Once, for it is the same with every directory.
+    /// Warns only once, because the error is the same for every directory.
     fn warn(&mut self, error: &notify::Error) {
         if self.warned {
             return;
@@ -154,7 +155,7 @@ impl SystemWatch {
         let error = crate::words::brief(&error.to_string());
         tracing::warn!(
             error,
-            "changes of some manifests are noticed by looking now and then, not at once: they cannot be watched; if the limit is reached, raise fs.inotify.max_user_watches or max_user_instances"
+            "some manifests cannot be watched, so their changes are noticed only by regular checks, not at once; if a limit is reached, raise fs.inotify.max_user_watches or max_user_instances"
         );
     }
 }
@@ -191,7 +192,7 @@ impl Watch for SystemWatch {
     }
 }
 
-/// What is watched now, whether any of it anew, and the first error.
+/// The places that are watched now, whether any of them is new, and the first error.
 fn follow(
     watcher: &mut RecommendedWatcher,
     before: &Places,
@@ -204,7 +205,7 @@ fn follow(
     };
     for (path, place) in &before.0 {
         if !is_kept(path, place, &wanted) {
-            // It may be gone, and its watch with it.
+            // The directory may have been removed, and its watch with it.
             let _ = watcher.unwatch(path);
         }
     }
@@ -215,7 +216,7 @@ fn follow(
         }
         match watcher.watch(path, RecursiveMode::NonRecursive) {
             Ok(()) => anew = true,
-            // It went away this moment, which its parent tells of.
+            // It was removed this moment; the watch of its parent reports that.
             Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => return false,
             Err(error) => {
                 first_error.get_or_insert(error);
@@ -229,7 +230,7 @@ fn follow(
 
 impl Shared {
     fn take_in(&self, event: Result<Event, notify::Error>) {
-        // Of an error it is not known what it kept from us.
+        // After an error, it is not known which event was lost.
         let matters = event.map_or(true, |event| self.matters(&event));
         if matters {
             self.changed.notify_one();
@@ -240,7 +241,7 @@ impl Shared {
         if event.need_rescan() {
             return true;
         }
-        // Our own reading is an access, too.
+        // Our own reading causes access events, too.
         if event.kind.is_access() {
             return false;
         }
@@ -255,7 +256,7 @@ impl Shared {
     }
 }
 
-/// Whoever panicked with it left it whole: each change is one assignment.
+/// A thread that panicked with the lock left the data whole, because each change is one assignment.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

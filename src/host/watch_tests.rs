@@ -1,4 +1,4 @@
-//! Which events count as a change of which watched path.
+//! Checks which events count as a change of which watched path.
 
 use futures_util::FutureExt;
 use notify::event::{AccessKind, CreateKind, Flag, RemoveKind, RenameMode};
@@ -57,7 +57,7 @@ fn m15_what_the_system_tells_of_our_own_reading_is_dropped() {
     assert!(fs::read_dir(directory.path()).expect("reads").count() > 0);
     fs::write(real.join("last.yaml"), "x").expect("writes");
     let mut dropped = 0;
-    // The system tells of what happened in the order in which it did.
+    // The system reports events in the order in which they happened.
     for (event, told) in events {
         if told {
             assert!(event.paths[0].ends_with("last.yaml"), "{event:?}");

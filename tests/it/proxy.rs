@@ -99,7 +99,7 @@ fn t3_a_proxy_that_refuses_has_let_nothing_through_and_is_named() {
         (b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", "refuses"),
         (b"HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n", "refuses"),
         (b"SSH-2.0-OpenSSH\r\n\r\n", "refuses"),
-        (b"", "hung up"),
+        (b"", "closed the connection"),
         (
             b"HTTP/1.1 200 Connected\r\n\r\nnot TLS",
             "through the proxy",
