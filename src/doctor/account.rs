@@ -1,4 +1,4 @@
-//! What the answers about an account mean: its credentials, its identity, its clock and its rate.
+//! Checks of an account, judged from the API's answers: its credentials, its identity, its clock and its rate.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,12 +13,12 @@ use crate::api::{CredentialError, Owner, Provenance};
 use crate::model::{AccountName, Region, Uin};
 use crate::words::{brief, seconds, with_request_id};
 
-/// Clocks differ by that much without anybody having done wrong.
+/// Clocks may differ by this much without a fault.
 const OFFSET_FINE: TimeDelta = TimeDelta::seconds(30);
-/// The API refuses what is signed further off.
+/// The API refuses requests whose signing time is further off.
 const OFFSET_MAX: TimeDelta = TimeDelta::seconds(300);
 
-/// Where the credentials are from, and what was looked at before; or why there are none.
+/// The source of the credentials, and the sources that were tried before it; or why there are none.
 pub fn credentials(found: Result<&Provenance, &CredentialError>) -> Vec<Check> {
     let about = CheckName::Credentials;
     let provenance = match found {
@@ -26,7 +26,7 @@ pub fn credentials(found: Result<&Provenance, &CredentialError>) -> Vec<Check> {
         Err(error) => {
             let (message, remedy) = error.message_and_remedy();
             let remedy = remedy.unwrap_or_else(|| {
-                "mend that source, or name another as `spec.credentials` of the `Account` document"
+                "fix that source, or name another one as `spec.credentials` of the `Account` document"
                     .into()
             });
             return vec![Check::new(about, Status::Failed, message).remedy(remedy)];
@@ -37,12 +37,12 @@ pub fn credentials(found: Result<&Provenance, &CredentialError>) -> Vec<Check> {
         (Some(left), _) => {
             let _ = write!(
                 message,
-                "; temporary, new ones are fetched before they end in {}",
+                "; temporary, new ones are fetched before these expire in {}",
                 seconds(left)
             );
         }
         (None, true) => {
-            message.push_str("; temporary (there is a token), and nothing says when they end");
+            message.push_str("; temporary (there is a token), and their expiry is not known");
         }
         (None, false) => {}
     }
@@ -60,8 +60,8 @@ pub fn credentials(found: Result<&Provenance, &CredentialError>) -> Vec<Check> {
     checks
 }
 
-/// Whose the credentials are, held against the `uin` of the account's document. To go on without an answer is an error
-/// only where a document wants one.
+/// The owner of the credentials, compared with the `uin` of the account's document. A missing answer is an error only
+/// if a document gives a `uin`.
 pub fn identity(
     account: &AccountName,
     named: Option<&Uin>,
@@ -90,7 +90,7 @@ pub fn identity(
         )
         .remedy(wrong_account()),
         (None, Ok(uin)) => Check::new(about, Status::Passed, who).remedy(format!(
-            "write `uin: \"{uin}\"` into the `Account` document `{account}`, so that no other account's key is ever used"
+            "add `uin: \"{uin}\"` to the `Account` document `{account}`, so that no other account's key is ever used"
         )),
         (None, Err(error)) => Check::new(
             about,
@@ -100,7 +100,7 @@ pub fn identity(
     }
 }
 
-/// Whether two account names that are used in the same `regions` are two accounts; nothing where they are.
+/// Whether two account names that are used in the same `regions` are two accounts. Returns nothing if they are.
 pub fn told_apart(
     name: &AccountName,
     other: &AccountName,
@@ -143,7 +143,7 @@ fn unknown_apart(name: &AccountName, other: &AccountName, regions: &str) -> Chec
     .of(name)
 }
 
-/// What to do depends on who is in the way: the key, a permission, or the network.
+/// The remedy depends on the obstacle: the key, a permission, or the network.
 fn unidentified(named: Option<&Uin>, error: &CallError) -> Check {
     let about = CheckName::Identity;
     let (said, remedy, is_key) = match error {
@@ -151,7 +151,7 @@ fn unidentified(named: Option<&Uin>, error: &CallError) -> Check {
             with_request_id(&refusal.summary(), refusal.request_id.as_deref()),
             refusal
                 .remedy()
-                .unwrap_or_else(|| "try again: this passes".to_owned()),
+                .unwrap_or_else(|| "try again: this is temporary".to_owned()),
             matches!(refusal.class, Class::AccountBlocked | Class::ClockOff),
         ),
         CallError::NotSent(detail) | CallError::Unclear(detail) => {
@@ -170,7 +170,7 @@ fn unidentified(named: Option<&Uin>, error: &CallError) -> Check {
     }
 }
 
-/// The remedy where the credentials are another account's.
+/// The remedy for credentials that belong to another account.
 fn wrong_account() -> String {
     let refusal = Refusal {
         code: WRONG_ACCOUNT.into(),
@@ -183,10 +183,10 @@ fn wrong_account() -> String {
     refusal.remedy().unwrap_or_default()
 }
 
-/// This machine's clock; `offsets` are the times of access points minus ours. One line where all agree, else one for each
-/// that does not.
+/// This machine's clock; `offsets` are the times of access points minus ours. One check if all of them agree, else one
+/// for each that does not.
 pub fn clocks(offsets: &BTreeMap<String, TimeDelta>) -> Vec<Check> {
-    let (about, none) = (CheckName::Clock, "no reply told the API's time");
+    let (about, none) = (CheckName::Clock, "no reply contained the API's time");
     let each = || offsets.iter().map(|(host, offset)| (host, *offset));
     let off = each().filter(|(_, offset)| offset.abs() >= OFFSET_FINE);
     let mut checks: Vec<_> = off.map(|(host, offset)| clock(host, offset)).collect();
@@ -206,9 +206,7 @@ fn clock(host: &str, offset: TimeDelta) -> Check {
         1.. => format!("is {} behind the API's", span(offset)),
         ..0 => format!("is {} ahead of the API's", span(offset)),
     };
-    let held = format!(
-        "; what depends on the time is done only where both clocks agree about it ({host})"
-    );
+    let held = format!("; time-dependent changes are made only where both clocks agree ({host})");
     let (status, what) = match offset.abs() {
         small if small < OFFSET_FINE => (Status::Passed, String::new()),
         large if large <= OFFSET_MAX => (
@@ -225,8 +223,8 @@ fn clock(host: &str, offset: TimeDelta) -> Check {
     match status {
         Status::Passed => check,
         _ => check.remedy(
-            "set the clock, and let something such as chrony or systemd-timesyncd keep it; if it is right, see what answers \
-             there: a proxy with a wrong clock tells it in `Date`",
+            "set the clock, and keep it right with a service such as chrony or systemd-timesyncd; if it is right already, check what answers \
+             there: a proxy with a wrong clock sends it in `Date`",
         ),
     }
 }
@@ -235,7 +233,7 @@ fn span(offset: TimeDelta) -> String {
     seconds(offset.abs().to_std().unwrap_or_default())
 }
 
-/// What an account may spend at its access points, and who spends of the same.
+/// The rate that an account may use at its access points, and the accounts that share the same quota.
 pub fn rate_budget(rate: u32, hosts: &[String], sharing: &[&AccountName]) -> Check {
     let quota = Action::ModifyImageSharePermission.limit_per_second();
     let places = match hosts {

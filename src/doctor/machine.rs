@@ -10,24 +10,24 @@ use crate::store::{OpenError, StateSummary};
 use crate::webhooks::WebhooksError;
 use crate::words::plural;
 
-/// Below it, a state that grows by a few kilobytes a write is likely to meet a full disk.
+/// The free space below which a warning is due. The state grows by a few kilobytes a write.
 const SPACE_MIN: u64 = 100 * 1024 * 1024;
 const OTHERS: u32 = 0o007;
 
-/// What a look at the state directory found.
-pub struct StateLook<'a> {
+/// The findings about the state directory.
+pub struct StateFindings<'a> {
     pub path: &'a Path,
-    /// Its mode; `None`: it is not there.
+    /// The permission bits of the directory; `None` if it does not exist.
     pub mode: Option<u32>,
-    /// Whether files can be made in it or, if it is not there, in what is there of its path.
+    /// Whether files can be created in it or, if it does not exist, in the existing part of its path.
     pub writable: bool,
-    /// Bytes left on the disk, where the system tells.
+    /// Free bytes on the disk, if the system reports them.
     pub free: Option<u64>,
-    /// What is in it.
+    /// A summary of the state in it.
     pub summary: Result<StateSummary, OpenError>,
 }
 
-/// Which program this is.
+/// The version and platform of this program.
 pub fn version() -> Check {
     let build = if cfg!(debug_assertions) {
         ", a debug build"
@@ -43,14 +43,14 @@ pub fn version() -> Check {
     Check::new(CheckName::Version, Status::Passed, message)
 }
 
-/// Webhooks that can be called; `hosts` are theirs.
+/// Webhooks whose settings are valid; `hosts` are their hosts.
 pub fn webhooks(hosts: &BTreeSet<String>) -> Check {
     let count = plural(hosts.len() as u64, "host");
     let message = format!("valid; {count} to call, and nothing was sent");
     Check::new(CheckName::Webhooks, Status::Passed, message)
 }
 
-/// Webhooks with which `run` would not start.
+/// Settings of webhooks that `run` would refuse at its start.
 pub fn webhooks_broken(error: &WebhooksError) -> Check {
     let count = plural(error.problems.len() as u64, "problem");
     let first = error.problems.first().map_or("", String::as_str);
@@ -59,7 +59,7 @@ pub fn webhooks_broken(error: &WebhooksError) -> Check {
         .remedy("correct the file: `run` does not start with it")
 }
 
-/// Manifests without an error.
+/// Manifests that have no errors.
 pub fn manifests(loaded: &Loaded) -> Check {
     let counts = format!(
         "{} valid, {}",
@@ -90,7 +90,7 @@ pub fn manifests_broken(errors: &[Diagnostic]) -> Check {
     )
 }
 
-/// The commit of the manifests, and how it stands to the newest one that the state knows. `None` where there is neither.
+/// The commit of the manifests, compared with the newest one that the state knows. `None` if neither is known.
 pub fn commit(revision: &Revision, standing: &CommitCheck) -> Option<Check> {
     let status = match standing {
         CommitCheck::Fine => Status::Passed,
@@ -114,39 +114,39 @@ pub fn commit(revision: &Revision, standing: &CommitCheck) -> Option<Check> {
     })
 }
 
-/// The state directory. What is wrong with a state says what to do in its own words.
-pub fn state_directory(look: &StateLook<'_>) -> Check {
-    let path = look.path.display();
+/// The state directory. If the state has a fault, its own error says what to do.
+pub fn state_directory(findings: &StateFindings<'_>) -> Check {
+    let path = findings.path.display();
     let check = |status, message: String| Check::new(CheckName::StateDirectory, status, message);
-    let summary = match &look.summary {
+    let summary = match &findings.summary {
         Ok(summary) => summary,
         Err(error) => {
             return check(Status::Failed, error.to_string())
-                .remedy("mend it first: `reconcile` refuses it likewise");
+                .remedy("fix it first: `reconcile` refuses it, too");
         }
     };
-    if !look.writable {
+    if !findings.writable {
         let message = format!("{path} cannot be written to by this user");
         return check(Status::Failed, message)
             .remedy("give the directory to the user that reconciles, or give another --state-dir");
     }
-    let Some(mode) = look.mode else {
-        let message = format!("{path} is not there yet; the first `reconcile` makes it");
+    let Some(mode) = findings.mode else {
+        let message = format!("{path} does not exist yet; the first `reconcile` creates it");
         return check(Status::Passed, message);
     };
     let what = match &summary.owner {
         Some(owner) => format!(
-            "schema version {}, owner {owner}, {} in the history (`history verify` proves them)",
+            "schema version {}, owner {owner}, {} in the history (`history verify` checks them)",
             summary.schema,
             crate::report::entries(summary.history.entries)
         ),
-        None => "never used".into(),
+        None => "not used yet".into(),
     };
     let holder = match &summary.holder {
         Some(holder) => format!("in use by {holder}"),
-        None => "nobody reconciles with it now".into(),
+        None => "not in use at the moment".into(),
     };
-    let free = look
+    let free = findings
         .free
         .map(|bytes| format!(", {} MB free", bytes / (1024 * 1024)));
     let mode = mode & 0o7777;
@@ -156,23 +156,23 @@ pub fn state_directory(look: &StateLook<'_>) -> Check {
     );
     if mode & OTHERS != 0 {
         return check(Status::Warning, message)
-            .remedy(format!("close it to others with `chmod o= {path}`"));
+            .remedy(format!("deny others access with `chmod o= {path}`"));
     }
     if summary.is_older {
         return check(Status::Warning, message).remedy(
             "an older sharekeeper wrote it; `sharekeeper state upgrade` brings it up to date, as does the next `reconcile`",
         );
     }
-    if look.free.is_some_and(|bytes| bytes < SPACE_MIN) {
+    if findings.free.is_some_and(|bytes| bytes < SPACE_MIN) {
         return check(Status::Warning, message)
             .remedy("make room: without it no write can be recorded, and none is sent");
     }
     check(Status::Passed, message)
 }
 
-/// A state that has no place, or could not be read after all.
+/// A state without a usable place, or one that could not be read after all.
 pub fn state_unreadable(why: &str) -> Check {
     Check::new(CheckName::StateDirectory, Status::Failed, why).remedy(
-        "`sharekeeper status` tells whether it lasts; another place is given with --state-dir",
+        "`sharekeeper status` shows whether this persists; --state-dir selects another place",
     )
 }

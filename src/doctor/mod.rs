@@ -1,5 +1,5 @@
-//! What `doctor` found: checks, each with what was seen and, where it is called for, what to do. Values in, lines out:
-//! nothing here asks anybody.
+//! The results of `doctor`: checks, each with a finding and, if necessary, a remedy. It turns values into lines and
+//! makes no calls.
 
 mod account;
 mod machine;
@@ -19,7 +19,7 @@ use crate::words::{safe, without_secrets};
 
 pub use account::{clocks, credentials, identity, rate_budget, told_apart};
 pub use machine::{
-    StateLook, commit, manifests, manifests_broken, state_directory, state_unreadable, version,
+    StateFindings, commit, manifests, manifests_broken, state_directory, state_unreadable, version,
     webhooks, webhooks_broken,
 };
 pub use policy::PolicyDocument;
@@ -27,38 +27,38 @@ pub use reach::{Answer, access_point, reading, unasked};
 pub use routes::{proxy_broken, routes};
 pub use written::{is_of_role, service_role, write_permission};
 
-/// What a check is about, in the order in which it is shown.
+/// The subject of a check. Checks are shown in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckName {
     Version,
     /// Whether the manifests can be read and are valid.
     Manifests,
-    /// Where the state is kept.
+    /// The place of the state.
     StateDirectory,
-    /// Which commit the manifests are of, and whether it may be worked on.
+    /// The commit of the manifests, and whether it may be applied.
     Commit,
     /// Whether the settings of webhooks can be used.
     Webhooks,
-    /// How the hosts are reached that a run calls.
+    /// How the hosts that a run calls are reached.
     Proxy,
-    /// An account that is asked for.
+    /// Whether an account that the user named exists.
     Account,
-    /// Whether there are any, and where from.
+    /// Whether there are credentials, and their source.
     Credentials,
     /// The account that the credentials belong to.
     Identity,
-    /// This machine's clock against the API's.
+    /// This machine's clock, compared with the API's.
     Clock,
-    /// Whether the API is reached for a region.
+    /// Whether the API can be reached for a region.
     AccessPoint,
-    /// Whether the key may look.
+    /// Whether the key may read.
     ReadPermission,
-    /// Whether the key may share.
+    /// Whether the key may share images.
     WritePermission,
-    /// Whether Lighthouse may do what it is asked to.
+    /// Whether Lighthouse can assume its service role.
     ServiceRole,
-    /// What the account may spend, and with whom it shares that.
+    /// The rate that the account may use, and the accounts that share it.
     RateBudget,
 }
 
@@ -66,9 +66,9 @@ pub enum CheckName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// As it should be.
+    /// Everything is as it should be.
     Passed,
-    /// Works, and may not for long.
+    /// It works, but may fail later.
     Warning,
     /// The check failed, and a run would, too.
     Failed,
@@ -84,7 +84,7 @@ pub struct Check {
     status: Status,
     message: String,
     remedy: Option<String>,
-    /// How each host is reached, in the check of that.
+    /// How each host is reached; filled for the proxy check alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     routes: Vec<routes::Route>,
 }
@@ -125,7 +125,8 @@ impl Status {
 }
 
 impl Check {
-    /// A check of the machine; `message` is one line. Foreign text in it is made safe, and loses what may be a secret.
+    /// A check of the machine; `message` is one line. Untrusted text in it is made safe, and possible secrets are
+    /// removed.
     pub fn new(name: CheckName, status: Status, message: impl AsRef<str>) -> Self {
         Self {
             name,
@@ -138,7 +139,7 @@ impl Check {
         }
     }
 
-    /// Adds what to do.
+    /// Adds the remedy, what a person can do.
     #[must_use]
     pub fn remedy(self, remedy: impl AsRef<str>) -> Self {
         Self {
@@ -147,7 +148,7 @@ impl Check {
         }
     }
 
-    /// Says whose it is.
+    /// Sets the account that it is about.
     #[must_use]
     pub fn of(self, account: &AccountName) -> Self {
         Self {
@@ -156,7 +157,7 @@ impl Check {
         }
     }
 
-    /// Adds the account and region that it is about.
+    /// Sets the region that it is about.
     #[must_use]
     pub fn at(self, region: Region) -> Self {
         Self {
@@ -166,7 +167,7 @@ impl Check {
     }
 }
 
-/// What `doctor -o json` prints.
+/// The document that `doctor -o json` prints.
 #[derive(Debug, Serialize)]
 pub struct DoctorDocument {
     format_version: u32,
@@ -175,7 +176,7 @@ pub struct DoctorDocument {
     checks: Vec<Check>,
 }
 
-/// Checks by how they ended.
+/// The number of checks by status.
 #[derive(Debug, Default, Serialize)]
 struct Summary {
     passed: usize,
@@ -185,7 +186,7 @@ struct Summary {
 }
 
 impl DoctorDocument {
-    /// Of `checks`, those of one account together. Only what failed makes the exit status 1.
+    /// Builds the document; checks of one account stand together. Only failed checks make the exit status 1.
     pub fn new(checks: Vec<Check>) -> Self {
         let mut summary = Summary::default();
         for check in &checks {

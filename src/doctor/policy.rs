@@ -1,4 +1,5 @@
-//! The CAM policy that sharekeeper needs, for `doctor --cam-policy`. It must list each action that the API client calls.
+//! The CAM policy that sharekeeper needs, for `doctor --cam-policy`. It must list each action that the API client
+//! calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -10,7 +11,7 @@ use crate::desired::{Account, CredentialSource};
 use crate::model::AccountName;
 use crate::report::{ExitStatus, FORMAT_VERSION, dim};
 
-/// What `doctor --cam-policy -o json` prints: what each key and role must be allowed, and no more.
+/// The document that `doctor --cam-policy -o json` prints: the exact permissions that each key and role needs.
 #[derive(Debug, Serialize)]
 pub struct PolicyDocument {
     format_version: u32,
@@ -19,17 +20,17 @@ pub struct PolicyDocument {
     policies: Vec<Grant>,
 }
 
-/// A policy, and whom to attach it to.
+/// A policy, and the keys and roles to attach it to.
 #[derive(Debug, Serialize)]
 struct Grant {
     /// The keys and roles that need it.
     holders: Vec<String>,
-    /// The accounts of the manifests that work with them.
+    /// The accounts of the manifests that use these keys and roles.
     accounts: Vec<String>,
     policy: Policy,
 }
 
-/// As CAM takes it.
+/// A policy in CAM's format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Policy {
     version: &'static str,
@@ -43,7 +44,7 @@ struct Statement {
     resource: Vec<String>,
 }
 
-/// What one key or role must be able to do.
+/// The permissions that one key or role needs.
 #[derive(Default)]
 struct Needs {
     accounts: BTreeSet<String>,
@@ -52,14 +53,14 @@ struct Needs {
     roles: BTreeSet<String>,
 }
 
-/// For whoever wonders about the star.
-const WHY_ALL: &str = "`\"*\"` as the resource: CVM images are not among the resources of Lighthouse that CAM lists, and for an action that is \
-    not granted by resource CAM takes any other for a refusal";
+/// Explains the star in the policy's resource field.
+const WHY_ALL: &str = "the resource is `\"*\"` because CVM images are not among the resources of Lighthouse that CAM lists: for an action that is \
+    not granted by resource, CAM treats any other value as a refusal";
 
 impl PolicyDocument {
-    /// What `accounts` need. Each role is named by those who assume it, so that it needs no other right from them.
-    /// With `several` account names in use, STS must be able to tell them apart; policies of the accounts `cvm` ask for
-    /// what only CVM tells.
+    /// The permissions that `accounts` need. Each role is named by the key or role that assumes it, so that it needs no
+    /// other right from them. If `several` account names are in use, STS must be able to tell them apart. Policies of
+    /// the accounts in `cvm` need properties that only CVM shows.
     pub fn new(
         accounts: &BTreeMap<AccountName, Option<&Account>>,
         cvm: &BTreeSet<AccountName>,
@@ -103,7 +104,7 @@ impl PolicyDocument {
         self.exit_code
     }
 
-    /// As it is pasted into CAM. Where there are several, a line before each says whose it is.
+    /// The text to paste into CAM. If there are several policies, a line before each one names its holder.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for grant in &self.policies {
@@ -111,14 +112,14 @@ impl PolicyDocument {
                 let whose = format!("# {}", grant.whose());
                 let _ = writeln!(text, "{}", dim(whose));
             }
-            // A policy is texts and lists, which can always be written.
+            // The policy consists of texts and lists, so serializing it cannot fail.
             let policy = serde_json::to_string_pretty(&grant.policy).unwrap_or_default();
             let _ = writeln!(text, "{policy}");
         }
         text
     }
 
-    /// What stands in no policy, because CAM takes no comments.
+    /// The remarks about the policies. CAM allows no comments, so they are separate.
     pub fn comments(&self) -> Vec<String> {
         let whose = self
             .policies
@@ -138,7 +139,7 @@ impl Grant {
     }
 }
 
-/// Those who need the same share a policy.
+/// One policy for all holders with the same needs.
 fn grants(needs: BTreeMap<String, Needs>) -> Vec<Grant> {
     let mut grants: Vec<Grant> = Vec::new();
     for (holder, needs) in needs {
@@ -183,7 +184,7 @@ impl Needs {
     }
 }
 
-/// Who calls with the credentials of `source`.
+/// The holder of the credentials in `source`, as text.
 fn holder(source: &CredentialSource) -> String {
     match source {
         CredentialSource::AssumeRole(assume) => format!("the role {}", assume.role.arn),

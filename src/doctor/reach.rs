@@ -1,4 +1,4 @@
-//! What the answers of an access point mean: whether it can be reached, and whether the key may read there.
+//! Judges the answers of an access point: whether it can be reached, and whether the key may read there.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::words::{plural, with_request_id};
 pub(super) const REACH: &str =
     "check name resolution, proxy, firewall, and the endpoint (`spec.endpoint`, `--endpoint`)";
 const UNREADABLE: &str =
-    "if it is the API itself that answered, please report this: sharekeeper cannot read its reply";
+    "if the API itself answered, please report this: sharekeeper cannot read its reply";
 
-/// What came of a probe in one region.
+/// The answer to a probe in one region.
 pub struct Answer {
     pub region: Region,
-    /// How long the answer took.
+    /// How long the answer took, or why there is none.
     pub took: Result<Duration, CallError>,
 }
 
 impl Answer {
-    /// Nobody answered, so that it says nothing of permissions.
+    /// Whether nobody answered, so that nothing is known about permissions.
     pub fn is_silence(&self) -> bool {
         matches!(
             self.took,
@@ -29,7 +29,7 @@ impl Answer {
         )
     }
 
-    /// What the API said instead of yes.
+    /// The API's refusal, if there was one.
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.took {
             Err(CallError::Refused(refusal)) => Some(refusal),
@@ -38,7 +38,7 @@ impl Answer {
     }
 }
 
-/// Whether the access point `host` answers. A refusal is an answer; what it says of permissions is another check.
+/// Whether the access point `host` answers. A refusal is an answer; permissions are a separate check.
 pub fn access_point(host: &str, answer: &Answer) -> Check {
     let check = |status, message: String| {
         Check::new(CheckName::AccessPoint, status, message).at(answer.region)
@@ -53,7 +53,7 @@ pub fn access_point(host: &str, answer: &Answer) -> Check {
                 Status::Warning,
                 format!("{host} answered {}", said(refusal)),
             )
-            .remedy("try again: this passes"),
+            .remedy("try again: this is temporary"),
             _ => {
                 let id = refusal.request_id.as_deref();
                 let answered = with_request_id(&refusal.code, id);
@@ -71,17 +71,17 @@ pub fn access_point(host: &str, answer: &Answer) -> Check {
     }
 }
 
-/// Regions that were not asked about.
+/// A check for regions that were not asked.
 pub fn unasked(regions: usize, why: &str) -> Check {
     let message = format!("{} not asked: {why}", plural(regions as u64, "region"));
     Check::new(CheckName::AccessPoint, Status::Skipped, message)
 }
 
-/// Whether the key may read with `look`, and what does not work where it may not.
-pub fn reading(look: ProbeTarget<'_>, answers: &[&Answer]) -> Check {
-    let action = look.action().as_str();
+/// Whether the key may read with `target`, and what does not work without it.
+pub fn reading(target: ProbeTarget<'_>, answers: &[&Answer]) -> Check {
+    let action = target.action().as_str();
     let allowed = answers.iter().filter(|answer| answer.took.is_ok()).count();
-    // One that is too busy to answer has not refused.
+    // An API that is too busy to answer has not refused.
     let refused = answers.iter().filter_map(|answer| {
         let refusal = answer.refusal()?;
         let is_busy = matches!(
@@ -96,26 +96,26 @@ pub fn reading(look: ProbeTarget<'_>, answers: &[&Answer]) -> Check {
             1 => String::new(),
             count => format!(" and {} more", count - 1),
         };
-        let without = without(look, Some(first));
+        let without = without(target, Some(first));
         let message = format!("{action} in {region}{others}: {}; {without}", said(first));
-        return permission(refused_status(look), message).remedy(remedy_of(first));
+        return permission(refused_status(target), message).remedy(remedy_of(first));
     }
     let passed = plural(allowed as u64, "region");
     match answers.iter().find_map(|answer| silence(answer)) {
         _ if allowed > 0 => permission(Status::Passed, format!("{action} is answered in {passed}")),
         Some((region, detail)) => {
-            let without = without(look, None);
+            let without = without(target, None);
             let message = format!("{action} in {region}: {detail}; {without}");
-            permission(refused_status(look), message).remedy(format!("{REACH}; {UNREADABLE}"))
+            permission(refused_status(target), message).remedy(format!("{REACH}; {UNREADABLE}"))
         }
         None => permission(
             Status::Skipped,
-            format!("{action}: no answer from which it could be told"),
+            format!("{action}: no answer shows whether it is allowed"),
         ),
     }
 }
 
-/// Code, message and RequestId; the remedy stands beside them.
+/// Code, message and RequestId. The remedy is shown separately.
 fn said(refusal: &Refusal) -> String {
     with_request_id(&refusal.summary(), refusal.request_id.as_deref())
 }
@@ -124,7 +124,7 @@ fn permission(status: Status, message: String) -> Check {
     Check::new(CheckName::ReadPermission, status, message)
 }
 
-/// What was there in place of an answer.
+/// The reason why no answer came.
 fn silence(answer: &Answer) -> Option<(Region, String)> {
     match &answer.took {
         Err(error @ (CallError::NotSent(_) | CallError::Unclear(_))) => {
@@ -134,36 +134,36 @@ fn silence(answer: &Answer) -> Option<(Region, String)> {
     }
 }
 
-/// Whether a run gets anywhere without `look`.
-fn refused_status(look: ProbeTarget<'_>) -> Status {
-    match look {
+/// Whether a run can work without `target`.
+fn refused_status(target: ProbeTarget<'_>) -> Status {
+    match target {
         ProbeTarget::Blueprints | ProbeTarget::OwnImages | ProbeTarget::CvmImages => Status::Failed,
         ProbeTarget::Images(_) | ProbeTarget::Instances => Status::Warning,
     }
 }
 
-/// What does not work without `look`.
-fn without(look: ProbeTarget<'_>, refusal: Option<&Refusal>) -> &'static str {
+/// The consequences of not being able to read `target`.
+fn without(target: ProbeTarget<'_>, refusal: Option<&Refusal>) -> &'static str {
     let is_denied =
         |refusal: &Refusal| refusal.class == Class::ScopeBlocked && !refusal.is_of_region();
-    match look {
+    match target {
         ProbeTarget::Blueprints if !refusal.is_some_and(is_denied) => {
-            "without it nothing is seen, and nothing is done there"
+            "without it nothing can be observed, and nothing is done there"
         }
         ProbeTarget::Blueprints => {
-            "without it nothing is seen: what manifests declare is written, and counts as done by the API's answer for `--trust-acknowledged`; nothing is pruned"
+            "without it nothing can be observed: declared changes are written, with `--trust-acknowledged` they count as done by the API's answer, and nothing is pruned"
         }
         ProbeTarget::Images(_) => {
-            "without it, what cannot be shared is found out by trying, and nothing is pruned or imported"
+            "without it, only trying shows which images cannot be shared, and nothing is pruned or imported"
         }
         ProbeTarget::OwnImages => {
-            "without it nobody knows which image a name means: nothing is done in regions where a manifest names images by name or has a policy"
+            "without it, names of images cannot be resolved: nothing is done in regions where a manifest names images by name or has a policy"
         }
         ProbeTarget::Instances => {
-            "without it nobody knows what instances use: no image is cancelled that is pruned, expired, superseded or revoked, unless its policy says that use does not matter (`inUse: cancel`, `force: true`)"
+            "without it, it is not known which images instances use: no pruned, expired, superseded or revoked image is cancelled unless its policy allows cancelling images in use (`inUse: cancel`, `force: true`)"
         }
         ProbeTarget::CvmImages => {
-            "without it policies that ask for family, tags or deprecation hold still: they neither share nor cancel anything, and nothing is pruned there"
+            "without it, policies that use family, tags or deprecation hold still: they neither share nor cancel anything, and nothing is pruned there"
         }
     }
 }
@@ -174,6 +174,6 @@ fn remedy_of(refusal: &Refusal) -> String {
             format!("{remedy}; `sharekeeper doctor --cam-policy` prints the policy")
         }
         Some(remedy) => remedy,
-        None => "try again: this passes".to_owned(),
+        None => "try again: this is temporary".to_owned(),
     }
 }

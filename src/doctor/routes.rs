@@ -1,4 +1,4 @@
-//! How the hosts are reached that a run calls: directly, or through a proxy of the environment.
+//! How the hosts that a run calls are reached: directly, or through a proxy from the environment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Check, CheckName, Status};
 use crate::host::{ProxyError, ProxySettings};
 
-/// How one host is reached.
+/// How a single host is reached.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct Route {
     host: String,
@@ -19,7 +19,7 @@ pub(super) struct Route {
 
 impl Route {
     fn new(host: &str, proxies: &ProxySettings) -> Self {
-        // Plain http is for hosts that no proxy is asked for, so that the scheme does not matter.
+        // Plain http is only for hosts that are never called through a proxy, so the scheme does not matter.
         let proxy = proxies.proxy_for(&format!("https://{host}/"));
         Self {
             host: host.to_owned(),
@@ -29,29 +29,29 @@ impl Route {
     }
 }
 
-/// How each of `hosts` (each with its port, if it has one of its own) is reached.
+/// How each of `hosts` is reached. A host has a port if it is not the default.
 pub fn routes(hosts: &BTreeSet<String>, proxies: &ProxySettings) -> Check {
     let routes = hosts.iter().map(|host| Route::new(host, proxies));
     let routes: Vec<_> = routes.collect();
-    let mut hosts_by_way = BTreeMap::<String, Vec<&str>>::new();
+    let mut hosts_by_path = BTreeMap::<String, Vec<&str>>::new();
     for route in &routes {
-        let way = match (&route.proxy, route.variable) {
+        let path = match (&route.proxy, route.variable) {
             (Some(proxy), Some(variable)) => format!("through {proxy} ({variable})"),
             _ => "direct".to_owned(),
         };
-        hosts_by_way.entry(way).or_default().push(&route.host);
+        hosts_by_path.entry(path).or_default().push(&route.host);
     }
-    let ways = hosts_by_way.iter();
-    let ways: Vec<_> = ways
-        .map(|(way, hosts)| format!("{way}: {}", hosts.join(", ")))
+    let lines = hosts_by_path.iter();
+    let lines: Vec<_> = lines
+        .map(|(path, hosts)| format!("{path}: {}", hosts.join(", ")))
         .collect();
     Check {
         routes,
-        ..Check::new(CheckName::Proxy, Status::Passed, ways.join("; "))
+        ..Check::new(CheckName::Proxy, Status::Passed, lines.join("; "))
     }
 }
 
-/// A variable that names no proxy, so that nothing is called.
+/// A variable with an invalid proxy. No call is made with it.
 pub fn proxy_broken(error: &ProxyError) -> Check {
     Check::new(CheckName::Proxy, Status::Failed, error.to_string())
         .remedy("correct the variable, or unset it to call all hosts directly")

@@ -1,4 +1,4 @@
-//! What only a write could tell, and doctor makes none: what the history says of it instead.
+//! Facts that only a write shows. Doctor writes nothing, so it takes them from the history.
 
 use super::{Check, CheckName, Status};
 use crate::api::Asked;
@@ -7,14 +7,14 @@ use crate::history::{HistoryEntry, HistoryEvent, WriteOutcome, WriteResult};
 use crate::model::{Permission, Timestamp};
 use crate::words::{rfc3339, with_request_id};
 
-/// Why nothing is tried.
-const NO_PROBE: &str = "not probed: no call can tell without writing";
+/// The reason why nothing is tried.
+const NO_PROBE: &str = "not probed: only a write can show it";
 const ROLE_CODES: [&str; 2] = [
     "ResourceNotFound.RoleNotFound",
     "UnsupportedOperation.AssumeRoleFailed",
 ];
 
-/// Whether the key may share, as far as the account's newest writes tell; `entries` are in order.
+/// Whether the key may share, as far as the account's newest writes show it; `entries` are in order.
 pub fn write_permission(entries: &[HistoryEntry]) -> Check {
     let told = newest(entries, |code| {
         Class::of(code, Some(Permission::Share)) == Class::ScopeBlocked
@@ -24,33 +24,33 @@ pub fn write_permission(entries: &[HistoryEntry]) -> Check {
         Some((at, Some(outcome))) => {
             let refusal = refusal(outcome);
             let said = with_request_id(&refusal.summary(), refusal.request_id.as_deref());
-            let message = format!("the last write that tells, on {}, was refused: {said}", rfc3339(at));
+            let message = format!("the last conclusive write, on {}, was refused: {said}", rfc3339(at));
             let remedy = refusal.remedy().unwrap_or_default();
             let policy = match refusal.is_of_region() {
                 true => "",
                 false => " (`sharekeeper doctor --cam-policy` prints the policy)",
             };
             Check::new(about, Status::Failed, message)
-                .remedy(format!("{remedy}{policy}; then `sharekeeper reconcile` tells"))
+                .remedy(format!("{remedy}{policy}; then `sharekeeper reconcile` shows whether it helped"))
         }
         Some((at, None)) => {
-            let message = format!("{NO_PROBE}; the last write that tells, on {}, succeeded", rfc3339(at));
+            let message = format!("{NO_PROBE}; the last conclusive write, on {}, succeeded", rfc3339(at));
             Check::new(about, Status::Skipped, message)
         }
         None => Check::new(about, Status::Skipped, format!("{NO_PROBE}, and the history has none"))
             .remedy(
-                "`sharekeeper reconcile` of one image, with `--image` and `--region`, tells; `sharekeeper doctor --cam-policy` prints what the key must be allowed",
+                "`sharekeeper reconcile` of one image with `--image` and `--region` shows it; `sharekeeper doctor --cam-policy` prints what the key must be allowed",
             ),
     }
 }
 
-/// Whether an error code is about the role that Lighthouse assumes.
+/// Whether an error code concerns the role that Lighthouse assumes.
 pub fn is_of_role(code: &str) -> bool {
     ROLE_CODES.contains(&code)
 }
 
-/// Whether Lighthouse may assume its role, as far as the account's newest writes tell, or `met`: a refusal that a look
-/// has met just now.
+/// Whether Lighthouse may assume its role, as far as the account's newest writes show it, or by `met`: a refusal that a
+/// read received just now.
 pub fn service_role(entries: &[HistoryEntry], met: Option<&Refusal>) -> Check {
     let about = CheckName::ServiceRole;
     let failed = |refusal: &Refusal, when: String| {
@@ -59,16 +59,16 @@ pub fn service_role(entries: &[HistoryEntry], met: Option<&Refusal>) -> Check {
         Check::new(about, Status::Failed, message).remedy(refusal.remedy().unwrap_or_default())
     };
     if let Some(refusal) = met {
-        return failed(refusal, "met just now".into());
+        return failed(refusal, "received just now".into());
     }
     match newest(entries, is_of_role) {
         Some((at, Some(outcome))) => failed(
             &refusal(outcome),
-            format!("met by the last write that tells, on {}", rfc3339(at)),
+            format!("received by the last conclusive write, on {}", rfc3339(at)),
         ),
         Some((at, None)) => {
             let message = format!(
-                "{NO_PROBE}; it worked for the last write that tells, on {}",
+                "{NO_PROBE}; it worked for the last conclusive write, on {}",
                 rfc3339(at)
             );
             Check::new(about, Status::Skipped, message)
@@ -81,7 +81,7 @@ pub fn service_role(entries: &[HistoryEntry], met: Option<&Refusal>) -> Check {
     }
 }
 
-/// The newest outcome that tells: a success, or a refusal with a code that is `telling`, which is given then.
+/// The newest conclusive outcome: a success, or a refusal whose code is `telling`. That code is returned, too.
 fn newest(
     entries: &[HistoryEntry],
     telling: impl Fn(&str) -> bool,

@@ -1,5 +1,5 @@
-//! What doctor asks of this machine: the manifests, the state directory, the commit, and what earlier runs recorded. It
-//! calls nobody.
+//! Doctor's checks of this machine: the manifests, the state directory, the commit, and the records of earlier runs. It
+//! makes no calls.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::args::Paths;
 use crate::cli::commit;
 use crate::desired::Desired;
-use crate::doctor::{self, Check, StateLook};
+use crate::doctor::{self, Check, StateFindings};
 use crate::history::HistoryEntry;
 use crate::host::{SystemClock, SystemCommandRunner, free_space, may_write};
 use crate::manifest::{self, GitBusyPolicy, Partial, Revision, RevisionError};
@@ -17,10 +17,10 @@ use crate::model::AccountName;
 use crate::store::{HistoryQuery, Reader};
 use crate::webhooks::Webhooks;
 
-/// Entries of the history that are searched for outcomes that tell of permissions.
+/// The number of history entries that are searched for outcomes that show permissions.
 const OUTCOMES_MAX: usize = 200;
 
-/// Reads the manifests. Of a broken set, the valid files are used: nothing is decided on them here.
+/// Reads the manifests. If some have errors, the valid files are used, because nothing is decided from them here.
 pub(super) async fn manifests(paths: &Paths) -> (Check, Desired) {
     let clock = SystemClock::start();
     match manifest::load(
@@ -55,17 +55,17 @@ pub(super) fn state(directory: &Path) -> (Check, Option<Reader>) {
         },
         Err(error) => (Err(error), None),
     };
-    let look = StateLook {
+    let findings = StateFindings {
         path: directory,
         mode: mode.ok(),
         writable: may_write(&existing),
         free: free_space(&existing),
         summary,
     };
-    (doctor::state_directory(&look), reader)
+    (doctor::state_directory(&findings), reader)
 }
 
-/// Asks git for the commit of the manifests. `None` if the manifests are not there, which their own check reports.
+/// Asks git for the commit of the manifests. `None` if the manifests do not exist, which their own check reports.
 pub(super) async fn commit(paths: &Paths, reader: Option<&Reader>) -> Option<Check> {
     let revision = Revision::of(&paths.paths, &SystemCommandRunner).await;
     if matches!(revision, Revision::Unknown(RevisionError::Gone { .. })) {
@@ -99,7 +99,8 @@ fn existing_ancestor(path: &Path) -> PathBuf {
         .map_or_else(|| PathBuf::from("."), Path::to_owned)
 }
 
-/// The newest outcomes of an account's writes, in order. None if the state cannot be read, which its own check reports.
+/// The newest outcomes of an account's writes, in order. Empty if the state cannot be read, which its own check
+/// reports.
 pub(super) fn outcomes(reader: Option<&Reader>, account: &AccountName) -> Vec<HistoryEntry> {
     let query = HistoryQuery {
         accounts: BTreeSet::from([account.clone()]),

@@ -139,7 +139,7 @@ fn s16_in_good_order_everything_passes_that_a_look_can_tell_and_nothing_is_writt
         "write_permission",
         "skipped",
         &[
-            "not probed: no call can tell without writing",
+            "not probed: only a write can show it",
             "reconcile",
             "--cam-policy",
         ],
@@ -168,7 +168,7 @@ fn without_a_uin_it_says_which_one_to_write() {
         &document,
         "identity",
         "passed",
-        &["uin 100000000042", "write `uin: \"100000000042\"`"],
+        &["uin 100000000042", "add `uin: \"100000000042\"`"],
     );
 }
 
@@ -300,7 +300,7 @@ fn a14_reading_that_is_denied_is_told_by_action() {
     holds(
         &images.1,
         &[
-            "found out by trying",
+            "only trying shows",
             "allow lighthouse:DescribeImagesToShare",
         ],
     );
@@ -559,7 +559,7 @@ fn temporary_credentials_say_when_they_end() {
         "passed",
         &[
             "from assume-role qcs::cam::uin/100000000001:roleName/keeper, as environment",
-            "before they end in 1",
+            "before these expire in 1",
         ],
     );
     ends(&document, "identity", "passed", &["CAMRole"]);
@@ -576,13 +576,13 @@ fn what_only_writing_tells_is_taken_from_the_history() {
         &document,
         "write_permission",
         "skipped",
-        &["not probed", "the last write that tells, on 2", "succeeded"],
+        &["not probed", "the last conclusive write, on 2", "succeeded"],
     );
     ends(
         &document,
         "service_role",
         "skipped",
-        &["it worked for the last write"],
+        &["it worked for the last conclusive write"],
     );
     ends(
         &document,
@@ -786,7 +786,7 @@ fn the_least_policy_is_what_the_manifests_need_and_no_more() {
     );
     holds(
         &stderr(&output),
-        &["(account default)", "`\"*\"` as the resource"],
+        &["(account default)", "the resource is `\"*\"`"],
     );
 }
 
