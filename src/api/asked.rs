@@ -1,30 +1,31 @@
-//! What was asked of whom: the same error code means another thing, and calls for another remedy, from another service.
+//! The subject and the service of a call. The same error code has different meanings, and different remedies, from
+//! different services.
 
 use super::protocol::wire::{Action, Service};
 use crate::model::Permission;
 
-/// What was asked, from which it follows who answered.
+/// The subject of a call, which also shows which service answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// Lighthouse, to share an image or to take its share back.
+    /// Lighthouse, to share an image or to end its share.
     Write(Permission),
-    /// The action's service, for something that changes nothing.
+    /// The action's service, for a call that changes nothing.
     Read(Action),
-    /// STS, for the temporary keys of a role.
+    /// STS, for temporary keys of a role.
     AssumeRole,
-    /// STS, for the temporary keys of the role of a TKE pod.
+    /// STS, for temporary keys of the role of a TKE pod.
     AssumePodsRole,
     /// The metadata service of this machine, for the keys of its role.
     MachinesRole,
 }
 
 impl Asked {
-    /// A call of `action`; `permission` is that of a write, `None` for a read.
+    /// A call of `action`; `permission` is the one of a write, `None` for a read.
     pub fn of(action: Action, permission: Option<Permission>) -> Self {
         permission.map_or(Self::Read(action), Self::Write)
     }
 
-    /// What a write asks for; `None` of everything else.
+    /// The permission of a write; `None` for all other calls.
     pub fn permission(self) -> Option<Permission> {
         match self {
             Self::Write(permission) => Some(permission),
@@ -32,7 +33,7 @@ impl Asked {
         }
     }
 
-    /// The service of the cloud that answered; `None` for this machine's own metadata.
+    /// The cloud service that answered; `None` for this machine's own metadata.
     pub fn service(self) -> Option<Service> {
         match self {
             Self::Write(_) => Some(Service::Lighthouse),
@@ -42,7 +43,7 @@ impl Asked {
         }
     }
 
-    /// The action's name; that of a machine's role is none of the cloud's.
+    /// The action's name. For a machine's role, it is not an action of the cloud.
     pub fn action(self) -> &'static str {
         match self {
             Self::Write(_) => Action::ModifyImageSharePermission.as_str(),
@@ -53,7 +54,7 @@ impl Asked {
         }
     }
 
-    /// The name of the permission for it in CAM.
+    /// The name of the CAM permission that it needs.
     pub fn cam_permission(self) -> String {
         let service = self.service().map_or("cam", Service::as_str);
         format!("{service}:{}", self.action())

@@ -1,5 +1,5 @@
-//! One call of an account: it waits for its turn, is sent, counted and timed, and its reply is typed. A call is not
-//! repeated, but for a clock that is off and for credentials that have been replaced. It must not know what is asked for.
+//! One call of an account: it waits for its permit, is sent, counted and timed, and its reply is parsed. A call is
+//! repeated only for a wrong clock or for replaced credentials. It must not know the purpose of the call.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,15 +17,15 @@ use crate::model::{Monotonic, Permission, Region};
 use crate::observation::ObservedAt;
 use crate::pace::{BucketKey, GroupCall, Permit};
 
-/// A call whose reply has not been read yet.
+/// A call whose reply has not been parsed yet.
 struct AnsweredCall {
     raw: RawReply,
-    /// The bucket that it was drawn from.
+    /// The bucket that its permit came from.
     bucket: BucketKey,
     sent_at: Monotonic,
 }
 
-/// Which circuit breaker a call went through.
+/// The circuit breaker that a call goes through.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum CallKind {
     Read,
@@ -48,7 +48,7 @@ impl CallKind {
 }
 
 impl<H: Host> ReadClient<H> {
-    /// Makes a call that changes nothing, once its turn has come. `call` is its place in a group.
+    /// Makes a call that changes nothing, once it has its permit. `call` is its place in a group.
     pub(super) async fn read<T: DeserializeOwned>(
         &self,
         action: Action,
@@ -73,7 +73,7 @@ impl<H: Host> ReadClient<H> {
             }
             let result = self.call(&ready, action, region, None, body, permit).await;
             let took = self.context.host.monotonic().since(sent_at);
-            // That CVM does not take a key is no reason not to use it at Lighthouse.
+            // A key that CVM rejects may still work at Lighthouse.
             let is_cvm = action.service() == Service::Cvm;
             let again = match &result {
                 Err(CallError::Refused(refusal)) if rounds < ROUNDS_MAX && !is_cvm => {
@@ -88,7 +88,7 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    /// Waits until a call may leave.
+    /// Waits until a call may be sent.
     pub(super) async fn permit(&self, action: Action, region: Region) -> Permit {
         self.permit_at(action, region, None).await
     }
@@ -109,8 +109,8 @@ impl<H: Host> ReadClient<H> {
         permit
     }
 
-    /// Makes a call that is permitted. A read is sent once more if the API refused its signature for its age and the reply
-    /// tells the time to sign by.
+    /// Makes a call that has its permit. A read is sent once more if the API refused its signature as too old and the
+    /// reply shows the time to sign with.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         ready: &ReadyCredentials,
@@ -148,7 +148,7 @@ impl<H: Host> ReadClient<H> {
             return Err(CallError::Refused(self.of_one_clock(refusal, action)));
         }
         if permission.is_some() {
-            // Whoever recorded the intent repeats a write: each send has an intent of its own.
+            // The owner of the intent repeats a write, because each send needs its own intent.
             refusal.class = Class::Busy;
             return Err(CallError::Refused(refusal));
         }
@@ -162,7 +162,7 @@ impl<H: Host> ReadClient<H> {
         })
     }
 
-    /// Where each region has an access point of its own, a clock that cannot be signed by blocks one region and not the
+    /// If each region has its own access point, a clock that is too wrong to sign with blocks one region, not the
     /// account.
     fn of_one_clock(&self, mut refusal: Refusal, action: Action) -> Refusal {
         let is_one_of_many = match action.service() {
@@ -175,7 +175,7 @@ impl<H: Host> ReadClient<H> {
         refusal
     }
 
-    /// Sends a call that is permitted, and counts and times it.
+    /// Sends a call that has its permit, and counts and times it.
     async fn send(
         &self,
         exchange: &Exchange<'_, H>,
@@ -249,17 +249,17 @@ impl<H: Host> ReadClient<H> {
         })
     }
 
-    /// Says which access point `detail` is about, because a run may use many.
+    /// Adds the access point to `detail`, because a run may use many.
     pub(super) fn locate(&self, action: Action, region: Region, detail: &str) -> String {
         exchange::locate(self.endpoint(action), region, detail)
     }
 
-    /// What the result of a call says about the account.
+    /// Reports to the circuit breaker what the result of a call shows about the account.
     pub(super) fn report<T>(&self, result: &Result<T, CallError>, kind: CallKind) -> Report {
         match result {
             Ok(_) => Report::Healthy,
             Err(CallError::Refused(refusal)) => match refusal.class {
-                // A key that does not work at all shows in the next call that something depends on.
+                // If a key does not work at all, the next call that something depends on shows it.
                 Class::AccountBlocked | Class::ClockOff if kind == CallKind::SideRead => {
                     Report::Inconclusive
                 }

@@ -1,5 +1,6 @@
-//! Counts the calls of a process: how many, with which answer, and how long each waited for its turn and for its reply.
-//! Labels come from closed sets, so that no error code makes the number of counters grow. It must not know who shows them.
+//! Counts the calls of a process: their number, their answers, and how long each waited for its permit and for its
+//! reply. Labels come from closed sets, so that unknown error codes cannot increase the number of counters. It must not
+//! know who shows them.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use super::protocol::wire::Action;
 use crate::model::{AccountName, Monotonic, Region};
 use crate::pace::DurationHistogram;
 
-/// Error codes of `ModifyImageSharePermission` that are counted one by one: all codes that its documentation lists.
+/// Error codes of `ModifyImageSharePermission` that are counted separately: all codes in its documentation.
 const WRITE_CODES: [&str; 12] = [
     "FailedOperation.ImageOperationFailed",
     "FailedOperation.RequestError",
@@ -25,8 +26,8 @@ const WRITE_CODES: [&str; 12] = [
     "UnsupportedOperation.ImageOccupied",
     "UnsupportedOperation.ImageUnableToShare",
 ];
-/// Other codes are counted by the part before the dot. A code of another family is counted as `other`: it is new or a fault
-/// in sharekeeper, and the log has it.
+/// Other codes are counted by the part before the dot. A code of another family is counted as `other`: it is new, or
+/// caused by a fault in sharekeeper, and the log contains it.
 const FAMILIES: [&str; 7] = [
     "AuthFailure",
     "FailedOperation",
@@ -37,18 +38,18 @@ const FAMILIES: [&str; 7] = [
     "UnauthorizedOperation",
 ];
 
-/// Families of codes by which the API says that the fault is its own.
+/// Families of codes that mean a fault of the API itself.
 const API_FAULTS: [&str; 2] = ["InternalError", "ServiceUnavailable"];
 
-/// Calls made so far, by a whole process.
+/// All calls of this process so far.
 #[derive(Debug, Default)]
 pub struct CallStats {
-    /// Calls sent that change nothing.
+    /// Calls that change nothing and were sent.
     pub reads: Cell<u64>,
     /// The part of `reads` that lists blueprints.
     pub listings: Cell<u64>,
     pub writes: Cell<u64>,
-    /// Replies that said the rate was exceeded.
+    /// Replies that said that the rate was exceeded.
     pub throttled: Cell<u64>,
     breakdown: RefCell<CallBreakdown>,
 }
@@ -56,47 +57,47 @@ pub struct CallStats {
 /// Calls by action, region and answer.
 #[derive(Clone, Debug, Default)]
 pub struct CallBreakdown {
-    /// Calls that ended, by action, region and answer. The answer is `ok`, an error code, the part of one before its
-    /// dot, `other`, `no_reply` or `not_sent`: a closed set.
+    /// Calls that ended, by action, region and answer. The answer is from a closed set: `ok`, an error code, the part
+    /// of one before its dot, `other`, `no_reply` or `not_sent`.
     pub requests: BTreeMap<(Action, Region, &'static str), u64>,
-    /// The same calls by account and what came of them, so that a busy account hides nothing of another one.
+    /// The same calls by account and result, so that a busy account does not hide the others.
     pub accounts: BTreeMap<(AccountName, CallResult), u64>,
-    /// The rest, by action.
+    /// Further data about calls, by action.
     pub actions: BTreeMap<Action, ActionStats>,
-    /// Reads that were made again.
+    /// Reads that were repeated.
     pub retries: u64,
 }
 
 /// The calls of one action.
 #[derive(Clone, Debug, Default)]
 pub struct ActionStats {
-    /// From when a call left until its reply was there, or was given up.
+    /// The time from sending a call to its reply, or to giving it up.
     pub took: DurationHistogram,
-    /// How long calls waited for their turn.
+    /// How long calls waited for their permits.
     pub waited: DurationHistogram,
-    /// Calls that wait for their turn now.
+    /// The number of calls that wait for a permit now.
     pub queue: u64,
-    /// Replies that said the rate was exceeded.
+    /// Replies that said that the rate was exceeded.
     pub throttled: u64,
 }
 
-/// What came of a call, as far as it says where to look for a cause.
+/// The result of a call, as far as it shows where to look for a cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CallResult {
     Ok,
-    /// The API said no, for a reason that is the request's, the key's or the image's.
+    /// The API refused it, for a reason in the request, the key or the image.
     Refused,
-    /// The rate was exceeded.
+    /// The rate limit was exceeded.
     Throttled,
-    /// It came to nothing: no connection, no reply that can be read, or a fault of the API's own.
+    /// It had no usable result: no connection, no readable reply, or a fault of the API itself.
     Failed,
 }
 
 impl CallResult {
-    /// Every result, in the order in which they are shown.
+    /// All results, in the order in which they are shown.
     pub const ALL: [Self; 4] = [Self::Ok, Self::Refused, Self::Throttled, Self::Failed];
 
-    /// The word that a result is counted under.
+    /// The label that a result is counted under.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -106,7 +107,7 @@ impl CallResult {
         }
     }
 
-    /// `error` is why a call did not succeed.
+    /// The result of a call; `error` is why it failed, if it did.
     fn of(error: Option<&CallError>) -> Self {
         let refusal = match error {
             None => return Self::Ok,
@@ -122,7 +123,7 @@ impl CallResult {
     }
 }
 
-/// A call that waits for its turn. Dropping it gives the call up.
+/// A call that waits for its permit. Dropping it gives the call up.
 #[must_use]
 pub struct QueuedCall<'a> {
     calls: &'a CallStats,
@@ -136,14 +137,14 @@ impl CallStats {
         self.breakdown.borrow()
     }
 
-    /// Every word that an answer to an action can be counted under.
+    /// All labels that an answer to an action can be counted under.
     pub fn answers(action: Action) -> impl Iterator<Item = &'static str> {
         let codes = [&["ok"][..], codes(action), &FAMILIES];
         let rest = ["no_reply", "not_sent", "other"];
         codes.into_iter().flatten().copied().chain(rest)
     }
 
-    /// Counts a call that begins to wait for its turn.
+    /// Counts a call that begins to wait for its permit.
     pub fn enqueue(&self, action: Action, since: Monotonic) -> QueuedCall<'_> {
         self.of(action, |stats| stats.queue += 1);
         QueuedCall {
@@ -153,7 +154,7 @@ impl CallStats {
         }
     }
 
-    /// Counts a call that is about to leave.
+    /// Counts a call that is about to be sent.
     pub fn sent(&self, action: Action) {
         let count = match action {
             Action::ModifyImageSharePermission => &self.writes,
@@ -169,12 +170,12 @@ impl CallStats {
         }
     }
 
-    /// Counts a call that is about to leave to fetch credentials.
+    /// Counts a call that is about to be sent to fetch credentials.
     pub(super) fn read_sent(&self) {
         increase(&self.reads);
     }
 
-    /// Counts how long a call was on its way.
+    /// Counts how long a call took.
     pub fn took(&self, action: Action, took: Duration) {
         self.of(action, |stats| stats.took.add(took));
     }
@@ -199,7 +200,7 @@ impl CallStats {
         *breakdown.accounts.entry(key).or_default() += 1;
     }
 
-    /// Counts a read that is made again.
+    /// Counts a repeated read.
     pub fn repeated(&self) {
         self.breakdown.borrow_mut().retries += 1;
     }
@@ -216,7 +217,7 @@ impl CallStats {
 }
 
 impl QueuedCall<'_> {
-    /// The turn has come at `at`, and the call leaves.
+    /// Notes that the permit came at `at`, and that the call is sent.
     pub fn permitted(self, at: Monotonic) {
         let waited = at.since(self.since);
         self.calls.of(self.action, |stats| stats.waited.add(waited));
@@ -235,7 +236,7 @@ fn increase(count: &Cell<u64>) {
     count.set(count.get() + 1);
 }
 
-/// The error codes of an action that are counted one by one.
+/// The error codes of an action that are counted separately.
 const fn codes(action: Action) -> &'static [&'static str] {
     match action {
         Action::ModifyImageSharePermission => &WRITE_CODES,

@@ -1,5 +1,5 @@
-//! Keeps a broken account to one call. It stands apart from the client so that what it decides can be tested without one,
-//! and must not know what is called or which error code means what.
+//! Limits a broken account to one call. It is separate from the client so that its decisions can be tested alone, and
+//! must not know what is called or what an error code means.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,8 +11,8 @@ use super::error::Refusal;
 use crate::host::Clock;
 use crate::model::Monotonic;
 
-/// How long other calls wait for the probe before they go on without its answer. A region that hangs must not hold up the
-/// rest of its account.
+/// How long other calls wait for the probe before they continue without its answer. A region that hangs must not delay
+/// the rest of its account.
 const PROBE_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// A circuit breaker for one account. Until the account has answered a first call, calls go one at a time. Once the account
@@ -34,16 +34,16 @@ enum State {
     Broken(Box<Refusal>),
 }
 
-/// What the end of a call says about the account.
+/// What the end of a call shows about the account.
 pub(crate) enum Report {
     Healthy,
-    /// Nothing: no reply, throttled, or denied for this one thing.
+    /// Nothing: no reply, throttled, or denied for this one purpose.
     Inconclusive,
     /// No other call would succeed, either.
     Broken(Refusal),
 }
 
-/// The right to make a call. It is given back with [`Self::settle`]. If it is dropped, the call was cancelled, which is
+/// The right to make a call. It ends with [`Self::settle`]. If it is dropped, the call was cancelled, which counts as
 /// [`Report::Inconclusive`].
 pub(crate) struct AdmittedCall {
     breaker: Rc<CircuitBreaker>,
@@ -51,7 +51,7 @@ pub(crate) struct AdmittedCall {
 }
 
 impl CircuitBreaker {
-    /// Waits until a call may be made. The error says why none may.
+    /// Waits until a call may be made. The error says why none may be made.
     pub(crate) async fn admit(
         self: &Rc<Self>,
         clock: &impl Clock,
@@ -95,7 +95,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Why no call may be made; `None` if one may.
+    /// Why no call may be made; `None` if one may be made.
     pub(crate) fn broken(&self) -> Option<Refusal> {
         match &*self.state.borrow() {
             State::Broken(refusal) => Some((**refusal).clone()),
@@ -105,7 +105,7 @@ impl CircuitBreaker {
 }
 
 impl AdmittedCall {
-    /// Ends the call, with what its end says about the account.
+    /// Ends the call, and reports what its end shows about the account.
     pub(crate) fn settle(mut self, report: Report) {
         let next = match report {
             Report::Broken(refusal) => Some(State::Broken(Box::new(refusal))),
@@ -132,7 +132,7 @@ impl CircuitBreaker {
     fn transition(&self, next: Option<State>) {
         let Some(next) = next else { return };
         let mut state = self.state.borrow_mut();
-        // A probe that ends late does not reopen the question others have answered.
+        // A probe that ends late does not reopen a question that other calls have answered.
         if matches!(next, State::Untested) && !matches!(*state, State::Probing { .. }) {
             return;
         }
@@ -194,7 +194,7 @@ mod tests {
         let late = [
             Some(Report::Healthy),
             Some(Report::Inconclusive),
-            // It was cancelled.
+            // The call was cancelled.
             None,
         ];
         for report in late {

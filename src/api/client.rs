@@ -1,5 +1,5 @@
-//! One account's client, as far as it reads: what can be asked for, at which access point and how fast. It has no way to
-//! write; [`super::WriteClient`] adds the one action that does. How a call is made is in `call`.
+//! The reading client of one account: which data can be requested, at which access point and at which rate. It cannot
+//! write; [`super::WriteClient`] adds the one writing action. The steps of a call are in `call`.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,20 +19,20 @@ use crate::model::{AccountName, Clocks, Endpoint, ImageId, Region, Uin};
 use crate::observation::ObservedAt;
 use crate::pace::{BucketKey, CallGroup, GroupCall, Pace, RateClaim};
 
-/// Writes a second where nothing is said: the console shares the quota of 20.
+/// The default for writes a second. It is below the quota of 20, which the console shares.
 pub const DEFAULT_RATE: u32 = 19;
 
-/// Where and as whom to call.
+/// The access point and the identity for calls.
 pub struct Connection {
     /// The account's name in the manifests.
     pub account: AccountName,
-    /// Whose the key must be. If given, STS is asked before the first call, and unless it says the same,
-    /// no call is made; if not, it is not asked, because a key may lack the permission for it.
+    /// The account that the key must belong to. If given, STS is asked before the first call, and no call is made
+    /// unless it confirms the account. If not, STS is not asked, because the key may lack the permission for it.
     pub uin: Option<Uin>,
     pub endpoint: Endpoint,
     /// Writes a second per access point, 1 to 20.
     pub rate: u32,
-    /// Gives the credentials to call with.
+    /// Provides the credentials for calls.
     pub provider: Rc<CredentialProvider>,
 }
 
@@ -42,17 +42,17 @@ pub struct ReadClient<H> {
     pub(super) connection: Connection,
     sts: Endpoint,
     cvm: Endpoint,
-    /// What is known of the credentials.
+    /// What is known about the credentials.
     pub(super) status: LatestStatus,
-    /// As whom the clocks of its access points are known.
+    /// The identity under which the clocks of its access points are recorded.
     pub(super) caller: Caller,
-    /// Limits writes for as long as the client lives, those of other accounts with the same key, too.
+    /// Limits writes for the lifetime of the client, including those of other accounts with the same key.
     rate_claim: Rc<RateClaim>,
 }
 
 impl<H: Host> ReadClient<H> {
-    /// A client for one account. Once credentials are found unusable, that holds for the client's life; a later run makes a
-    /// new client.
+    /// A client for one account. If its credentials turn out to be unusable, this stays so for the client's lifetime; a
+    /// later run makes a new client.
     pub fn new(context: Rc<ClientContext<H>>, connection: Connection) -> Self {
         let (sts, cvm) = (connection.endpoint.sts(), connection.endpoint.cvm());
         let caller = Caller::Account(connection.account.clone());
@@ -70,17 +70,17 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    /// What the run's clients have in common.
+    /// The data that the run's clients share.
     pub fn context(&self) -> &ClientContext<H> {
         &self.context
     }
 
-    /// Who calls, which is what rates and permissions are counted by. Two account names may share one key.
+    /// The caller that rates and permissions are counted by. Two account names may share one key.
     pub fn caller_id(&self) -> Rc<str> {
         self.connection.provider.caller_id()
     }
 
-    /// The bucket that calls of `action` for `region` draw from.
+    /// The bucket that provides permits for calls of `action` in `region`.
     pub fn bucket(&self, action: Action, region: Region) -> BucketKey {
         BucketKey {
             caller: self.caller_id(),
@@ -89,7 +89,7 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    /// What this machine's clock shows and, if it has told the time, the clock of the access point of `region`.
+    /// The time by this machine's clock and, if known, by the clock of the access point of `region`.
     pub fn clocks(&self, region: Region) -> Clocks {
         let host = self.connection.endpoint.host(region);
         let (now, monotonic) = (self.context.host.now(), self.context.host.monotonic());
@@ -122,14 +122,14 @@ impl<H: Host> ReadClient<H> {
         self.context.pacer.group(&bucket, self.pace(action))
     }
 
-    /// Claims the account's rate at the access point of `region`. Each call does so, because which key is called with is
-    /// known no sooner, and may change.
+    /// Claims the account's rate at the access point of `region`. Each call does so, because only the call shows which
+    /// key is used, and the key may change.
     pub(super) fn claim_rate(&self, region: Region) {
         let writes = self.bucket(Action::ModifyImageSharePermission, region);
         self.context.pacer.claim(&writes, &self.rate_claim);
     }
 
-    /// How fast calls of `action` may leave.
+    /// The rate at which calls of `action` may be sent.
     pub(super) fn pace(&self, action: Action) -> Pace {
         match action {
             Action::ModifyImageSharePermission => Pace {
@@ -149,14 +149,15 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    /// One page of the blueprints that may stand for a shared image. `call` is its place among the pages of the listing.
+    /// One page of the blueprints that may represent shared images. `call` is its place among the pages of the listing.
     pub async fn describe_blueprints(
         &self,
         region: Region,
         offset: u32,
         call: Option<GroupCall<'_>>,
     ) -> Result<TimedReply<DescribeBlueprintsReply>, CallError> {
-        // Whether an image shared from CVM shows as PRIVATE or SHARED is not documented: ask for both.
+        // The documentation does not say whether an image shared from CVM shows as PRIVATE or SHARED, so both are
+        // requested.
         let types = Filter {
             name: "blueprint-type".into(),
             values: vec!["PRIVATE".into(), "SHARED".into()],
@@ -186,7 +187,8 @@ impl<H: Host> ReadClient<H> {
             .await
     }
 
-    /// What hinders sharing each of up to 100 images. `call` is its place among the calls that ask about more images.
+    /// The reasons against sharing each of up to 100 images. `call` is its place among the calls that ask about more
+    /// images.
     pub async fn describe_images(
         &self,
         region: Region,
@@ -254,8 +256,7 @@ impl<H: Host> ReadClient<H> {
         self.known(|status| status.identity.refusal().or_else(|| status.reads.broken()))
     }
 
-    /// Finds out whether there are credentials, so that what is missing on this machine is reported before anything
-    /// starts.
+    /// Checks whether there are credentials, so that missing ones on this machine are reported before anything starts.
     pub async fn prepare(&self, region: Region) -> Result<(), CredentialError> {
         let current = self
             .connection
@@ -266,8 +267,8 @@ impl<H: Host> ReadClient<H> {
     }
 }
 
-/// Lets through the account's own images: not the public ones, nor those that other accounts share with it. Lighthouse and
-/// CVM call the filter alike.
+/// A filter for the account's own images, without public ones and those that other accounts share with it. The filter
+/// has the same name in Lighthouse and CVM.
 fn own_images() -> Filter {
     Filter {
         name: "image-type".into(),
@@ -275,12 +276,12 @@ fn own_images() -> Filter {
     }
 }
 
-/// The reply to a read, with when and how long it took.
+/// The reply to a read, with the time of the request and its duration.
 #[derive(Clone, Debug)]
 pub struct TimedReply<T> {
     pub reply: T,
-    /// When the call left: what the reply shows is no older.
+    /// When the call was sent: the data in the reply is no older.
     pub asked: ObservedAt,
-    /// How long the call took from when its turn came.
+    /// How long the call took after it got its permit.
     pub took: Duration,
 }

@@ -1,5 +1,6 @@
-//! How far the clocks of access points are from this machine's. Each is known for one caller at one host: a proxy that lies
-//! about the time, or a key's own STS, says nothing of any other clock. It must not know what the time is used for.
+//! The offsets of access points' clocks from this machine's clock. Each is known for one caller at one host: a proxy
+//! that reports a wrong time, or the STS of one key, says nothing about any other clock. It must not know what the time
+//! is used for.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,27 +13,28 @@ use crate::desired::CredentialSource;
 use crate::model::{AccountName, Clocks, Monotonic, Timestamp};
 use crate::words::{rfc3339, seconds};
 
-/// We do not sign by a clock that is further off than this, but report it.
+/// A clock that is further off than this is reported, but not used for signing.
 const SIGNING_MAX: TimeDelta = TimeDelta::hours(24);
-/// A `Date` header has whole seconds: it was sent up to this long after the time that it shows.
+/// A `Date` header has whole seconds: it was sent up to this long after the time in it.
 const DATE_UNIT: TimeDelta = TimeDelta::seconds(1);
-/// A clock that was reported as off is reported as right again below this, so that one at the limit is not reported all
-/// the time.
+/// A clock that was reported as wrong is reported as right again below this offset, so that a clock near the limit is
+/// not reported again and again.
 const RECOVERED_BELOW: TimeDelta = TimeDelta::seconds(20);
 
-/// Replies count as the last ones this long before the newest. Some access points are asked at each look, and others once.
+/// Replies count as recent if they came at most this long before the newest one. Some access points are asked in each
+/// pass, others only once.
 const LAST_REPLIES: Duration = Duration::from_secs(3600);
 
-/// As whom an access point is called.
+/// The identity of a caller at an access point.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Caller {
     /// An account of the manifests.
     Account(AccountName),
-    /// Credentials that are fetched for whoever uses them.
+    /// Credentials that are fetched on behalf of their users.
     Credentials(CredentialSource),
 }
 
-/// One access point, as one caller has it.
+/// One access point for one caller.
 #[derive(Clone, Copy)]
 pub(super) struct AccessPoint<'a> {
     pub(super) caller: &'a Caller,
@@ -47,30 +49,30 @@ pub(super) struct ReceivedAt {
     pub(super) took: Duration,
 }
 
-/// The clocks of all access points that have told the time, by host and by caller. Each call asks for one, and with hundreds
-/// of accounts there are thousands.
+/// The clocks of all access points whose time is known, by host and by caller. Each call looks up one, and with
+/// hundreds of accounts there are thousands.
 #[derive(Default)]
 pub struct ApiClocks {
     entries: RefCell<BTreeMap<String, BTreeMap<Caller, Entry>>>,
-    /// Whether there may be something to report. Each pass asks, so that the answer must not be a walk over all entries.
+    /// Whether there may be something to report. Each pass checks this, so the check must not visit all entries.
     has_news: Cell<bool>,
 }
 
 #[derive(Default)]
 struct Entry {
-    /// What its clock showed at the monotonic clock's moment zero.
+    /// The time of its clock at the zero of the monotonic clock.
     shown: Option<Interval>,
-    /// When it last told the time.
+    /// When a reply last showed its time.
     replied_at: Monotonic,
-    /// Its time minus this machine's, when it was last told.
+    /// Its time minus this machine's, at that reply.
     ahead: TimeDelta,
-    /// What this machine's time is corrected by to sign.
+    /// The correction of this machine's time for signing.
     signing: TimeDelta,
-    /// Whether it has been reported that the clock is off.
+    /// Whether it has been reported that the clock is wrong.
     is_reported: bool,
 }
 
-/// An instant that lies between two.
+/// An instant within limits.
 #[derive(Clone, Copy)]
 struct Interval {
     low: Timestamp,
@@ -82,7 +84,7 @@ impl Interval {
         self.low + (self.high - self.low) / 2
     }
 
-    /// What is known from both; the newer alone, where they contradict each other: a clock was set.
+    /// The limits from both, or those of the newer one if they contradict each other, because then a clock was set.
     fn and(self, newer: Self) -> Self {
         let both = Self {
             low: self.low.max(newer.low),
@@ -93,7 +95,7 @@ impl Interval {
 }
 
 impl ApiClocks {
-    /// Takes in the time that a reply tells.
+    /// Records the time in a reply.
     pub(super) fn observe_reply(
         &self,
         at: AccessPoint<'_>,
@@ -117,28 +119,28 @@ impl ApiClocks {
         });
     }
 
-    /// What both clocks show; this machine's alone, where the access point has not told the time.
+    /// The time by both clocks, or by this machine's alone if the access point's is not known.
     pub(super) fn show(&self, at: AccessPoint<'_>, now: Timestamp, monotonic: Monotonic) -> Clocks {
         let ahead = self.find(at, |entry| {
-            // Held against the clock that nobody sets: this machine's may have been set since the reply.
+            // Computed with the monotonic clock, because this machine's clock may have been set since the reply.
             Some(entry.shown?.middle() + span(monotonic.since_start()) - now)
         });
         Clocks::new(now, ahead.flatten().unwrap_or_default())
     }
 
-    /// The access point's time minus this machine's, as its newest reply told it.
+    /// The access point's time minus this machine's, according to its newest reply.
     pub(super) fn offset(&self, at: AccessPoint<'_>) -> Option<TimeDelta> {
         self.find(at, |entry| entry.shown.map(|_| entry.ahead))?
     }
 
-    /// The time to sign with.
+    /// The time to sign requests with.
     pub(super) fn signing(&self, at: AccessPoint<'_>, now: Timestamp) -> Timestamp {
         let signing = self.find(at, |entry| entry.signing).unwrap_or_default();
         now.checked_add_signed(signing).unwrap_or(now)
     }
 
-    /// A signature of `signed_at` was refused for its age, with a reply that tells `date`. Returns whether signing again
-    /// by that time may help.
+    /// Handles the refusal of a signature from `signed_at` as too old, with a reply that contains `date`. Returns
+    /// whether signing again with that time may help.
     pub(super) fn correct_signing(
         &self,
         at: AccessPoint<'_>,
@@ -163,9 +165,9 @@ impl ApiClocks {
         true
     }
 
-    /// The time of the access point of an account that is furthest off, minus this machine's time, as the last replies tell
-    /// it. Zero if none has told the time. What has not replied for `LAST_REPLIES` when another did, such as an account that
-    /// is no longer asked, does not count.
+    /// The offset of an account's access point that is furthest off, minus this machine's time, according to the last
+    /// replies. Zero if no time is known. An access point that has not replied for `LAST_REPLIES` while another one
+    /// has, such as that of an unused account, does not count.
     pub fn largest_offset(&self, now: Timestamp, monotonic: Monotonic) -> TimeDelta {
         let entries = self.entries.borrow();
         let of_accounts = entries.values().flatten();
@@ -179,7 +181,7 @@ impl ApiClocks {
         ahead.max_by_key(|ahead| ahead.abs()).unwrap_or_default()
     }
 
-    /// What has changed about the clocks since the last report, for a person. `now` is this machine's time.
+    /// The changes of the clocks since the last report, for a person. `now` is this machine's time.
     pub fn take_reports(&self, now: Timestamp) -> Vec<ClockReport> {
         let mut reports = Vec::new();
         if !self.has_news.take() {
@@ -225,12 +227,12 @@ impl ApiClocks {
     }
 }
 
-/// A clock that turned out to be far off, or is right again.
+/// A clock that is far off, or is right again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClockReport {
     /// One line for a person, with the remedy.
     pub text: String,
-    /// It is no longer off.
+    /// Whether it is right again.
     pub is_right: bool,
 }
 
@@ -241,7 +243,7 @@ impl AccessPoint<'_> {
 }
 
 impl Entry {
-    /// Whether a person should know that the clock is off.
+    /// Whether a person should know that the clock is wrong.
     fn should_be_reported(&self) -> bool {
         let off = self.ahead.abs();
         match self.is_reported {
@@ -306,7 +308,7 @@ mod tests {
         Timestamp::from_timestamp(1_790_000_000 + seconds, 0).expect("a date")
     }
 
-    /// A reply that was under way for `took` and arrived at `seconds`, from a clock that is `ahead` by milliseconds.
+    /// Records a reply that took `took` and arrived at `seconds`, from a clock that is `ahead` by milliseconds.
     fn reply(clocks: &ApiClocks, caller: &Caller, seconds: i64, took: u64, ahead: i64) {
         let sent = at(seconds) - TimeDelta::milliseconds(i64::try_from(took).expect("small") / 2);
         let date = sent + TimeDelta::milliseconds(ahead);
@@ -388,7 +390,7 @@ mod tests {
         let clocks = ApiClocks::default();
         let a = account("a");
         reply(&clocks, &a, 10, 80, 33_000);
-        // Its date is from the very beginning or the very end of eight seconds.
+        // Its date is from the very start or the very end of eight seconds.
         reply(&clocks, &a, 30, 8_000, 29_500);
         assert_eq!(apart(&clocks, &a, 30), Some(32));
         reply(&clocks, &a, 40, 80, 0);
@@ -422,7 +424,7 @@ mod tests {
             (10, &a, 10_500, 10.0),
             (20, &b, -120_500, -121.0),
             (30, &a, 290_500, 290.0),
-            // A newer reply replaces what an older one said of the same clock.
+            // A newer reply replaces an older one of the same clock.
             (40, &a, 500, -121.0),
             (50, &b, 3_500, 3.0),
         ] {
@@ -430,15 +432,15 @@ mod tests {
             let shown = largest(seconds);
             assert!((shown - expected).abs() <= 1.0, "{shown}, {expected}");
         }
-        // This machine's clock is set by two minutes, and nothing has replied since.
+        // This machine's clock is set by two minutes, with no reply since.
         let set = clocks.largest_offset(at(180), monotonic(60));
         assert!((set.num_seconds() + 120).abs() <= 4, "{set}");
-        // An access point that is no longer asked does not count for ever.
+        // An access point that is no longer asked does not count forever.
         reply(&clocks, &b, 100, 80, 600_000);
         same(largest(100).max(600.0), largest(100));
         reply(&clocks, &a, 3_800, 80, 500);
         assert!(largest(3_800) <= 1.0, "{}", largest(3_800));
-        // Whoever fetches credentials for others has a clock of its own, which no change waits for.
+        // A source that fetches credentials has its own clock, which no change depends on.
         let keys = Caller::Credentials(CredentialSource::Environment);
         reply(&clocks, &keys, 3_810, 80, 900_000);
         assert!(largest(3_810) <= 1.0, "{}", largest(3_810));

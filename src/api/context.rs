@@ -1,4 +1,4 @@
-//! What the clients of a run have in common: the host, the rate buckets, the count of calls and the clocks of access
+//! The data that the clients of a run share: the host, the rate buckets, the count of calls and the clocks of access
 //! points. It must not know accounts or credentials.
 
 use std::rc::Rc;
@@ -21,7 +21,7 @@ pub struct ClientContext<H> {
 }
 
 impl<H: Host> ClientContext<H> {
-    /// A context in which nothing has been called yet.
+    /// A context before the first call.
     pub fn new(host: H) -> Rc<Self> {
         let context = Self {
             host,
@@ -31,17 +31,17 @@ impl<H: Host> ClientContext<H> {
             in_flight: InFlight::default(),
             steady: SteadyClock::default(),
         };
-        // From here on it is noticed if the clock is set.
+        // From here on, a change of the wall clock is noticed.
         context.present();
         Rc::new(context)
     }
 
-    /// What this machine's clock shows. Decisions take [`super::ReadClient::clocks`] instead.
+    /// The time of this machine's clock. Decisions use [`super::ReadClient::clocks`] instead.
     pub fn now(&self) -> Timestamp {
         self.host.now()
     }
 
-    /// The time that things are dated with and durations are measured by: that of this machine's clock alone.
+    /// The time for dates and durations, by this machine's clock alone.
     pub fn present(&self) -> Present {
         self.steady.read(self.host.now(), self.host.monotonic())
     }

@@ -1,5 +1,5 @@
-//! What is known of an account's credentials: whose they are, whether they work, and whether they may write. Nothing of it
-//! carries over to other credentials. It must not know how any of it is found out.
+//! What is known about an account's credentials: their owner, whether they work, and whether they may write. None of it
+//! applies to other credentials. It must not know how it is found out.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,17 +8,17 @@ use super::circuit_breaker::CircuitBreaker;
 use super::identity::IdentityCheck;
 use super::owner_lookup::OwnerLookup;
 
-/// What is known of one version of an account's credentials.
+/// What is known about one version of an account's credentials.
 #[derive(Default)]
 pub(super) struct CredentialStatus {
     pub(super) version: u64,
-    /// Whether they are the account's own.
+    /// Whether they belong to the account.
     pub(super) identity: IdentityCheck,
-    /// Whose they are, where no document says so.
+    /// The owner of the credentials, if no document gives it.
     pub(super) owner: OwnerLookup,
-    /// Whether they work at all.
+    /// Whether they work at all, learnt from reads.
     pub(super) reads: Rc<CircuitBreaker>,
-    /// Whether the account may share at all (service role).
+    /// Whether the account may share at all (service role), learnt from writes.
     pub(super) writes: Rc<CircuitBreaker>,
 }
 
@@ -27,12 +27,12 @@ pub(super) struct CredentialStatus {
 pub(super) struct LatestStatus(RefCell<Rc<CredentialStatus>>);
 
 impl LatestStatus {
-    /// What is known of the credentials that are in use.
+    /// The status of the credentials in use.
     pub(super) fn newest(&self) -> Rc<CredentialStatus> {
         Rc::clone(&self.0.borrow())
     }
 
-    /// What is known of `version`: nothing if the version is new.
+    /// The status of `version`: empty if the version is new.
     pub(super) fn of(&self, version: u64) -> Rc<CredentialStatus> {
         let mut newest = self.0.borrow_mut();
         if newest.version < version {

@@ -1,8 +1,8 @@
-//! What a failed call means: every error code typed into a class that says what to do.
+//! The meaning of a failed call: each error code belongs to a class that decides what to do.
 //!
-//! The 12 codes of `ModifyImageSharePermission` are its documentation's complete list; the common
-//! codes are the vendor's generic list. Codes are matched whole first, then by the part before the
-//! dot. Messages are localised and never matched on.
+//! The 12 codes of `ModifyImageSharePermission` are the complete list in its documentation; the common codes are from
+//! the vendor's generic list. A code is first matched as a whole, then by the part before the dot. Messages are
+//! localised and never matched.
 
 use super::asked::Asked;
 use super::protocol::wire::Action;
@@ -12,7 +12,7 @@ use crate::pace::ThrottleScope;
 
 /// Our own code: the credentials belong to another account than the manifest says.
 pub const WRONG_ACCOUNT: &str = "WrongAccount";
-/// Our own code: whose the credentials are could not be found out.
+/// Our own code: the owner of the credentials could not be determined.
 pub const ACCOUNT_UNVERIFIED: &str = "AccountUnverified";
 /// Our own code: there are no credentials to call with.
 pub const NO_CREDENTIALS: &str = "NoCredentials";
@@ -20,7 +20,7 @@ pub const NO_CREDENTIALS: &str = "NoCredentials";
 /// A call that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// Certain to have had no effect: no connection was made.
+    /// It certainly had no effect, because no connection was made.
     #[error(transparent)]
     NotSent(NoReply),
     /// The reply is missing or cannot be read, so a write may have taken effect.
@@ -29,17 +29,17 @@ pub enum CallError {
     /// The API said no.
     #[error("{0}")]
     Refused(Refusal),
-    /// Nothing was sent, because the account is known to be broken, or not known to be the right one.
+    /// Nothing was sent, because the account is known to be broken, or is not confirmed as the right one.
     #[error("{0}")]
     AccountBroken(Refusal),
 }
 
-/// Why a call has no reply that can be read, in one line for a person.
+/// Why a call has no readable reply, in one line for a person.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct NoReply {
     text: String,
-    /// `None` if it is not the transport that failed.
+    /// The transport's error; `None` if something else failed.
     source: Option<TransportError>,
 }
 
@@ -55,40 +55,40 @@ impl From<&str> for NoReply {
     }
 }
 
-/// An error reply, or why nothing is called at all.
+/// An error reply, or the reason why no call is made at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The API's, such as `UnsupportedOperation.ImageOccupied`, or one of ours: [`WRONG_ACCOUNT`],
+    /// A code of the API, such as `UnsupportedOperation.ImageOccupied`, or one of ours: [`WRONG_ACCOUNT`],
     /// [`ACCOUNT_UNVERIFIED`], [`NO_CREDENTIALS`].
     pub code: String,
-    /// The API's words, cleaned of control characters.
+    /// The API's text, without control characters.
     pub message: String,
-    /// For the vendor's support.
+    /// The RequestId, for the vendor's support.
     pub request_id: Option<String>,
-    /// What to do about it.
+    /// The class, which decides what to do.
     pub class: Class,
-    /// What was asked, and so of whom; `None` where the code is ours.
+    /// The subject of the call, and so the service that answered; `None` if the code is ours.
     pub asked: Option<Asked>,
-    /// The host that answered, where it is no access point of the vendor's: it may have changed what was signed.
+    /// The host that answered, if it is not an access point of the vendor: it may have changed the signed parts.
     pub relay: Option<Box<str>>,
 }
 
-/// What to do about an error reply.
+/// The reaction to an error reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// The state asked for holds already.
+    /// The requested state already holds.
     Converged,
-    /// Busy for now and not acted on: the same call again, later.
+    /// The API is busy and has not acted: repeat the same call later.
     Busy,
-    /// Failed in a way that leaves the outcome open: look, then perhaps call again.
+    /// Failed with an open outcome: read first, then perhaps repeat the call.
     Unclear,
-    /// Too many calls; says which buckets have to slow down.
+    /// Too many calls; holds which buckets must slow down.
     Throttled(ThrottleScope),
     /// A person must change the image, its use, or the manifest.
     ImageBlocked,
-    /// Not permitted, or not offered here; may hold for one image, one region or one action.
+    /// Not permitted, or not offered here. May hold for one image, one region or one action.
     ScopeBlocked,
-    /// The key, the service role or the account itself.
+    /// A problem of the key, the service role or the account itself.
     AccountBlocked,
     /// The machine's clock is more than five minutes off.
     ClockOff,
@@ -97,7 +97,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// Types a code. `permission` is that of a write, `None` for a read.
+    /// The class of a code. `permission` is the one of a write, `None` for a read.
     pub fn of(code: &str, permission: Option<Permission>) -> Self {
         Self::of_whole(code, permission).unwrap_or_else(|| Self::of_family(code, permission))
     }
@@ -107,11 +107,11 @@ impl Class {
         Some(match (code, permission) {
             ("UnsupportedOperation.ImageAlreadyShared", Some(Share)) => Self::Converged,
             ("UnsupportedOperation.ImageOccupied", _) => Self::Busy,
-            // Instances use it: waiting does not help, a person must look.
+            // Instances use it: waiting does not help, and a person must act.
             ("ResourceInUse.ImageInUse", Some(Cancel)) => Self::ImageBlocked,
             ("UnsupportedOperation.ImageUnableToShare", _)
             | ("InvalidParameterValue.InvalidImageIdMalformed", _) => Self::ImageBlocked,
-            // Perhaps gone already, which is what CANCEL wants; reading tells.
+            // Perhaps it is already gone, which CANCEL wants; a read shows it.
             ("ResourceNotFound.ImageIdNotFound", Some(Cancel))
             | ("UnsupportedOperation.BlueprintHasNotShared", Some(Cancel)) => Self::Unclear,
             ("ResourceNotFound.RoleNotFound" | "UnsupportedOperation.AssumeRoleFailed", _) => {
@@ -130,7 +130,7 @@ impl Class {
                 _,
             ) => Self::Throttled(ThrottleScope::Account),
             ("RequestLimitExceeded.IPLimitExceeded", _) => Self::Throttled(ThrottleScope::Host),
-            // Other limits of this family are of things that there may be, which no waiting changes.
+            // Other limits of this family concern numbers of resources, so waiting does not help.
             ("LimitExceeded.RateLimitExceeded", _) => Self::Throttled(ThrottleScope::Bucket),
             _ => return None,
         })
@@ -158,34 +158,34 @@ impl Class {
             | "RequestSizeLimitExceeded"
             | "ResponseSizeLimitExceeded"
             | "DryRunOperation" => Self::OurFault,
-            // CVM has names of its own for a request that is wrong.
+            // CVM has its own names for an invalid request.
             "InvalidFilter" | "InvalidFilterValue" | "InvalidImageId" if permission.is_none() => {
                 Self::OurFault
             }
-            // An unknown code holds the image still and is shown; a read just fails.
+            // An unknown code stops work on the image and is shown; a read just fails.
             _ if permission.is_some() => Self::ImageBlocked,
             _ => Self::Unclear,
         }
     }
 }
 
-/// What an answer to a write of the class [`Class::Unclear`] says of how to go on.
+/// How to continue after an answer of class [`Class::Unclear`] to a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
-    /// To CANCEL: there is no such image.
+    /// For CANCEL: there is no such image.
     NoImage,
-    /// To CANCEL: the image is not shared.
+    /// For CANCEL: the image is not shared.
     NotShared,
-    /// The documentation calls it an error of the request: it passes.
+    /// The documentation calls it a temporary error of the request.
     Passing,
-    /// The documentation calls it a failure of the operation: it may pass.
+    /// The documentation calls it a failure of the operation, which may be temporary.
     MayPass,
-    /// Nothing that time is known to change.
+    /// Nothing is known to change with time.
     Nothing,
 }
 
 impl Hint {
-    /// What a code says of how to go on.
+    /// The hint that belongs to a code.
     pub fn of(code: &str) -> Self {
         match code {
             "ResourceNotFound.ImageIdNotFound" => Self::NoImage,
@@ -198,7 +198,7 @@ impl Hint {
     }
 }
 
-/// The kinds of refusal that may pass by themselves, as the vendor's documentation of the codes says.
+/// Whether the vendor's documentation of the codes calls this kind of refusal possibly temporary.
 fn is_passing(detail: &str) -> bool {
     [
         "InProgress",
@@ -211,7 +211,7 @@ fn is_passing(detail: &str) -> bool {
 }
 
 impl Refusal {
-    /// Code and message, without what to do about it.
+    /// Code and message, without the remedy.
     pub fn summary(&self) -> String {
         match self.message.trim_end_matches('.') {
             "" => self.code.clone(),
@@ -219,7 +219,7 @@ impl Refusal {
         }
     }
 
-    /// The state that the image is certain to be in after the refusal of a write; `None` if the refusal does not tell.
+    /// The state that the image certainly has after the refusal of a write; `None` if the refusal does not show it.
     pub fn known_state(&self, permission: Permission) -> Option<ShareState> {
         match (self.class, Hint::of(&self.code), permission) {
             (Class::Converged, _, Permission::Share) => Some(ShareState::Shared),
@@ -228,20 +228,20 @@ impl Refusal {
         }
     }
 
-    /// Whether the write is certain to have had no effect, though only looking tells what state the image is in.
+    /// Whether the write certainly had no effect, although only a read shows the image's state.
     pub fn had_no_effect(&self) -> bool {
         matches!(Hint::of(&self.code), Hint::NoImage | Hint::NotShared)
     }
 
     /// Whether it is a final answer to the CANCEL of an image that was never shared. The API's documentation names no
-    /// code for that; `is_repeated`: the CANCEL before was answered with the same code.
+    /// code for that. `is_repeated` means that the previous CANCEL was answered with the same code.
     pub fn settles_cancel(&self, is_repeated: bool) -> bool {
         let family = self.code.split('.').next();
         Hint::of(&self.code) == Hint::NoImage || (is_repeated && family == Some("FailedOperation"))
     }
 
-    /// Whether it is about the region as a whole: the API does not know it, does not offer this there, or has a clock
-    /// there that cannot be signed by.
+    /// Whether it concerns the whole region: the API does not know the region, does not offer this action there, or has
+    /// a clock there that is too wrong to sign with.
     pub fn is_of_region(&self) -> bool {
         let (family, _) = self.code.split_once('.').unwrap_or((&self.code, ""));
         self.class == Class::ScopeBlocked
@@ -252,8 +252,8 @@ impl Refusal {
                 ))
     }
 
-    /// Whether it is the key that the API does not take, so that another one may help: expired, deleted, or half of a
-    /// pair that has been replaced.
+    /// Whether the API rejects the key itself, so that another key may help: it has expired, was deleted, or is half of
+    /// a replaced pair.
     pub(super) fn blames_key(&self) -> bool {
         matches!(
             self.code.as_str(),
@@ -268,7 +268,7 @@ impl Refusal {
 }
 
 impl CallError {
-    /// Why it failed and what helps, in one line for a person, without the RequestId.
+    /// The cause and the remedy, in one line for a person, without the RequestId.
     pub fn told(&self) -> String {
         match self {
             Self::NotSent(detail) | Self::Unclear(detail) => detail.to_string(),
@@ -276,13 +276,12 @@ impl CallError {
         }
     }
 
-    /// What was called, and [`Self::told`].
+    /// The action and [`Self::told`].
     pub fn about(&self, action: Action) -> String {
         format!("{}: {}", action.as_str(), self.told())
     }
 
-    /// What it means for a call that the transport gave no reply. `describe` makes the text for a person from the
-    /// transport's own words.
+    /// The meaning of a missing reply for a call. `describe` makes the text for a person from the transport's text.
     pub(super) fn no_reply(error: TransportError, describe: impl FnOnce(&str) -> String) -> Self {
         let (TransportError::NotSent(detail) | TransportError::Lost(detail)) = &error;
         let text = describe(detail);

@@ -1,6 +1,6 @@
-//! One exchange with an access point: sign by the access point's own clock, send, and take in the time that the reply
-//! tells. The calls of an account and those that fetch credentials share it. It must not know rates, counts or what a
-//! reply means: who calls adds these.
+//! One exchange with an access point: sign with the access point's own time, send, and record the time in the reply. It
+//! is shared by an account's calls and the calls that fetch credentials. It must not know rates, counts or the meaning
+//! of a reply; its callers add these.
 
 use super::clocks::{AccessPoint, Caller, ReceivedAt};
 use super::context::ClientContext;
@@ -12,30 +12,30 @@ use crate::host::{Host, Reply, Request, TransportError};
 use crate::model::{Endpoint, Monotonic, Region};
 use crate::words::brief;
 
-/// A call, as it is signed and sent each time that it is made.
+/// A call that can be signed and sent several times.
 pub(super) struct Exchange<'a, H> {
     pub(super) context: &'a ClientContext<H>,
-    /// Whose clock the access point's is held against.
+    /// The caller for which the access point's clock is recorded.
     pub(super) caller: &'a Caller,
     pub(super) endpoint: &'a Endpoint,
     /// The region whose access point answers.
     pub(super) access_region: Region,
     pub(super) service: Service,
     pub(super) action: &'a str,
-    /// The region that the call is about, which need not be the one that answers.
+    /// The region that the call is about, which may differ from the one that answers.
     pub(super) region: &'a str,
-    /// `None` where the body itself proves who calls.
+    /// `None` if the body itself proves the identity of the caller.
     pub(super) credentials: Option<&'a Credentials>,
     pub(super) body: &'a [u8],
 }
 
-/// A request that is ready to leave. The API refuses it once its signature is a few minutes old.
+/// A request that is ready to be sent. The API refuses it when its signature is a few minutes old.
 pub(super) struct SignedRequest {
     request: Request,
     signed_at: i64,
 }
 
-/// A reply that nobody has read yet.
+/// A reply that has not been parsed yet.
 pub(super) struct RawReply {
     pub(super) reply: Reply,
     /// The Unix time that its request was signed with.
@@ -43,7 +43,7 @@ pub(super) struct RawReply {
 }
 
 impl<H: Host> Exchange<'_, H> {
-    /// Signs by what the access point's clock is taken to show.
+    /// Signs with the assumed time of the access point's clock.
     pub(super) fn sign(&self) -> Result<SignedRequest, CallError> {
         let (host, clocks) = (self.host(), &self.context.clocks);
         let now = self.context.host.now();
@@ -59,7 +59,7 @@ impl<H: Host> Exchange<'_, H> {
         Ok(SignedRequest { request, signed_at })
     }
 
-    /// Sends a request at `sent_at`, which is now.
+    /// Sends a request at `sent_at`, the current time.
     pub(super) async fn send(
         &self,
         signed: SignedRequest,
@@ -78,25 +78,25 @@ impl<H: Host> Exchange<'_, H> {
         Ok(RawReply { reply, signed_at })
     }
 
-    /// Takes in the time that comes with a refusal for the age of the signature of `signed_at`. True if signing again
-    /// may help.
+    /// Records the time in a refusal of the signature from `signed_at` as too old. Returns true if signing again may
+    /// help.
     pub(super) fn learn_clock(&self, date: Option<&str>, signed_at: i64) -> bool {
         let (host, now) = (self.host(), self.context.host.now());
         let clocks = &self.context.clocks;
         clocks.correct_signing(self.access_point(&host), date, signed_at, now)
     }
 
-    /// What it means for the call that no reply came.
+    /// The meaning of a missing reply for the call.
     pub(super) fn unanswered(&self, error: TransportError) -> CallError {
         CallError::no_reply(error, |detail| self.locate(detail))
     }
 
-    /// Says which access point `detail` is about, because a run may use many.
+    /// Adds the access point to `detail`, because a run may use many.
     pub(super) fn locate(&self, detail: &str) -> String {
         locate(self.endpoint, self.access_region, detail)
     }
 
-    /// The host that answers, with its port where it has one.
+    /// The host that answers, with its port if it has one.
     pub(super) fn host(&self) -> String {
         self.endpoint.host(self.access_region)
     }
@@ -107,7 +107,7 @@ impl<H: Host> Exchange<'_, H> {
     }
 }
 
-/// `detail` with the access point that it is about.
+/// Returns `detail` with its access point.
 pub(super) fn locate(endpoint: &Endpoint, region: Region, detail: &str) -> String {
     format!("{}: {}", endpoint.host(region), brief(detail))
 }

@@ -1,5 +1,5 @@
-//! Right account: where a manifest says whose the credentials are, nothing is called before STS has confirmed it. It must
-//! not know how STS is asked.
+//! Verifies the account: if a manifest names the owner of the credentials, no call is made before STS has confirmed it.
+//! It must not know how STS is asked.
 
 use tokio::sync::OnceCell;
 
@@ -8,14 +8,13 @@ use super::protocol::wire::CallerIdentity;
 use crate::model::{AccountName, Uin};
 use crate::words::brief;
 
-/// Whether a key belongs to the account that its document names. The first caller finds it out, while the others wait for
-/// the same answer. A caller that gives up leaves the question to the next one. A new key gets an `IdentityCheck` of its
-/// own.
+/// Whether a key belongs to the account in its document. The first caller finds it out, while the others wait for the
+/// same answer. If that caller gives up, the next one takes over. A new key gets its own `IdentityCheck`.
 #[derive(Default)]
 pub(super) struct IdentityCheck(OnceCell<Result<(), Box<Refusal>>>);
 
 impl IdentityCheck {
-    /// The answer, which `find_out` gives if there is none yet. The error says why nothing may be called.
+    /// The answer, which `find_out` provides if there is none yet. The error says why no call may be made.
     pub(super) async fn get_or_check(
         &self,
         find_out: impl Future<Output = Result<(), Refusal>>,
@@ -27,14 +26,14 @@ impl IdentityCheck {
         answer.clone().map_err(|refusal| *refusal)
     }
 
-    /// Why nothing may be called, if that is known.
+    /// Why no call may be made, if that is known.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         let refusal = self.0.get()?.as_ref().err()?;
         Some((**refusal).clone())
     }
 }
 
-/// Compares what STS answered with the uin that `account`'s document names. If that cannot be told, nothing is called,
+/// Compares the answer of STS with the uin in `account`'s document. If there is no usable answer, no call is made,
 /// either.
 pub(super) fn verify(
     account: &AccountName,
@@ -44,7 +43,7 @@ pub(super) fn verify(
     let unverified = |reason: String, request_id| Refusal {
         code: ACCOUNT_UNVERIFIED.into(),
         message: format!(
-            "cannot find out whether the credentials belong to uin {named}, as account `{account}` says: GetCallerIdentity: {reason}"
+            "cannot verify that the credentials belong to uin {named}, as account `{account}` says: GetCallerIdentity: {reason}"
         ),
         request_id,
         class: Class::AccountBlocked,
@@ -55,7 +54,7 @@ pub(super) fn verify(
         Ok(identity) => identity,
         Err(CallError::Refused(refusal) | CallError::AccountBroken(refusal)) => {
             return Err(match refusal.class {
-                // The key itself is at fault, and would be with any other call.
+                // The key itself is at fault, and would fail in any other call.
                 Class::AccountBlocked | Class::ClockOff => refusal,
                 _ => unverified(refusal.told(), refusal.request_id),
             });
@@ -154,7 +153,7 @@ mod tests {
             for words in [reason, "100000000001", "`prod`", "remove `uin`"] {
                 assert!(refusal.to_string().contains(words), "{refusal}");
             }
-            // Only where the key lacks it does the permission help.
+            // The permission helps only if the key lacks it.
             let is_denied = reason.contains("UnauthorizedOperation");
             let says_so = refusal.to_string().contains("allow sts:GetCallerIdentity");
             assert_eq!(says_so, is_denied, "{refusal}");

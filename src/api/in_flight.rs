@@ -1,16 +1,16 @@
-//! How many calls may be under way at a time. Each has a connection, and with hundreds of accounts thousands of calls are
-//! permitted at once: that is more descriptors than a process may have, and replies that nobody reads in time.
+//! Limits the number of concurrent calls. Each needs a connection, and with hundreds of accounts, thousands of calls
+//! have permits at once: more descriptors than a process may have, and replies that are not read in time.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Far more than the rate of one account needs. A call that gets no reply keeps its place until its deadline.
+/// Far more than the rate of one account needs. A call without a reply keeps its place until its deadline.
 const READS_MAX: usize = 128;
-/// Apart from reads, so that neither waits for the other.
+/// Separate from reads, so that neither waits for the other.
 const WRITES_MAX: usize = 128;
 
-/// The places of calls that are under way. They are given in the order of the requests.
+/// The places of running calls, given in the order of the requests.
 pub struct InFlight {
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
@@ -41,7 +41,7 @@ impl InFlight {
 }
 
 async fn place(places: &Arc<Semaphore>) -> Place {
-    // It is never closed, so that there is always a place in the end.
+    // The semaphore is never closed, so every caller gets a place in the end.
     let permit = Arc::clone(places).acquire_owned().await;
     Place {
         _permit: permit.ok(),

@@ -1,4 +1,5 @@
-//! Replies that do not match their documentation: what is needed is read strictly, and nothing else can spoil a reply.
+//! Replies that do not match their documentation: needed fields are parsed strictly, and no other field can make a
+//! reply unusable.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -13,7 +14,7 @@ use super::protocol::wire::{
 use crate::host::Reply;
 use crate::model::Permission;
 
-/// What may stand where something else should.
+/// Values that may appear in place of another one.
 pub(super) const ODD: [&str; 20] = [
     "null",
     "true",
@@ -37,24 +38,24 @@ pub(super) const ODD: [&str; 20] = [
     r#"{"a": 1, "a": 2}"#,
 ];
 
-/// What a field of a reply takes.
+/// The values that a field of a reply accepts.
 #[derive(Clone, Copy)]
 enum Takes {
-    /// A text.
+    /// Only a text is accepted.
     Text,
-    /// A text or nothing.
+    /// A text or null.
     TextOrNull,
-    /// `true` or `false`.
+    /// Only `true` or `false`.
     Bool,
-    /// `true`, `false` or nothing.
+    /// `true`, `false` or null.
     BoolOrNull,
-    /// A number of things.
+    /// A count of things.
     Count,
     /// A list of objects.
     List,
-    /// A list of objects or nothing.
+    /// A list of objects or null.
     ListOrNull,
-    /// Whatever there is.
+    /// Any value at all.
     Anything,
 }
 
@@ -91,7 +92,8 @@ fn read<T: DeserializeOwned>(body: &str) -> Result<T, CallError> {
     parse(&reply, asked, "lighthouse.tencentcloudapi.com")
 }
 
-/// Puts each odd value into each field of the object at `place`, which `needed` says what they take; reads what comes of it.
+/// Puts each odd value into each field of the object at `place`, and parses the result. `needed` names the fields with
+/// the values that they accept.
 fn every_field<T: DeserializeOwned>(whole: &Value, place: &str, needed: &[(&str, Takes)]) {
     const HERE: &str = r#""@@""#;
     let object = whole.pointer(place).and_then(Value::as_object);
@@ -205,7 +207,7 @@ fn c14_t2_of_a_write_only_what_says_that_it_was_done_is_needed() {
     let needed = [("BlueprintId", Takes::TextOrNull)];
     let whole: Value = serde_json::from_str(whole).expect("JSON");
     every_field::<ModifyReply>(&whole, "/Response", &needed);
-    // `Error: null` is no error, and no answer.
+    // `Error: null` is no error, and no answer either.
     let neither = read::<ModifyReply>(r#"{"Response": {"Error": null, "RequestId": 1}}"#);
     assert_eq!(neither.expect("a reply").blueprint_id, None);
     let done = read::<ModifyReply>(r#"{"Response": {"Error": null, "BlueprintId": null}}"#);
@@ -258,7 +260,7 @@ fn t2_e25_a_refusal_is_one_whatever_stands_beside_its_code() {
                 other => panic!("{body}: {other:?}"),
             }
         }
-        // Without a code it cannot be told what was refused, nor whether anything was done.
+        // Without a code, it is not known what was refused, nor whether anything was done.
         let body = r#"{"Response": {"Error": {"Code": @, "Message": "no"}, "BlueprintId": null}}"#;
         let read = read::<ModifyReply>(&body.replace('@', raw));
         let is_text = Takes::Text.fits(raw);

@@ -1,5 +1,5 @@
-//! The Tencent dialect: names, signature, error codes, access points. The only module that knows
-//! them; everything else speaks of images, permissions and classes of failure.
+//! The dialect of Tencent's API: names, signature, error codes, access points. Only this module knows them; all others
+//! use images, permissions and classes of failure.
 
 mod asked;
 mod call;

@@ -1,5 +1,6 @@
-//! Whose the credentials in use are, for telling two accounts apart. Only [`ReadClient::owner`] asks STS, once for each
-//! version of the credentials that STS has answered for. It must not know what follows if two accounts are one.
+//! The owner of the credentials in use, for telling two accounts apart. Only [`ReadClient::owner`] asks STS, once for
+//! each version of the credentials that STS has answered for. It must not know the consequences of two names for one
+//! account.
 
 use std::time::Duration;
 
@@ -16,23 +17,23 @@ use crate::inventory::AccountIdentity;
 use crate::model::{KeyDigest, Region, Uin};
 use crate::words::brief;
 
-/// The credentials in use, and whose they are as far as that is known.
+/// The credentials in use, and their owner as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// Stands for the secret id, or for the role, whose temporary keys have another id each time.
+    /// Represents the secret id, or the role, whose temporary keys have a new id each time.
     pub key: KeyDigest,
     /// The version of the credentials; grows with each change.
     pub version: u64,
-    /// Whether the key has an id that stays until somebody replaces it.
+    /// Whether the key keeps its id until somebody replaces it.
     pub lasts: bool,
-    /// The root account: what the document says and STS has confirmed, or what STS answered.
+    /// The root account: the one in the document, confirmed by STS, or else the answer of STS.
     pub uin: Option<Uin>,
-    /// Whether the document says which account it is.
+    /// Whether the document gives the account.
     pub is_documented: bool,
 }
 
 impl Owner {
-    /// As whom rows of the state are claimed.
+    /// The identity under which rows of the state are claimed.
     pub fn identity(&self) -> AccountIdentity<'_> {
         AccountIdentity {
             uin: self.uin.as_ref(),
@@ -40,15 +41,15 @@ impl Owner {
         }
     }
 
-    /// What proves that another scope is of the same account, where no uin does.
+    /// The key that proves that another scope belongs to the same account if no uin does.
     pub fn lasting_key(&self) -> Option<&KeyDigest> {
         self.lasts.then_some(&self.key)
     }
 }
 
 impl<H: Host> ReadClient<H> {
-    /// What stands for the key that is in use, whoever it belongs to. Makes no call but those that a source needs to
-    /// fetch its keys.
+    /// The digest of the key in use, whoever owns it. Makes no calls except those that a source needs to fetch its
+    /// keys.
     pub async fn key_digest(&self, region: Region) -> Option<KeyDigest> {
         let provider = &self.connection.provider;
         let current = provider.current(self.context(), region);
@@ -56,20 +57,20 @@ impl<H: Host> ReadClient<H> {
         Some(KeyDigest::of(&provider.identity(&current.credentials).0))
     }
 
-    /// Whether both call with one key, as far as that needs no waiting: of what has been fetched already, or is on this
-    /// machine.
+    /// Whether both use the same key, as far as that is known without waiting: from keys that were fetched already, or
+    /// are on this machine.
     pub fn has_same_key_at_hand(&self, other: &Self, region: Region) -> bool {
         let ours = self.identity_at_hand(region);
         ours.is_some() && ours == other.identity_at_hand(region)
     }
 
-    /// [`Self::key_digest`], where that needs no waiting, as for [`Self::has_same_key_at_hand`].
+    /// [`Self::key_digest`] without waiting, as in [`Self::has_same_key_at_hand`].
     pub fn key_at_hand(&self, region: Region) -> Option<KeyDigest> {
         let identity = self.identity_at_hand(region)?;
         Some(KeyDigest::of(&identity))
     }
 
-    /// What the key is compared by. It is compared for each pair of accounts, so that it is no digest.
+    /// The text by which the key is compared. It is not a digest, because it is compared for each pair of accounts.
     fn identity_at_hand(&self, region: Region) -> Option<String> {
         let provider = &self.connection.provider;
         let credentials = match provider.active_credentials() {
@@ -83,15 +84,15 @@ impl<H: Host> ReadClient<H> {
         Some(provider.identity(&credentials).0)
     }
 
-    /// The credentials for the next call. Costs no call beyond those that come before every call: where the document
-    /// names a `uin`, STS has confirmed it. `None` where there are none.
+    /// The credentials for the next call. Costs no call beyond those before every call: if the document gives a `uin`,
+    /// STS has confirmed it. `None` if there are no credentials.
     pub async fn key(&self, region: Region) -> Option<Owner> {
         let ready = self.ready(region).await.ok()?;
         Some(self.owner_of(&ready))
     }
 
-    /// Whether there are credentials, and they are those of the account that the document names. Who asks for the sake of
-    /// another account does not wait for long.
+    /// Whether there are credentials, and they belong to the account in the document. This is asked for another
+    /// account, so it does not wait for long.
     pub async fn is_confirmed(&self, region: Region) -> bool {
         let newest = self.status.newest();
         let now = || self.context().host.monotonic();
@@ -110,7 +111,8 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    /// [`Self::key`], with the account that STS names where no document does; why there is no answer, for a person.
+    /// [`Self::key`], with the account from STS if no document gives it. The error says why there is no answer, for a
+    /// person.
     pub async fn owner(&self, region: Region) -> Result<Owner, String> {
         let ready = self.within_timeout(self.ready(region)).await;
         let ready = ready.ok_or_else(timed_out)?;
@@ -123,15 +125,15 @@ impl<H: Host> ReadClient<H> {
         Ok(self.owner_of(&ready))
     }
 
-    /// [`Self::owner`], asked for the sake of another account: one that did not answer the last time is not waited for
-    /// again. Its own scopes go on asking, and have the patience.
+    /// [`Self::owner`], asked on behalf of another account: if there was no answer last time, it is not waited for
+    /// again. The account's own scopes keep asking, and wait longer.
     pub async fn owner_of_rival(&self, region: Region) -> Result<Owner, String> {
         let timeout = self.status.newest().owner.timeout();
         let owner = self.within(timeout, self.owner(region)).await;
         owner.unwrap_or_else(|| Err(timed_out()))
     }
 
-    /// `None` if it takes too long: scopes of healthy accounts wait for the answer.
+    /// `None` if it takes too long, because scopes of healthy accounts wait for the answer.
     async fn within_timeout<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.within(ANSWER_TIMEOUT, work).await
     }

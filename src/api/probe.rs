@@ -1,5 +1,5 @@
-//! Single questions about an account and its access points, for who wants to know just their state: one call each, nothing
-//! kept from it, and none of them writes. It must not know what the answers are judged by.
+//! Single questions about the state of an account and its access points: each is one call, stores nothing, and writes
+//! nothing. It must not know how the answers are judged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::host::Host;
 use crate::model::{ImageId, Region};
 
 impl<H: Host> ReadClient<H> {
-    /// Whose the key is, asked whether or not a document names a `uin`. Where one does, the answer is what the calls
-    /// that follow are let through by, or not; silence is no answer, and they ask anew.
+    /// The owner of the key, asked for whether or not a document gives a `uin`. If one does, the answer decides whether
+    /// later calls are allowed; without an answer, they ask again.
     pub async fn caller(&self, region: Region) -> Result<CallerIdentity, CallError> {
         let connection = &self.connection;
         let mut rounds = 0;
@@ -44,8 +44,8 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    /// Asks for the first page of what a run reads, with the same call. Returns how long the answer took, or why there
-    /// is none that can be used. Only listings are targets: GetCallerIdentity lists nothing, and Modify writes.
+    /// Requests the first page of a run's data, with the same call. Returns how long the answer took, or why there is
+    /// no usable one. Only listings are targets: GetCallerIdentity lists nothing, and Modify writes.
     pub async fn probe(
         &self,
         target: ProbeTarget<'_>,
@@ -75,8 +75,8 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    /// The time of each access point of `regions`, and of STS and CVM, minus this machine's, as its newest reply told it; in
-    /// order of the hosts.
+    /// The time of each access point of `regions`, and of STS and CVM, minus this machine's, according to its newest
+    /// reply; ordered by host.
     pub fn clock_offsets(&self, regions: &BTreeSet<Region>) -> BTreeMap<String, TimeDelta> {
         let actions = [
             Action::DescribeBlueprints,
@@ -94,7 +94,7 @@ impl<H: Host> ReadClient<H> {
         told.collect()
     }
 
-    /// Where the credentials in use came from; `None`: there are none yet.
+    /// The origin of the credentials in use; `None` if there are none yet.
     pub fn provenance(&self) -> Option<Provenance> {
         self.connection
             .provider
@@ -102,13 +102,13 @@ impl<H: Host> ReadClient<H> {
     }
 }
 
-/// What a probe asks for.
+/// The data that a probe requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeTarget<'a> {
     Blueprints,
-    /// `DescribeImagesToShare`, of up to 100 images; of the account's first if there are none.
+    /// `DescribeImagesToShare` for up to 100 images; for the account's first ones if there are none.
     Images(&'a [ImageId]),
-    /// `DescribeImagesToShare`, of the account's own images.
+    /// `DescribeImagesToShare` for the account's own images.
     OwnImages,
     /// The account's Lighthouse instances.
     Instances,

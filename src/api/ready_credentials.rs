@@ -1,5 +1,5 @@
-//! The credentials that a call may be made with: the current ones, once it is known that they are the account's own. STS
-//! is asked on the way where a document names the account. It must not know what the call is for.
+//! The credentials for a call: the present ones, once they are confirmed as the account's own. STS is asked before if a
+//! document names the account. It must not know what the call is for.
 
 use std::rc::Rc;
 
@@ -12,19 +12,19 @@ use super::{identity, retry};
 use crate::host::Host;
 use crate::model::Region;
 
-/// Times that a call begins anew because the credentials changed while it waited. Credentials that change more often are
-/// used all the same.
+/// How often a call starts again because the credentials changed while it waited. Credentials that change more often
+/// are used all the same.
 pub(super) const ROUNDS_MAX: u32 = 3;
 
-/// Credentials to call with, and what is known of them.
+/// Credentials for a call, and what is known about them.
 pub(super) struct ReadyCredentials {
     pub(super) lease: Lease,
     pub(super) status: Rc<CredentialStatus>,
 }
 
 impl<H: Host> ReadClient<H> {
-    /// The credentials for the next call, once it is known that they are the account's own. The error says that they are
-    /// not, or that there are none. Every call begins here, except the one that finds it out.
+    /// The credentials for the next call, once they are confirmed as the account's own. The error says that they are
+    /// not, or that there are none. Every call begins here, except the one that checks this.
     pub(super) async fn ready(&self, region: Region) -> Result<ReadyCredentials, Refusal> {
         let mut rounds = 0;
         loop {
@@ -57,8 +57,8 @@ impl<H: Host> ReadClient<H> {
         ready.status.identity.get_or_check(find_out).await
     }
 
-    /// Whose the key is. The action's documentation requires a region, which does not change the answer. It is asked
-    /// whatever is known of the account, because this call finds that out.
+    /// The owner of the key. The action's documentation requires a region, which does not affect the answer. It is
+    /// asked regardless of the account's status, because this call determines the status.
     pub(super) async fn caller_identity(
         &self,
         ready: &ReadyCredentials,
@@ -69,7 +69,7 @@ impl<H: Host> ReadClient<H> {
         self.call(ready, action, region, None, &body, permit).await
     }
 
-    /// Whether there are other credentials by now with which a refused call may succeed.
+    /// Whether other credentials are available now with which a refused call may succeed.
     pub(super) async fn has_newer(
         &self,
         ready: &ReadyCredentials,
@@ -83,12 +83,12 @@ impl<H: Host> ReadClient<H> {
                 .await
     }
 
-    /// Whether a call should begin anew because its credentials have been replaced or rejected.
+    /// Whether a call should start again because its credentials have been replaced or rejected.
     pub(super) fn is_outdated(&self, ready: &ReadyCredentials, rounds: u32) -> bool {
         rounds < ROUNDS_MAX && self.connection.provider.is_outdated(ready.lease.version)
     }
 
-    /// Reads from the status of the credentials in use. The status of older ones says nothing of newer ones.
+    /// Reads from the status of the credentials in use. The status of older ones does not apply to them.
     pub(super) fn known<T>(&self, what: impl Fn(&CredentialStatus) -> Option<T>) -> Option<T> {
         let status = self.status.newest();
         let is_past = self.connection.provider.has_newer(status.version);

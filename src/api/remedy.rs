@@ -1,5 +1,5 @@
-//! What a person can do about a refusal: one table, by who answered, what was asked and the code. Every text that names a
-//! remedy for a code takes it from here, so that no two places disagree.
+//! What a person can do about a refusal: one table, by the service that answered, the subject of the call and the code.
+//! Every text that names a remedy for a code takes it from here, so that no two places disagree.
 
 use std::fmt;
 
@@ -9,38 +9,38 @@ use super::protocol::wire::Service;
 use crate::model::Permission;
 use crate::words::with_request_id;
 
-/// Whom a row is about.
+/// The service and the subject that a row applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
-    /// Something between sharekeeper and the API, which is no access point of the vendor's.
+    /// A relay between sharekeeper and the API, which is not an access point of the vendor.
     Relay,
-    /// STS, asked for the keys of a role.
+    /// STS, asked for keys of a role.
     Role,
-    /// STS, asked for the keys of a pod's role.
+    /// STS, asked for keys of a pod's role.
     Pod,
-    /// This machine's metadata service.
+    /// The metadata service of this machine.
     Machine,
     /// Lighthouse, asked to share an image.
     Share,
-    /// Lighthouse, asked to take a share back.
+    /// Lighthouse, asked to end a share.
     Cancel,
-    /// Lighthouse, asked for either.
+    /// Lighthouse, asked to share or to end a share.
     Write,
     /// Lighthouse, asked for anything.
     Lighthouse,
-    /// Nobody: the code is one of ours.
+    /// No service: the code is one of ours.
     Ours,
     /// Any service of the cloud.
     Anyone,
 }
 
-/// One rule of the table.
+/// One rule in the table.
 struct Row {
     who: Who,
-    /// A whole code, or a family as `Family.*`, which the bare `Family` belongs to. A lone `*` is any code.
+    /// A whole code, or a family as `Family.*`, which includes the bare `Family`. A lone `*` means any code.
     code: &'static str,
-    /// What to do; `None` where the code passes by itself, or where only looking tells what it means. `{permission}` and
-    /// `{relay}` stand for the permission in CAM and for the host that answered.
+    /// What to do; `None` if the code is temporary, or if only a read shows its meaning. `{permission}` and `{relay}`
+    /// stand for the CAM permission and for the host that answered.
     remedy: Option<&'static str>,
 }
 
@@ -60,7 +60,7 @@ const fn passes(who: Who, code: &'static str) -> Row {
     }
 }
 
-const RELAY: &str = "`{relay}` stands between sharekeeper and the API: it must pass on `Host` and `Content-Type` as they are, because the signature \
+const RELAY: &str = "`{relay}` stands between sharekeeper and the API: it must pass on `Host` and `Content-Type` unchanged, because the signature \
      covers them; if it does, the SecretKey does not belong to the SecretId";
 const ROLE_TRUST: &str =
     "check that the role exists, and that its trust policy lets this key assume it";
@@ -69,20 +69,20 @@ const SECRET_ID: &str = "the SecretId is unknown or disabled; check it in the CA
 const SECRET_KEY: &str = "the SecretKey does not belong to the SecretId";
 const TOKEN: &str = "the temporary token has expired or is wrong; fetch a new one";
 const MFA: &str = "use a key or a role that needs no multi-factor authentication";
-const REGION: &str = "the region is not open to this account, or the action is not offered there; open it in the console, or take the region out of the \
+const REGION: &str = "the region is not open to this account, or the action is not offered there; open it in the console, or remove the region from the \
      manifests; the access point is that of `endpoint`";
 const PERMISSION: &str = "allow {permission} for this key in CAM";
 const ADDRESS: &str = "let the network policy of the key in CAM allow this machine's address";
 const FAULT: &str = "this is a fault in sharekeeper; please report it with the RequestId";
-/// What is left to say of a code that nothing is known of.
+/// The text for an unknown code.
 const UNKNOWN: &str =
-    "sharekeeper does not know this code; the vendor's support can tell, with the RequestId";
+    "sharekeeper does not know this code; ask the vendor's support, with the RequestId";
 
-/// The first row that fits decides.
+/// The first row that matches decides.
 const TABLE: &[Row] = &[
     row(Who::Relay, "AuthFailure.SignatureFailure", RELAY),
     row(Who::Relay, "AuthFailure.InvalidAuthorization", RELAY),
-    // The roles that credentials come from.
+    // The roles that provide credentials.
     row(
         Who::Role,
         "ResourceNotFound.RoleNotFound",
@@ -124,7 +124,7 @@ const TABLE: &[Row] = &[
     row(
         Who::Role,
         "FailedOperation.TempKeyNotAllowed",
-        "let the source of the role be a permanent key: STS does not take a temporary one for it",
+        "let the source of the role be a permanent key: STS does not accept a temporary one for it",
     ),
     row(
         Who::Pod,
@@ -136,7 +136,7 @@ const TABLE: &[Row] = &[
     row(
         Who::Pod,
         "InvalidParameter.WebIdentityTokenError",
-        "STS does not take the pod's token: see that the identity provider in TKE_PROVIDER_ID has this cluster's public key and the token's audience",
+        "STS does not accept the pod's token: check that the identity provider in TKE_PROVIDER_ID has this cluster's public key and the token's audience",
     ),
     row(
         Who::Pod,
@@ -160,7 +160,7 @@ const TABLE: &[Row] = &[
         "*",
         "check the role that is bound to this instance in the CVM console",
     ),
-    // Shares.
+    // Shares and their ends.
     row(
         Who::Share,
         "ResourceInUse.ImageInUse",
@@ -176,7 +176,7 @@ const TABLE: &[Row] = &[
         "UnsupportedOperation.ImageUnableToShare",
         "the image does not meet the conditions for sharing; see DescribeImagesToShare",
     ),
-    // To CANCEL, it depends on what is seen.
+    // For CANCEL, the meaning depends on the observation.
     passes(Who::Cancel, "ResourceNotFound.ImageIdNotFound"),
     row(
         Who::Lighthouse,
@@ -201,7 +201,7 @@ const TABLE: &[Row] = &[
     passes(Who::Write, "UnsupportedOperation.ImageAlreadyShared"),
     passes(Who::Write, "UnsupportedOperation.BlueprintHasNotShared"),
     passes(Who::Write, "UnsupportedOperation.ImageOccupied"),
-    // Ours.
+    // Our own codes.
     row(
         Who::Ours,
         WRONG_ACCOUNT,
@@ -210,10 +210,10 @@ const TABLE: &[Row] = &[
     row(
         Who::Ours,
         ACCOUNT_UNVERIFIED,
-        "mend that, or remove `uin` from the `Account` document",
+        "fix that, or remove `uin` from the `Account` document",
     ),
     passes(Who::Ours, "*"),
-    // Keys, whoever they are shown to.
+    // Keys, for every service.
     row(Who::Anyone, "AuthFailure.SecretIdNotFound", SECRET_ID),
     row(Who::Anyone, "AuthFailure.InvalidSecretId", SECRET_ID),
     row(Who::Anyone, "AuthFailure.AccessKeyIllegal", SECRET_ID),
@@ -241,7 +241,7 @@ const TABLE: &[Row] = &[
     row(Who::Anyone, "UnsupportedRegion.*", REGION),
     row(Who::Anyone, "AuthFailure.UnauthorizedOperation", PERMISSION),
     row(Who::Anyone, "UnauthorizedOperation.*", PERMISSION),
-    // What passes by itself.
+    // Temporary errors, which need no remedy.
     passes(Who::Anyone, "RequestLimitExceeded.*"),
     passes(Who::Anyone, "LimitExceeded.RateLimitExceeded"),
     passes(Who::Anyone, "InternalError.*"),
@@ -275,7 +275,7 @@ impl Row {
     }
 }
 
-/// Whether `code` is what `pattern` says.
+/// Whether `code` matches `pattern`.
 fn is_of(code: &str, pattern: &str) -> bool {
     match pattern.strip_suffix("*") {
         None => code == pattern,
@@ -287,12 +287,12 @@ fn is_of(code: &str, pattern: &str) -> bool {
 }
 
 impl Refusal {
-    /// What a person can do; `None` where it passes by itself, or where only looking tells what it means.
+    /// What a person can do; `None` if the error is temporary, or if only a read shows its meaning.
     pub fn remedy(&self) -> Option<String> {
         remedy(self)
     }
 
-    /// Code and message, and what to do about it, without the RequestId: many refusals with one cause say the same.
+    /// Code, message and remedy, without the RequestId, so that refusals with one cause have the same text.
     pub fn told(&self) -> String {
         match self.remedy() {
             Some(remedy) => format!("{} ({remedy})", self.summary()),
@@ -301,7 +301,7 @@ impl Refusal {
     }
 }
 
-/// All that is to be said of it, with the RequestId.
+/// The complete text, with the RequestId.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&with_request_id(&self.told(), self.request_id.as_deref()))

@@ -1,4 +1,4 @@
-//! The table of remedies: each row is reached by what it is for, and says what that service means by the code.
+//! The table of remedies: each row is reached by its own code, and its text fits the service.
 
 use super::*;
 use crate::api::protocol::wire::Action;
@@ -24,7 +24,7 @@ const LIST: Asked = Asked::Read(Action::DescribeBlueprints);
 const CVM: Asked = Asked::Read(Action::DescribeImages);
 const WHOSE: Asked = Asked::Read(Action::GetCallerIdentity);
 
-/// A refusal that a row is for.
+/// A refusal that matches a row.
 fn sample(row: &Row) -> Refusal {
     let code = match row.code.strip_suffix("*") {
         Some(family) => format!("{family}SomethingNew"),
@@ -68,7 +68,7 @@ fn t7_each_row_of_the_table_is_reached_and_fills_its_gaps() {
 #[test]
 fn t7_a_code_means_what_the_service_that_answered_means_by_it() {
     for (code, asked, words) in [
-        // One name, three roles.
+        // One code for three different roles.
         ("ResourceNotFound.RoleNotFound", SHARE, "service role"),
         ("ResourceNotFound.RoleNotFound", LIST, "service role"),
         (
@@ -81,7 +81,7 @@ fn t7_a_code_means_what_the_service_that_answered_means_by_it() {
             Asked::AssumePodsRole,
             "TKE_ROLE_ARN does not exist",
         ),
-        // What is wrong with a request is wrong in the manifest only where the manifest's words are sent.
+        // An invalid request is an error in the manifest only if it contains texts from the manifest.
         (
             "InvalidParameter.OverTimeError",
             Asked::AssumeRole,
@@ -105,7 +105,7 @@ fn t7_a_code_means_what_the_service_that_answered_means_by_it() {
             "fault in sharekeeper",
         ),
         ("InvalidFilter", CVM, "fault in sharekeeper"),
-        // Permissions are those of the call.
+        // The permission is the one of the call.
         (
             "UnauthorizedOperation",
             SHARE,
@@ -123,12 +123,12 @@ fn t7_a_code_means_what_the_service_that_answered_means_by_it() {
             Asked::AssumePodsRole,
             "trust policy",
         ),
-        // A region is no permission.
+        // A problem of a region is not a missing permission.
         ("UnsupportedRegion", SHARE, "not open to this account"),
         ("UnsupportedRegion", LIST, "not open to this account"),
         ("AuthFailure.InvalidRegion", CVM, "not open to this account"),
         ("UnsupportedRegion", Asked::AssumePodsRole, "TKE_REGION"),
-        // Uses of an image.
+        // An image that is in use.
         (
             "ResourceInUse.ImageInUse",
             CANCEL,
@@ -144,7 +144,7 @@ fn t7_a_code_means_what_the_service_that_answered_means_by_it() {
             SHARE,
             "check the image id",
         ),
-        // Keys.
+        // Problems of keys.
         (
             "AuthFailure.SignatureFailure",
             SHARE,
@@ -157,7 +157,7 @@ fn t7_a_code_means_what_the_service_that_answered_means_by_it() {
         ),
         ("FailedOperation.CheckMFAError", SHARE, "multi-factor"),
         ("NotFound", Asked::MachinesRole, "bound to this instance"),
-        // What nobody knows is said to be that, with what support asks for.
+        // The text for an unknown code says so, and names the data for the vendor's support.
         ("Brand.NewCode", SHARE, "does not know this code"),
         ("Brand.NewCode", LIST, "with the RequestId"),
         ("AuthFailure.BrandNew", WHOSE, "with the RequestId"),

@@ -1,5 +1,5 @@
-//! When a call that changes nothing is made again, and after how long. It must not know what is read. Writes do not come
-//! here: `execute` decides about each.
+//! Decides when a call that changes nothing is repeated, and after which pause. It must not know what is read. Writes
+//! are not repeated here: `execute` decides about each.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use super::error::{CallError, Class, Refusal};
 use crate::host::Host;
 use crate::pace::Backoff;
 
-/// Tries of one call. With every tenth reply lost, five in a row fail once in 100,000 calls.
+/// The number of attempts for one call. With every tenth reply lost, five in a row fail once in 100,000 calls.
 const ATTEMPTS_MAX: u32 = 5;
-/// Throttled replies are not the call's fault, but there is a limit to them, too.
+/// The limit for throttled replies, which are not the call's fault.
 const THROTTLED_MAX: u32 = 30;
-/// Between two tries of one call.
+/// The pause between two attempts of one call.
 const BACKOFF: Backoff = Backoff {
     base: Duration::from_millis(200),
     cap: Duration::from_secs(2),
 };
 
-/// Repeats a read while that may help, with backoff and full jitter.
+/// Repeats a read as long as that may help, with backoff and full jitter.
 pub async fn while_it_helps<H: Host, T, F>(
     context: &ClientContext<H>,
     mut call: impl FnMut() -> F,
@@ -37,7 +37,7 @@ where
                 class: Class::Throttled(_),
                 ..
             }) if throttled < THROTTLED_MAX => {
-                // The bucket has slowed down, so that the call waits there.
+                // The bucket has slowed down, so the call waits there.
                 throttled += 1;
                 context.calls.repeated();
                 continue;
@@ -55,7 +55,7 @@ where
     }
 }
 
-/// Waits after the failed read numbered `attempt` (from 1), before it is repeated.
+/// Waits before a failed read is repeated; `attempt` counts from 1.
 pub async fn pause<H: Host>(context: &ClientContext<H>, attempt: u32) {
     context.calls.repeated();
     let host = &context.host;

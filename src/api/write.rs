@@ -1,5 +1,5 @@
-//! The client that writes: it can do what [`ReadClient`] can, and the one action that changes something. It must not know
-//! why a write was decided.
+//! The client that writes: it has all methods of [`ReadClient`], and the one action that changes something. It must not
+//! know why a write was decided.
 
 use super::call::CallKind;
 use super::circuit_breaker::AdmittedCall;
@@ -17,7 +17,7 @@ pub struct WriteClient<H> {
     read: ReadClient<H>,
 }
 
-/// The right to send one write now, and whose it is.
+/// The right to send one write now, with its credentials.
 pub struct WritePermit {
     ready: ReadyCredentials,
     admitted: AdmittedCall,
@@ -35,9 +35,9 @@ impl WritePermit {
 /// A write that the API acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Modified {
-    /// Null after CANCEL, and possibly after SHARE.
+    /// The new blueprint. Null after CANCEL, and possibly after SHARE.
     pub blueprint_id: Option<String>,
-    /// For the vendor's support.
+    /// The RequestId, for the vendor's support.
     pub request_id: Option<String>,
 }
 
@@ -52,13 +52,13 @@ impl<H: Host> WriteClient<H> {
         &self.read
     }
 
-    /// Why no write may be sent for this account, if so.
+    /// Why no write may be sent for this account, if that is so.
     pub fn broken(&self) -> Option<Refusal> {
         let writes = || self.read.known(|status| status.writes.broken());
         self.read.broken().or_else(writes)
     }
 
-    /// Waits until a write for `region` may leave. Dropping the future gives the turn up.
+    /// Waits until a write for `region` may be sent. Dropping the future gives up its turn.
     pub async fn permit(&self, region: Region) -> Result<WritePermit, Refusal> {
         let action = Action::ModifyImageSharePermission;
         let mut rounds = 0;
@@ -87,7 +87,7 @@ impl<H: Host> WriteClient<H> {
         }
     }
 
-    /// Sends one write. An error that is not a refusal leaves open whether it took effect.
+    /// Sends one write. After an error that is not a refusal, the outcome is open.
     pub async fn modify(
         &self,
         permit: WritePermit,
@@ -115,12 +115,12 @@ impl<H: Host> WriteClient<H> {
         if let Err(CallError::Refused(refusal)) = &mut sent
             && self.read.has_newer(&ready, refusal, region).await
         {
-            // Whoever recorded the intent repeats it, as where a clock was off.
+            // The owner of the intent repeats it, as after a wrong clock.
             refusal.class = Class::Busy;
         }
         admitted.settle(report);
         let reply = sent?;
-        // This is taken neither for a success nor for a failure: reading tells.
+        // This counts neither as a success nor as a failure: a read shows the outcome.
         let Some(blueprint_id) = reply.blueprint_id else {
             let detail = "the reply says neither that it was done nor that it was not";
             return Err(CallError::Unclear(

@@ -747,7 +747,7 @@ async fn s13_what_cannot_be_found_out_holds_the_account_still() {
             unreachable,
             5,
             "sts.tencentcloudapi.com: connection refused",
-            "mend that",
+            "fix that",
         ),
         (nonsense, 1, "`nobody`", "GetCallerIdentity"),
     ] {

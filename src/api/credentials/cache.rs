@@ -1,5 +1,5 @@
-//! Keeps one provider per source of credentials, so that accounts of one source share what was fetched. It must not know
-//! how credentials are fetched.
+//! Keeps one provider per source of credentials, so that accounts with the same source share the fetched credentials.
+//! It must not know how credentials are fetched.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,11 +9,11 @@ use super::{CredentialProvider, Environment};
 use crate::desired::CredentialSource;
 use crate::model::Endpoint;
 
-/// Sources that are kept while nobody uses them. Manifests that come and go leave some behind.
+/// The number of unused sources that are kept. Manifests that change leave some behind.
 const UNUSED_MAX: usize = 256;
 
-/// The provider of each source, for as long as the process lives. Accounts of one source share what was fetched, and a new
-/// connection finds what there is.
+/// The provider of each source, for the lifetime of the process. Accounts with the same source share the fetched
+/// credentials, and a new connection finds them.
 pub struct ProviderCache {
     environment: Rc<Environment>,
     known: RefCell<Vec<(CredentialSource, Endpoint, Rc<CredentialProvider>)>>,
@@ -28,7 +28,7 @@ impl ProviderCache {
         }
     }
 
-    /// The provider of `source` for an account at `endpoint`. Whether it has credentials is found out when they are
+    /// The provider of `source` for an account at `endpoint`. Whether it has credentials only shows when they are
     /// needed.
     pub fn provider(
         &self,

@@ -1,4 +1,4 @@
-//! A file with credentials that may change at any time: taken whole or not at all.
+//! A file with credentials that may change at any time. It is read completely or not at all.
 
 use std::cell::RefCell;
 use std::io;
@@ -20,24 +20,24 @@ use crate::desired::Role;
 use crate::host::Clock;
 use crate::model::Timestamp;
 
-/// A file that changed this recently may still be written to, and a disk's clock may be too coarse to tell one change
-/// from the next.
+/// A file that changed this recently may still be written to, and the disk's time stamps may be too coarse to
+/// distinguish two changes.
 const RECENT: TimeDelta = TimeDelta::seconds(2);
-/// Between two readings that must agree.
+/// The pause between two readings that must agree.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Readings until what is written to all the time is given up for this call.
+/// The number of readings before a file that is constantly written to is given up for this call.
 const READINGS_MAX: u32 = 10;
 
-/// How a file is read.
+/// The format of a file.
 #[derive(Clone)]
 pub(super) enum Format {
-    /// The SDK's, and which section.
+    /// The SDK's format, and the section to read.
     Ini(String),
-    /// tccli's, which profile, and what becomes of the role that it names.
+    /// tccli's format, the profile to read, and how to treat a role in it.
     Tccli(String, OwnRole),
 }
 
-/// The file, and what was last read of it.
+/// The file, and the result of its last reading.
 pub(super) struct CredentialsFile {
     path: PathBuf,
     format: Format,
@@ -47,22 +47,22 @@ pub(super) struct CredentialsFile {
 
 #[derive(Default)]
 struct State {
-    /// What the disk said at the last reading; `None` if there was no file.
+    /// The stamp of the last reading; `None` inside if there was no file.
     seen: Option<Option<Stamp>>,
-    /// The same stamp means the same content.
+    /// Whether the same stamp means the same content.
     settled: bool,
-    /// What was last read, good or not.
+    /// The content of the last reading, valid or not.
     bytes: Option<Zeroizing<Vec<u8>>>,
-    /// What was last read that is good.
+    /// The last valid content.
     snapshot: Option<Rc<FileSnapshot>>,
     fault: Option<CredentialError>,
-    /// Of the file that was last read.
+    /// How others can access the file that was last read.
     exposure: Option<Box<Exposure>>,
 }
 
-/// What a file said at one time.
+/// The content of a file at one time.
 pub(super) struct FileSnapshot {
-    /// Grows each time that the file says something new.
+    /// Grows each time that the file has new content.
     pub(super) number: u64,
     pub(super) credentials: Option<Rc<Credentials>>,
     pub(super) key_use: KeyUse,
@@ -78,16 +78,16 @@ impl CredentialsFile {
         }
     }
 
-    /// What is in use, if the file on the disk is the one that it was read from.
+    /// The credentials in use, if the file on the disk has not changed since they were read.
     pub(super) fn unchanged(&self) -> Option<Result<Rc<FileSnapshot>, CredentialError>> {
         let state = self.state.borrow();
-        // What cannot be looked at is read, which tells why.
+        // If the file cannot be examined, it is read, which shows the reason.
         let now = watched_file::stamp(&self.path).ok();
         let known = state.settled && now.is_some() && state.seen == now;
         known.then(|| state.answer()).flatten()
     }
 
-    /// Whether there is something, good or not; why not, as a clause in brackets after the source's name.
+    /// Whether the file exists, valid or not. The error is a clause in brackets after the source's name.
     pub(super) fn is_there(&self, now: Timestamp) -> Result<(), String> {
         match watched_file::read(&self.path) {
             Ok(reading) => match self.parse(&reading.bytes, now) {
@@ -97,13 +97,13 @@ impl CredentialsFile {
             Err(error) if watched_file::is_absent(&error) => {
                 Err(format!("{} does not exist", self.path.display()))
             }
-            // It is there, and who uses it is told what is wrong.
+            // It exists, and its user gets the error.
             Err(_) => Ok(()),
         }
     }
 
-    /// What the file says now. What stands in it for less than a moment, or is not whole, does not count: then the old
-    /// stays in use, if there is one.
+    /// The present content. Content that lasts only a moment, or is incomplete, does not count: then the old one stays
+    /// in use, if there is one.
     pub(super) async fn snapshot(
         &self,
         clock: &impl Clock,
@@ -130,7 +130,7 @@ impl CredentialsFile {
             clock.sleep_until(clock.monotonic() + PAUSE).await;
         }
         let fault = format!(
-            "{} is written to all the time, so that it cannot be read",
+            "{} is constantly written to, so it cannot be read",
             self.path.display()
         );
         self.keep_old(CredentialError::Broken(fault))
@@ -200,18 +200,18 @@ impl CredentialsFile {
         {
             let mut state = self.state.borrow_mut();
             state.seen = Some(None);
-            // Other errors than that may pass without a trace on the disk.
+            // Other errors may end without a trace on the disk.
             state.settled = watched_file::is_absent(error);
             state.bytes = None;
         }
         self.keep_old(fault)
     }
 
-    /// The old in place of the new that cannot be used; told once for each new.
+    /// Keeps the old credentials if the new ones cannot be used. Each new fault is reported once.
     fn keep_old(&self, fault: CredentialError) -> Result<Rc<FileSnapshot>, CredentialError> {
         let mut state = self.state.borrow_mut();
         if state.snapshot.is_some() && state.fault.as_ref() != Some(&fault) {
-            tracing::warn!("going on with the credentials that were read before: {fault}");
+            tracing::warn!("continuing with the credentials that were read before: {fault}");
         }
         state.fault = Some(fault.clone());
         state.snapshot.clone().ok_or(fault)
@@ -237,7 +237,7 @@ impl CredentialsFile {
         }
     }
 
-    /// Where it is and what it says to do, for a person.
+    /// The file and its meaning, for a person.
     pub(super) fn describe(&self) -> String {
         let place = format!("{self} ({})", self.path.display());
         match self
@@ -253,7 +253,7 @@ impl CredentialsFile {
         }
     }
 
-    /// The role that it says to assume, if that is still what it said when it said `number`.
+    /// The role that the file names, if its content still has `number`.
     pub(super) fn role(&self, number: u64) -> Option<Role> {
         let state = self.state.borrow();
         match state.snapshot.as_deref() {
@@ -265,7 +265,7 @@ impl CredentialsFile {
         }
     }
 
-    /// The role that it says to assume at this moment, whether or not it is used.
+    /// The role that the file on the disk names, whether or not it is used.
     pub(super) fn role_on_disk(&self, now: Timestamp) -> Option<Role> {
         let reading = watched_file::read(&self.path).ok()?;
         match self.parse(&reading.bytes, now).ok()?.key_use {
@@ -274,7 +274,7 @@ impl CredentialsFile {
         }
     }
 
-    /// The name of the profile that it is of, if it is tccli's.
+    /// The name of its profile, if it is tccli's.
     pub(super) fn profile(&self) -> Option<&str> {
         match &self.format {
             Format::Ini(_) => None,
@@ -282,19 +282,22 @@ impl CredentialsFile {
         }
     }
 
-    /// What lets others at it, if anything does.
+    /// How others can access the file, if they can.
     pub(super) fn exposure(&self) -> Option<Exposure> {
         self.state.borrow().exposure.as_deref().cloned()
     }
 
-    /// Which other profiles there are.
+    /// A list of the other profiles, for an error.
     fn other_profiles(&self) -> String {
         let (Format::Tccli(..), Some(directory)) = (&self.format, self.path.parent()) else {
             return String::new();
         };
         match watched_file::names(directory, ".credential").as_slice() {
             [] => String::new(),
-            names => format!("; there are: {}", crate::words::brief(&names.join(", "))),
+            names => format!(
+                "; existing profiles: {}",
+                crate::words::brief(&names.join(", "))
+            ),
         }
     }
 }
@@ -309,7 +312,7 @@ impl State {
     }
 }
 
-/// As a source is named to people.
+/// The name of the source for people.
 impl std::fmt::Display for CredentialsFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.format {

@@ -1,4 +1,4 @@
-//! The environment: variables that hold keys, and variables that say where to look.
+//! The environment: variables that hold keys, and variables that name the places of keys.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -15,26 +15,26 @@ use crate::model::Endpoint;
 
 const SECRET_ID: &str = "TENCENTCLOUD_SECRET_ID";
 const SECRET_KEY: &str = "TENCENTCLOUD_SECRET_KEY";
-/// tccli's name, then Terraform's.
+/// tccli's name first, then Terraform's.
 const TOKENS: [&str; 2] = ["TENCENTCLOUD_TOKEN", "TENCENTCLOUD_SECURITY_TOKEN"];
-/// Where a simulator plays the machine's metadata.
+/// The address of a simulator of the machine's metadata.
 const METADATA_URL: &str = "SHAREKEEPER_METADATA_URL";
-/// Where the Python SDK looks last.
+/// The last place in which the Python SDK looks.
 const SYSTEM_FILE: &str = "/etc/tencentcloud/credentials";
 
-/// Tells a variable's value.
+/// A function that returns a variable's value.
 type Lookup = dyn Fn(&str) -> Option<OsString>;
 
-/// The world as sources of credentials see it: variables and well-known places.
+/// The variables and well-known places that sources of credentials use.
 pub struct Environment {
     lookup: Box<Lookup>,
     system_file: PathBuf,
-    /// Files that were warned of.
+    /// Files that were already warned about.
     warned: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl Environment {
-    /// Variables as `lookup` tells them.
+    /// An environment with the variables that `lookup` returns.
     pub fn new(lookup: impl Fn(&str) -> Option<OsString> + 'static) -> Self {
         Self {
             lookup: Box::new(lookup),
@@ -43,7 +43,7 @@ impl Environment {
         }
     }
 
-    /// Looks for the SDK's file of all users elsewhere.
+    /// Uses another path for the SDK's system-wide file.
     #[must_use]
     pub fn with_system_file(mut self, path: PathBuf) -> Self {
         self.system_file = path;
@@ -54,12 +54,12 @@ impl Environment {
         &self.system_file
     }
 
-    /// Whether a file has not been warned of, which it has been from now on.
+    /// Whether a file was not warned about before. From now on, it counts as warned about.
     pub(super) fn is_news(&self, path: &Path) -> bool {
         self.warned.borrow_mut().insert(path.to_owned())
     }
 
-    /// A variable that is no secret. Set to nothing is not set, as tccli and the SDKs have it.
+    /// A variable that is not a secret. An empty one counts as not set, as for tccli and the SDKs.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, CredentialError> {
         let Some(value) = self.given(name) else {
             return Ok(None);
@@ -72,12 +72,12 @@ impl Environment {
         }
     }
 
-    /// Whether a variable says something, whatever that is.
+    /// Whether a variable has any value.
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.given(name).is_some()
     }
 
-    /// A variable that says yes or no. What is neither is not guessed at, because it lifts a guard.
+    /// A variable that means yes or no. An unclear value is an error, because the variable removes a guard.
     pub(super) fn switch(&self, name: &str) -> Result<bool, CredentialError> {
         let value = self.text(name)?.unwrap_or_default();
         match value.trim().to_ascii_lowercase().as_str() {
@@ -98,8 +98,8 @@ impl Environment {
         self.given("HOME").map(PathBuf::from)
     }
 
-    /// The SDK's variables. A pair that is set to nothing is broken, and not absent: whoever passes it over calls as
-    /// somebody else than was meant. A token is one of them that may be missing.
+    /// The SDK's variables. An empty pair is broken, not absent: skipping it would mean to call as another identity
+    /// than intended. Only the token may be missing.
     pub(super) fn credentials(&self) -> Result<Credentials, CredentialError> {
         let token = TOKENS.into_iter().find(|name| self.is_set(name));
         let token = token.map(|name| self.secret(name)).transpose()?;
@@ -132,8 +132,8 @@ impl Environment {
         Ok(NamedValue { name, value })
     }
 
-    /// Where the machine tells of itself. Another place than the machine's own network would be another's key, so
-    /// that only a simulator on this machine can take its place.
+    /// The address of the machine's metadata. An address outside the machine's own network could belong to somebody
+    /// else, so only a simulator on this machine may replace it.
     pub(super) fn metadata(&self) -> Result<String, CredentialError> {
         let Some(url) = self.text(METADATA_URL)? else {
             return Ok(format!("http://{METADATA_HOST}"));

@@ -1,9 +1,10 @@
-//! Why there are no credentials, and what that means for a call. Who reads the error must not learn any part of a secret.
+//! Why there are no credentials, and the meaning for a call. The reader of an error must not learn any part of a
+//! secret.
 
 use crate::api::error::{CallError, Class, NO_CREDENTIALS, Refusal};
 use crate::words::with_request_id;
 
-/// Why there are no credentials. Never quotes a value, nor any other content of a file or reply that holds one.
+/// Why there are no credentials. Never quotes a value, nor any other content of a file or reply that may hold one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
     /// No source that was tried has any.
@@ -12,28 +13,28 @@ pub enum CredentialError {
          Set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY, or try without an account: add `--sim`"
     )]
     Absent(String),
-    /// They are there, and cannot be used as they are.
+    /// They exist, but cannot be used as they are.
     #[error("{0}")]
     Broken(String),
-    /// Who hands them out was not reached, or did not answer so that it could be understood.
+    /// The issuer was not reached, or its answer could not be understood.
     #[error("{0}")]
     Unreachable(String),
-    /// Who hands them out refused to.
+    /// The issuer refused to provide them.
     #[error("{what}: {refusal}")]
     Refused {
-        /// What was asked for.
+        /// The credentials that were requested.
         what: String,
         refusal: Box<Refusal>,
     },
 }
 
 impl CredentialError {
-    /// Whether it can be mended on this machine alone, so that there is no point in going on without.
+    /// Whether only a change on this machine can fix it, so that continuing is pointless.
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Absent(_) | Self::Broken(_))
     }
 
-    /// What is wrong and, apart from it, what to do, where one can be told from the other.
+    /// The error and, separately, the remedy if they can be separated.
     pub fn message_and_remedy(&self) -> (String, Option<String>) {
         match self {
             Self::Absent(tried) => (
@@ -52,7 +53,7 @@ impl CredentialError {
         }
     }
 
-    /// What a failed exchange means; `what` says what was to come of it.
+    /// The meaning of a failed exchange; `what` names its purpose.
     pub(super) fn of(what: &str, error: CallError) -> Self {
         match error {
             CallError::NotSent(detail) | CallError::Unclear(detail) => {
@@ -66,11 +67,11 @@ impl CredentialError {
     }
 }
 
-/// Without credentials nothing may be called.
+/// Without credentials, no call may be made.
 impl From<CredentialError> for Refusal {
     fn from(error: CredentialError) -> Self {
         match error {
-            // The code stands before it, and the remedy after it.
+            // The code precedes this text, and the remedy follows it.
             CredentialError::Refused { what, refusal } => Self {
                 message: match refusal.message.as_str() {
                     "" => what,

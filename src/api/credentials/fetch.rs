@@ -1,4 +1,4 @@
-//! How credentials are fetched, source by source. It must not know how long they are kept in use.
+//! Fetches credentials from each kind of source. It must not know how long they are kept in use.
 
 use std::rc::Rc;
 
@@ -17,7 +17,7 @@ use crate::host::Host;
 use crate::model::{Endpoint, Monotonic, Region};
 
 impl CredentialProvider {
-    /// The source's credentials as they are now: those in use, unless something asks for others.
+    /// The source's present credentials: those in use, unless something requires new ones.
     pub(super) async fn resolve<H: Host>(
         &self,
         context: &ClientContext<H>,
@@ -50,7 +50,7 @@ impl CredentialProvider {
         }
     }
 
-    /// What a file says, or what it says to do.
+    /// The credentials in a file, or those that it refers to.
     async fn of_file<H: Host>(
         &self,
         sts: &StsClient<'_, H>,
@@ -86,7 +86,7 @@ impl CredentialProvider {
         Ok(with_lifetime(temporary, snapshot.number, context))
     }
 
-    /// A role, assumed with what its source has. A source that is itself a role makes a chain.
+    /// A role, assumed with the credentials of its source. A source that is itself a role makes a chain.
     async fn of_role<H: Host>(
         &self,
         sts: &StsClient<'_, H>,
@@ -118,7 +118,7 @@ impl CredentialProvider {
         Ok(with_lifetime(temporary, with.version, context))
     }
 
-    /// Where tccli would ask STS, with a profile or with the one that it takes where none is named.
+    /// The access point at which tccli would ask STS, with the given profile or with tccli's default one.
     fn sts_of_tccli(&self, profile: Option<&str>) -> Result<Endpoint, CredentialError> {
         let path = match profile {
             Some(name) => tccli_file(&self.environment, name, "configure"),
@@ -134,7 +134,7 @@ impl CredentialProvider {
         }
     }
 
-    /// What is in use, if nothing asks for other credentials than these.
+    /// The credentials in use, if nothing requires new ones.
     fn known(&self, made_from: u64, now: Monotonic) -> Option<Resolved> {
         let state = self.state.borrow();
         let active = state.active.as_ref()?;

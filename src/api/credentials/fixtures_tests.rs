@@ -1,4 +1,4 @@
-//! A host whose network is a script, a home directory, and variables.
+//! A host with a scripted network, a home directory, and variables.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::desired::CredentialSource;
 use crate::host::{Clock, Method, Reply, Request, Rng, SystemClock, Transport, TransportError};
 use crate::model::{AccountName, Endpoint, Monotonic, Region, Timestamp, Uin};
 
-/// One request as it arrived.
+/// A request as it arrived.
 #[derive(Clone, Debug)]
 pub(super) struct Heard {
     pub(super) method: Method,
@@ -34,7 +34,7 @@ impl Heard {
         self.headers.get("x-tc-action").map_or("", String::as_str)
     }
 
-    /// The id that it is signed with.
+    /// The secret id that it is signed with.
     pub(super) fn secret_id(&self) -> &str {
         let authorization = &self.headers["authorization"];
         let rest = authorization.split_once("Credential=");
@@ -46,7 +46,7 @@ impl Heard {
 type Answer = Result<Reply, TransportError>;
 type Script = dyn FnMut(&Heard) -> Answer;
 
-/// The host.
+/// A host that answers by a script.
 pub(super) struct Scripted {
     clock: SystemClock,
     began: Timestamp,
@@ -57,7 +57,7 @@ pub(super) struct Scripted {
 }
 
 impl Scripted {
-    /// So late that nothing on the disk is recent, where `later` is long.
+    /// A clock that starts this much `later`. If that is long, nothing on the disk is recent.
     fn new(later: Duration) -> Self {
         let clock = SystemClock::start();
         Self {
@@ -74,7 +74,7 @@ impl Scripted {
         *self.script.borrow_mut() = Box::new(script);
     }
 
-    /// Runs `script` at each wait of whoever reads files.
+    /// Runs `script` whenever a reader of files waits.
     pub(super) fn on_wait(&self, script: impl FnMut() + 'static) {
         *self.on_wait.borrow_mut() = Box::new(script);
     }
@@ -134,7 +134,7 @@ impl Transport for Scripted {
             deadline: request.deadline,
         };
         self.heard.borrow_mut().push(heard.clone());
-        // Others get their turn meanwhile.
+        // Other tasks run meanwhile.
         self.clock
             .sleep_until(self.monotonic() + Duration::from_millis(20))
             .await;
@@ -142,7 +142,7 @@ impl Transport for Scripted {
     }
 }
 
-/// A machine.
+/// The machine of a test: its files, variables and network.
 pub(super) struct World {
     pub(super) home: TempDir,
     pub(super) context: Rc<ClientContext<Scripted>>,
@@ -155,7 +155,7 @@ pub(super) fn region() -> Region {
 }
 
 impl World {
-    /// Everything on the disk is old.
+    /// A machine on which everything on the disk is old.
     pub(super) fn new() -> Self {
         Self::after(Duration::from_secs(3600))
     }
@@ -186,7 +186,7 @@ impl World {
         self
     }
 
-    /// Puts a file in its place, whole.
+    /// Writes a file atomically.
     pub(super) fn put(&self, name: &str, text: &str) -> PathBuf {
         put(self.home.path(), name, text)
     }
@@ -202,7 +202,7 @@ impl World {
         provider.current(&self.context, region()).await
     }
 
-    /// What is wrong with a source.
+    /// The error of a source.
     pub(super) async fn error(&self, source: &CredentialSource) -> String {
         let provider =
             ProviderCache::new(self.environment()).provider(source, &Endpoint::default());
@@ -287,7 +287,7 @@ pub(super) fn no_blueprints() -> Answer {
     ok(&json!({"TotalCount": 0, "BlueprintSet": [], "RequestId": "r"}))
 }
 
-/// What is logged while it lives.
+/// Collects the log while it lives.
 #[derive(Clone, Default)]
 pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! What stands in variables and files, and what is wrong with it.
+//! The formats of variables and files, and the errors in them.
 
 use super::fixtures_tests::World;
 use super::parsed::{FileFault, KeyUse, ParsedFile};
@@ -255,7 +255,7 @@ async fn variables_that_are_half_set_or_broken_are_errors_and_not_passed_over() 
         for (name, value) in &variables {
             world.set(name, value);
         }
-        // A file that is whole does not stand in for what is broken before it.
+        // A valid file does not replace a broken source before it.
         if !variables[0].0.starts_with("TKE") {
             world.put(
                 ".tencentcloud/credentials",

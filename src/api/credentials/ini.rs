@@ -1,12 +1,12 @@
 //! The SDK's credentials file: sections of `secret_id = …`, `secret_key = …` and, for temporary keys, `token = …`.
-//! Pure. Says where something is wrong, and never what stands there.
+//! Pure. Errors give the place, and never the content.
 
 use zeroize::Zeroizing;
 
 use super::parsed::{FileFault, KeyUse, ParsedFile};
 use super::value::{KeyParts, NamedValue};
 
-/// What stands in a section. Other sections may hold anything.
+/// Parses one section. Other sections may hold anything.
 pub(super) fn parse(text: &str, section: &str) -> Result<ParsedFile, FileFault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut parts = KeyParts {
@@ -35,7 +35,7 @@ pub(super) fn parse(text: &str, section: &str) -> Result<ParsedFile, FileFault> 
             continue;
         }
         if line.starts_with([' ', '\t']) {
-            // Some readers take it for the rest of the line before.
+            // Some readers take such a line as a continuation of the one before.
             return Err(broken(number, "is indented"));
         }
         let Some((name, value)) = bare.split_once(['=', ':']) else {

@@ -11,14 +11,14 @@ use crate::api::error::CallError;
 use crate::api::liberal_tests::ODD;
 use crate::desired::{AssumeRole, CredentialSource, Role};
 
-/// `whole` with `raw` in one of its fields.
+/// Returns `whole` with `raw` in one of its fields.
 fn with(whole: &Value, field: &str, raw: &str) -> String {
     let mut changed = whole.clone();
     changed[field] = "@@".into();
     changed.to_string().replace(r#""@@""#, raw)
 }
 
-/// What STS hands out to whoever assumes a role.
+/// The credentials from STS for a role.
 async fn assumed(response: String) -> Result<Lease, CredentialError> {
     let world = World::new();
     world.set("TENCENTCLOUD_SECRET_ID", "ENV");
@@ -106,12 +106,12 @@ async fn c14_t2_of_the_machines_role_only_its_keys_and_their_end_are_needed() {
             assert!(lease.is_err(), "{field}: {raw}");
         }
     }
-    // Where it says that there are none, the rest may be anything.
+    // If it says that there are no credentials, the rest may be anything.
     for raw in ODD {
         let failed = r#"{"Code": "Failed", "TmpSecretId": @, "TmpSecretKey": @, "Token": @, "ExpiredTime": @}"#;
         let error = machine(failed.replace('@', raw)).await.err();
         let error = error.expect("there are none").to_string();
-        assert!(error.contains("not to be had: `Failed`"), "{raw}: {error}");
+        assert!(error.contains("not available: `Failed`"), "{raw}: {error}");
     }
 }
 

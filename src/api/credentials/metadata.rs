@@ -1,4 +1,4 @@
-//! The machine's own role, as the metadata service of a CVM instance hands it out.
+//! The machine's own role, from the metadata service of a CVM instance.
 
 use std::time::Duration;
 
@@ -18,19 +18,19 @@ use crate::desired::Role;
 use crate::host::{Header, Host, Method, Reply, ReplyBody, Request};
 use crate::words::brief;
 
-/// Where the names of roles are, and below it their credentials.
+/// The path of the roles' names, and below it their credentials.
 const PATH: &str = "/latest/meta-data/cam/security-credentials/";
-/// It is on the machine's own network: what does not answer at once is not there.
+/// The service is on the machine's own network, so it answers at once or does not exist.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// Whether there are credentials; read first, because where there are none the rest may be anything.
+/// Whether there are credentials. Read first, because without them the rest may be anything.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Success {
     code: String,
 }
 
-/// A role's credentials. No word of it is shown.
+/// A role's credentials. No part of them is shown.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct RoleCredentials {
@@ -74,7 +74,7 @@ pub(super) async fn fetch<H: Host>(
         };
         let remedy = refusal.remedy().unwrap_or_default();
         let code = refusal.code;
-        let detail = format!("the role's credentials are not to be had: `{code}` ({remedy})");
+        let detail = format!("the role's credentials are not available: `{code}` ({remedy})");
         return Err(CallError::Unclear(detail.into()));
     }
     let role_credentials: RoleCredentials = read(&body)?;
@@ -88,7 +88,7 @@ pub(super) async fn fetch<H: Host>(
     .map_err(|detail| CallError::Unclear(detail.into()))
 }
 
-/// No word of the document is quoted.
+/// Parses a document. No part of it is quoted.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
     let read = serde_json::from_slice::<Object<T>>(body);
     let read = read.map_err(|error| CallError::Unclear(shape_error(&error).into()))?;
@@ -114,8 +114,8 @@ async fn name<H: Host>(context: &ClientContext<H>, from: &Metadata) -> Result<St
     Ok(name.to_owned())
 }
 
-/// Asks, and asks again where that may help. Where the machine's role is only the last thing to try, there most likely is
-/// nobody to ask; whoever answers is there.
+/// Asks, and repeats the request if that may help. If the machine's role is only the last source to try, the service
+/// most likely does not exist, so one answer is needed before repeating.
 async fn get<H: Host>(
     context: &ClientContext<H>,
     from: &Metadata,
@@ -143,7 +143,7 @@ async fn get<H: Host>(
     retry::while_it_helps(context, ask).await
 }
 
-/// Whether an answer says that another one may come soon.
+/// Whether the status means that another answer may come soon.
 fn is_passing(status: u16) -> bool {
     matches!(status, 429 | 500..=599)
 }

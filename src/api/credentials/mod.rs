@@ -1,8 +1,8 @@
-//! Credentials from every source of the ecosystem, as they are now: files when they change, temporary ones before they
-//! end, and anew once the API no longer takes them.
+//! The present credentials of every common source: files are read again when they change, temporary credentials are
+//! renewed before they end, and rejected ones are fetched again.
 //!
-//! Each change is a new version, so that whoever calls can tell what was proven with which. Knows files, STS and the
-//! machine's metadata; knows nothing of what the credentials are for. Shows no value, whatever happens.
+//! Each change is a new version, so that callers know which version was proven. This module knows files, STS and the
+//! machine's metadata; it must not know what the credentials are used for. It never shows a value.
 
 mod cache;
 mod credentials_file;
@@ -60,23 +60,24 @@ pub use provenance::Provenance;
 pub use redirect::TERRAFORM;
 pub use watched_file::Exposure;
 
-/// Between tries to fetch credentials, after one that failed.
+/// The pause between attempts to fetch credentials, after a failure.
 const FETCH_BACKOFF: Backoff = Backoff {
     base: Duration::from_secs(1),
     cap: Duration::from_secs(60),
 };
-/// Fresh credentials that the API does not take, either, are not replaced again for this long: they are not what is wrong.
+/// If the API also rejects fresh credentials, they are not replaced again for this long, because they are not the
+/// cause.
 const RENEW_PAUSE: Duration = Duration::from_secs(10);
 
-/// Gives the credentials of one source, as they are now.
+/// Provides the present credentials of one source.
 pub struct CredentialProvider {
     source: CredentialSource,
-    /// Which role they assume first.
+    /// The role that they assume first, if any.
     role_choice: RoleChoice,
     environment: Rc<Environment>,
-    /// Where roles are assumed.
+    /// The access point for assuming roles.
     sts: Endpoint,
-    /// Held while credentials are fetched: one caller fetches, and all who need them wait.
+    /// Held while credentials are fetched: one caller fetches, and all others wait.
     fetch_lock: Mutex<()>,
     state: RefCell<State>,
 }
@@ -84,10 +85,10 @@ pub struct CredentialProvider {
 #[derive(Default)]
 struct State {
     kind: Option<Rc<ProviderKind>>,
-    /// Kinds that were tried before this one, each with why it gave nothing.
+    /// Kinds that were tried before this one, each with the reason why it had none.
     tried: Vec<String>,
     active: Option<ActiveLease>,
-    /// The version that the API does not take any longer.
+    /// The version that the API no longer accepts.
     rejected: Option<u64>,
     /// When credentials that the API rejected were replaced; `None` once the API has accepted the new ones.
     renewed_at: Option<Monotonic>,
@@ -95,12 +96,12 @@ struct State {
     caller_id: Option<Rc<str>>,
 }
 
-/// The credentials in use, and what they were made from.
+/// The credentials in use, and their origin.
 struct ActiveLease {
     lease: Lease,
-    /// The generation of the file that it was made from.
+    /// The generation of the file that they were made from.
     made_from: u64,
-    /// `None` if they do not end by themselves.
+    /// When they end; `None` if they do not end by themselves.
     lifetime: Option<Lifetime>,
 }
 
@@ -111,7 +112,7 @@ struct Failure {
     again_at: Monotonic,
 }
 
-/// Credentials and their version, so that what is known of them can be told from what is known of others.
+/// Credentials with their version, which identifies what is known about them.
 #[derive(Clone)]
 pub struct Lease {
     pub credentials: Rc<Credentials>,
@@ -127,7 +128,7 @@ struct Resolved {
 }
 
 impl CredentialProvider {
-    /// The credentials of `source`, none of which has been looked for yet.
+    /// A provider for `source` that has not looked for credentials yet.
     fn new(
         source: CredentialSource,
         role_choice: RoleChoice,
@@ -153,14 +154,14 @@ impl CredentialProvider {
         provider
     }
 
-    /// What rate buckets are counted by: the id of a key that lasts, else the name of the source, because the API
-    /// counts by who calls and not by what a temporary key is called.
+    /// The identity that rate buckets are counted by: the id of a permanent key, or else the name of the source. The
+    /// API counts by caller, not by the name of a temporary key.
     pub fn caller_id(&self) -> Rc<str> {
         let known = self.state.borrow().caller_id.clone();
         known.unwrap_or_else(|| self.source.to_string().into())
     }
 
-    /// Whether another machine gives them out, so that they have to be fetched.
+    /// Whether another machine issues them, so that they must be fetched.
     pub(super) fn is_fetched(&self) -> bool {
         let is_named_fetched = matches!(
             self.source,
@@ -182,9 +183,10 @@ impl CredentialProvider {
         Some(Rc::clone(&active.lease.credentials))
     }
 
-    /// What the credentials are compared by, and whether it identifies one account for as long as it stays the same. A
-    /// lasting key has its secret id, which does. A role has its name, because its temporary keys have new ids each time; the
-    /// name contains the account. The role of a machine does not identify an account: it is another one on another machine.
+    /// The text by which credentials are compared, and whether it identifies one account as long as it stays the same.
+    /// A permanent key has its secret id, which does. A role has its name, because its temporary keys have new ids each
+    /// time; the name contains the account. The role of a machine does not identify an account, because it differs on
+    /// each machine.
     pub(super) fn identity(&self, credentials: &Credentials) -> (String, bool) {
         let state = self.state.borrow();
         let role_of_file = |file: &CredentialsFile| {
@@ -192,7 +194,7 @@ impl CredentialProvider {
             let is_in_use = active.lease.credentials.secret_id == credentials.secret_id;
             file.role(active.made_from).filter(|_| is_in_use)
         };
-        // No id looks like what begins with `source:`.
+        // No secret id begins with `source:`.
         let role = match state.kind.as_deref() {
             Some(ProviderKind::Role { role, .. }) => Some(role_source(role)),
             Some(ProviderKind::Oidc(oidc)) => Some(format!("tke-oidc {}", oidc.role_arn())),
@@ -206,7 +208,7 @@ impl CredentialProvider {
         }
     }
 
-    /// The credentials for the next call. `region` is whose access point STS is asked at, if it must be.
+    /// The credentials for the next call. If STS must be asked, it is asked at the access point of `region`.
     pub async fn current<H: Host>(
         &self,
         context: &ClientContext<H>,
@@ -219,7 +221,7 @@ impl CredentialProvider {
         let live = self.state.borrow().live(context.host.monotonic());
         match (lock, live) {
             (Ok(lock), _) => self.refresh(context, region, lock).await,
-            // Another caller fetches, and these still work.
+            // Another caller is fetching, and these credentials still work.
             (Err(_), Some(lease)) => Ok(lease),
             (Err(_), None) => {
                 self.refresh(context, region, self.fetch_lock.lock().await)
@@ -228,7 +230,7 @@ impl CredentialProvider {
         }
     }
 
-    /// Resolves the credentials anew, unless another caller has by now.
+    /// Resolves the credentials again, unless another caller has done so meanwhile.
     async fn refresh<H: Host>(
         &self,
         context: &ClientContext<H>,
@@ -246,8 +248,8 @@ impl CredentialProvider {
         }
     }
 
-    /// The API has rejected `version`. Returns whether there is a newer one to try with. If the API rejects the newer one,
-    /// too, it is not replaced for `RENEW_PAUSE`.
+    /// Handles the API's rejection of `version`. Returns whether there is a newer version to try. If the API also
+    /// rejects that one, it is not replaced for `RENEW_PAUSE`.
     pub async fn renew<H: Host>(
         &self,
         context: &ClientContext<H>,
@@ -270,18 +272,18 @@ impl CredentialProvider {
                 {
                     return false;
                 }
-                tracing::warn!(source = %self.source, "the API does not take the credentials any longer; fetching new ones");
+                tracing::warn!(source = %self.source, "the API no longer accepts the credentials; fetching new ones");
                 state.rejected = Some(version);
                 state.renewed_at = Some(now);
             }
         }
-        // Those in use do not work, so that this waits for a fetch that is under way.
+        // The credentials in use do not work, so this waits for a running fetch.
         let lock = self.fetch_lock.lock().await;
         let newest = self.refresh(context, region, lock).await;
         newest.is_ok_and(|lease| lease.version > version)
     }
 
-    /// The API has taken `version`.
+    /// Notes that the API has accepted `version`.
     pub(super) fn accepted(&self, version: u64) {
         let mut state = self.state.borrow_mut();
         if state
@@ -298,7 +300,7 @@ impl CredentialProvider {
         self.has_newer(version) || self.state.borrow().rejected == Some(version)
     }
 
-    /// Whether there are newer ones than `version`, as far as is known without fetching.
+    /// Whether there is a newer version than `version`, as far as is known without fetching.
     pub(super) fn has_newer(&self, version: u64) -> bool {
         let state = self.state.borrow();
         state
@@ -307,7 +309,7 @@ impl CredentialProvider {
             .is_some_and(|active| active.lease.version > version)
     }
 
-    /// The answer that needs no waiting, if there is one.
+    /// An answer that needs no waiting, if there is one.
     fn cached(&self, now: Monotonic) -> Option<Result<Lease, CredentialError>> {
         let state = self.state.borrow();
         if let Some(failure) = &state.failure
@@ -340,7 +342,7 @@ impl CredentialProvider {
         self.state.borrow_mut().tried = tried;
         let is_last_resort = matches!(&kind, ProviderKind::Metadata(from) if from.tried.is_some());
         if is_last_resort {
-            // It is only kept once it has given credentials: until then, another source may turn up.
+            // The kind is only kept once it has provided credentials; until then, another source may appear.
             return Ok(Rc::new(kind));
         }
         Ok(self.set_kind(kind))
@@ -352,7 +354,7 @@ impl CredentialProvider {
             ProviderKind::Fixed(credentials) => {
                 state.caller_id = Some(credentials.secret_id.as_str().into());
             }
-            // The same caller, whether a document or a variable names the role.
+            // The caller is the same, whether a document or a variable names the role.
             ProviderKind::Role { role, .. } => state.caller_id = Some(role_source(role).into()),
             ProviderKind::File(_) | ProviderKind::Metadata(_) | ProviderKind::Oidc(_) => {}
         }
@@ -382,7 +384,7 @@ impl CredentialProvider {
             });
         }
         if state.kind.is_none() {
-            // Only the last resort has not been kept before.
+            // Only the last resort was not kept before.
             let from = self
                 .environment
                 .metadata()
@@ -402,7 +404,7 @@ impl CredentialProvider {
         lease
     }
 
-    /// Goes on with the credentials in use if they still work. The next fetch waits for [`FETCH_BACKOFF`].
+    /// Continues with the credentials in use if they still work. The next fetch waits for [`FETCH_BACKOFF`].
     fn fetch_failed(
         &self,
         error: CredentialError,
@@ -413,14 +415,14 @@ impl CredentialProvider {
         let live = state.live(now);
         let is_file = matches!(state.kind.as_deref(), Some(ProviderKind::File(_)));
         if is_file && error.is_local() {
-            // A file is looked at each time, which is cheap.
+            // A file is checked each time, which is cheap.
             return live.ok_or(error);
         }
         let tries = state.failure.as_ref().map_or(0, |failure| failure.tries) + 1;
         if tries == 1 && live.is_some() {
-            tracing::warn!(source = %self.source, "going on with the credentials that there are, because new ones cannot be had: {error}");
+            tracing::warn!(source = %self.source, "continuing with the present credentials, because new ones are not available: {error}");
         }
-        // At least half of the step, so that the callers who wait behind this one get the same error.
+        // At least half of the step, so that all waiting callers get the same error.
         let again_at = now + FETCH_BACKOFF.step(tries).mul_f64(0.5 + jitter / 2.0);
         state.failure = Some(Failure {
             error: error.clone(),
@@ -431,13 +433,13 @@ impl CredentialProvider {
     }
 }
 
-/// Names a role as a source of credentials, in the form in which a document names one.
+/// The name of a role as a source of credentials, in the form that documents use.
 fn role_source(role: &Role) -> String {
     format!("assume-role {}", role.arn)
 }
 
 impl State {
-    /// Whether what is in use was made from what there is now, and need not be replaced yet.
+    /// Whether the credentials in use were made from the present source, and need not be replaced yet.
     fn is_good(&self, active: &ActiveLease, made_from: u64, now: Monotonic) -> bool {
         let is_due = active
             .lifetime
@@ -446,7 +448,7 @@ impl State {
         active.made_from == made_from && !is_due && !is_rejected
     }
 
-    /// What is in use, if it still works.
+    /// The credentials in use, if they still work.
     fn live(&self, now: Monotonic) -> Option<Lease> {
         let active = self.active.as_ref()?;
         let is_over = active

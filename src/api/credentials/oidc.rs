@@ -1,4 +1,4 @@
-//! The service account of a TKE pod, whose token a role trusts.
+//! The service account of a TKE pod. A role trusts its token.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use crate::desired::Role;
 use crate::host::Host;
 
 const REGION: &str = "TKE_REGION";
-/// What the cluster sets in a pod that has a role.
+/// The variables that the cluster sets in a pod with a role.
 const NEEDED: [&str; 3] = [
     "TKE_PROVIDER_ID",
     "TKE_WEB_IDENTITY_TOKEN_FILE",
     "TKE_ROLE_ARN",
 ];
 
-/// What the cluster says of the pod.
+/// The cluster's data about the pod.
 pub(super) struct Oidc {
     region: Option<String>,
     provider: String,
@@ -28,7 +28,7 @@ pub(super) struct Oidc {
 }
 
 impl Oidc {
-    /// As the environment has it. [`REGION`] alone is no sign of a role.
+    /// Reads the data from the environment. [`REGION`] alone does not mean that there is a role.
     pub(super) fn of(environment: &Environment) -> Result<Self, CredentialError> {
         let [provider, file, role] = NEEDED.map(|name| environment.text(name));
         let (provider, file, role) = (provider?, file?, role?);
@@ -71,7 +71,7 @@ impl Oidc {
         &self.role_arn
     }
 
-    /// Fetches the role's credentials, with the token that the file holds now: the cluster replaces it.
+    /// Fetches the role's credentials with the present token in the file, because the cluster replaces the token.
     pub(super) async fn fetch<H: Host>(
         &self,
         sts: &StsClient<'_, H>,

@@ -1,4 +1,4 @@
-//! Where the credentials in use came from, for a person. Shows no value.
+//! The origin of the credentials in use, for a person. It shows no value.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use super::provider_kind::{NamedBy, ProviderKind};
 use super::watched_file::Exposure;
 use crate::model::Monotonic;
 
-/// Where the credentials in use came from.
+/// The origin of the credentials in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provenance {
     pub used: String,
-    /// Sources that were looked at before it, in order, each with why it gave none.
+    /// Sources that were tried before it, in order, each with the reason why it had none.
     pub tried: Vec<String>,
-    /// There is a token, so that they end some time.
+    /// Whether there is a token, so that they end at some time.
     pub temporary: bool,
-    /// For how long they are good, where that is known.
+    /// How long they are still valid, if that is known.
     pub left: Option<Duration>,
-    /// How others can get at them.
+    /// Ways in which others can access them.
     pub exposures: Vec<Exposure>,
 }
 
 impl CredentialProvider {
-    /// Where the credentials in use came from; `None`: there are none yet.
+    /// The origin of the credentials in use; `None` if there are none yet.
     pub fn provenance(&self, now: Monotonic) -> Option<Provenance> {
         let state = self.state.borrow();
         let (kind, active) = (state.kind.as_deref()?, state.active.as_ref()?);

@@ -1,5 +1,5 @@
-//! Which source is meant, and where it is: from documents and the environment to a place to fetch credentials from. It
-//! must not know how they are fetched.
+//! Chooses the source and its place: from documents and the environment to a place that credentials can be fetched
+//! from. It must not know how they are fetched.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -15,18 +15,18 @@ use crate::api::protocol::sign::Credentials;
 use crate::desired::{CredentialSource, Role};
 use crate::model::Timestamp;
 
-/// Names the profile of tccli, unless a document does.
+/// The variable that names tccli's profile, unless a document does.
 const PROFILE: &str = "TCCLI_PROFILE";
-/// Where the Go SDK looks for its file.
+/// The variable that names the Go SDK's file.
 const FILE: &str = "TENCENTCLOUD_CREDENTIALS_FILE";
-/// What tccli and the SDKs take where nothing is said.
+/// The default name in tccli and the SDKs.
 const DEFAULT: &str = "default";
 
-/// Where credentials are fetched from.
+/// The place that credentials are fetched from.
 pub(super) enum ProviderKind {
-    /// They never change, such as those of variables.
+    /// They never change, such as those in variables.
     Fixed(Rc<Credentials>),
-    /// Read whenever it changes.
+    /// Read again whenever it changes.
     File(CredentialsFile),
     /// Assumed with the credentials of another source.
     Role {
@@ -40,7 +40,7 @@ pub(super) enum ProviderKind {
     Oidc(Oidc),
 }
 
-/// Who names a role.
+/// Where a role is named.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum NamedBy {
     Document,
@@ -49,15 +49,15 @@ pub(super) enum NamedBy {
 
 /// The machine's own role.
 pub(super) struct Metadata {
-    /// Its name, if a document gives it.
+    /// The role's name, if a document gives it.
     pub(super) role: Option<String>,
     pub(super) url: String,
-    /// What was tried before, where nobody has asked for the machine's role by name.
+    /// The sources that were tried before, if the machine's role is only the last resort.
     pub(super) tried: Option<String>,
 }
 
 impl CredentialProvider {
-    /// The place that the source means, and what was tried before it, each with why not.
+    /// The place that the source means, and the sources that were tried before it, each with the reason why not.
     pub(super) fn choose_kind(
         &self,
         now: Timestamp,
@@ -103,8 +103,8 @@ impl CredentialProvider {
         Ok((kind, Vec::new()))
     }
 
-    /// The first source that is there. One that is there and broken is not passed over: it would be to call as somebody
-    /// else than was meant.
+    /// The first source that is present. A present source that is broken is not skipped, because that would mean to
+    /// call as another identity than intended.
     fn ambient(&self, now: Timestamp) -> Result<(ProviderKind, Vec<String>), CredentialError> {
         let (environment, mut tried) = (&self.environment, Vec::new());
         refuse_terraform(environment)?;
@@ -147,8 +147,8 @@ impl CredentialProvider {
         Ok((ProviderKind::Metadata(machine), tried))
     }
 
-    /// tccli takes the key from the environment and the role from the profile, each by itself. Here a source is taken
-    /// whole, so that whoever has both is told which counts.
+    /// tccli takes the key from the environment and the role from the profile, independently. Here, a source is used as
+    /// a whole, so a person with both is told which one is used.
     fn tell_of_a_profiles_role(&self, now: Timestamp) {
         let file = self.profile(None).ok();
         let role = file
@@ -156,7 +156,7 @@ impl CredentialProvider {
             .and_then(|file| Some((file, file.role_on_disk(now)?)));
         if let Some((file, role)) = role.filter(|(_, role)| role.session_name.is_some()) {
             tracing::warn!(
-                "the environment's key is used as it is, though tccli would assume {} with it, which {file} names; say which \
+                "the environment's key is used as it is, though tccli would assume {} with it, which {file} names; name the one that \
                  is meant with `credentials: {{from: …}}` in an `Account` document",
                 role.arn
             );
@@ -183,10 +183,10 @@ impl CredentialProvider {
     }
 }
 
-/// The profile that tccli uses where nobody names one to it.
+/// The profile that tccli uses if none is named.
 pub(super) fn profile_of_environment(environment: &Environment) -> Result<String, CredentialError> {
     let name = environment.text(PROFILE)?.unwrap_or_else(|| DEFAULT.into());
-    // A document's name has been checked; a variable's has not.
+    // A name from a document was already checked; a name from a variable was not.
     if name.contains('/') || name.starts_with('.') {
         return Err(CredentialError::Broken(format!(
             "{PROFILE} is not the name of a profile"
@@ -195,7 +195,7 @@ pub(super) fn profile_of_environment(environment: &Environment) -> Result<String
     Ok(name)
 }
 
-/// One of the files of a profile of tccli; `None` where nobody can tell where that would be.
+/// A file of a tccli profile; `None` if its path cannot be determined.
 pub(super) fn tccli_file(environment: &Environment, profile: &str, kind: &str) -> Option<PathBuf> {
     let directory = environment.home()?.join(".tccli");
     Some(directory.join(format!("{profile}.{kind}")))
@@ -224,7 +224,7 @@ fn file(
     ))
 }
 
-/// The first of the places that the SDKs look at where there is something.
+/// The first existing file among the places that the SDKs use.
 fn usual_file(environment: &Environment) -> Result<PathBuf, CredentialError> {
     if let Some(path) = environment.text(FILE)? {
         return Ok(path.into());

@@ -1,4 +1,4 @@
-//! Credentials that change, end, are refused, or cannot be had.
+//! Credentials that change, end, are refused, or are not available.
 
 use std::cell::Cell;
 use std::fs;
@@ -58,7 +58,7 @@ fn of_environment(world: &World) {
     world.set("TENCENTCLOUD_SECRET_KEY", "env-key");
 }
 
-/// Hands out numbered credentials of a role that live for `seconds`, and answers calls with `blueprints`.
+/// Issues numbered credentials of a role that live for `seconds`, and answers calls with `blueprints`.
 fn sts(world: &World, seconds: i64) -> Rc<Cell<usize>> {
     let count = Rc::new(Cell::new(0));
     let (counted, began) = (Rc::clone(&count), world.host().now().timestamp());
@@ -86,7 +86,7 @@ async fn l8_a_rotated_file_is_used_from_the_next_call_without_a_restart() {
     world.put(FILE, &ini("NEW", "new"));
     look(&client).await.expect("an answer");
     assert_eq!(world.host().last().secret_id(), "NEW");
-    // The API counts by who calls; a new key of the same user has no quota of its own.
+    // The API counts by caller; a new key of the same user has no quota of its own.
     assert_eq!(&*world.provider(&file()).caller_id(), "OLD");
 }
 
@@ -111,7 +111,7 @@ async fn c7_a_file_that_is_half_written_leaves_the_old_pair_in_use() {
     fs::remove_file(world.home.path().join(FILE)).expect("is removed");
     world.current(&provider).await.expect("the old one");
     assert_eq!(
-        log.count("going on with the credentials that were read before"),
+        log.count("continuing with the credentials that were read before"),
         4
     );
     world.put(FILE, &ini("NEW", "new"));
@@ -127,7 +127,7 @@ async fn c7_a_file_that_is_written_over_in_place_never_mixes_two_versions() {
     let provider = world.provider(&file());
     world.current(&provider).await.expect("whole");
     let path = world.home.path().join(FILE);
-    // The id is new, and the key not yet; it comes while the file is looked at again.
+    // The id is new, but the key is not yet; it comes while the file is read again.
     fs::write(&path, ini("NEW", "old")).expect("is written");
     let waits = Rc::new(Cell::new(0));
     let counted = Rc::clone(&waits);
@@ -187,7 +187,7 @@ async fn c8_s13_after_a_new_key_of_another_account_nothing_more_is_called() {
     assert!(client.broken().is_some());
     assert_eq!(world.host().count("GetCallerIdentity"), 2);
     assert_eq!(world.host().count("DescribeBlueprints"), 2);
-    // Ours again: no restart.
+    // The key is ours again, without a restart.
     world.put(FILE, &ini("OURS", "a"));
     look(client.read()).await.expect("our own");
     assert!(client.permit(region()).await.is_ok());
@@ -265,7 +265,7 @@ async fn c9_a_key_that_does_not_work_however_new_is_the_accounts_trouble() {
     );
     assert_eq!(world.host().count("AssumeRole"), 2);
     assert!(client.broken().is_some());
-    // A key that lasts cannot be replaced by asking.
+    // A permanent key cannot be replaced by a new request.
     let world = World::new();
     of_environment(&world);
     world
@@ -318,7 +318,7 @@ async fn c10_a_file_that_others_can_read_is_warned_of_once_with_the_remedy() {
     }
     let remedy = format!("`chmod 600 {}`", path.display());
     assert_eq!(log.count(&remedy), 1, "{}", log.text());
-    // A link of our own to a file of our own is nobody's business.
+    // Our own link to our own file causes no warning.
     let file = world.put("own", &ini("AKID", "key"));
     let link = world.home.path().join("link");
     symlink(&file, &link).expect("a link");
@@ -359,7 +359,7 @@ async fn c12_the_machines_role_is_asked_within_a_second_and_only_as_the_last_res
             (Method::Get, Duration::from_secs(1))
         );
     }
-    // Not asked where there is anything else.
+    // Not asked if there is any other source.
     of_environment(&world);
     let provider = super::ProviderCache::new(super::Environment::new(|name| match name {
         "TENCENTCLOUD_SECRET_ID" | "TENCENTCLOUD_SECRET_KEY" => Some("x".into()),
@@ -427,7 +427,7 @@ async fn the_sources_are_tried_in_order_and_each_is_named_with_why_not() {
         rest = after;
     }
     assert_eq!(world.host().heard.borrow().len(), 1, "it is tried once");
-    // From the last to the first, each that is there is the one.
+    // From the last to the first: each source that exists is used.
     let until = world.host().now().timestamp() + 7_200;
     world.host().answer(move |_| assumed(1, until));
     let token = world.put("token", "jwt\n");
@@ -468,11 +468,11 @@ async fn a_profile_that_does_not_exist_is_named_with_those_that_do() {
     for words in [
         "profile `prdo`",
         "prdo.credential does not exist",
-        "there are: default, prod",
+        "existing profiles: default, prod",
     ] {
         assert!(error.contains(words), "{error}");
     }
-    // One that a variable names is meant, whatever else there is.
+    // A profile that a variable names is meant, whatever else exists.
     world.put(FILE, &ini("FILE", "k"));
     world.set("TCCLI_PROFILE", "nobody");
     let error = world.error(&CredentialSource::Ambient).await;
@@ -567,7 +567,7 @@ async fn old_ones_that_live_are_used_while_new_ones_cannot_be_had_with_one_warni
         assert_eq!(lease.version, 1);
         world.host().pass(5).await;
     }
-    assert_eq!(log.count("going on with the credentials that there are"), 1);
+    assert_eq!(log.count("continuing with the present credentials"), 1);
     world.host().pass(300).await;
     let error = world
         .current(&provider)
@@ -620,7 +620,7 @@ async fn a_chain_of_roles_says_who_assumes_what_and_how() {
     }
     assert_eq!(heard[1].headers["x-tc-token"], "token1");
     assert_eq!(heard[2].headers["x-tc-token"], "token2");
-    // Who calls is the role, whatever its keys are called.
+    // The caller is the role, whatever the names of its keys.
     assert_eq!(
         &*world.provider(&outer).caller_id(),
         format!("assume-role {ROLE}")
@@ -706,7 +706,7 @@ async fn two_accounts_of_one_source_share_what_was_fetched() {
     assert_eq!(count.get(), 1);
 }
 
-/// Makes the path of a world's file one that cannot be looked at, in a way that a superuser is told of, too.
+/// Makes the path of a world's file impossible to examine, in a way that works for a superuser, too.
 fn breaks(world: &World, key_use: &str) {
     let path = world.home.path().join(FILE);
     let directory = path.parent().expect("a parent");
@@ -733,7 +733,7 @@ async fn g1_s13_a_file_that_cannot_be_looked_at_is_not_passed_over() {
         let world = World::new();
         world.put(FILE, &ini("OLD", "old"));
         breaks(&world, key_use);
-        // Whoever passes it over goes on with the machine's role, which is another account's.
+        // Skipping it would continue with the machine's role, which belongs to another account.
         world
             .host()
             .answer(move |heard| panic!("{key_use}: {}", heard.url));

@@ -1,6 +1,6 @@
-//! Variables that send other tools to another account than the key's own: those of tccli, whose role is assumed as tccli
-//! does, and those of Terraform, which are refused. To pass them over in silence is to work in an account that nobody
-//! meant.
+//! Variables that make other tools use another account than the key's own: those of tccli, whose role is assumed as
+//! tccli does, and those of Terraform, which are refused. To ignore them silently would mean to work in an account that
+//! nobody intended.
 
 use super::environment::Environment;
 use super::error::CredentialError;
@@ -8,16 +8,16 @@ use crate::desired::{CredentialSource, Role};
 
 /// tccli's pair: the role, and the name of the session.
 pub(super) const ROLE: [&str; 2] = ["TENCENTCLOUD_ROLE_ARN", "TENCENTCLOUD_ROLE_SESSION_NAME"];
-/// Goes on without what Terraform's variables say.
+/// The variable that allows ignoring Terraform's variables.
 const IGNORE: &str = "SHAREKEEPER_IGNORE_TERRAFORM";
-/// Terraform's variables that decide whose credentials are used. Those that say where calls go or which region is meant
-/// (`_DOMAIN`, `_PROTOCOL`, `_REGION`) are not among them: a key is of the same account wherever it is used.
+/// Terraform's variables that decide whose credentials are used. Those for the destination or the region of calls
+/// (`_DOMAIN`, `_PROTOCOL`, `_REGION`) are not among them: a key belongs to the same account wherever it is used.
 pub const TERRAFORM: [&str; 17] = [
     "TENCENTCLOUD_PROFILE",
     "TENCENTCLOUD_SHARED_CREDENTIALS_DIR",
     "TENCENTCLOUD_CAM_ROLE_NAME",
     "TENCENTCLOUD_ASSUME_ROLE_ARN",
-    // The provider's code spells it with two N, its documentation with one.
+    // The provider's code spells this with two N, its documentation with one.
     "TENCENTCLOUD_ASSUME_ROLE_ARNN_FILE",
     "TENCENTCLOUD_ASSUME_ROLE_ARN_FILE",
     "TENCENTCLOUD_ASSUME_ROLE_SESSION_NAME",
@@ -33,20 +33,20 @@ pub const TERRAFORM: [&str; 17] = [
     "TENCENTCLOUD_ASSUME_ROLE_PRINCIPAL_ARN",
 ];
 
-/// Which role the keys of a source assume before anything is called with them.
+/// The role that the keys of a source assume before any call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum RoleChoice {
-    /// tccli's variables name it, where the source is one that tccli reads; else the source itself, if it names one.
+    /// The role in tccli's variables, if tccli reads this source; else the source's own role, if it has one.
     Environment,
-    /// The source itself names it, if it does: a document tells of the roles beyond.
+    /// The source's own role, if it has one: a document defines further roles.
     Source,
-    /// None: the keys are to assume the role that tccli's variables name, in place of the source's own.
+    /// No role: the keys will assume the role in tccli's variables, which replaces the source's own role.
     None,
 }
 
 impl RoleChoice {
-    /// The role that tccli's variables name for the keys of `source`. A profile that a document names is what
-    /// `--profile` is to tccli, which reads no variables then.
+    /// The role in tccli's variables for the keys of `source`. A profile in a document corresponds to tccli's
+    /// `--profile`, with which tccli reads no variables.
     pub(super) fn of_environment(
         self,
         source: &CredentialSource,
@@ -64,8 +64,8 @@ impl RoleChoice {
     }
 }
 
-/// The role of tccli's pair. tccli passes half a pair over; here it is an error, because whoever set it meant another
-/// account than the key's.
+/// The role of tccli's pair. tccli ignores half a pair; here it is an error, because the person meant another account
+/// than the key's.
 fn role(environment: &Environment) -> Result<Option<Role>, CredentialError> {
     let [arn, session] = ROLE;
     let (arn, session_name) = match (environment.text(arn)?, environment.text(session)?) {
@@ -96,12 +96,12 @@ fn role(environment: &Environment) -> Result<Option<Role>, CredentialError> {
 fn half(set: &str, unset: &str) -> CredentialError {
     CredentialError::Broken(format!(
         "the role that the environment names is half set: {set} is set, but {unset} is not; set both, or unset {set} to \
-         go on without a role"
+         continue without a role"
     ))
 }
 
-/// Refuses to choose credentials where Terraform's variables would have Terraform choose others. All of them are named
-/// at once, and no value.
+/// Refuses to choose credentials if Terraform's variables would make Terraform choose others. Names all of them at
+/// once, but no value.
 pub(super) fn refuse_terraform(environment: &Environment) -> Result<(), CredentialError> {
     let set: Vec<_> = TERRAFORM
         .into_iter()
@@ -116,8 +116,8 @@ pub(super) fn refuse_terraform(environment: &Environment) -> Result<(), Credenti
     };
     Err(CredentialError::Broken(format!(
         "{} {is} set: with {it} Terraform would use other credentials, perhaps another account's, and sharekeeper does not \
-         read {it}. Say which credentials are meant with `credentials: {{from: …}}` in an `Account` document, or set \
-         {IGNORE}=1 to go on without {it}",
+         read {it}. Name the credentials with `credentials: {{from: …}}` in an `Account` document, or set \
+         {IGNORE}=1 to ignore {it}",
         set.join(", ")
     )))
 }

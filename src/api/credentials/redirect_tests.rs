@@ -1,5 +1,5 @@
-//! Variables by which other tools work in another account: which of them count, for which sources, and what is wrong
-//! with them.
+//! Variables by which other tools work in another account: which of them apply, to which sources, and the errors in
+//! them.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -75,7 +75,7 @@ fn with_role<'w>(world: &'w World, arn: &str) -> &'w World {
     world.set("TENCENTCLOUD_ROLE_SESSION_NAME", "me")
 }
 
-/// A pod with a role of its own.
+/// A pod with its own role.
 fn of_pod(world: &World) {
     let token = world.put("token", "jwt\n");
     world.set("TKE_ROLE_ARN", OTHER_ROLE);
@@ -83,7 +83,7 @@ fn of_pod(world: &World) {
     world.set("TKE_WEB_IDENTITY_TOKEN_FILE", &token.to_string_lossy());
 }
 
-/// STS, the machine's metadata and Lighthouse, all of which answer. STS numbers the keys that it gives out.
+/// STS, the machine's metadata and Lighthouse, which all answer. STS numbers the keys that it issues.
 fn answers(world: &World) {
     let (until, mut number) = (world.host().now().timestamp() + 7_200, 0);
     world.host().answer(move |heard| match heard.action() {
@@ -101,7 +101,7 @@ fn answers(world: &World) {
     });
 }
 
-/// Who was called as, in order: `action secret id`, and the role that was asked for.
+/// The identities of the calls, in order: `action secret id`, and the requested role.
 async fn calls(world: &World, source: &CredentialSource) -> Result<Vec<String>, String> {
     answers(world);
     world.host().heard.take();
@@ -150,7 +150,7 @@ async fn t1_the_environments_role_is_assumed_with_its_key_as_tccli_does() {
             json!({"RoleArn": ROLE, "RoleSessionName": "me", "DurationSeconds": 7200})
         );
         assert_eq!(reads.secret_id(), "TMP1");
-        // Who calls is the role, whoever names it.
+        // The caller is the role, whoever names it.
         assert_eq!(&*provider.caller_id(), format!("assume-role {ROLE}"));
         let provenance = provider
             .provenance(world.host().monotonic())
@@ -183,7 +183,7 @@ async fn t1_the_environments_role_is_assumed_with_a_profiles_key_in_place_of_its
             assert_eq!(calls(&world, &source).await.as_deref(), Ok(&expected[..]));
         }
     }
-    // A profile without a key, whose user is the machine.
+    // A profile without a key, which uses the machine's role.
     let world = World::new();
     world.put(DEFAULT_PROFILE, r#"{"type": "cvm-role"}"#);
     with_role(&world, ROLE);
@@ -209,7 +209,7 @@ async fn t1_whatever_the_ambient_chain_finds_assumes_the_environments_role() {
     world.put(FILE, &ini("FILE", "k"));
     let expected = [becomes("FILE", ROLE), "TMP1 calls".into()];
     assert_eq!(calls(&world, &ambient).await.as_deref(), Ok(&expected[..]));
-    // Where there is nothing that could assume it, that is told as ever.
+    // If nothing could assume the role, the usual error is shown.
     let world = World::new();
     with_role(&world, ROLE);
     let nobody = || Err(TransportError::NotSent("no such host".into()));
@@ -275,7 +275,7 @@ async fn t1_no_other_source_that_a_document_names_takes_a_role_from_the_environm
     ] {
         assert_eq!(calls(&world, &source).await, Ok(expected), "{source}");
     }
-    // Nor is half a pair, or one that is no good, their business.
+    // Half a pair, or an invalid one, does not affect them either.
     world.set("TENCENTCLOUD_ROLE_SESSION_NAME", "");
     let calls = calls(&world, &named("prod")).await;
     assert_eq!(calls, Ok(vec!["PROD calls".to_owned()]));
@@ -318,7 +318,7 @@ async fn t1_half_a_pair_is_an_error_that_names_the_other_half() {
             assert_eq!(world.host().heard.borrow().len(), 0, "nothing is called");
         }
     }
-    // Both empty is none.
+    // A pair of empty variables counts as none.
     let world = World::new();
     of_environment(&world).set(arn, "").set(session, "");
     let calls = calls(&world, &CredentialSource::Ambient).await;
@@ -340,7 +340,7 @@ async fn t1_sts_is_asked_where_the_profiles_configuration_says() {
         ("prod", "prod", CredentialSource::Profile(None), theirs),
         ("prod", "", named("prod"), theirs),
         ("prod", "", named("other"), ours),
-        // What a document says of a role is a matter of the document.
+        // The role of a document depends on the document alone.
         (
             "default",
             "",
@@ -451,12 +451,12 @@ async fn t1_s26_with_another_role_in_the_environment_it_is_another_key() {
     assert_ne!(ours, digest(&world, &CredentialSource::Ambient).await);
     with_role(&world, "").set("TENCENTCLOUD_ROLE_SESSION_NAME", "");
     assert_ne!(ours, digest(&world, &CredentialSource::Ambient).await);
-    // A pod's role likewise.
+    // The same for a pod's role.
     of_pod(&world);
     let pods = digest(&world, &CredentialSource::TkeOidc).await;
     world.set("TKE_ROLE_ARN", ROLE);
     assert_ne!(pods, digest(&world, &CredentialSource::TkeOidc).await);
-    // A machine's role says nothing of the account, and is known by its source only.
+    // A machine's role says nothing about the account, and is identified by its source only.
     let provider = world.provider(&CredentialSource::CvmRole(None));
     let owner = world.client(&provider, None).key(region()).await;
     assert!(!owner.expect("there are credentials").lasts);
@@ -482,7 +482,7 @@ async fn t1_terraforms_variables_are_refused_by_name_all_at_once_and_never_by_va
             0,
             "{name}: nothing is called"
         );
-        // Empty is not set, as Terraform has it.
+        // An empty variable counts as not set, as in Terraform.
         world.set(name, "");
         let calls = calls(&world, &CredentialSource::Ambient).await;
         assert_eq!(calls, Ok(vec!["ENV calls".to_owned()]), "{name}");
@@ -498,10 +498,10 @@ async fn t1_terraforms_variables_are_refused_by_name_all_at_once_and_never_by_va
         let named = |separator| error.contains(&format!("{name}{separator}"));
         assert!(named(",") || named(" are set"), "{name}: {error}");
     }
-    // With tccli's role on top, too.
+    // Also together with tccli's role.
     with_role(&world, ROLE);
     assert_eq!(error, world.error(&CredentialSource::Ambient).await);
-    // Which region or host is meant is no matter of whose key it is.
+    // The region and the host do not affect the owner of the key.
     let world = World::new();
     for name in ["REGION", "DOMAIN", "PROTOCOL", "COS_DOMAIN"] {
         of_environment(&world).set(&format!("TENCENTCLOUD_{name}"), "x");
@@ -573,7 +573,7 @@ async fn t1_a_profiles_role_that_tccli_would_assume_with_the_environments_key_is
     };
     let (ambient, environment) = (CredentialSource::Ambient, CredentialSource::Environment);
     assert_eq!(told(&ambient, own.clone(), false).await, 1);
-    // Whoever says which is meant, or has no role that tccli would assume, is told nothing.
+    // A person who names the source, or has no role that tccli would assume, gets no message.
     assert_eq!(told(&environment, own.clone(), false).await, 0);
     assert_eq!(told(&ambient, own, true).await, 0);
     assert_eq!(
@@ -629,7 +629,7 @@ async fn t1_an_empty_variable_that_may_be_missing_counts_as_unset() {
         calls(&world, &ambient).await,
         Ok(vec!["ENV calls".to_owned()])
     );
-    // The second name counts where the first says nothing.
+    // The second name applies if the first is empty.
     world.set("TENCENTCLOUD_SECURITY_TOKEN", "second");
     answers(&world);
     let provider = ProviderCache::new(world.environment()).provider(&ambient, &Endpoint::default());
@@ -701,7 +701,7 @@ async fn t9_a_metadata_service_that_is_busy_is_asked_again() {
             assert_eq!(lease.credentials.secret_id, "CVM");
         }
     }
-    // It ends, and what is not passing is not asked again.
+    // Repeating ends at some point, and a final answer is not repeated.
     for (status, asked) in [(503, 5), (403, 1), (404, 1)] {
         let world = World::new();
         world.host().answer(move |_| plain(status, ""));
@@ -712,7 +712,7 @@ async fn t9_a_metadata_service_that_is_busy_is_asked_again() {
         );
         assert_eq!(world.host().heard.borrow().len(), asked, "{status}");
     }
-    // Where nobody is there, the last resort is tried once.
+    // If nothing answers, the last resort is tried once.
     let world = World::new();
     world
         .host()

@@ -1,4 +1,4 @@
-//! No byte of a secret in any error or log, whatever goes wrong with any source.
+//! No byte of a secret may appear in any error or log, whatever fails in any source.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::host::TransportError;
 const CANARY: &str = "c4n4ryB1rdS1ngs";
 const ROLE: &str = "qcs::cam::uin/1:roleName/keeper";
 
-/// Fails if any eight bytes of the canary are in `text`, as they are or in hex.
+/// Fails if any eight bytes of the canary are in `text`, literally or in hex.
 fn is_silent(text: &str) {
     for run in CANARY.as_bytes().windows(8) {
         let run = std::str::from_utf8(run).expect("ASCII");
@@ -44,7 +44,7 @@ fn role(source: CredentialSource) -> CredentialSource {
     }))
 }
 
-/// Texts that hold the canary and are no good, for whatever reads them.
+/// Invalid texts that contain the canary, for all parsers.
 fn spoilt() -> Vec<String> {
     let c = CANARY;
     vec![
@@ -65,7 +65,7 @@ fn spoilt() -> Vec<String> {
     ]
 }
 
-/// Replies that hold the canary and are no good.
+/// Invalid replies that contain the canary.
 fn spoilt_replies() -> Vec<(u16, String)> {
     let c = CANARY;
     let assumed = |credentials: Value, expires: Value| {
@@ -124,7 +124,7 @@ async fn o2_s12_a_file_that_is_no_good_is_never_quoted() {
                 is_silent(&told(&error));
             }
         }
-        // The same, where something good was there before.
+        // The same after a valid content.
         let good = "[default]\nsecret_id = a\nsecret_key = b\n";
         world.put(".tencentcloud/credentials", good);
         let provider = super::ProviderCache::new(world.environment())
@@ -209,7 +209,7 @@ async fn o2_s12_what_sts_says_of_a_pods_token_is_not_shown_but_for_its_code() {
     let error = world.current(&provider).await.err().expect("is refused");
     is_silent(&told(&error));
     assert!(told(&error).contains("InvalidParameter.WebIdentityTokenError"));
-    // A token file that is no good.
+    // A token file with invalid content.
     for text in [format!("{CANARY} {CANARY}"), format!("{CANARY}\u{e9}")] {
         world.put("token", &text);
         is_silent(&world.error(&CredentialSource::TkeOidc).await);
@@ -249,7 +249,7 @@ async fn o2_s12_a_whole_life_with_credentials_leaves_nothing_in_the_log() {
     let _ = client.describe_blueprints(region(), 0, None).await;
     let text = log.text();
     assert!(
-        text.contains("fetching new ones") && text.contains("going on with"),
+        text.contains("fetching new ones") && text.contains("continuing with"),
         "{text}"
     );
     is_silent(&text);

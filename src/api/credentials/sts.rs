@@ -1,5 +1,5 @@
-//! Temporary credentials from STS. Its replies hold keys: nothing of a reply that cannot be understood is shown. It must
-//! not know what the credentials are for.
+//! Temporary credentials from STS. Its replies hold keys, so no part of a reply that cannot be parsed is shown. It must
+//! not know what the credentials are used for.
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -18,9 +18,9 @@ use crate::desired::Role;
 use crate::host::{Host, Reply};
 use crate::model::{Endpoint, Region, Secret};
 
-/// How long credentials live where nothing is said: the API's own default.
+/// The default lifetime of credentials in seconds, which is also the API's.
 pub(super) const SECONDS: u32 = 7_200;
-/// What the audit trail shows where nothing is said.
+/// The default name in the audit trail.
 pub(super) const SESSION: &str = "sharekeeper";
 
 /// The body of an `AssumeRole` request.
@@ -45,7 +45,7 @@ pub(super) struct WebIdentityRequest<'a> {
     pub(super) duration_seconds: u32,
 }
 
-/// What is read of the reply of both.
+/// The part of both replies that is read.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct AssumedReply {
@@ -62,17 +62,17 @@ struct AssumedKeys {
     tmp_secret_key: String,
 }
 
-/// STS, as seen from one region.
+/// STS, as called for one region.
 pub(super) struct StsClient<'a, H> {
     pub(super) context: &'a ClientContext<H>,
     pub(super) endpoint: &'a Endpoint,
     pub(super) region: Region,
-    /// Whose the clock of the access point is.
+    /// The caller under which the access point's clock is recorded.
     pub(super) caller: Caller,
 }
 
 impl<'a, H: Host> StsClient<'a, H> {
-    /// The same at another access point.
+    /// The same client for another access point.
     pub(super) fn at(&self, endpoint: &'a Endpoint) -> StsClient<'a, H> {
         StsClient {
             context: self.context,
@@ -82,7 +82,7 @@ impl<'a, H: Host> StsClient<'a, H> {
         }
     }
 
-    /// Assumes a role as the owner of `with`.
+    /// Assumes a role with the credentials `with`.
     pub(super) async fn assume_role(
         &self,
         role: &Role,
@@ -100,8 +100,8 @@ impl<'a, H: Host> StsClient<'a, H> {
         retry::while_it_helps(self.context, ask).await
     }
 
-    /// Assumes a role as whom a token says. Nothing that STS says about the token is shown but its code, because it
-    /// may quote it.
+    /// Assumes a role with a token as the identity. Of STS's answers, only the code is shown, because the text may
+    /// quote the token.
     pub(super) async fn assume_role_with_web_identity(
         &self,
         region: &str,
@@ -116,7 +116,8 @@ impl<'a, H: Host> StsClient<'a, H> {
         result
     }
 
-    /// One exchange, and a second one if STS refused the signature for its age and the reply tells the time to sign by.
+    /// One exchange, and a second one if STS refused the signature as too old and the reply shows the time to sign
+    /// with.
     async fn ask(
         &self,
         asked: Asked,
@@ -195,7 +196,8 @@ fn read<H: Host>(
     .map_err(|detail| CallError::Unclear(exchange.locate(&detail).into()))
 }
 
-/// Where a reply that holds secrets does not fit. Serde's own message is not shown, because it quotes the reply.
+/// The place in a reply with secrets that could not be parsed. Serde's own message quotes the reply, so it is not
+/// shown.
 pub(super) fn shape_error(error: &serde_json::Error) -> String {
     format!(
         "the reply has an unexpected shape, at line {}, column {}",
@@ -211,7 +213,7 @@ fn encode(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, CallError> {
 }
 
 impl TemporaryCredentials {
-    /// Takes the parts of a reply of `date` over, if they are what they should be.
+    /// Takes over the parts of a reply with the time `date`, if they are valid.
     pub(super) fn new(
         id: String,
         key: String,
@@ -225,7 +227,7 @@ impl TemporaryCredentials {
             .iter()
             .any(|part| part.is_empty() || !part.bytes().all(|b| b.is_ascii_graphic()))
         {
-            return Err("the reply holds credentials that cannot be any".into());
+            return Err("the reply holds invalid credentials".into());
         }
         Ok(Self {
             credentials: Credentials::new(id, key, Some(token)),

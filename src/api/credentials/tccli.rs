@@ -1,5 +1,4 @@
-//! tccli's `<profile>.credential`: JSON that it writes itself. Pure. Says where something is wrong, and never what
-//! stands there.
+//! tccli's `<profile>.credential`: JSON that tccli writes. Pure. Errors give the place, and never the content.
 
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -11,15 +10,15 @@ use crate::desired::Role;
 
 const UNKNOWN_TYPE: &str = "has a `type` that is none of `default`, `cvm-role`, `oauth` and `sso`";
 
-/// What becomes of a role that a profile names.
+/// How a role in a profile is treated.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum OwnRole {
     Assumed,
-    /// Another one takes its place.
+    /// Ignored, because another role replaces it.
     Ignored,
 }
 
-/// As tccli names them. What sharekeeper does not need may be anything.
+/// The fields by tccli's names. Fields that sharekeeper does not need may be anything.
 #[derive(Deserialize)]
 struct Profile {
     #[serde(rename = "secretId", default)]
@@ -34,30 +33,30 @@ struct Profile {
     role_arn: Option<String>,
     #[serde(rename = "role-session-name", default)]
     session_name: Option<String>,
-    /// Unix seconds, of those that came of a login.
+    /// The end of a login, in Unix seconds.
     #[serde(rename = "expiresAt", default)]
     expires_at: Option<f64>,
     #[serde(default, deserialize_with = "lenient")]
     sso: Option<SsoLogin>,
 }
 
-/// What tccli keeps of a single sign-on, beside the keys.
+/// tccli's data about a single sign-on, next to the keys.
 #[derive(Deserialize)]
 struct SsoLogin {
-    /// When it ends, in Unix seconds.
+    /// The end of the single sign-on, in Unix seconds.
     #[serde(rename = "expiresAt", default)]
     expires_at: Option<f64>,
 }
 
-/// What stands in a profile; `now` in Unix seconds.
+/// Parses a profile; `now` is in Unix seconds.
 pub(super) fn parse(text: &str, own_role: OwnRole, now: i64) -> Result<ParsedFile, FileFault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // A list would be taken for the fields in their order.
+    // Serde would take a list as the fields in their order.
     if text.trim_start().starts_with('[') {
         return Err(FileFault::Broken("is not what tccli writes".into()));
     }
     let profile: Profile = serde_json::from_str(text).map_err(|error| {
-        // The error's own words may quote a key.
+        // The error's own text may quote a key.
         FileFault::Broken(format!(
             "is not what tccli writes, at line {}, column {}",
             error.line(),
@@ -86,7 +85,7 @@ pub(super) fn parse(text: &str, own_role: OwnRole, now: i64) -> Result<ParsedFil
                 key_use: KeyUse::Metadata,
             });
         }
-        // Which tccli renews when it is used, and nobody else can.
+        // tccli renews these when it is used, and no other tool can.
         Some(kind @ ("oauth" | "sso")) => {
             let sso = profile.sso.filter(|_| kind == "sso");
             let ends = sso.and_then(|login| login.expires_at);
@@ -116,7 +115,7 @@ pub(super) fn parse(text: &str, own_role: OwnRole, now: i64) -> Result<ParsedFil
     })
 }
 
-/// The role that the profile's keys assume, if it can be one.
+/// The role that the profile's keys assume, if it is valid.
 fn assuming(arn: String, session_name: Option<String>) -> Result<KeyUse, FileFault> {
     let is_session_name = |name: &String| Role::is_session_name(name);
     if !Role::is_arn(&arn) {
@@ -134,7 +133,8 @@ fn assuming(arn: String, session_name: Option<String>) -> Result<KeyUse, FileFau
     }))
 }
 
-/// A login of a kind of profile is over. A key without a token is not a login's, so that what is left of one is in its way.
+/// The error for a profile whose login is over. A key without a token is not from a login, so the remains of a login
+/// block it.
 fn expired(kind: &str, has_token: bool) -> String {
     let login = match kind {
         "sso" => "`tccli sso login`",
@@ -149,7 +149,7 @@ fn expired(kind: &str, has_token: bool) -> String {
     }
 }
 
-/// tccli writes empty texts for what was not answered.
+/// tccli writes empty texts for questions without an answer.
 fn given(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }

@@ -1,4 +1,5 @@
-//! tccli's `<profile>.configure`: where it asks STS for the roles that its profiles and variables name. Holds no secret.
+//! tccli's `<profile>.configure`: the access point at which it asks STS for the roles in its profiles and variables. It
+//! holds no secret.
 
 use std::path::Path;
 
@@ -11,11 +12,11 @@ use crate::model::Endpoint;
 /// The domain of all of the vendor's hosts.
 const VENDOR: &str = ".tencentcloudapi.com";
 
-/// Where STS is asked for a role of tccli's, if `path` is the profile's file: at its `sts.endpoint`, else at `usual`, the
-/// access point that goes with that of Lighthouse.
+/// The access point of STS for a role of tccli, if `path` is the profile's file: its `sts.endpoint`, else `usual`,
+/// which belongs to Lighthouse's access point.
 ///
-/// tccli writes the vendor's host there without having been asked to. Where Lighthouse is no host of the vendor, that
-/// does not count: keys of a simulator or a relay are none of the vendor's.
+/// tccli writes the vendor's host there even if nobody asked it to. If Lighthouse's host is not the vendor's, that
+/// value does not count: keys of a simulator or a relay are not for the vendor.
 pub(super) fn sts(path: &Path, usual: &Endpoint) -> Result<Endpoint, CredentialError> {
     let broken = |why: &str| CredentialError::Broken(format!("{}: {why}", path.display()));
     let reading = match watched_file::read(path) {

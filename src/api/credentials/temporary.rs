@@ -1,44 +1,44 @@
-//! Temporary credentials, and how long they are good for.
+//! Temporary credentials and their lifetime.
 
 use std::time::Duration;
 
 use crate::api::protocol::sign::Credentials;
 use crate::model::{Monotonic, Timestamp};
 
-/// Longest time before the end at which new ones are fetched.
+/// The longest time before the end at which new ones are fetched.
 const MARGIN_MAX: Duration = Duration::from_secs(300);
-/// Counts instead of a lifetime that is shorter: one of the clocks is wrong then. It is long enough not to fetch all the
-/// time, and short enough to notice.
+/// Replaces a shorter lifetime, because one of the clocks is wrong then. It is long enough to avoid constant fetches,
+/// and short enough to notice the end.
 const LIFE_MIN: Duration = Duration::from_secs(60);
-/// Counts instead of a lifetime that is longer: no credentials live for more than 12 hours.
+/// Replaces a longer lifetime, because no credentials live for more than 12 hours.
 const LIFE_MAX: Duration = Duration::from_secs(43_200);
 
-/// Credentials as they were handed out.
+/// Credentials as they were issued.
 pub(super) struct TemporaryCredentials {
     pub(super) credentials: Credentials,
-    /// In Unix seconds, by the clock of `issued_at`.
+    /// The end in Unix seconds, by the clock of `issued_at`.
     pub(super) expires: i64,
-    /// When they were handed out, as the reply told it. How long they live depends on that clock alone.
+    /// When they were issued, according to the reply. Their lifetime depends on that clock alone.
     pub(super) issued_at: Option<Timestamp>,
 }
 
-/// When credentials end, by the monotonic clock: a wall clock that jumps neither keeps dead credentials nor causes fetches
-/// all the time.
+/// When credentials end, by the monotonic clock: a wall clock that jumps neither keeps dead credentials nor causes
+/// constant fetches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lifetime {
-    /// New ones are to be fetched from then on.
+    /// From then on, new ones must be fetched.
     pub(super) refresh_at: Monotonic,
     pub(super) ends_at: Monotonic,
 }
 
 impl Lifetime {
-    /// Of credentials that end at `expires`. `jitter` spreads those who fetch at the same time.
+    /// The lifetime of credentials that end at `expires`. `jitter` spreads simultaneous fetches.
     pub(super) fn until(expires: i64, now: Timestamp, monotonic: Monotonic, jitter: f64) -> Self {
         let left = expires.saturating_sub(now.timestamp());
         let left = Duration::from_secs(u64::try_from(left).unwrap_or(0));
         let lifetime = left.clamp(LIFE_MIN, LIFE_MAX);
         let margin = (lifetime / 10).min(MARGIN_MAX);
-        // Between the whole and the half of the margin is left.
+        // Between the whole and half of the margin remains.
         let early = margin.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
         Self {
             refresh_at: monotonic + (lifetime - early),

@@ -1,15 +1,15 @@
-//! Checks one id, key or token as it stands in a variable or a file. It never quotes the value.
+//! Checks one id, key or token in the form that it has in a variable or a file. It never quotes the value.
 
 use zeroize::Zeroizing;
 
 use crate::api::protocol::sign::Credentials;
 use crate::model::Secret;
 
-/// What is wrong with a value: a clause that follows its name.
+/// The error in a value: a clause that follows its name.
 pub(super) type InvalidValue = String;
 
-/// The value itself. One newline at the end is forgiven, as a file read into a variable leaves it; any other white
-/// space is refused, as the SDK does, because a paste took more than the key.
+/// Returns the valid value. One newline at the end is removed, as a file read into a variable has it. Any other white
+/// space is refused, as in the SDK, because somebody pasted more than the key.
 pub(super) fn validate(value: &str) -> Result<&str, InvalidValue> {
     let value = value.strip_suffix('\n').unwrap_or(value);
     let value = value.strip_suffix('\r').unwrap_or(value);
@@ -32,7 +32,7 @@ pub(super) fn validate(value: &str) -> Result<&str, InvalidValue> {
     Err(format!("holds {what} at byte {at}; a key has none"))
 }
 
-/// The texts of a source that make a key pair, each with the name by which a person knows it.
+/// The texts of a source that form a key pair, each with the name that a person knows.
 #[derive(Default)]
 pub(super) struct KeyParts<'n> {
     pub(super) id: NamedValue<'n>,
@@ -40,7 +40,7 @@ pub(super) struct KeyParts<'n> {
     pub(super) token: NamedValue<'n>,
 }
 
-/// One text of a source, not yet checked.
+/// A text of a source, not checked yet.
 #[derive(Default)]
 pub(super) struct NamedValue<'n> {
     pub(super) name: &'n str,
@@ -63,7 +63,7 @@ impl KeyParts<'_> {
             }
             (Some(_), None) => Err(half(self.id.name, self.key.name)),
             (None, Some(_)) => Err(half(self.key.name, self.id.name)),
-            // A token without a key is nothing.
+            // A token without a key counts as nothing.
             (None, None) => Ok(None),
         }
     }

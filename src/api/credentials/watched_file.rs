@@ -1,4 +1,4 @@
-//! Files that hold credentials, as the disk has them. Knows nothing of what is in them.
+//! Files that hold credentials, as the disk has them. It must not know their content.
 
 use std::fmt;
 use std::fs::{self, File, Metadata};
@@ -11,14 +11,14 @@ use zeroize::Zeroizing;
 
 use crate::model::Timestamp;
 
-/// A file with credentials has a few lines.
+/// The limit for a file of credentials, which has only a few lines.
 const BYTES_MAX: u64 = 64 * 1024;
-/// Permissions of anybody but the owner.
+/// The permissions of everybody except the owner.
 const OTHERS: u32 = 0o077;
-/// Names that a person is offered.
+/// The number of names that an error lists.
 const NAMES_MAX: usize = 10;
 
-/// What changes whenever a file does.
+/// Properties that change whenever the file does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     device: u64,
@@ -28,7 +28,7 @@ pub(super) struct Stamp {
     changed: (i64, i64),
 }
 
-/// A file's whole content at one time.
+/// A file's complete content at one time.
 pub(super) struct Reading {
     pub(super) stamp: Stamp,
     pub(super) modified: Option<Timestamp>,
@@ -37,11 +37,11 @@ pub(super) struct Reading {
     owner: u32,
 }
 
-/// How others can get at a file with credentials.
+/// A way in which others can access a file with credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exposure {
     pub what: String,
-    /// What to do about it.
+    /// The remedy for a person.
     pub remedy: String,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for Exposure {
     }
 }
 
-/// The stamp of what `path` leads to, if there is something.
+/// The stamp of the file that `path` leads to, if there is one.
 pub(super) fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
     match metadata(path) {
         Ok(found) => Ok(Some(Stamp::of(&found))),
@@ -60,12 +60,12 @@ pub(super) fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
     }
 }
 
-/// Whether there is nothing at `path`. What cannot be looked at is something, and so is a link that leads nowhere.
+/// Whether nothing exists at `path`. A file that cannot be examined exists, and so does a link that leads nowhere.
 pub(super) fn is_missing(path: &Path) -> bool {
     metadata(path).is_err_and(|error| is_absent(&error))
 }
 
-/// Whether an error says that there is nothing of that name. Any other one tells nothing.
+/// Whether an error means that nothing has that name. All other errors are inconclusive.
 pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -73,8 +73,8 @@ pub(super) fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// What `path` leads to. Where a link on the way leads nowhere, the error is another than where there is nothing: who
-/// passes over what is not there must not pass over a volume that is not mounted.
+/// The metadata of the file that `path` leads to. If a link on the path leads nowhere, the error differs from the one
+/// for a missing file: skipping a missing file must not skip a volume that is not mounted.
 fn metadata(path: &Path) -> io::Result<Metadata> {
     let error = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => error,
@@ -103,9 +103,9 @@ impl Stamp {
     }
 }
 
-/// Reads a file whole. What is no file, such as a pipe that never ends, is not waited for.
+/// Reads a whole file. Anything else, such as a pipe that never ends, is not waited for.
 pub(super) fn read(path: &Path) -> io::Result<Reading> {
-    // To open a pipe would be to wait for somebody to write to it.
+    // Opening a pipe would mean waiting for somebody to write to it.
     if !metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
@@ -127,7 +127,7 @@ pub(super) fn read(path: &Path) -> io::Result<Reading> {
     })
 }
 
-/// Into memory that does not move as it fills, so that no copy stays behind.
+/// Reads into a buffer that is not moved while it fills, so that no copy is left in memory.
 fn whole(file: &mut File, found: &Metadata) -> io::Result<Zeroizing<Vec<u8>>> {
     if found.size() > BYTES_MAX {
         return Err(io::Error::other(format!(
@@ -140,16 +140,16 @@ fn whole(file: &mut File, found: &Metadata) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 impl Reading {
-    /// What about the file lets others at its content, if anything does.
+    /// How others can access the file's content, if they can.
     pub(super) fn exposure(&self, path: &Path) -> Option<Exposure> {
         let shown = path.display();
         if self.mode & OTHERS != 0 {
             return Some(Exposure {
                 what: format!(
-                    "others than its owner may use {shown} (mode {:04o}), which holds credentials",
+                    "users other than the owner may access {shown} (mode {:04o}), which holds credentials",
                     self.mode & 0o7777
                 ),
-                remedy: format!("close it with `chmod 600 {shown}`"),
+                remedy: format!("deny this with `chmod 600 {shown}`"),
             });
         }
         let link = match fs::symlink_metadata(path) {
@@ -157,8 +157,8 @@ impl Reading {
             Err(error) if is_absent(&error) => return None,
             Err(error) => {
                 return Some(Exposure {
-                    what: format!("whether {shown} is a link cannot be told: {error}"),
-                    remedy: "let the user that sharekeeper runs as look at it".into(),
+                    what: format!("it is not known whether {shown} is a link: {error}"),
+                    remedy: "give read access to the user that runs sharekeeper".into(),
                 });
             }
         };
@@ -171,7 +171,7 @@ impl Reading {
     }
 }
 
-/// Names in a directory that end with `ending`, without it, in order.
+/// The names in a directory that end with `ending`, without that ending, in order.
 pub(super) fn names(directory: &Path, ending: &str) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries

@@ -1,5 +1,5 @@
-//! One exchange with the API as bytes and headers: names and shapes of requests and replies, the signature, and what a
-//! reply means. It must not know clients, credentials' sources or rates.
+//! One exchange with the API as bytes and headers: names and formats of requests and replies, the signature, and the
+//! meaning of a reply. It must not know clients, credential sources or rates.
 
 pub(super) mod reply;
 pub(super) mod request;

@@ -1,4 +1,4 @@
-//! Types a reply: a success, a refusal with its class, or something nobody can read.
+//! Parses a reply: a success, a refusal with its class, or something unreadable.
 
 use serde::de::DeserializeOwned;
 
@@ -9,8 +9,8 @@ use crate::host::Reply;
 use crate::model::Endpoint;
 use crate::words::brief;
 
-/// Types the reply of `host` to what was asked. JSON is read whatever the headers say, and an `Error` wins over anything
-/// beside it.
+/// Parses the reply of `host` to a call. It is read as JSON whatever the headers say, and an `Error` overrides all
+/// other fields.
 pub(in crate::api) fn parse<T: DeserializeOwned>(
     reply: &Reply,
     asked: Asked,
@@ -42,7 +42,7 @@ pub(in crate::api) fn parse<T: DeserializeOwned>(
     })
 }
 
-/// What `host` answered in place of what was asked.
+/// The refusal that `host` sent instead of a result.
 pub(in crate::api) fn refusal(
     ErrorBody { code, message }: ErrorBody,
     request_id: Option<String>,
@@ -59,7 +59,7 @@ pub(in crate::api) fn refusal(
     }
 }
 
-/// A throttling that a gateway expressed without the API's error body.
+/// A throttling by a gateway that sent no error body of the API.
 fn throttled(asked: Asked, host: &str) -> CallError {
     let error = ErrorBody {
         code: "RequestLimitExceeded".to_owned(),
@@ -152,7 +152,7 @@ mod tests {
         }
     }
 
-    /// Shapes from the examples in the documentation of `GetCallerIdentity`.
+    /// The formats are from the examples in the documentation of `GetCallerIdentity`.
     #[test]
     fn s13_a_caller_is_known_by_its_root_account_whoever_it_is() {
         for body in [

@@ -1,4 +1,4 @@
-//! A call as it goes over the wire: headers, signature, body.
+//! A call in its wire format: headers, signature, body.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use super::wire::Service;
 use crate::api::error::CallError;
 use crate::host::{Header, Method, ReplyBody, Request};
 
-/// For connecting, sending and reading one call. Below the 10 s in which a stopping process must be
-/// gone, so that a call in flight can still settle.
+/// The limit for connecting, sending and reading one call. It is below the 10 s in which a stopping process must end,
+/// so that a call in flight can still settle.
 pub(in crate::api) const CALL_DEADLINE: Duration = Duration::from_secs(8);
-/// What stands in place of a signature where the body itself proves who calls.
+/// Replaces a signature if the body itself proves the identity of the caller.
 const UNSIGNED: &str = "SKIP";
 
-/// Where a call goes, and what it is.
+/// The destination and the kind of a call.
 pub(in crate::api) struct Destination<'a> {
     pub(in crate::api) url: String,
     /// The Host header, as it is signed.
     pub(in crate::api) host: String,
     pub(in crate::api) service: Service,
     pub(in crate::api) action: &'a str,
-    /// The region that the call is about, which need not be where it goes.
+    /// The region that the call is about, which may differ from the destination.
     pub(in crate::api) region: &'a str,
 }
 
@@ -63,7 +63,7 @@ pub(in crate::api) fn request(
         plain("x-tc-version", to.service.version().into()),
         plain("x-tc-timestamp", timestamp.to_string()),
         plain("x-tc-region", to.region.into()),
-        // Reasons come localised, in Chinese unless asked otherwise.
+        // Reasons are localised, in Chinese unless requested otherwise.
         plain("x-tc-language", "en-US".into()),
         plain(
             "x-tc-requestclient",

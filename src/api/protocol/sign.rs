@@ -1,7 +1,7 @@
-//! TC3-HMAC-SHA256 exactly as the official SDK signs: `content-type;host` are the signed headers,
-//! and the date in the scope is the UTC date of the very timestamp that is sent.
+//! TC3-HMAC-SHA256 exactly as the official SDK signs: `content-type;host` are the signed headers, and the date in the
+//! scope is the UTC date of the timestamp that is sent.
 //!
-//! Knows bytes and time; knows nothing of actions, retries or where credentials come from.
+//! It works on bytes and time, and must not know actions, retries or the origin of credentials.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};
@@ -14,22 +14,22 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::model::Secret;
 
-/// The algorithm's name, as it stands in the header and in the string to sign.
+/// The algorithm's name, as it appears in the header and in the string to sign.
 pub const ALGORITHM: &str = "TC3-HMAC-SHA256";
 /// The content type that is sent and signed. The SDK sends it without a charset.
 pub const CONTENT_TYPE: &str = "application/json";
 
-/// Room for the Authorization header: with an id of the usual 36 characters it has 244.
+/// Space for the Authorization header: with an id of the usual 36 characters, it has 244.
 const AUTHORIZATION_BYTES: usize = 256;
 
 /// A key pair, and the token of a temporary one. Like a [`Secret`], it cannot be shown.
 pub struct Credentials {
-    /// `AKID…`; identifies the key, is not secret by itself, and keys the rate buckets.
+    /// The id `AKID…`. It identifies the key, is not secret by itself, and is the key of rate buckets.
     pub secret_id: String,
     pub secret_key: Secret,
     /// Sent as `X-TC-Token` with temporary keys.
     pub token: Option<Secret>,
-    /// What the last signature was made with: most calls are of the same day and service as the one before.
+    /// The signing key of the last signature, because most calls have the same day and service as the previous one.
     newest: RefCell<Option<Box<SigningKey>>>,
 }
 
@@ -44,14 +44,14 @@ impl Credentials {
         }
     }
 
-    /// Whether the other ones are the very same.
+    /// Whether both credentials are identical.
     pub(in crate::api) fn is_same_as(&self, other: &Self) -> bool {
         self.secret_id == other.secret_id
             && self.secret_key.expose() == other.secret_key.expose()
             && self.token.as_ref().map(Secret::expose) == other.token.as_ref().map(Secret::expose)
     }
 
-    /// Signs with the key of that day and service.
+    /// Signs with the key for that day and service.
     fn sign(&self, to_sign: &ToSign<'_>, date: NaiveDate) -> [u8; 32] {
         let mut newest = self.newest.borrow_mut();
         let holds = |key: &&SigningKey| key.date == date && *key.service == *to_sign.service;
@@ -63,7 +63,8 @@ impl Credentials {
     }
 }
 
-/// What a secret key gives for one UTC day and one service: step 3, but for the last hash. Wiped as the key is.
+/// The signing key of a secret key for one UTC day and one service: step 3 without the last hash. It is wiped like the
+/// key.
 struct SigningKey {
     date: NaiveDate,
     service: Box<str>,
@@ -90,25 +91,25 @@ impl SigningKey {
     }
 }
 
-/// What a signature covers.
+/// The input of a signature.
 #[derive(Clone, Copy, Debug)]
 pub struct ToSign<'a> {
     /// The service's name, such as `lighthouse`.
     pub service: &'a str,
-    /// The Host header as sent, with a port where there is one.
+    /// The Host header as sent, with a port if there is one.
     pub host: &'a str,
     /// The Content-Type header as sent.
     pub content_type: &'a str,
     /// Unix seconds; also sent as `X-TC-Timestamp`.
     pub timestamp: i64,
-    /// The body's exact bytes (or `UNSIGNED-PAYLOAD`, where a peer sends that header).
+    /// The body's exact bytes (or `UNSIGNED-PAYLOAD`, if a peer sends that header).
     pub body: &'a [u8],
-    /// Further signed headers, lower-case names in order, all after `host`. sharekeeper signs
-    /// none, as the SDK; the simulator accepts peers that sign `x-tc-action` too.
+    /// Further signed headers: lower-case names in order, all after `host`. sharekeeper signs none, like the SDK; the
+    /// simulator also accepts peers that sign `x-tc-action`.
     pub extra_headers: &'a [(&'a str, &'a str)],
 }
 
-/// A timestamp that no calendar date belongs to.
+/// The error for a timestamp outside the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimestampOutOfRange;
 
@@ -128,8 +129,8 @@ impl ToSign<'_> {
         text
     }
 
-    /// `<date>/<service>/tc3_request`. One instant gives both the date and the timestamp, so a
-    /// signature made at midnight cannot mix two days.
+    /// The scope `<date>/<service>/tc3_request`. One instant gives both the date and the timestamp, so a signature made
+    /// at midnight cannot mix two days.
     pub fn credential_scope(&self) -> Result<String, TimestampOutOfRange> {
         let mut text = String::new();
         self.write_scope(self.date()?, &mut text);
@@ -206,13 +207,14 @@ impl ToSign<'_> {
     }
 }
 
-/// A signing key is kept as two states of the hash. That these are wiped is a feature of the library, and easily lost.
+/// A signing key is kept as two states of the hash. Wiping these is a feature of the library that is easily lost, so
+/// this checks it.
 const _: fn() = || {
     fn is_wiped<T: ZeroizeOnDrop>() {}
     is_wiped::<Sha256>();
 };
 
-/// Takes text in without a copy of it.
+/// Feeds text to a hash without a copy.
 struct Feed<'h, H>(&'h mut H);
 
 impl<H: Update> Write for Feed<'_, H> {
@@ -222,7 +224,7 @@ impl<H: Update> Write for Feed<'_, H> {
     }
 }
 
-/// Writes to a text or a hash.
+/// Writes formatted text to a string or a hash.
 #[expect(clippy::expect_used, reason = "neither refuses anything")]
 fn write(to: &mut impl Write, text: fmt::Arguments<'_>) {
     to.write_fmt(text).expect("neither refuses anything");
@@ -233,7 +235,7 @@ fn keyed(key: &[u8]) -> Hmac<Sha256> {
     Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 
-/// HMAC-SHA256. What is derived from a key is wiped as the key is.
+/// HMAC-SHA256. The result is wiped like a key, because it is derived from one.
 pub(crate) fn hmac(key: &[u8], message: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut mac = keyed(key);
     Mac::update(&mut mac, message);

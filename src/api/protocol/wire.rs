@@ -1,9 +1,9 @@
-//! The shapes of requests, which the client and the simulator share, and of replies, as far as the client reads them.
+//! The formats of requests, which the client and the simulator share, and of replies, as far as the client reads them.
 //!
-//! Replies are read strictly where a lax reading could lose images: a list that is absent or null is an error, not an
-//! empty list, and a count in quotes is no count. Of the rest nothing can spoil a reply, because the API's replies do
-//! not always match its documentation: fields that nobody uses are not read at all, and those that can be done without
-//! are read by `lenient`. Sources: the official SDK's models, and for limits the actions' documentation.
+//! Replies are parsed strictly where a tolerant parser could lose images: a list that is absent or null is an error,
+//! not an empty list, and a count in quotes is not a count. No other field can make a reply unusable, because the API's
+//! replies do not always match its documentation: unused fields are not parsed at all, and optional ones are parsed by
+//! `lenient`. Sources: the official SDK's models and, for limits, the actions' documentation.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,24 +13,24 @@ use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-/// Largest `Limit` of a Describe call.
+/// The largest `Limit` of a Describe call.
 pub const PAGE_LIMIT_MAX: u32 = 100;
 
-/// A service of the cloud: signs under its own name, answers at its own host.
+/// A service of the cloud. Each signs under its own name and answers at its own host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Service {
-    /// Images and what Lighthouse may do with them.
+    /// Images, and what Lighthouse can do with them.
     Lighthouse,
-    /// Whose a key is.
+    /// The owner of a key.
     Sts,
-    /// What Lighthouse does not tell of images: family, tags, deprecation.
+    /// Properties of images that Lighthouse does not show: family, tags, deprecation.
     Cvm,
 }
 
 impl Service {
     pub const ALL: [Self; 3] = [Self::Lighthouse, Self::Sts, Self::Cvm];
 
-    /// The name in the credential scope.
+    /// The name of the service in the credential scope.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Lighthouse => "lighthouse",
@@ -39,7 +39,7 @@ impl Service {
         }
     }
 
-    /// The API version that the shapes here are of: the value of `X-TC-Version`.
+    /// The API version of the formats in this file: the value of `X-TC-Version`.
     pub const fn version(self) -> &'static str {
         match self {
             Self::Lighthouse => "2020-03-24",
@@ -52,16 +52,16 @@ impl Service {
 /// The actions that sharekeeper uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
-    /// Share one image or take it back. 20 calls a second.
+    /// Shares one image or ends its share. 20 calls a second.
     ModifyImageSharePermission,
-    /// Lists blueprints; a shared image's blueprint carries its `ImageId`. 10 calls a second.
+    /// Lists blueprints; a shared image's blueprint has its `ImageId`. 10 calls a second.
     DescribeBlueprints,
-    /// Lists custom images with what hinders sharing. 20 calls a second.
+    /// Lists custom images with the reasons against sharing them. 20 calls a second.
     DescribeImagesToShare,
-    /// Tells which account the key belongs to. 20 calls a second.
+    /// Returns the account that the key belongs to. 20 calls a second.
     GetCallerIdentity,
-    /// Lists Lighthouse instances, each with the blueprint that it uses. 10 calls a second: what the documentation allows
-    /// is not known here, so that the least of the product's Describe actions counts.
+    /// Lists Lighthouse instances, each with its blueprint. 10 calls a second: the documented limit is not known here,
+    /// so this is the lowest one of the product's Describe actions.
     DescribeInstances,
     /// Lists images in CVM, with family, tags and deprecation. 10 calls a second.
     DescribeImages,
@@ -77,7 +77,7 @@ impl Action {
         Self::DescribeImages,
     ];
 
-    /// The service that answers it.
+    /// The service that provides it.
     pub const fn service(self) -> Service {
         match self {
             Self::ModifyImageSharePermission
@@ -101,12 +101,12 @@ impl Action {
         }
     }
 
-    /// The name of the permission for it in CAM.
+    /// The name of the CAM permission that it needs.
     pub fn permission(self) -> String {
         format!("{}:{}", self.service().as_str(), self.as_str())
     }
 
-    /// Calls the API allows in a sliding second, per account and access point.
+    /// The calls that the API allows in a sliding second, per account and access point.
     pub const fn limit_per_second(self) -> u32 {
         match self {
             Self::DescribeBlueprints | Self::DescribeInstances | Self::DescribeImages => 10,
@@ -127,7 +127,7 @@ pub struct ModifyRequest {
     pub permission: String,
 }
 
-/// One `{Name, Values}` filter. Values are alternatives; filters all hold.
+/// One `{Name, Values}` filter. One of the values must match; all filters must match.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Filter {
@@ -136,7 +136,7 @@ pub struct Filter {
     pub values: Vec<String>,
 }
 
-/// Body of `DescribeBlueprints`. `BlueprintIds` and `Filters` exclude each other.
+/// The body of `DescribeBlueprints`. `BlueprintIds` and `Filters` exclude each other.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct DescribeBlueprintsRequest {
@@ -146,33 +146,33 @@ pub struct DescribeBlueprintsRequest {
     /// The first row of the page; the API's default is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<i64>,
-    /// Rows of the page; the API's default is 20, its maximum 100.
+    /// The rows of the page; the API's default is 20, its maximum 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
-    /// At most 10 in one call.
+    /// At most 10 filters in one call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filters: Option<Vec<Filter>>,
 }
 
-/// Body of `DescribeImagesToShare`. `ImageIds` and `Filters` exclude each other.
+/// The body of `DescribeImagesToShare`. `ImageIds` and `Filters` exclude each other.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct DescribeImagesRequest {
-    /// No maximum is published; 100 is assumed.
+    /// No maximum is published, so 100 is assumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_ids: Option<Vec<String>>,
     /// The first row of the page; the API's default is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<i64>,
-    /// Rows of the page; the API's default is 20, its maximum 100.
+    /// The rows of the page; the API's default is 20, its maximum 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
-    /// At most 10, of at most 5 values each.
+    /// At most 10 filters, of at most 5 values each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filters: Option<Vec<Filter>>,
 }
 
-/// Body of `DescribeInstances`. `InstanceIds` and `Filters` exclude each other. No filter is about blueprints.
+/// The body of `DescribeInstances`. `InstanceIds` and `Filters` exclude each other. There is no filter for blueprints.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct DescribeInstancesRequest {
@@ -182,15 +182,15 @@ pub struct DescribeInstancesRequest {
     /// The first row of the page; the API's default is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<i64>,
-    /// Rows of the page; the API's default is 20, its maximum 100.
+    /// The rows of the page; the API's default is 20, its maximum 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
-    /// At most 10 in one call.
+    /// At most 10 filters in one call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filters: Option<Vec<Filter>>,
 }
 
-/// Body of CVM's `DescribeImages`. `ImageIds` and `Filters` exclude each other.
+/// The body of CVM's `DescribeImages`. `ImageIds` and `Filters` exclude each other.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct DescribeCvmImagesRequest {
@@ -200,20 +200,20 @@ pub struct DescribeCvmImagesRequest {
     /// The first row of the page; the API's default is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<i64>,
-    /// Rows of the page; the API's default is 20, its maximum 100.
+    /// The rows of the page; the API's default is 20, its maximum 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
-    /// At most 10, of at most 5 values each.
+    /// At most 10 filters, of at most 5 values each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filters: Option<Vec<Filter>>,
 }
 
-/// Body of `GetCallerIdentity`, which takes no parameters.
+/// The body of `GetCallerIdentity`, which takes no parameters.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CallerIdentityRequest {}
 
-/// What a field says that can be done without: nothing where it is null, or of another type than it should be.
+/// Parses an optional field: `None` if it is null or has an unexpected type.
 pub(in crate::api) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -221,7 +221,7 @@ pub(in crate::api) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     Ok(serde_json::from_str(raw.get()).ok())
 }
 
-/// An object. Serde would take a list for one as well, field by field: `[0, []]` for an empty page.
+/// A JSON object. Serde would also accept a list, field by field: `[0, []]` for an empty page.
 pub(in crate::api) struct Object<T>(pub(in crate::api) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -252,7 +252,7 @@ fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
-/// A list that null stands for if it is empty.
+/// A list of objects, in which null stands for an empty list.
 fn objects_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
@@ -271,13 +271,13 @@ struct Envelope<T> {
     response: Object<T>,
 }
 
-/// Reads a reply out of its envelope.
+/// Parses a reply from its envelope.
 pub fn response<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
     let whole = serde_json::from_slice::<Object<Envelope<T>>>(body)?;
     Ok(whole.0.response.0)
 }
 
-/// What every reply may carry; read first, because an `Error` beside other fields wins.
+/// The fields that every reply may have. They are parsed first, because an `Error` overrides all others.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ReplyBody {
@@ -300,56 +300,56 @@ fn object_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ErrorBody {
-    /// Stable, such as `UnsupportedOperation.ImageAlreadyShared`.
+    /// A stable code, such as `UnsupportedOperation.ImageAlreadyShared`.
     pub code: String,
-    /// Localised and free to change: shown, never matched on.
+    /// Localised text that may change: shown, never matched.
     #[serde(default, deserialize_with = "lenient")]
     pub message: Option<String>,
 }
 
-/// What is read of the reply of `ModifyImageSharePermission`.
+/// The part of the reply of `ModifyImageSharePermission` that is read.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ModifyReply {
-    /// Null after CANCEL, and possibly after SHARE. The outer `None` means that the field is absent: the
-    /// reply says neither yes nor no.
+    /// Null after CANCEL, and possibly after SHARE. The outer `None` means that the field is absent: then the reply is
+    /// neither a yes nor a no.
     #[serde(default, deserialize_with = "present")]
     pub blueprint_id: Option<Option<String>>,
-    /// For the vendor's support.
+    /// The RequestId, for the vendor's support.
     #[serde(default, deserialize_with = "lenient")]
     pub request_id: Option<String>,
 }
 
-/// Tells a field that is null from one that is absent.
+/// Distinguishes a field that is null from one that is absent.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
-/// What is read of the reply of `DescribeBlueprints`.
+/// The part of the reply of `DescribeBlueprints` that is read.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DescribeBlueprintsReply {
-    /// Rows of all pages together.
+    /// The number of rows on all pages together.
     pub total_count: u64,
     /// The rows of this page.
     #[serde(deserialize_with = "objects")]
     pub blueprint_set: Vec<Blueprint>,
 }
 
-/// What is read of one blueprint.
+/// The part of a blueprint that is read.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Blueprint {
     /// An id such as `lhbp-…`.
     pub blueprint_id: String,
-    /// The CVM image it was shared from; absent, null or empty for any other blueprint. Anything else that is no text
-    /// could be an image's.
+    /// The CVM image that it was shared from; absent, null or empty for any other blueprint. Any other type is an
+    /// error, because it could belong to an image.
     #[serde(default)]
     pub image_id: Option<String>,
-    /// An open set: NORMAL, SYNCING, …
+    /// The state, an open set: NORMAL, SYNCING, …
     #[serde(default, deserialize_with = "lenient")]
     pub blueprint_state: Option<String>,
-    /// An open set: PRIVATE, SHARED, APP_OS, …
+    /// The type, an open set: PRIVATE, SHARED, APP_OS, …
     #[serde(default, deserialize_with = "lenient")]
     pub blueprint_type: Option<String>,
     /// Usually the image's name.
@@ -357,23 +357,23 @@ pub struct Blueprint {
     pub blueprint_name: Option<String>,
 }
 
-/// What is read of the reply of `DescribeImagesToShare`.
+/// The part of the reply of `DescribeImagesToShare` that is read.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DescribeImagesReply {
-    /// Rows of all pages together.
+    /// The number of rows on all pages together.
     pub total_count: u64,
     /// The rows of this page.
     #[serde(deserialize_with = "objects")]
     pub image_set: Vec<CustomImage>,
 }
 
-/// What is read of one custom image: how people know it, and what hinders sharing it.
+/// The part of a custom image that is read: its properties for people, and the reasons against sharing it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CustomImage {
     pub image_id: String,
-    /// Can be shared now; false for an image that is shared already as well.
+    /// Whether it can be shared now; also false for an image that is already shared.
     pub is_shareable: bool,
     /// How it was made: `CREATE_IMAGE` or `EXTERNAL_IMPORT`.
     #[serde(default, deserialize_with = "lenient")]
@@ -381,12 +381,12 @@ pub struct CustomImage {
     /// What it holds: `SystemImage` or `InstanceImage`.
     #[serde(default, deserialize_with = "lenient")]
     pub image_class: Option<String>,
-    /// CREATING, NORMAL, CREATEFAILED, USING, SYNCING, IMPORTING, IMPORTFAILED.
+    /// The state: CREATING, NORMAL, CREATEFAILED, USING, SYNCING, IMPORTING or IMPORTFAILED.
     #[serde(default, deserialize_with = "lenient")]
     pub image_state: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub is_support_cloudinit: Option<bool>,
-    /// Localised free text, empty when shareable: shown, never matched on.
+    /// Localised free text, empty if shareable: shown, never matched.
     #[serde(default, deserialize_with = "lenient")]
     pub unshareable_reason: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
@@ -397,46 +397,47 @@ pub struct CustomImage {
     pub platform: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub architecture: Option<String>,
-    /// In UTC, written as `YYYY-MM-DDThh:mm:ssZ`.
+    /// The time of creation in UTC, as `YYYY-MM-DDThh:mm:ssZ`.
     #[serde(default, deserialize_with = "lenient")]
     pub created_time: Option<String>,
 }
 
-/// What is read of the reply of `DescribeInstances`.
+/// The part of the reply of `DescribeInstances` that is read.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DescribeInstancesReply {
-    /// Rows of all pages together.
+    /// The number of rows on all pages together.
     pub total_count: u64,
     /// The rows of this page.
     #[serde(deserialize_with = "objects")]
     pub instance_set: Vec<Instance>,
 }
 
-/// What is read of one instance.
+/// The part of an instance that is read.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Instance {
     /// An id such as `lhins-…`.
     pub instance_id: String,
-    /// The blueprint that it uses. Anything else that is no text could be one, too.
+    /// The blueprint that it uses. Any other type is an error, because it could be one, too.
     #[serde(default)]
     pub blueprint_id: Option<String>,
 }
 
-/// What is read of the reply of CVM's `DescribeImages`.
+/// The part of the reply of CVM's `DescribeImages` that is read.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DescribeCvmImagesReply {
-    /// Rows of all pages together.
+    /// The number of rows on all pages together.
     pub total_count: u64,
     /// The rows of this page.
     #[serde(deserialize_with = "objects")]
     pub image_set: Vec<CvmImageRow>,
 }
 
-/// What is read of an image in CVM. What is absent or null, an image does not have; what is of another type than it should
-/// be could be anything, so that the reply is not taken: a policy would share or retire the wrong images by a guess.
+/// The part of an image in CVM that is read. An image lacks a property that is absent or null. A property of an
+/// unexpected type could mean anything, so the reply is rejected: a policy would otherwise share or retire the wrong
+/// images by a guess.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CvmImageRow {
@@ -445,34 +446,34 @@ pub struct CvmImageRow {
     pub image_family: Option<String>,
     #[serde(default)]
     pub image_deprecated: Option<bool>,
-    /// A key stands in it once.
+    /// The tags; each key occurs once.
     #[serde(default, deserialize_with = "objects_or_null")]
     pub tags: Vec<Tag>,
 }
 
-/// A tag of an image.
+/// A tag of an image in CVM.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Tag {
     pub key: String,
-    /// A tag needs no value.
+    /// The value; a tag need not have one.
     #[serde(default)]
     pub value: Option<String>,
 }
 
-/// What is read of the reply of `GetCallerIdentity`.
+/// The part of the reply of `GetCallerIdentity` that is read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CallerIdentity {
-    /// The uin of the root account that the caller belongs to, whether user, role or federated user.
+    /// The uin of the caller's root account, for a user, a role or a federated user.
     pub account_id: String,
     /// The caller's name in CAM, such as `qcs::cam:100000000001:uin/100000000001`.
     #[serde(default, deserialize_with = "lenient")]
     pub arn: Option<String>,
-    /// An open set: `CAMUser`, `CAMRole`, …
+    /// The kind of caller, an open set: `CAMUser`, `CAMRole`, …
     #[serde(default, deserialize_with = "lenient")]
     pub r#type: Option<String>,
-    /// For the vendor's support.
+    /// The RequestId, for the vendor's support.
     #[serde(default, deserialize_with = "lenient")]
     pub request_id: Option<String>,
 }
