@@ -1,4 +1,4 @@
-//! `accept`: records that a person has looked at a loss of shares, so that work goes on in that account and region.
+//! `accept`: records that a person has checked a loss of shares, so that work continues in that account and region.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::model::Scope;
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::words::plural;
 
-/// What `accept -o json` prints.
+/// The document that `accept -o json` prints.
 #[derive(Serialize)]
 struct AcceptDocument {
     format_version: u32,
@@ -37,7 +37,7 @@ pub(super) async fn run(
     let sim = arguments.state.sim;
     let directory = state::directory(common, sim)?;
     let (obeyed_by, summary) = ObeyedBy::find(&directory, (common, sim), "no loss is accepted")?;
-    // Nothing can be lost where nothing was shared, so that this is a misspelt name.
+    // Where nothing was shared, nothing can be lost, so the name must be misspelt.
     let known: Vec<String> = summary.scopes.keys().map(Scope::to_string).collect();
     for (scope, _) in &arguments.losses {
         if !summary.scopes.contains_key(scope) {
@@ -59,7 +59,7 @@ pub(super) async fn run(
         let lost = plural(u64::from(*lost), "image");
         text.push_str(&format!("{scope}: a loss of {lost} is accepted, once\n"));
     }
-    text.push_str(&obeyed_by.line("its next look there (SIGHUP asks for one)"));
+    text.push_str(&obeyed_by.line("its next observation there (SIGHUP starts one)"));
     let accepted = losses.into_iter();
     let document = AcceptDocument {
         format_version: FORMAT_VERSION,

@@ -1,17 +1,17 @@
-//! The accounts that a command works with, by what the manifests name and the flags select.
+//! The accounts that a command works with, from the manifests' content and the flags.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::{Account, Desired};
 use crate::model::{AccountName, Region, Selector};
 
-/// Accounts by name, each with its `Account` document where there is one.
+/// Accounts by name, each with its `Account` document if there is one.
 pub(super) type Documents<'a> = BTreeMap<AccountName, Option<&'a Account>>;
 
-/// The accounts that are selected, and those that must be told apart from them.
+/// The selected accounts, and those that must be told apart from them.
 pub(super) struct SelectedAccounts<'a> {
     pub(super) documents: Documents<'a>,
-    /// Those of them that are worked on: it is an error if one of these lacks credentials.
+    /// The accounts to work on. For these, missing credentials are an error.
     pub(super) worked_on: BTreeSet<AccountName>,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn selected<'a>(desired: &'a Desired, selector: &Selector) -> Selecte
     }
 }
 
-/// Every account that the manifests name and `selector` allows, whether or not they name an image in it. Where they name
+/// Every account that the manifests name and `selector` allows, whether or not they name an image in it. If they name
 /// no account, this is the default one.
 pub(super) fn known<'a>(desired: &'a Desired, selector: &Selector) -> Documents<'a> {
     let mut names: BTreeSet<_> = desired.accounts.keys().cloned().collect();

@@ -1,4 +1,4 @@
-//! `adopt`: takes shared images into the inventory, or lets images go from it. It writes to the state alone.
+//! `adopt`: adds shared images to the inventory, or removes images from it. It writes only to the state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -29,7 +29,7 @@ pub(super) async fn run(
     let selector = arguments.selection.selector();
     if selector.is_all() && !arguments.all {
         return Err(Failure::usage(
-            "say which images: `--image`, `--region`, `--account` or `-l`; or `--all` for every one",
+            "say which images: `--image`, `--region`, `--account` or `-l`; or `--all` for all of them",
         ));
     }
     let desired = manifests::load(&arguments.paths, common.output).await?;
@@ -44,7 +44,7 @@ pub(super) async fn run(
     Ok(document.exit_status())
 }
 
-/// Lets images go from the inventory.
+/// Removes images from the inventory.
 async fn release(
     arguments: &AdoptArguments,
     directory: &Path,
@@ -66,7 +66,7 @@ async fn release(
     Ok(AdoptDocument::released(released, arguments.dry_run))
 }
 
-/// Takes shared images into the inventory.
+/// Adds shared images to the inventory.
 async fn adopt(
     arguments: &AdoptArguments,
     directory: &Path,
@@ -77,7 +77,7 @@ async fn adopt(
     let accounts = accounts::selected(desired, selector);
     if accounts.documents.is_empty() {
         return Err(Failure::new(format_args!(
-            "the manifests name nothing of {selector}, so there is nothing to adopt; name the image, or another one in \
+            "the manifests name nothing in {selector}, so there is nothing to adopt; name the image, or another one in \
              that account and region, first"
         )));
     }
@@ -128,7 +128,7 @@ async fn adopt(
     ))
 }
 
-/// Selected images in the inventory, also those that no manifest names.
+/// Selected images in the inventory, including those that no manifest names.
 async fn owned_images(
     reader: &Reader,
     desired: &Desired,
@@ -156,10 +156,10 @@ async fn owned_images(
     Ok(keys)
 }
 
-/// What was found of the selected images.
+/// The findings about the selected images.
 #[derive(Default)]
 struct Survey {
-    /// Each with the name of its blueprint, where it has one.
+    /// Images that can be adopted, each with the name of its blueprint if it has one.
     adoptable: Vec<(ImageKey, Option<String>, OwnedShare)>,
     not_shared: Vec<ImageKey>,
     unseen: Vec<String>,
@@ -193,8 +193,8 @@ async fn survey<H: Host>(
         })
     });
     let mut survey = Survey::default();
-    // An image that no manifest names is adopted only by its id: to have it pruned may be the very purpose. It is missed
-    // only if no scope has it.
+    // An image that no manifest names is adopted only by its id; pruning it may be the very purpose. It is reported as
+    // missing only if no scope has it.
     let (mut placed, mut absent) = (BTreeSet::new(), Vec::new());
     for (scope, wanted, observation, clocks) in join_all(observations).await {
         let seen = match observation {
@@ -206,7 +206,7 @@ async fn survey<H: Host>(
         };
         let inventory = reader.inventory(scope).await.map_err(Failure::new)?;
         if let OwnImages::Unknown(why) = &seen.own {
-            let what = "images by name are not known";
+            let what = "images cannot be found by name";
             survey.unread.add_part(scope, what, why);
             survey.unseen.push(scope.to_string());
         }
@@ -244,7 +244,7 @@ async fn survey<H: Host>(
     Ok(survey)
 }
 
-/// The images that selected entries name, each of which has its name alone.
+/// The images that selected entries name. An image counts only if no other has its name.
 fn by_name<'o>(
     own: &'o OwnImages,
     wanted: &'o DesiredScope<'_>,
@@ -271,7 +271,7 @@ fn key(scope: &Scope, image: &ImageId) -> ImageKey {
 }
 
 impl Survey {
-    /// Takes the image if it is shared and not ours yet. False if it is neither shared nor ours.
+    /// Adds the image if it is shared and not ours yet. False if it is neither shared nor ours.
     fn take(&mut self, scope: &Scope, image: &ImageId, seen: &Seen, inventory: &Inventory) -> bool {
         let entry = inventory.images.get(image);
         let ownership = entry

@@ -1,4 +1,4 @@
-//! The API that a command works with: the real one, or a simulator. Only here it matters which.
+//! The API that a command works with: the real one, or a simulator. Only this file distinguishes them.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ pub(super) enum ApiTarget<'a> {
 }
 
 impl<'a> ApiTarget<'a> {
-    /// `state` is the directory in which a simulator keeps its world. A daemon `stays`.
+    /// Opens the target. `state` is the directory in which a simulator keeps its world. A daemon `stays`.
     pub(super) async fn open(
         target: &'a Target,
         state: &Path,
@@ -33,7 +33,7 @@ impl<'a> ApiTarget<'a> {
         }
     }
 
-    /// For a command that leaves no trace in `state`.
+    /// Opens the target for a command that leaves no trace in `state`.
     pub(super) async fn open_without_trace(
         target: &'a Target,
         state: &Path,
@@ -59,7 +59,7 @@ impl<'a> ApiTarget<'a> {
         }
     }
 
-    /// Lets a simulator have the images that are desired.
+    /// Adds the desired images to the simulator, if there is one.
     pub(super) fn add_images(&self, desired: &Desired) -> Result<(), Failure> {
         match self {
             Self::Real(..) => Ok(()),
@@ -80,7 +80,7 @@ impl<'a> ApiTarget<'a> {
         }
     }
 
-    /// Returns once the simulator of another process has ended, if that is worked with.
+    /// Returns once the simulator of another process has ended, if the command works with one.
     pub(super) async fn ended(&self) -> Failure {
         match self {
             Self::Real(..) => pending().await,
@@ -88,7 +88,7 @@ impl<'a> ApiTarget<'a> {
         }
     }
 
-    /// Stops a simulator that runs along. Fails if its world cannot be kept, or if one of another process has ended.
+    /// Stops a simulator in this process. Fails if its world cannot be stored, or if one in another process has ended.
     pub(super) async fn close(self) -> Result<(), Failure> {
         match self {
             Self::Real(..) => Ok(()),

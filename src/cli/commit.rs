@@ -1,12 +1,12 @@
-//! Asks git how the commit of the manifests stands to the newest commit that a state knows. What follows from the answer
-//! is not judged here.
+//! Asks git how the commit of the manifests relates to the newest commit that a state knows. It must not judge the
+//! consequences.
 
 use crate::host::SystemCommandRunner;
 use crate::manifest::Revision;
 use crate::report::CommitCheck;
 use crate::store::NewestCommit;
 
-/// How manifests of a revision stand to the newest commit.
+/// Compares the revision of the manifests with the newest commit.
 pub(super) async fn standing(revision: &Revision, newest: Option<NewestCommit>) -> CommitCheck {
     match (revision, newest) {
         (Revision::Known(_) | Revision::NoRepository, None) => CommitCheck::Fine,

@@ -1,5 +1,5 @@
-//! How one account is connected to the real API: its `Account` document and the flags together. Whether its credentials
-//! work is found out when they are needed.
+//! Connects one account to the real API, from its `Account` document and the flags. Whether its credentials work only
+//! shows when they are used.
 
 use std::rc::Rc;
 
@@ -8,13 +8,14 @@ use crate::api::{Connection, CredentialProvider, DEFAULT_RATE, Environment, Prov
 use crate::desired::{Account, CredentialSource};
 use crate::model::{AccountName, Endpoint};
 
-/// The credentials that this process can find. One cache serves a whole process: it knows what was fetched, and for whom.
+/// The cache of credentials for this process. A single one serves the whole process, because it knows which credentials
+/// were fetched for which account.
 pub(super) fn provider_cache() -> ProviderCache {
     ProviderCache::new(Environment::new(|name| std::env::var_os(name)))
 }
 
-/// A connection to the real API. For the access point, the flag wins over the document; credentials come from where the
-/// document says, and never from a flag.
+/// A connection to the real API. For the access point, the flag overrides the document; credentials come from the
+/// source in the document, and never from a flag.
 pub(super) fn to_real_api(
     name: &AccountName,
     document: Option<&Account>,

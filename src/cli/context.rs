@@ -1,4 +1,4 @@
-//! What a command works on: the manifests, the commit that they are of, and what the flags select and allow.
+//! The inputs of a command: the manifests, their commit, and what the flags select and allow.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,22 +18,22 @@ use crate::plan::{ApprovedActions, Policy, Prune};
 use crate::status::Holds;
 use crate::store::Reader;
 
-/// How often manifests are read whose commit changes meanwhile.
+/// How often manifests are read again if their commit changes meanwhile.
 const READINGS_MAX: u32 = 3;
 
-/// What `plan` and `reconcile` work on.
+/// The inputs of `plan` and `reconcile`.
 pub(super) struct CommandContext {
     pub(super) desired: Desired,
     pub(super) selector: Selector,
     pub(super) policy: Policy,
-    /// What git says of the manifests.
+    /// The revision of the manifests, from git.
     pub(super) revision: Revision,
-    /// What is wrong with the manifests that were left out.
+    /// The errors in the manifests that were left out.
     pub(super) left_out: Vec<Diagnostic>,
 }
 
 impl CommandContext {
-    /// Reads the manifests. Fails if they are not whole; with `partial_ok`, only if no file is valid.
+    /// Reads the manifests. Fails if any has an error; with `partial_ok`, only if no file is valid.
     pub(super) async fn load(
         paths: &Paths,
         selection: &SelectorArguments,
@@ -52,7 +52,7 @@ impl CommandContext {
         let worked_on = scopes.filter(|(_, wanted)| prunes || wanted.may_ask());
         let worked_on: Vec<_> = worked_on.map(|(scope, _)| scope).collect();
         let policy = Policy {
-            // Until here, the type `Partial` said that the manifests are not whole. From here on, this does.
+            // Until here, the type `Partial` showed that the manifests are incomplete. From here on, this field does.
             shares_only: !left_out.is_empty(),
             ..guards.policy(common, &worked_on)?
         };
@@ -65,8 +65,8 @@ impl CommandContext {
         })
     }
 
-    /// The manifests, and the commit that they are of. If another commit is checked out while they are read, nobody can
-    /// say which of the two they are of, and they are read again.
+    /// Reads the manifests and their commit. If another commit is checked out meanwhile, the content may be from
+    /// either, so they are read again.
     async fn read(
         paths: &Paths,
         partial_ok: bool,
@@ -89,8 +89,8 @@ impl CommandContext {
             );
         }
         Err(Failure::new(format_args!(
-            "another commit was checked out each of {READINGS_MAX} times that the manifests were read; let what checks them out \
-             finish, then run this again"
+            "the manifests were read {READINGS_MAX} times, and each time another commit was checked out meanwhile; let the checkout \
+             finish, then run this command again"
         )))
     }
 
@@ -99,7 +99,7 @@ impl CommandContext {
         self.revision.shown()
     }
 
-    /// The task of the engine.
+    /// The task for the engine.
     pub(super) fn task<'a>(
         &'a self,
         approved_by_scope: Option<&'a BTreeMap<Scope, ApprovedActions>>,
@@ -112,7 +112,7 @@ impl CommandContext {
         }
     }
 
-    /// The `uin` of each account that gives one.
+    /// The `uin` of each account whose document gives it.
     pub(super) fn uins(&self) -> BTreeMap<AccountName, String> {
         let accounts = self.desired.accounts.iter();
         accounts
@@ -120,26 +120,26 @@ impl CommandContext {
             .collect()
     }
 
-    /// Refuses flags with names that nobody knows. Returns a warning if the flags pick nothing, which `required` makes an
+    /// Refuses flags with unknown names. Returns a warning if the flags select nothing, which `required` makes an
     /// error.
     pub(super) async fn check_selection(
         &self,
         reader: &Reader,
         required: bool,
     ) -> Result<Option<String>, Failure> {
-        // What was left out may have the names.
+        // Files that were left out may have the names.
         if self.left_out.is_empty() {
             self.known(reader).refuse_unknown(&self.selector).await?;
         }
         match self.nothing_selected(reader).await? {
             Some(nothing) if required => Err(Failure::usage(format_args!(
-                "{nothing}; with `--require-match`, that is an error"
+                "{nothing}; with `--require-match`, this is an error"
             ))),
             nothing => Ok(nothing),
         }
     }
 
-    /// A warning if the selection picks nothing.
+    /// A warning if the flags select nothing.
     pub(super) async fn nothing_selected(
         &self,
         reader: &Reader,
@@ -155,7 +155,7 @@ impl CommandContext {
         }
     }
 
-    /// What is held back now of what is selected, with a line for each hold that the outcomes do not name already.
+    /// The holds that apply to the selection now, with a line for each hold that the outcomes do not name already.
     pub(super) fn holds<H: Host>(
         &self,
         suspensions: &[Suspension],
@@ -182,24 +182,25 @@ impl CommandContext {
         (holds, lines)
     }
 
-    /// A warning that a manifest may be missing. It was printed when the manifests were read, and is for the document.
+    /// A warning that a manifest may be missing. It was printed when the manifests were read; this one is for the
+    /// document.
     pub(super) fn completeness_warning(&self) -> Option<String> {
         match &self.desired.completeness {
             Completeness::Whole => None,
             Completeness::Unknown(why) => Some(format!(
-                "whether a manifest is missing is not known, so what no manifest names is not cancelled: {why}"
+                "it is not known whether a manifest is missing, so images that no manifest names are not cancelled: {why}"
             )),
         }
     }
 
-    /// A warning of images of ours in scopes that no manifest names any longer. Scopes that are `taken_over` by another
-    /// account name are none of these.
+    /// A warning about images of ours in scopes that no manifest names any longer. Scopes that are `taken_over` by
+    /// another account name do not count.
     pub(super) fn orphan_warning(
         &self,
         reader: &Reader,
         taken_over: &BTreeSet<Scope>,
     ) -> Result<Option<String>, Failure> {
-        // An image that is not selected, or that a file names which was left out, is no orphan.
+        // An image that is not selected, or that a left-out file may name, is no orphan.
         if !self.selector.is_all() || !self.left_out.is_empty() {
             return Ok(None);
         }

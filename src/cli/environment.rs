@@ -1,5 +1,5 @@
-//! The variables of the environment that count: all of them for `help environment`, and which one a misspelt name may mean.
-//! Values are never read here.
+//! The environment variables that are used: all of them for `help environment`, and the one that a misspelt name may
+//! mean. Values are never read here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,13 +10,13 @@ use super::output;
 use crate::api::credentials::TERRAFORM;
 
 const PREFIX: &str = "SHAREKEEPER_";
-/// How far from a known name a misspelt one is at most, in letters that are wrong, missing, too many or swapped.
+/// The greatest distance of a misspelt name from a known one: letters that are wrong, missing, added or swapped.
 const EDITS_MAX: usize = 2;
 
 type Variables = &'static [(&'static [&'static str], &'static str)];
 
-/// Variables that stand for no flag, by what they are about. Which of them are read where is `host`'s and `api`'s matter;
-/// a test holds the list against the source.
+/// Variables that replace no flag, by subject. `host` and `api` decide which ones are read; a test compares the list
+/// with the source.
 const OTHERS: [(&str, Variables); 4] = [
     (
         "Credentials and accounts (docs/credentials.md)",
@@ -53,11 +53,11 @@ const OTHERS: [(&str, Variables); 4] = [
             ),
             (
                 &TERRAFORM,
-                "Terraform's, which would lead to another account: refused",
+                "Terraform's, which would change the account: refused",
             ),
             (
                 &["SHAREKEEPER_IGNORE_TERRAFORM"],
-                "`1`: go on without what Terraform's say",
+                "`1`: ignore Terraform's variables",
             ),
         ],
     ),
@@ -68,24 +68,27 @@ const OTHERS: [(&str, Variables); 4] = [
                 &["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"],
                 "the proxy, also in lower case",
             ),
-            (&["NO_PROXY"], "hosts that are called without it"),
+            (&["NO_PROXY"], "hosts that are called without a proxy"),
             (
                 &["REQUEST_METHOD"],
-                "if it is set, no proxy counts, as for CGI programs",
+                "if set, no proxy is used, as in CGI programs",
             ),
             (
                 &["SSL_CERT_FILE", "SSL_CERT_DIR"],
-                "certificates to trust instead of the system's",
+                "certificates to trust in place of the system's",
             ),
         ],
     ),
     (
         "Directories, git and the user",
         &[
-            (&["XDG_STATE_HOME", "HOME"], "where the state is by default"),
+            (
+                &["XDG_STATE_HOME", "HOME"],
+                "the default place of the state",
+            ),
             (
                 &["PATH", "XDG_CONFIG_HOME"],
-                "how git is found, and where it finds its settings",
+                "where git and its settings are found",
             ),
             (&["GIT_INDEX_FILE"], "the index of the manifests' checkout"),
             (
@@ -96,11 +99,11 @@ const OTHERS: [(&str, Variables); 4] = [
                     "GIT_SSL_CAINFO",
                     "GIT_SSL_CAPATH",
                 ],
-                "passed on to git where it fetches",
+                "passed on to git for fetches",
             ),
             (
                 &["SUDO_USER", "USER", "LOGNAME"],
-                "who is named in the history, the first that is set",
+                "the person named in the history; the first that is set",
             ),
         ],
     ),
@@ -109,23 +112,24 @@ const OTHERS: [(&str, Variables); 4] = [
         &[
             (
                 &["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TERM"],
-                "whether output has colour, and can be drawn anew",
+                "whether output has colour and can be refreshed",
             ),
             (
                 &["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"],
-                "set by systemd, which hears of `run`",
+                "set by systemd, which `run` notifies",
             ),
         ],
     ),
 ];
 
-/// Flags that a variable stands for, and the commands that have them; none for a flag of every command.
+/// For each variable, the flags that it replaces and the commands that have them. An empty set means every command.
 type Meanings = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-/// What `help environment` prints.
+/// The text that `help environment` prints.
 pub(super) fn help() -> String {
     let meanings = meanings();
-    let mut text = String::from("Variables that stand for flags; one that is empty is not set:\n");
+    let mut text =
+        String::from("Variables that replace flags; an empty variable counts as not set:\n");
     for (variable, flags) in &meanings {
         let flags: Vec<_> = flags
             .iter()
@@ -146,7 +150,7 @@ pub(super) fn help() -> String {
         }
     }
     text.push_str(
-        "\nA flag that is typed goes before its variable. SHAREKEEPER_PATH may hold several paths, separated by `:`.\n\
+        "\nA flag on the command line overrides its variable. SHAREKEEPER_PATH may hold several paths, separated by `:`.\n\
          SHAREKEEPER_LISTEN is the address of `run` (default 127.0.0.1:7979) and of `sim` (default 127.0.0.1:7980).\n",
     );
     text
@@ -164,7 +168,7 @@ fn meanings() -> Meanings {
     let mut meanings = Meanings::new();
     for flag in command.get_arguments() {
         if let Some((variable, name)) = variable_and_flag(flag) {
-            // An empty set of commands: each has it.
+            // An empty set of commands means that every command has the flag.
             meanings
                 .entry(variable)
                 .or_default()
@@ -199,7 +203,7 @@ fn variable_and_flag(flag: &Arg) -> Option<(String, String)> {
     Some((variable, name))
 }
 
-/// Every name that begins as ours do and is read somewhere.
+/// Every variable with our prefix that is read somewhere.
 fn known() -> BTreeSet<String> {
     let others = OTHERS.iter().flat_map(|(_, variables)| variables.iter());
     let others = others.flat_map(|(names, _)| names.iter());
@@ -208,7 +212,7 @@ fn known() -> BTreeSet<String> {
     meanings().into_keys().chain(ours).collect()
 }
 
-/// What there is to say of variables whose names are not known, and that are near to one that is.
+/// Texts about unknown variables whose names are close to a known one.
 pub(super) fn misspelt(names: impl IntoIterator<Item = String>) -> Vec<String> {
     let is_ours = |name: &String| name.starts_with(PREFIX) && !is_service_link(name);
     let ours: Vec<_> = names.into_iter().filter(is_ours).collect();
@@ -226,7 +230,7 @@ pub(super) fn misspelt(names: impl IntoIterator<Item = String>) -> Vec<String> {
     told.collect()
 }
 
-/// Warns of variables of this process that are misspelt. A log of JSON lines stays one.
+/// Warns about misspelt variables of this process. A log of JSON lines stays in that form.
 pub(super) fn warn_of_misspelt(is_log: bool) {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for warning in misspelt(names) {
@@ -237,8 +241,8 @@ pub(super) fn warn_of_misspelt(is_log: bool) {
     }
 }
 
-/// Whether Kubernetes sets a variable for a service whose name begins with ours. In its namespace each pod has a dozen of
-/// them for each service.
+/// Whether Kubernetes sets the variable for a service whose name begins with our prefix. In its namespace, each pod has
+/// a dozen of them for each service.
 fn is_service_link(name: &str) -> bool {
     let words: Vec<_> = name.split('_').collect();
     let is_number = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());

@@ -1,5 +1,5 @@
-//! `explain`: says of an image what hinders sharing it, who decides about it and what would have to change; or what an error
-//! code means. It changes nothing: its clients and its state have no way to write.
+//! `explain`: shows what prevents sharing an image, which document decides about it and what would have to change; or
+//! explains an error code. It changes nothing: its clients and its state cannot write.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,10 +25,10 @@ use crate::report::{
 use crate::store::{HistoryQuery, Reader};
 use crate::words::first_of;
 
-/// The last entries of the history that are shown of an image.
+/// The number of history entries that are shown for an image.
 const ATTEMPTS_MAX: usize = 6;
 
-/// What is asked about.
+/// The subject of the question.
 enum Subject {
     Id(ImageId),
     Name(ImageName),
@@ -43,7 +43,7 @@ impl Subject {
             let near = CodeDocument::nearest(text);
             let near = near.map(|near| format!("; did you mean `{near}`?"));
             return Err(Failure::usage(format_args!(
-                "`{text}` is no error code that sharekeeper knows{}",
+                "`{text}` is not an error code that sharekeeper knows{}",
                 near.unwrap_or_default()
             )));
         }
@@ -99,7 +99,7 @@ struct Found<'s> {
     attempts: Vec<HistoryEntry>,
 }
 
-/// What an explanation is made from.
+/// The inputs of an explanation.
 struct Explanation<'a> {
     subject: Subject,
     desired: &'a Desired,
@@ -163,7 +163,7 @@ impl Explanation<'_> {
         ))
     }
 
-    /// The scopes of the manifests, where no region is asked for; `None`: every region.
+    /// The scopes of the manifests, if no region is given; `None` means every region.
     fn scopes(&self) -> Option<BTreeSet<Scope>> {
         let named = self.desired.scopes();
         let named: BTreeSet<_> = named
@@ -173,7 +173,7 @@ impl Explanation<'_> {
         (self.selector.regions.is_empty() && !named.is_empty()).then_some(named)
     }
 
-    /// What the scope has of the subject.
+    /// What the scope contains of the subject.
     async fn found<'s, H: Host>(
         &self,
         surveyed: &'s SurveyedScope<'_, H>,
@@ -198,7 +198,7 @@ impl Explanation<'_> {
             Ok(answered) => answered.reply.image_set,
             Err(error) => {
                 output::warn(format_args!(
-                    "{scope}: what hinders sharing cannot be asked: {error}"
+                    "{scope}: cannot ask what prevents sharing: {error}"
                 ));
                 Vec::new()
             }
@@ -230,7 +230,7 @@ impl Explanation<'_> {
         Ok(found)
     }
 
-    /// The images of a scope that are meant: an id that anything knows here, or all that have the name or had it.
+    /// The images of a scope that are meant: an id that occurs here anywhere, or all images that have or had the name.
     fn ids(
         &self,
         own: &OwnImages,
@@ -263,7 +263,7 @@ impl Explanation<'_> {
         }
     }
 
-    /// Nothing that was seen has the image, and no manifest names it.
+    /// The failure for an image that no scope has and no manifest names.
     fn nobody_knows<H>(&self, asked: &str, scopes: &[SurveyedScope<'_, H>]) -> Failure {
         let regions: BTreeSet<_> = scopes
             .iter()
@@ -282,14 +282,14 @@ impl Explanation<'_> {
         let near = near.map(|near| format!("; did you mean `{near}`?"));
         let regions: Vec<_> = regions.into_iter().collect();
         Failure::usage(format_args!(
-            "no image is or has the name `{asked}` in {}, and no manifest names it{}",
+            "no image in {} has the id or name `{asked}`, and no manifest names it{}",
             first_of(&regions),
             near.unwrap_or_default()
         ))
     }
 }
 
-/// Why a scope was not wholly seen, if so.
+/// Why a scope was not completely observed, if that is so.
 fn not_seen<H>(surveyed: &SurveyedScope<'_, H>) -> Option<UnseenScope> {
     let why = match (&surveyed.own, &surveyed.observation) {
         (OwnImages::Unknown(why), _) => why,

@@ -1,4 +1,4 @@
-//! `help`: prints the help of a command, or about a topic.
+//! `help`: prints the help of a command or of a topic.
 
 use super::args::{HelpArguments, exit_statuses};
 use super::output::{self, Failure};

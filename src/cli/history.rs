@@ -1,4 +1,4 @@
-//! `history` shows what was tried and what came of it; `history verify` checks that nobody changed that record.
+//! `history` shows what was tried and the results; `history verify` checks that nobody changed the record.
 
 use super::args::{Common, HistoryArguments, HistoryCommand, StateArguments};
 use super::output::{self, Failure};
@@ -45,7 +45,7 @@ fn show(arguments: &HistoryArguments, common: &Common) -> Result<ExitStatus, Fai
     let limit = arguments.limit;
     let mut entries = reader
         .history(&HistoryQuery {
-            // One more than is shown tells whether there are more.
+            // Reads one more entry than is shown, to find out whether there are more.
             limit: (limit > 0).then(|| limit.saturating_add(1)),
             ..query
         })

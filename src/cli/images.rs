@@ -1,4 +1,4 @@
-//! `images`: lists the account's own images, and writes manifests of them. It changes nothing in the cloud.
+//! `images`: lists the account's own images, and writes manifests for them. It changes nothing in the cloud.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -38,7 +38,7 @@ pub(super) async fn run(
     drop(scopes);
     session.close().await?;
     let mut document = ImagesDocument::new(rows, (unseen, unread), read);
-    // The text says it, too.
+    // The text form contains this already.
     if !matches!(common.output, OutputFormat::Text) {
         document.warnings().into_iter().for_each(output::warn);
     }
@@ -55,7 +55,7 @@ pub(super) async fn run(
     Ok(document.exit_status())
 }
 
-/// What was found, what could not be read, and how many scopes were.
+/// The rows, the scopes that could not be read, and the number of scopes.
 fn rows<H: Host>(
     scopes: &[SurveyedScope<'_, H>],
     arguments: &ImagesArguments,
@@ -108,8 +108,8 @@ fn rows<H: Host>(
     (rows, unseen, read)
 }
 
-/// The images that a manifest can ask to be shared, and the number of the others. Images of one name stand in one document
-/// with all regions that have it; where a name is not unique, images stand by their ids.
+/// The images that a manifest can ask to be shared, and the number of the others. Images with the same name are in one
+/// document with all regions that have it; if a name is not unique, the images are given by id.
 fn selected(rows: &[ImageRow]) -> (Vec<SelectedImages>, usize) {
     let can_be = |row: &&ImageRow| row.is_shared() || row.is_shareable();
     let mut by_name: BTreeMap<(&AccountName, ImageName), BTreeMap<Region, Vec<&ImageRow>>> =
@@ -164,7 +164,7 @@ fn selected(rows: &[ImageRow]) -> (Vec<SelectedImages>, usize) {
     (documents.into_values().collect(), left_out)
 }
 
-/// Refuses a file that is there already, before anything is asked.
+/// Refuses a file that already exists, before any call.
 fn is_vacant(file: &Path) -> Result<(), Failure> {
     match fs::symlink_metadata(file) {
         Ok(_) => Err(taken(file)),
@@ -174,14 +174,17 @@ fn is_vacant(file: &Path) -> Result<(), Failure> {
 
 fn taken(file: &Path) -> Failure {
     Failure::new(format_args!(
-        "cannot write {}: it is there already; move it away, or write elsewhere",
+        "cannot write {}: it already exists; move it away, or write elsewhere",
         file.display()
     ))
 }
 
 fn write(file: &Path, selected: &[SelectedImages]) -> Result<(), Failure> {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    let modeline = format!("What `sharekeeper images` found, {}", rfc3339(state::now()));
+    let modeline = format!(
+        "Images found by `sharekeeper images`, {}",
+        rfc3339(state::now())
+    );
     let text = manifest::render_selection(&stem, selected, &modeline);
     let failure = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => taken(file),

@@ -1,4 +1,5 @@
-//! `import`: reads what is shared, and writes manifests that ask for it. What manifests name already is left out.
+//! `import`: reads which images are shared, and writes manifests that ask for that. Images that manifests already name
+//! are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -41,20 +42,20 @@ pub(super) async fn run(
     Ok(document.exit_status())
 }
 
-/// The regions that are listed under one account name.
+/// The regions to list under one account name.
 pub(super) struct AccountListing<H> {
     pub(super) name: AccountName,
     pub(super) client: ReadClient<H>,
     pub(super) regions: BTreeSet<Region>,
 }
 
-/// Lists each region of an account once: under the name that the manifests use there, else under the first of its names.
-/// A manifest that named a region under a second name would be refused.
+/// Lists each region of an account once: under the name that the manifests use there, or else under the first of its
+/// names. A manifest with a second name for a region would be refused.
 pub(super) async fn one_name_each<H: Host>(
     clients: BTreeMap<AccountName, ReadClient<H>>,
     desired: &Desired,
 ) -> Vec<AccountListing<H>> {
-    // Where there is one name, there is nothing to tell apart.
+    // A single name needs no comparison.
     let several = clients.len() > 1;
     let owned = clients.into_iter().map(async |(name, client)| {
         let owner = match several {
@@ -96,7 +97,7 @@ pub(super) async fn one_name_each<H: Host>(
     listings.into_iter().map(|(listing, _)| listing).collect()
 }
 
-/// What is shared in each scope. Where something of it is to be imported, also which images are the account's own.
+/// Lists the shares in each scope. If any of them is to be imported, lists the account's own images, too.
 async fn observe<H: Host>(
     listings: &[AccountListing<H>],
     desired: &Desired,
@@ -139,7 +140,7 @@ async fn observe<H: Host>(
     join_all(observations).await
 }
 
-/// What was found in the scopes that were looked at.
+/// The findings in the observed scopes.
 #[derive(Default)]
 struct Found {
     sharing: Sharing,
@@ -159,13 +160,13 @@ impl Found {
         });
     }
 
-    /// Takes in what is shared in a scope.
+    /// Adds the shared images of a scope.
     fn add(&mut self, scope: Scope, seen: Seen, desired: &Desired, selector: &Selector) {
         let own = match seen.own {
             OwnImages::Known(own) => Some(own),
             OwnImages::NotAsked => None,
             OwnImages::Unknown(why) => {
-                let what = "which images are the account's own is not known";
+                let what = "the account's own images are not known";
                 self.unread.add_part(&scope, what, &why);
                 self.not_read(&scope, format!("{what}: {why}"));
                 None
@@ -214,7 +215,7 @@ impl Found {
     }
 }
 
-/// An image, with its name where no other one has it.
+/// An image, with its name if no other image has it.
 fn imported(
     id: ImageId,
     name: Option<ImageName>,
@@ -260,13 +261,13 @@ fn write(
         .out
         .as_ref()
         .or(arguments.paths.paths.first())
-        .ok_or_else(|| Failure::new("say where to write to: `--out DIR`"))?;
+        .ok_or_else(|| Failure::new("name the directory to write to: `--out DIR`"))?;
     let files = plan_files(arguments.by, out, sharing, &unseen);
     let written = write_files(out, &files)?;
     Ok(ImportDocument::new(written, named_already, unseen, strays))
 }
 
-/// What each file holds. A file for a whole account is written only if all of the account was read.
+/// The content of each file. A file for a whole account is written only if all of the account was read.
 fn plan_files(
     by: ImportBy,
     out: &Path,
@@ -293,7 +294,7 @@ fn plan_files(
     files
 }
 
-/// Writes no file at all if one of them is there already.
+/// Writes no file at all if one of them already exists.
 fn write_files(
     out: &Path,
     files: &BTreeMap<PathBuf, Sharing>,
@@ -305,21 +306,21 @@ fn write_files(
         if path.exists() {
             return Err(failure(
                 path,
-                &"it is there already; move it away, or write elsewhere with `--out DIR`",
+                &"it already exists; move it away, or write elsewhere with `--out DIR`",
             ));
         }
     }
     if out.is_file() {
         return Err(failure(
             out,
-            &"it is a file, and import writes into a directory; give one with `--out DIR`",
+            &"it is a file, but import writes to a directory; name one with `--out DIR`",
         ));
     }
     if !files.is_empty() {
         fs::create_dir_all(out).map_err(|error| failure(out, &error))?;
     }
     let modeline = format!(
-        "What was shared when `sharekeeper import` looked, {}",
+        "Images that were shared when `sharekeeper import` ran, {}",
         rfc3339(state::now())
     );
     let mut written = Vec::new();

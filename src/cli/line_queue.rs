@@ -1,6 +1,6 @@
-//! Lines on their way to a stream whose reader may stand still. A thread writes them, so that whoever has something to say
-//! never waits. What the stream and the queue cannot hold is dropped, counted, and told of once the stream takes more. It
-//! must not know what the lines say.
+//! Lines for a stream whose reader may be stuck. A separate thread writes them, so that the caller never waits. Lines
+//! that fit neither into the stream nor into the queue are dropped, counted, and reported once the stream accepts more.
+//! It must not know the meaning of the lines.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -9,10 +9,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Bytes that are written at once, at least one line.
+/// Bytes to write at once, but at least one line.
 const WRITE_BYTES: usize = 64 << 10;
 
-/// How much may wait in a queue.
+/// The limits of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) lines: usize,
@@ -37,23 +37,23 @@ struct Shared {
 struct State {
     waiting: VecDeque<Box<[u8]>>,
     bytes: usize,
-    /// Lines that were dropped since the last that waits. While there are any, all are dropped, so that a stream that is
-    /// slow has few gaps and not one beside each line.
+    /// Lines that were dropped after the last waiting one. While there are any, all new lines are dropped, so that a
+    /// slow stream has a few long gaps, not many short ones.
     gap: u64,
     is_busy: bool,
-    /// Grows with all that the thread has done.
+    /// Counts the thread's steps, to detect progress.
     steps: u64,
 }
 
-/// What the thread has to do next.
+/// The next step of the thread.
 enum Step {
     Write(Vec<u8>),
     ReportGap(u64),
 }
 
 impl LineQueue {
-    /// Starts the thread that writes to `stream`. It calls `report_gap` with the number of lines that were dropped, after all
-    /// that were said before them are written. The thread lasts as long as the process.
+    /// Starts the thread that writes to `stream`. It calls `report_gap` with the number of dropped lines, once all
+    /// lines before them are written. The thread lasts as long as the process.
     pub(super) fn start(
         stream: impl Write + Send + 'static,
         bounds: Bounds,
@@ -70,7 +70,7 @@ impl LineQueue {
         Ok(queue)
     }
 
-    /// Hands on one line or more, or drops them. Never waits for the stream.
+    /// Queues one or more lines, or drops them. Never waits for the stream.
     pub(super) fn push(&self, lines: &[u8]) {
         let mut state = self.shared.lock();
         let is_room = state.waiting.len() < self.bounds.lines
@@ -87,12 +87,13 @@ impl LineQueue {
         self.shared.changed.notify_all();
     }
 
-    /// Lines that were dropped so far.
+    /// The number of lines that were dropped so far.
     pub(super) fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
-    /// Waits until all is written, unless the stream takes nothing for as long as `patience`. Returns whether all is.
+    /// Waits until everything is written, unless the stream accepts nothing for as long as `patience`. Returns whether
+    /// everything is.
     pub(super) fn flush(&self, patience: Duration) -> bool {
         let mut state = self.shared.lock();
         while state.is_busy || !state.waiting.is_empty() || state.gap > 0 {
@@ -119,14 +120,14 @@ impl Shared {
     fn write_to(&self, mut stream: impl Write, report_gap: impl Fn(u64)) {
         loop {
             match self.next_step() {
-                // There is nowhere to report that the stream is closed or its disk is full.
+                // There is no place to report that the stream is closed or its disk is full.
                 Step::Write(lines) => drop(stream.write_all(&lines).and_then(|()| stream.flush())),
                 Step::ReportGap(lines) => report_gap(lines),
             }
         }
     }
 
-    /// Waits for something to do.
+    /// Waits until there is something to do.
     fn next_step(&self) -> Step {
         let mut state = self.lock();
         state.is_busy = false;
@@ -163,7 +164,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(60);
     const NO_PATIENCE: Duration = Duration::from_millis(1);
 
-    /// A stream that takes nothing before it is told to, each time that it is written to.
+    /// A stream that blocks in each write until it is released.
     struct Valve {
         opened: Receiver<()>,
         taken: Arc<Mutex<Vec<u8>>>,
@@ -173,7 +174,7 @@ mod tests {
     impl Write for Valve {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let _ = self.reached.send(());
-            // Once nobody keeps it shut, it is open.
+            // Once the sender is dropped, the valve stays open.
             let _ = self.opened.recv();
             self.taken
                 .lock()
@@ -190,7 +191,7 @@ mod tests {
     struct Bench {
         queue: LineQueue,
         taken: Arc<Mutex<Vec<u8>>>,
-        /// Says that a write has begun.
+        /// Receives a message when a write has begun.
         reached: Receiver<()>,
         open: Sender<()>,
         gaps: Receiver<u64>,
@@ -220,7 +221,7 @@ mod tests {
             }
         }
 
-        /// Has the thread stand still in the middle of a line.
+        /// Makes the thread block in the middle of a line.
         fn stuck(lines: usize, bytes: usize) -> Self {
             let bench = Self::new(lines, bytes);
             bench.queue.push(b"0\n");
@@ -256,13 +257,13 @@ mod tests {
 
     #[test]
     fn g6_what_does_not_fit_is_dropped_counted_and_told_of_once() {
-        // By lines, and by bytes.
+        // Once limited by lines, once by bytes.
         for bench in [Bench::stuck(2, 1000), Bench::stuck(1000, 4)] {
             for line in ["a\n", "b\n", "c\n", "d\ne\n", "f\n"] {
                 bench.queue.push(line.as_bytes());
             }
             assert_eq!(bench.queue.dropped(), 4);
-            // There is room by now, but the gap is not told of yet.
+            // There is room by now, but the gap has not been reported yet.
             bench.open.send(()).expect("it writes");
             bench.reached.recv().expect("it writes");
             bench.queue.push(b"g\n");

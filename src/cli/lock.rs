@@ -1,5 +1,5 @@
-//! `lock`: resolves policies and writes what they select to the lock file. What a policy selects does not depend on what the
-//! lock file has. It changes nothing in the cloud: its clients and its state have no way to write.
+//! `lock`: resolves policies and writes their selection to the lock file. The selection does not depend on the present
+//! content of the lock file. It changes nothing in the cloud: its clients and its state cannot write.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,7 @@ use crate::report::{
     ExitStatus, LockDocument, LockedRegion, PolicyCheck, UnreadRegions, UnseenScope,
 };
 
-/// The name of the lock file, which manifests are read with.
+/// The name of the lock file, which is read together with manifests.
 const LOCK_FILE: &str = "sharekeeper.lock.yaml";
 
 pub(super) async fn run(arguments: &LockArguments, common: &Common) -> Result<ExitStatus, Failure> {
@@ -47,7 +47,7 @@ pub(super) async fn run(arguments: &LockArguments, common: &Common) -> Result<Ex
     unread.warnings().into_iter().for_each(output::warn);
     if !arguments.check && document.is_seen() {
         let kept = desired.locks.iter();
-        // What the manifests have no policy for any longer has no use.
+        // Entries of policies that the manifests no longer have are dropped.
         let kept = kept.filter(|(name, _)| policies.contains_key(*name));
         let mut locks: BTreeMap<_, _> = kept
             .map(|(name, lock)| (Arc::clone(name), lock.clone()))
@@ -71,7 +71,7 @@ fn policies(desired: &Desired) -> BTreeMap<Arc<str>, Arc<Policy>> {
         .collect()
 }
 
-/// The policies that are asked for; all of them where none is.
+/// The requested policies, or all of them if none is requested.
 fn selected(
     policies: &BTreeMap<Arc<str>, Arc<Policy>>,
     asked: &[String],
@@ -100,7 +100,7 @@ fn selected(
 fn lock_file(paths: &[PathBuf], desired: &Desired) -> Result<PathBuf, Failure> {
     let first = paths
         .first()
-        .ok_or_else(|| Failure::usage("say where the manifests are"))?;
+        .ok_or_else(|| Failure::usage("name the paths of the manifests"))?;
     let directory = match first.is_dir() {
         true => first.as_path(),
         false => first.parent().unwrap_or(Path::new("")),
@@ -123,7 +123,7 @@ fn lock_file(paths: &[PathBuf], desired: &Desired) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The scopes of the policies.
+/// A selector for the scopes of the policies.
 fn selector(policies: &BTreeMap<Arc<str>, Arc<Policy>>) -> Selector {
     let policies = policies.values();
     Selector {
@@ -133,8 +133,8 @@ fn selector(policies: &BTreeMap<Arc<str>, Arc<Policy>>) -> Selector {
     }
 }
 
-/// Resolves the policies' scopes as `plan` does. Nothing is approved, so that no action keeps a resolution from waiting for
-/// the regions that it depends on.
+/// Resolves the policies' scopes as `plan` does. Nothing is approved, so that no action stops a resolution from waiting
+/// for the regions that it depends on.
 async fn preview(
     arguments: &LockArguments,
     directory: &Path,
@@ -161,7 +161,7 @@ async fn preview(
     Ok(scopes)
 }
 
-/// What policies select now.
+/// The present selection of the policies.
 struct Selection {
     by_policy: BTreeMap<Arc<str>, BTreeMap<Region, Vec<LockedImage>>>,
     unseen: Vec<UnseenScope>,
@@ -210,7 +210,7 @@ impl Selection {
         selection
     }
 
-    /// How each policy compares with what the lock file has of it.
+    /// Compares each policy with its entry in the lock file.
     fn checks(
         &self,
         policies: &BTreeMap<Arc<str>, Arc<Policy>>,
@@ -224,7 +224,7 @@ impl Selection {
                 LockedRegion::new(region, locked.map(Vec::as_slice), now)
             });
             let mut regions: Vec<_> = regions.collect();
-            // Regions that the policy no longer has change its digest, too.
+            // Regions that were removed from the policy change its digest, too.
             let gone = lock.iter().flat_map(|lock| &lock.regions);
             let gone = gone.filter(|(region, _)| !policy.regions.contains(region));
             regions.extend(gone.map(|(&region, was)| LockedRegion::new(region, Some(was), &[])));
@@ -260,10 +260,10 @@ impl Selection {
     }
 }
 
-/// What a policy selects in one scope, or why that cannot be told.
+/// The selection of a policy in one scope, or why it is not known.
 fn selected_in(plan: Option<&plan::Plan>, policy: &str) -> Result<Vec<LockedImage>, Unobserved> {
     let Some(plan) = plan else {
-        return Err(Unobserved::new("it was not looked at"));
+        return Err(Unobserved::new("it was not observed"));
     };
     if let Some(why) = plan.unobserved().or(plan.read_denied()) {
         return Err(why.clone());
@@ -277,7 +277,7 @@ fn selected_in(plan: Option<&plan::Plan>, policy: &str) -> Result<Vec<LockedImag
     let selection = resolution.selections.get(policy);
     let hold = resolution.policy_holds.get(policy);
     match (selection, hold) {
-        // What matches cannot be told.
+        // The policy has no candidates, and the hold says why.
         (Some(selection), Some(hold)) if selection.candidates == 0 => {
             Err(Unobserved::new(hold.to_string()))
         }
@@ -286,7 +286,7 @@ fn selected_in(plan: Option<&plan::Plan>, policy: &str) -> Result<Vec<LockedImag
     }
 }
 
-/// Replaces a file whole or not at all. Returns whether that changes it.
+/// Replaces a file atomically. Returns whether its content changes.
 fn replace(file: &Path, text: &str) -> io::Result<bool> {
     if fs::read_to_string(file).is_ok_and(|found| found == text) {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! The log on stderr: its level and form, and that it shows nothing but sharekeeper's own events.
+//! The log on stderr: its level, its form, and the rule that it shows only sharekeeper's own events.
 
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -6,8 +6,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::args::{Common, LogFormat, LogLevel};
 use super::progress::Stderr;
 
-/// Sends the log to stderr. Only sharekeeper's own events are logged, so that a library that logs requests or headers at
-/// trace level cannot print a secret.
+/// Sends the log to stderr. Only sharekeeper's own events are logged, so that a library that logs requests or headers
+/// at trace level cannot print a secret.
 pub(super) fn start(common: &Common, default: LogLevel, stderr: &Stderr) {
     let level = match common.log_level.unwrap_or(default) {
         LogLevel::Off => LevelFilter::OFF,
@@ -44,7 +44,7 @@ pub(super) fn start(common: &Common, default: LogLevel, stderr: &Stderr) {
     std::panic::set_hook(Box::new(log_panic));
 }
 
-/// Logs where a panic was, and not its message, which may quote anything, also a secret.
+/// Logs the place of a panic, but not its message, which may quote a secret.
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic
         .location()
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
     use crate::cli::args::Arguments;
 
-    /// Tells the child, which is this test again, how to log.
+    /// Tells the child process, which runs this test again, how to log.
     const FORMAT: &str = "SHAREKEEPER_TEST_LOG";
     const CANARY: &str = "c4n4ryB1rdS1ngs";
 

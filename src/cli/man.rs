@@ -1,4 +1,4 @@
-//! `man`: prints the manual page of the whole or of one command.
+//! `man`: prints the manual page of sharekeeper or of one command.
 
 use super::args::{ManArguments, command_line};
 use super::output::{self, Failure};
@@ -11,10 +11,10 @@ pub(super) async fn run(arguments: &ManArguments) -> Result<ExitStatus, Failure>
     Ok(ExitStatus::Done)
 }
 
-/// The command with that path of names, such as `history verify`.
+/// The command at a path of names, such as `history verify`.
 pub(super) fn find_command(names: &[String]) -> Result<clap::Command, Failure> {
     let mut whole = command_line();
-    // Gives each subcommand its full name, and the flags that all take.
+    // Gives each subcommand its full name and the common flags.
     whole.build();
     let mut found = &whole;
     for name in names {
@@ -24,7 +24,7 @@ pub(super) fn find_command(names: &[String]) -> Result<clap::Command, Failure> {
                 .map(clap::Command::get_name)
                 .peekable();
             let there = match all.peek() {
-                Some(_) => format!("there are: {}", all.collect::<Vec<_>>().join(", ")),
+                Some(_) => format!("its commands are: {}", all.collect::<Vec<_>>().join(", ")),
                 None => "it has none".into(),
             };
             Failure::usage(format_args!(

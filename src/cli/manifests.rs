@@ -1,5 +1,4 @@
-//! Reading manifests for a command: what is wrong with them is printed here, so that every command reports a broken set
-//! in the same form.
+//! Reads manifests for a command. Errors in them are printed here, so that every command reports them in the same form.
 
 use std::fs;
 use std::io;
@@ -17,7 +16,7 @@ use crate::manifest::{
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::words::plural;
 
-/// What `validate -o json` prints, and any command whose manifests are broken.
+/// The document that `validate -o json` prints, and any command whose manifests have errors.
 #[derive(Serialize)]
 struct ManifestsDocument<'a> {
     format_version: u32,
@@ -28,14 +27,14 @@ struct ManifestsDocument<'a> {
     warnings: &'a [Diagnostic],
 }
 
-/// The manifests that a command works with.
+/// The manifests for a command.
 pub(super) enum Manifests {
     Whole(Desired),
     /// The files without an error, and the errors of the others.
     Part(Partial, Vec<Diagnostic>),
 }
 
-/// Reads the manifests and prints whether they are valid. Git may be at work meanwhile.
+/// Reads the manifests and prints whether they are valid. Git may be running meanwhile.
 pub(super) async fn check(paths: &Paths, format: OutputFormat) -> Result<(), Failure> {
     let loaded = match read_with(paths, GitBusyPolicy::Read).await {
         Ok(loaded) => loaded,
@@ -65,7 +64,7 @@ pub(super) async fn load(paths: &Paths, format: OutputFormat) -> Result<Desired,
     loaded.map_err(|broken| refuse(broken.diagnostics(), format))
 }
 
-/// Reads the manifests for a command that needs none. Where there are no files at all, nothing is desired.
+/// Reads the manifests for a command that works without any. If there are no files at all, nothing is desired.
 pub(super) async fn load_if_any(paths: &Paths, format: OutputFormat) -> Result<Desired, Failure> {
     if paths.paths.iter().all(|path| is_vacant(path)) {
         return Ok(Desired::default());
@@ -73,7 +72,7 @@ pub(super) async fn load_if_any(paths: &Paths, format: OutputFormat) -> Result<D
     load(paths, format).await
 }
 
-/// Whether the path does not exist, or is a directory with nothing in it that could be a manifest.
+/// Whether the path does not exist, or is a directory without any possible manifest.
 fn is_vacant(path: &Path) -> bool {
     let is_ignored = |entry: io::Result<fs::DirEntry>| {
         let name = entry.map(|entry| entry.file_name());
@@ -97,7 +96,7 @@ pub(super) async fn load_part(paths: &Paths, format: OutputFormat) -> Result<Man
     };
     output::note(diagnostics.render(true).trim_end());
     output::warn(format_args!(
-        "going on without {}: what the rest wants shared is shared, and nothing is cancelled",
+        "continuing without {}: the images that the other files ask for are shared, and nothing is cancelled",
         plural(partial.left_out().len() as u64, "file")
     ));
     Ok(Manifests::Part(partial, diagnostics.errors().to_vec()))
@@ -112,7 +111,7 @@ async fn read_with(paths: &Paths, git: GitBusyPolicy) -> Result<Loaded, Broken> 
     let clock = SystemClock::start();
     let mut options = ReadOptions::new(git);
     if git == GitBusyPolicy::Read {
-        // As a hook of `git commit --all` or `git commit -- PATH`, it checks what that commit is about to have.
+        // In a hook of `git commit --all` or `git commit -- PATH`, this checks what that commit will contain.
         options.index_file = std::env::var_os("GIT_INDEX_FILE").map(PathBuf::from);
     }
     let loaded = manifest::load_with(&paths.paths, &options, &clock, &SystemCommandRunner).await?;
@@ -122,7 +121,7 @@ async fn read_with(paths: &Paths, git: GitBusyPolicy) -> Result<Loaded, Broken> 
     Ok(loaded)
 }
 
-/// Prints why the manifests are not worked with.
+/// Prints why the manifests are not used.
 fn refuse(diagnostics: &Diagnostics, format: OutputFormat) -> Failure {
     let exit = ExitStatus::Error;
     output::note(diagnostics.render(true).trim_end());

@@ -1,5 +1,5 @@
-//! Arguments → settings → one command, and its exit status. Each command has a file of its own, whose `run` is its entry.
-//! Nothing here decides: the commands join the parts, among them the simulator to the rest.
+//! Arguments → settings → one command, and its exit status. Each command has its own file, whose `run` is the entry.
+//! Commands join the other modules and decide nothing; only they connect the simulator to the rest.
 
 mod accept;
 mod accounts;
@@ -63,9 +63,9 @@ use signals::SignalListener;
 
 use crate::report::{ErrorDocument, ExitStatus};
 
-/// Runs the command line `arguments`, which begins with the name of the program.
+/// Runs the command line `arguments`, which begin with the name of the program.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
-    // Before anything else, so that no signal ends the process before it is known what to make of it.
+    // This comes first, so that no signal ends the process before it is known how to handle it.
     let signals = SignalListener::start();
     crate::host::keep_memory_private();
     let exit = match args::parse(&arguments) {
@@ -82,7 +82,7 @@ fn run_command(arguments: &Arguments, signals: io::Result<SignalListener>) -> Ex
     done.unwrap_or_else(|failure| {
         match output::fail(arguments.common.output, &failure).map_err(Failure::from) {
             Err(gone) if gone.exit() == ExitStatus::ClosedPipe => gone.exit(),
-            // Where even stdout fails, only the exit status is left to tell.
+            // If even stdout fails, only the exit status can report the failure.
             Ok(()) | Err(_) => failure.exit(),
         }
     })
@@ -109,7 +109,7 @@ fn start(
     let stderr = Stderr::default();
     logging::start(common, arguments.command.log_level(), &stderr);
     environment::warn_of_misspelt(matches!(arguments.command, Command::Run(_)));
-    // One thread is plenty for 20 calls a second.
+    // One thread is enough for 20 calls a second.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -122,7 +122,7 @@ fn start(
             Either::Right((done, _)) => done,
         }
     });
-    // A file that cannot be read to its end, or a name that nobody resolves, holds up no end.
+    // A read or a name resolution that hangs must not delay the end.
     runtime.shutdown_background();
     done
 }
@@ -161,8 +161,8 @@ async fn dispatch(
     }
 }
 
-/// Prints help, the version, or what is wrong with the command line. clap's own exit status for the last is 2, which here
-/// means "there are changes". If printing fails, only the exit status is left to tell.
+/// Prints help, the version, or the error in the command line. clap's own exit status for the last one is 2, which here
+/// means "there are changes". If printing fails, only the exit status reports it.
 fn print_usage(error: &clap::Error, arguments: &[OsString]) -> ExitStatus {
     let was_asked_for = !error.use_stderr();
     let printed = error.print().and_then(|()| io::stdout().flush());
@@ -179,7 +179,7 @@ fn print_usage(error: &clap::Error, arguments: &[OsString]) -> ExitStatus {
     ExitStatus::Usage
 }
 
-/// Whether a command line that clap could not read asks for JSON all the same.
+/// Whether a command line that clap could not parse asks for JSON.
 fn asks_for_json(arguments: &[OsString]) -> bool {
     let words: Vec<_> = arguments.iter().filter_map(|word| word.to_str()).collect();
     words

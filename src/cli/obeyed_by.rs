@@ -1,5 +1,5 @@
-//! Whom a person speaks to through a state directory: the process that reconciles with it now, or the next one. What is said
-//! to a directory that nobody works with would be heard by nobody, while the person relies on it.
+//! Which process follows a request that a person writes to a state directory: the one that reconciles with it now, or
+//! the next one. A request in a directory that no process uses would have no effect, although the person relies on it.
 
 use std::path::{Path, PathBuf};
 
@@ -10,21 +10,21 @@ use super::output::Failure;
 use super::state;
 use crate::store::{Holder, StateSummary};
 
-/// Where the shipped systemd unit and the Kubernetes example keep the state.
+/// The state directories of the shipped systemd unit and the Kubernetes example.
 const SHIPPED: [&str; 2] = ["/var/lib/sharekeeper", "/var/lib/sharekeeper/state"];
 
-/// Who obeys what is said to a state directory.
+/// The process that follows requests in a state directory.
 #[derive(Debug, Serialize)]
 pub(super) struct ObeyedBy {
     state_dir: String,
-    /// The process that reconciles with the directory now; `None`: the next one that does obeys.
+    /// The process that reconciles with the directory now; `None` means that the next one follows requests.
     #[serde(rename = "obeyed_by")]
     holder: Option<Holder>,
 }
 
 impl ObeyedBy {
-    /// Finds out who obeys, and what is known of the directory. Fails if it was never used and no process reconciles with
-    /// it. `undone` says what is not done then.
+    /// Finds the process, and a summary of the directory. Fails if the directory was never used and no process
+    /// reconciles with it. `undone` is the part of the error that says what is not done then.
     pub(super) fn find(
         directory: &Path,
         (common, sim): (&Common, bool),
@@ -42,17 +42,19 @@ impl ObeyedBy {
         Ok((obeyed_by, summary))
     }
 
-    /// Who obeys, and `when` a process that runs already does, in a line for a person.
+    /// A line for a person that names the process. `when` says from when on a running process follows the request.
     pub(super) fn line(&self, when: &str) -> String {
         let directory = &self.state_dir;
         match &self.holder {
-            Some(holder) => format!("{holder} works with {directory}, and obeys from {when} on\n"),
-            None => format!("no process works with {directory} now; the next run obeys\n"),
+            Some(holder) => {
+                format!("{holder} works with {directory}, and follows this from {when} on\n")
+            }
+            None => format!("no process works with {directory} now; the next run follows this\n"),
         }
     }
 }
 
-/// Why a directory that was never used is not spoken to, with the others that may be meant.
+/// The error for a directory that was never used. Names other directories that may be meant.
 fn unused(directory: &Path, common: &Common, sim: bool, undone: &str) -> String {
     let others: Vec<_> = other_states(directory, common, sim)
         .into_iter()
@@ -65,18 +67,18 @@ fn unused(directory: &Path, common: &Common, sim: bool, undone: &str) -> String 
         .collect();
     let remedy = match others.is_empty() {
         true => {
-            "give the `--state-dir`, and `--sim` if it has that, of the process that is to obey"
+            "repeat the `--state-dir` of the process that should follow this, and its `--sim` if it has that"
                 .to_owned()
         }
         false => format!("there is a state with {}", others.join(", and with ")),
     };
     format!(
-        "{undone}: the state in {} was never used and no process works with it, so nobody would obey; {remedy}",
+        "{undone}: the state in {} was never used and no process works with it, so this would have no effect; {remedy}",
         directory.display()
     )
 }
 
-/// Directories in which another state may be, each with the flags that lead to it.
+/// Directories in which another state may be, each with the flags that select it.
 fn other_states(directory: &Path, common: &Common, sim: bool) -> Vec<(PathBuf, String)> {
     let mut bases = Vec::new();
     if let Some(given) = &common.state_dir {

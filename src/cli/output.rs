@@ -1,5 +1,5 @@
-//! What a command prints, on which stream and in which form; and why a command fails. Results go to stdout, all that is
-//! said beside them to stderr.
+//! The output of a command: on which stream and in which form; and why a command fails. Results go to stdout,
+//! everything else to stderr.
 
 use std::fmt::{self, Display};
 use std::io::{self, Write};
@@ -15,16 +15,16 @@ use crate::host::Host;
 use crate::report::{ErrorDocument, ExitStatus};
 use crate::words::without_secrets;
 
-/// Why a command ends without a result of its own.
+/// Why a command ends without its normal result.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// It is still to be printed.
+    /// A message that must still be printed.
     Message {
         exit: ExitStatus,
         /// One line or more for a person.
         message: String,
     },
-    /// All that there is to say was printed, in the form that was asked for.
+    /// Everything was already printed, in the requested form.
     Reported(ExitStatus),
 }
 
@@ -41,7 +41,7 @@ impl Failure {
         }
     }
 
-    /// With exit status 64: the command line asks for something that is impossible.
+    /// A failure with exit status 64: the command line asks for something impossible.
     pub(super) fn usage(message: impl Display) -> Self {
         Self::with_exit(ExitStatus::Usage, message)
     }
@@ -59,13 +59,13 @@ impl Failure {
         Self::with_exit(exit, message)
     }
 
-    /// The error and its causes, on one line.
+    /// The error and its causes, joined to one line.
     pub(super) fn from_error(error: &dyn std::error::Error) -> Self {
         let mut message = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
             let what = cause.to_string();
-            // Some errors end with their cause already.
+            // The text of some errors already ends with their cause.
             if !message.ends_with(&what) {
                 message.push_str(": ");
                 message.push_str(&what);
@@ -83,7 +83,7 @@ impl Failure {
 }
 
 impl Display for Failure {
-    /// Displays nothing if everything was printed.
+    /// Displays nothing if everything was already printed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Message { message, .. } => f.write_str(message),
@@ -93,8 +93,8 @@ impl Display for Failure {
 }
 
 impl From<io::Error> for Failure {
-    /// Every other error is converted where it occurs. What is left is that the result cannot be written. A reader that has
-    /// gone, such as `head`, has what it wanted, and is told nothing.
+    /// All other errors are converted where they occur. Only a failed write of the result is left. A reader that has
+    /// closed its end, such as `head`, has what it needs, so this is not an error.
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::Reported(ExitStatus::ClosedPipe);
@@ -113,7 +113,7 @@ pub(super) fn choose_color(color: ColorWhen) {
     choice.write_global();
 }
 
-/// Set while a result is written, whose reader is waited for.
+/// Set while a result is being written, which may wait for its reader.
 static IS_PRINTING: AtomicBool = AtomicBool::new(false);
 
 /// Whether a result is being written at this moment.
@@ -143,7 +143,7 @@ pub(super) fn print(format: OutputFormat, document: &impl Serialize, text: &str)
     })
 }
 
-/// Prints a text that is no result of a command and has no document: help.
+/// Prints a text without a document: help.
 pub(super) fn print_text(text: &str) -> io::Result<()> {
     print_whole(|| {
         let mut stdout = anstream::stdout().lock();
@@ -152,7 +152,7 @@ pub(super) fn print_text(text: &str) -> io::Result<()> {
     })
 }
 
-/// Prints a file of a form of its own: a schema, a completion script, a manual page.
+/// Prints a file with its own format: a schema, a completion script, a manual page.
 pub(super) fn print_raw(bytes: &[u8]) -> io::Result<()> {
     print_whole(|| {
         let mut stdout = io::stdout().lock();
@@ -161,12 +161,12 @@ pub(super) fn print_raw(bytes: &[u8]) -> io::Result<()> {
     })
 }
 
-/// Prints a line for a person on stderr. It may quote what was typed, and loses what may be a secret.
+/// Prints a line for a person on stderr. Possible secrets are removed, because it may quote typed text.
 pub(super) fn note(text: impl Display) {
     stderr::print(without_secrets(&text.to_string()));
 }
 
-/// Reports a failure, if that was not done, on stderr, and as a document where JSON was asked for.
+/// Reports a failure, unless that was already done: on stderr, and as a document if JSON was requested.
 pub(super) fn fail(format: OutputFormat, failure: &Failure) -> io::Result<()> {
     let Failure::Message { exit, message } = failure else {
         return Ok(());
@@ -189,7 +189,7 @@ pub(super) fn warn(text: impl Display) {
     note(format_args!("{WARNING}warning{WARNING:#}: {text}"));
 }
 
-/// Warns on stderr of access points whose clocks are far off. Returns the warnings, for the document.
+/// Warns on stderr about access points whose clocks are far off. Returns the warnings, for the document.
 pub(super) fn clock_warnings<H: Host>(context: &ClientContext<H>) -> Vec<String> {
     let news = context.clocks.take_reports(context.now()).into_iter();
     let warnings: Vec<_> = news

@@ -1,4 +1,4 @@
-//! `plan`: shows what `reconcile` would do, and saves it. Its clients and its state have no way to write.
+//! `plan`: shows what `reconcile` would do, and can save it. Its clients and its state cannot write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -77,14 +77,14 @@ pub(super) async fn run(arguments: &PlanArguments, common: &Common) -> Result<Ex
         if document.is_complete() {
             save(file, key.as_ref(), (arguments, common), &context, &scopes)?;
         } else {
-            output::warn("the plan was not saved: a part of it could not be made");
+            output::warn("the plan was not saved because a part of it could not be made");
         }
     }
     output::print(common.output, &document, document.text())?;
     Ok(document.exit_status())
 }
 
-/// The scopes of the state whose images go over to another account name.
+/// The scopes of the state whose images move to another account name.
 fn taken_over(scopes: &[ScopeOutcome]) -> BTreeSet<Scope> {
     let plans = scopes.iter().map(|scope| &scope.plan);
     let taken = plans.flat_map(|plan| {
@@ -96,7 +96,7 @@ fn taken_over(scopes: &[ScopeOutcome]) -> BTreeSet<Scope> {
     taken.collect()
 }
 
-/// Writes the plan to a file, signed if there is a key, and says how it is carried out.
+/// Writes the plan to a file, signed if there is a key, and prints the command that executes it.
 fn save(
     file: &Path,
     key: Option<&PlanKey>,
@@ -127,7 +127,7 @@ fn save(
         })?;
     let widens = !context.policy.exceeds(&Policy::DEFAULT).is_empty();
     output::note(format_args!(
-        "saved: `{}` does exactly this, or refuses if anything has moved{}",
+        "saved: `{}` does exactly this, or refuses if anything has changed{}",
         saved_plan::command(file, arguments, common, context),
         match widens {
             true => " or these flags are not repeated",
@@ -137,7 +137,7 @@ fn save(
     Ok(())
 }
 
-/// Replaces a file whole or not at all. What is no file, such as `/dev/stdout`, is written to.
+/// Replaces a file atomically. Anything but a file, such as `/dev/stdout`, is written to directly.
 fn replace(file: &Path, text: &str) -> io::Result<()> {
     if fs::metadata(file).is_ok_and(|found| !found.is_file()) {
         return fs::write(file, text);
@@ -152,7 +152,7 @@ fn replace(file: &Path, text: &str) -> io::Result<()> {
         })
 }
 
-/// What the plan costs in calls. Accounts with one key share a bucket in each access point.
+/// The calls that the plan costs. Accounts with one key share a bucket at each access point.
 fn cost<H: Host>(
     scopes: &[ScopeOutcome],
     clients: &BTreeMap<AccountName, ReadClient<H>>,

@@ -1,5 +1,5 @@
-//! How far `reconcile` is, on stderr: a bar on a terminal, otherwise a line now and then. Log lines share the stream, so
-//! that they pass through here, too.
+//! The progress of `reconcile` on stderr: a bar on a terminal, otherwise a line from time to time. Log lines share the
+//! stream, so they pass through here, too.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,10 +17,10 @@ use crate::inventory::InventoryNote;
 use crate::model::{AccountName, Monotonic, Scope};
 use crate::words::{plural, seconds};
 
-/// Time between two plain lines of progress. A CI log then shows life without filling up.
+/// The time between two plain lines of progress. It shows in a CI log that work continues, without filling the log.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The stderr that log lines and the bar share: a line that is written while the bar is shown goes above it.
+/// The stderr that log lines and the bar share: while the bar is visible, lines go above it.
 #[derive(Clone, Default)]
 pub(super) struct Stderr {
     bar: Arc<Mutex<Option<ProgressBar>>>,
@@ -50,7 +50,7 @@ impl Write for Stderr {
     }
 }
 
-/// The progress of one run. On a terminal it is a bar with the time left.
+/// The progress of one run. On a terminal, it is a bar with the remaining time.
 pub(super) struct Progress {
     stderr: Stderr,
     bar: Option<ProgressBar>,
@@ -60,14 +60,14 @@ pub(super) struct Progress {
 
 #[derive(Default)]
 struct State {
-    /// Writes that are still ahead in each scope, as it was last planned.
+    /// The writes still to do in each scope, according to its last plan.
     planned: BTreeMap<Scope, u64>,
     done: u64,
-    /// Accounts that were reported as broken.
+    /// Accounts that were already reported as broken.
     reported_broken: BTreeSet<AccountName>,
-    /// Scopes that were reported as waiting for their turn to read.
+    /// Scopes that were already reported as waiting for a permit to read.
     reported_waiting: BTreeSet<Scope>,
-    /// What was in the way of some scope.
+    /// Problems of any scope that were already reported.
     reported_trouble: BTreeSet<String>,
     last_line_at: Option<Monotonic>,
 }
@@ -94,7 +94,7 @@ impl Progress {
             return;
         }
         let mut state = self.state.borrow_mut();
-        // A scope that is planned again counts only what is still ahead of it.
+        // A scope that is planned again counts only its remaining writes.
         let ahead = writes as u64;
         let before = state.planned.insert(scope.clone(), ahead).unwrap_or(0);
         let Some(bar) = &self.bar else {
@@ -137,7 +137,7 @@ impl Progress {
         }
         if let Some(bar) = &self.bar {
             if state.done == 1 {
-                // The time that reading took says nothing of how long writing takes.
+                // The time for reading says nothing about the time for writing.
                 bar.reset_eta();
             }
             bar.inc(1);
@@ -154,7 +154,7 @@ impl Progress {
             let ahead: u64 = state.planned.values().sum();
             let since = seconds(now.since_start());
             output::note(format_args!(
-                "{} done after {since}, {ahead} ahead",
+                "{} done after {since}, {ahead} to go",
                 plural(state.done, "write")
             ));
         }
@@ -171,9 +171,9 @@ impl Listener for Progress {
                 self.answered(&attempt.key.scope, outcome.result == WriteResult::Applied);
             }
             Event::Reading { scope, reading } => {
-                // Once, and not for each observation.
+                // Reported once, not for each observation.
                 if self.state.borrow_mut().reported_waiting.insert(scope.clone()) {
-                    let line = format_args!("{scope}: waiting for the turn to read: {reading}");
+                    let line = format_args!("{scope}: waiting for a permit to read: {reading}");
                     match &self.bar {
                         Some(bar) => bar.suspend(|| output::note(line)),
                         None => output::note(line),
@@ -197,8 +197,8 @@ impl Listener for Progress {
                 what,
                 of_account: false,
             } => {
-                // The cause once; the result says which scopes have it, too. Where each region has an access point of its own,
-                // only the region differs.
+                // Each cause is reported once; the result also shows which scopes have it. If each region has its own
+                // access point, the texts differ only in the region.
                 let cause = what.replace(scope.region.as_str(), "{region}");
                 let key = format!("{}: {cause}", scope.account);
                 let is_new = self.state.borrow_mut().reported_trouble.insert(key);
@@ -211,7 +211,7 @@ impl Listener for Progress {
                 what,
                 of_account: true,
             } => {
-                // Once, and not for each of its regions.
+                // Reported once, not for each of its regions.
                 if self.state.borrow_mut().reported_broken.insert(account.clone()) {
                     self.warn(format!("account {account}: {what}"));
                 }
@@ -239,7 +239,7 @@ impl Drop for Progress {
 
 fn style() -> ProgressStyle {
     let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-        // The template's own rate has four decimals. There is nowhere to report that a bar cannot be drawn.
+        // The template's own rate has four decimals. There is no place to report that a bar cannot be drawn.
         let _ = write!(out, "{:.1}/s", state.per_sec());
     };
     let left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
@@ -253,7 +253,8 @@ fn style() -> ProgressStyle {
         .with_key("left", left)
 }
 
-/// Whether so many writes tell how long the others take: about a second's worth at the usual rate.
+/// Whether this number of writes is enough to estimate the time for the others: about a second's worth at the usual
+/// rate.
 fn is_rate_known(done: u64) -> bool {
     done >= 20
 }

@@ -1,5 +1,5 @@
 //! `reconcile`: brings images into their desired state once. It joins the engine to the state, the clients, signals and
-//! the terminal; what is done, and in which order, the engine decides.
+//! the terminal; the engine decides what is done and in which order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -40,7 +40,7 @@ pub(super) async fn run(
     sim_target::reset(&arguments.target, &directory)?;
     let nothing = check_selection(arguments, &context, &directory).await?;
     let client_context = session::client_context()?;
-    // The store measures by the clock that the run measures by.
+    // The store uses the same clock as the run.
     let clock = Rc::clone(&client_context);
     let store = state::open(
         &directory,
@@ -65,7 +65,7 @@ pub(super) async fn run(
     };
     shutdown::now_waits_for("calls in flight");
     let outcome = reconciliation.run(saved, clients, stderr, signals).await;
-    // Where the state is lost, the outcome says so.
+    // If the state is lost, the outcome reports it.
     let suspensions = store.suspensions().await.unwrap_or_default();
     session.close().await?;
     shutdown::now_waits_for("the state to be closed; another process may have locked it");
@@ -97,19 +97,19 @@ pub(super) async fn run(
     }
 }
 
-/// Reads what the arguments say to work on.
+/// Reads the inputs that the arguments name.
 async fn load(arguments: &ReconcileArguments, common: &Common) -> Result<CommandContext, Failure> {
     let partial_ok = arguments.working.partial_ok;
     if partial_ok && arguments.plan.is_some() {
         return Err(Failure::usage(
-            "`--partial-ok` cannot be used with `--plan`: a saved plan is of the whole",
+            "`--partial-ok` cannot be used with `--plan`: a saved plan covers all manifests",
         ));
     }
     let (paths, selection) = (&arguments.paths, &arguments.selection);
     CommandContext::load(paths, selection, &arguments.guards, partial_ok, common).await
 }
 
-/// Returns a warning, which was printed, if the flags pick nothing.
+/// Checks the selection. Returns a warning, which was printed, if the flags select nothing.
 async fn check_selection(
     arguments: &ReconcileArguments,
     context: &CommandContext,
@@ -117,7 +117,7 @@ async fn check_selection(
 ) -> Result<Option<String>, Failure> {
     let reader = state::read(directory)?;
     let nothing = match &arguments.plan {
-        // The selection is that of the saved plan, which holds only for manifests that have its names.
+        // The selection comes from the saved plan, which is valid only for manifests with its names.
         Some(_) => context.nothing_selected(&reader).await?,
         None => {
             context
@@ -145,10 +145,10 @@ async fn connect<'a>(
     Ok((session, clients))
 }
 
-/// Refuses manifests whose commit is, or may be, older than the newest that was worked on: of two jobs for successive
-/// commits, the job for the older one must not undo what the other did only because it came last. Otherwise a commit that
-/// the manifests are exactly of becomes the newest with the first look that succeeds. Returns what a person should be
-/// warned of.
+/// Refuses manifests whose commit is, or may be, older than the newest one that was applied. With two jobs for
+/// successive commits, the job for the older commit must not undo the other's work only because it ran later.
+/// Otherwise, if the manifests are exactly those of a commit, that commit becomes the newest one at the first
+/// successful observation. Returns the warnings for a person.
 async fn admit_commit(
     context: &CommandContext,
     store: &Store,
@@ -180,14 +180,14 @@ async fn admit_commit(
     Ok(caution)
 }
 
-/// How a run ended that was not given up.
+/// The end of a run that was not given up.
 enum Finished {
     Ended(Vec<ScopeOutcome>, Ending),
-    /// The saved plan does not hold any longer, so nothing was done.
+    /// The saved plan is no longer valid, so nothing was done.
     Stale(StaleDocument),
 }
 
-/// One run, with all that it needs from its first look to its end.
+/// One run, with everything that it needs from its first observation to its end.
 struct Reconciliation<'a> {
     arguments: &'a ReconcileArguments,
     context: &'a CommandContext,
@@ -197,7 +197,7 @@ struct Reconciliation<'a> {
 }
 
 impl Reconciliation<'_> {
-    /// Works until all is done, the time is up or a signal asks for the end.
+    /// Works until everything is done, the time is over or a signal requests a stop.
     async fn run(
         &self,
         saved: Option<SavedPlan>,
@@ -209,7 +209,7 @@ impl Reconciliation<'_> {
         let stopping = signals.stop_work(&self.stop);
         let hurry = async {
             self.stop.tripped().await;
-            // The process ends soon, whoever has locked the state.
+            // The process ends soon, even if another process has locked the state.
             self.store.stop();
         };
         let stopping = std::pin::pin!(async { join(stopping, hurry).await.0 });
@@ -249,8 +249,8 @@ impl Reconciliation<'_> {
         let scopes = engine
             .reconcile(&clients, &task, self.arguments.timeout)
             .await;
-        // What was recorded last is worth nothing if the state is no longer where others find it. From then on, the store
-        // tells why.
+        // The last records are worthless if the state is no longer in the place where others find it. From then on, the
+        // store knows the reason.
         let _ = self.store.check().await;
         let calls = &self.client_context.calls;
         let ending = Ending {
@@ -266,7 +266,7 @@ impl Reconciliation<'_> {
         Ok(Finished::Ended(scopes, ending))
     }
 
-    /// What of the saved plan is different by now.
+    /// The differences between the saved plan and the present one.
     async fn differences(
         &self,
         saved: &SavedPlan,
@@ -275,7 +275,7 @@ impl Reconciliation<'_> {
         if let Some((name, uin)) = saved.other_uin(&self.context.uins()) {
             let was = match uin {
                 Some(uin) => format!(
-                    "for uin {}, which account `{name}` does not have any longer",
+                    "for uin {}, which account `{name}` no longer has",
                     brief(uin)
                 ),
                 None => format!("for account `{name}` without a `uin`, and it has one now"),
@@ -283,7 +283,7 @@ impl Reconciliation<'_> {
             return Err(Failure::with_exit(
                 ExitStatus::Stale,
                 format_args!(
-                    "the saved plan is stale, so nothing was done: it was made {was}; make it anew with `sharekeeper plan --out`"
+                    "the saved plan is stale, so nothing was done: it was made {was}; make a new one with `sharekeeper plan --out`"
                 ),
             ));
         }
@@ -311,14 +311,14 @@ impl Reconciliation<'_> {
     }
 }
 
-/// Prints the document with the warnings that concern the whole, and gives its exit status.
+/// Prints the document with the warnings about the whole run, and returns its exit status.
 fn report(
     context: &CommandContext,
     directory: &Path,
     mut document: ReconcileDocument,
     format: OutputFormat,
 ) -> Result<ExitStatus, Failure> {
-    // Where the state is lost, it cannot be read; the document's error says so.
+    // If the state is lost, it cannot be read; the document's error says so.
     if !document.is_lost()
         && let Some(orphans) = context.orphan_warning(&state::read(directory)?, &BTreeSet::new())?
     {

@@ -11,7 +11,7 @@ use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::store::{Reader, SuspensionFilter};
 use crate::words::plural;
 
-/// What `resume -o json` prints.
+/// The document that `resume -o json` prints.
 #[derive(Serialize)]
 struct ResumeDocument {
     format_version: u32,
@@ -36,7 +36,7 @@ pub(super) async fn run(
         Vec::new()
     };
     let ids = suspensions_to_end(arguments, &selector, &reader)?;
-    // This stands before the state is opened to write, which would make a state where there is none.
+    // Checked before the state is opened for writing, because opening would create a state if there is none.
     if ids.is_empty() && parked.is_empty() {
         return Err(Failure::new(nothing_to_resume(&selector, all_parked)));
     }
@@ -69,7 +69,7 @@ pub(super) async fn run(
     Ok(ExitStatus::Done)
 }
 
-/// The ids of the suspensions that are meant. Where the arguments do not say which, there must be only one.
+/// The ids of the suspensions that are meant. If the arguments do not say which, there must be only one.
 fn suspensions_to_end(
     arguments: &ResumeArguments,
     selector: &Selector,
@@ -77,13 +77,13 @@ fn suspensions_to_end(
 ) -> Result<Vec<u64>, Failure> {
     let now = state::now();
     let mut suspensions = reader.summary().map_err(Failure::new)?.suspensions;
-    // A suspension that is over by this machine's clock still holds where an access point's clock says that it is not.
+    // A suspension that is over by this machine's clock still holds while an access point's clock says that it is not.
     suspensions.retain(|suspension| !suspension.is_long_over(now));
     if !arguments.ids.is_empty() {
         let known = |id: &&u64| suspensions.iter().any(|suspension| suspension.id == **id);
         return match arguments.ids.iter().find(|id| !known(id)) {
             Some(id) => Err(Failure::new(format_args!(
-                "no suspension {id} is in force, so nothing was ended; `sharekeeper status` shows which are"
+                "no suspension {id} is in force, so nothing was ended; `sharekeeper status` shows those in force"
             ))),
             None => Ok(arguments.ids.clone()),
         };
@@ -101,7 +101,7 @@ fn suspensions_to_end(
             .map(|suspension| format!("{} ({})", suspension.id, suspension.reason))
             .collect();
         return Err(Failure::new(format_args!(
-            "there are {}: {}; say which, or `--all`",
+            "there are {}: {}; name one, or give `--all`",
             plural(suspensions.len() as u64, "suspension"),
             each.join(", ")
         )));
@@ -112,14 +112,14 @@ fn suspensions_to_end(
 fn nothing_to_resume(selector: &Selector, parked: u64) -> String {
     if !selector.is_all() {
         return format!(
-            "no suspension is of just this ({selector}), and nothing of it is parked; a suspension ends as a whole, by the \
+            "no suspension has exactly this selection ({selector}), and none of its images is parked; a suspension ends as a whole, by the \
              number that `sharekeeper status` shows"
         );
     }
     match parked {
         0 => "nothing is suspended or parked".into(),
         count => format!(
-            "nothing is suspended; {} parked: say which with `--image`, or `--all`",
+            "nothing is suspended; {} parked: name them with `--image`, or give `--all`",
             if count == 1 {
                 "1 image is".into()
             } else {

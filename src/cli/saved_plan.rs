@@ -1,5 +1,5 @@
-//! Saved plans as files: reading one within bounds, holding it against the command line, and saying which command carries
-//! it out. What a saved plan means is `plan`'s matter.
+//! Saved plans as files: reading one within limits, comparing it with the command line, and naming the command that
+//! executes it. The meaning of a saved plan belongs to `plan`.
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -16,15 +16,15 @@ use crate::model::Selector;
 use crate::plan::{PlanKey, SavedPlan};
 use crate::words::{safe, shell};
 
-/// Largest plan that is saved or read: some 250,000 actions, more than fit into any run.
+/// The largest plan that is saved or read: some 250,000 actions, more than fit into any run.
 const PLAN_BYTES_MAX: u64 = 64 << 20;
-/// Largest key that is read. One of 32 random bytes is enough.
+/// The largest key that is read. 32 random bytes are enough.
 const KEY_BYTES_MAX: u64 = 4096;
-/// Permission bits of everybody but the owner.
+/// The permission bits of everybody except the owner.
 const OTHERS: u32 = 0o077;
 
-/// The saved plan that is to be carried out, if one is. It never widens what the command line allows: `context` is narrowed
-/// to what both allow, and where the plan was made with more than that, it is refused before anything is called.
+/// The saved plan to execute, if there is one. It never allows more than the command line: `context` is narrowed to
+/// what both allow, and a plan that was made with more is refused before any call.
 pub(super) fn admit(
     arguments: &ReconcileArguments,
     context: &mut CommandContext,
@@ -41,7 +41,7 @@ pub(super) fn admit(
             .verify(&key(key_file)?)
             .map_err(|error| failure(&error))?,
         None if saved.is_signed() => output::warn(format_args!(
-            "the saved plan {} has a MAC, which is not checked without `--plan-key-file`",
+            "the saved plan {} is signed, and the signature is not checked without `--plan-key-file`",
             shown(file)
         )),
         None => {}
@@ -54,14 +54,14 @@ pub(super) fn admit(
     Ok(Some(saved))
 }
 
-/// A saved plan has a selection of its own. Flags that select something else are not ignored silently: whoever gave them
-/// believes that they limit what is about to happen.
+/// Compares the plan's own selection with the flags. Flags with another selection are not ignored silently, because the
+/// person believes that they limit the run.
 fn agree(saved: &SavedPlan, context: &CommandContext) -> Result<(), Failure> {
     if context.selector.is_all() || context.selector == saved.selector {
         return Ok(());
     }
     Err(Failure::usage(format_args!(
-        "the saved plan was made for {}, and the flags pick {}; leave them out, or make a plan with them",
+        "the saved plan was made for {}, but the flags select {}; omit them, or make a plan with them",
         safe(&saved.selector.to_string()),
         context.selector
     )))
@@ -78,22 +78,22 @@ fn read(file: &Path) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| io::Error::other("it is not text"))
 }
 
-/// Refuses to save what could not be read back.
+/// Refuses to save a plan that could not be read back.
 pub(super) fn fits(text: &str) -> io::Result<()> {
     match text.len() as u64 > PLAN_BYTES_MAX {
         true => Err(io::Error::other(format!(
-            "it would be larger than {PLAN_BYTES_MAX} bytes; plan for a part, such as `--region`, at a time"
+            "it would be larger than {PLAN_BYTES_MAX} bytes; plan for one part at a time, for example with `--region`"
         ))),
         false => Ok(()),
     }
 }
 
-/// The key in a file, without the newline that an editor or `openssl rand` leaves at its end.
+/// The key in a file, without the final newline that an editor or `openssl rand` adds.
 pub(super) fn key(file: &Path) -> Result<PlanKey, Failure> {
     let failure = |what: &dyn Display| {
         Failure::new(format_args!("the plan key file {}: {what}", shown(file)))
     };
-    // In memory that does not move as it fills, so that no copy stays behind.
+    // A buffer that is not moved while it fills, so that no copy is left in memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_BYTES_MAX as usize + 1));
     let found = open(file).map_err(|error| failure(&error))?;
     let about = found.metadata().map_err(|error| failure(&error))?;
@@ -106,7 +106,7 @@ pub(super) fn key(file: &Path) -> Result<PlanKey, Failure> {
     }
     if about.is_file() && about.mode() & OTHERS != 0 {
         output::warn(format_args!(
-            "others than its owner may use {} (mode {:04o}), which holds the key of saved plans; close it with `chmod 600 {}`",
+            "users other than the owner may access {} (mode {:04o}), which holds the key of saved plans; deny this with `chmod 600 {}`",
             shown(file),
             about.mode() & 0o7777,
             word(file)
@@ -117,8 +117,8 @@ pub(super) fn key(file: &Path) -> Result<PlanKey, Failure> {
     PlanKey::new(key).map_err(|error| failure(&error))
 }
 
-/// Opens a file, or a stream that the shell hands over (`/dev/stdin`, `<(…)`). To open any other pipe or device would be
-/// to wait for somebody to write to it.
+/// Opens a file, or a stream that the shell provides (`/dev/stdin`, `<(…)`). Opening any other pipe or device would
+/// mean waiting for somebody to write to it.
 fn open(file: &Path) -> io::Result<File> {
     let handed_over = file == Path::new("/dev/stdin")
         || ["/dev/fd", "/proc/self/fd"]
@@ -134,8 +134,8 @@ fn too_large(bytes: u64) -> io::Error {
     io::Error::other(format!("it is larger than {bytes} bytes"))
 }
 
-/// The command that carries out the plan in `file`: the flags that it was made with are given again, because the plan
-/// itself allows nothing. Of those that say where to work, the environment holds what was not typed.
+/// The command that executes the plan in `file`. It repeats the flags that the plan was made with, because the plan
+/// itself allows nothing. Flags for places that came from the environment are not repeated.
 pub(super) fn command(
     file: &Path,
     arguments: &PlanArguments,
@@ -164,7 +164,7 @@ pub(super) fn command(
     words.join(" ")
 }
 
-/// The flags that narrow to what `selector` picks.
+/// The flags that narrow to the selection of `selector`.
 fn narrowing(selector: &Selector) -> Vec<String> {
     let accounts = selector.accounts.iter().map(|it| format!("--account {it}"));
     let regions = selector.regions.iter().map(|it| format!("--region {it}"));
@@ -184,7 +184,7 @@ fn shown(file: &Path) -> String {
     safe(&file.display().to_string())
 }
 
-/// A path as one word of a command line, which is not taken for a flag.
+/// A path as one word of a command line that is not mistaken for a flag.
 fn word(path: &Path) -> String {
     let shown = shown(path);
     match shown.starts_with('-') {

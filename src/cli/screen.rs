@@ -1,4 +1,4 @@
-//! A terminal that is drawn anew again and again, as `status --watch` does.
+//! A terminal that is refreshed again and again, as in `status --watch`.
 
 use std::io::{self, IsTerminal};
 
@@ -12,13 +12,13 @@ const HOME: &str = "\x1b[H";
 const ERASE_REST_OF_LINE: &str = "\x1b[K";
 const ERASE_BELOW: &str = "\x1b[J";
 
-/// Whether stdout is a terminal that can be drawn anew.
+/// Whether stdout is a terminal that can be refreshed.
 pub(super) fn is_there() -> bool {
     let can_move = std::env::var_os("TERM").is_some_and(|terminal| terminal != "dumb");
     can_move && io::stdout().is_terminal()
 }
 
-/// Replaces what the terminal shows by the first lines of `text`, as many as it has room for.
+/// Replaces the terminal's content by the first lines of `text`, as many as fit.
 pub(super) fn draw(text: &str) -> io::Result<()> {
     let stdout = io::stdout();
     let plain;
@@ -30,7 +30,7 @@ pub(super) fn draw(text: &str) -> io::Result<()> {
     output::print_raw(frame(text, terminal_size(&stdout)).as_bytes())
 }
 
-/// One drawing. Each line is overwritten and then its rest erased, so that nothing flickers.
+/// One refresh. Each line is overwritten, and then its rest erased, so that nothing flickers.
 fn frame(text: &str, size: Option<TerminalSize>) -> String {
     let lines: Vec<_> = text.lines().collect();
     let shown = size.map_or(lines.len(), |size| fitting(&lines, size));
@@ -48,7 +48,7 @@ fn frame(text: &str, size: Option<TerminalSize>) -> String {
     frame
 }
 
-/// How many lines fit, with one left for what is said of the others and one for the cursor.
+/// The number of lines that fit, with one line left for the note about the others and one for the cursor.
 fn fitting(lines: &[&str], size: TerminalSize) -> usize {
     let rows = |line: &&str| {
         let width = strip_str(line).to_string().chars().count();
@@ -84,7 +84,7 @@ mod tests {
             drawn("a\nb\nc\nd\n", 4, 80),
             ["a", "b", "… and 2 more lines"]
         );
-        // A line that is folded takes two rows, and a style none.
+        // A wrapped line takes two rows, and a style takes none.
         assert_eq!(
             drawn("abcdef\nb\nc\n", 4, 3),
             ["abcdef", "… and 2 more lines"]

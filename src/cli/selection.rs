@@ -1,5 +1,5 @@
-//! Whether the flags that narrow a command pick anything. A name that nobody knows is a misspelt one, and an error; a known
-//! one that picks nothing is worth a warning.
+//! Checks whether the flags that narrow a command select anything. An unknown name is misspelt, and an error; a known
+//! name that selects nothing causes a warning.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,13 +14,13 @@ use crate::plan::Prune;
 use crate::store::Reader;
 use crate::words::{brief, first_of, plural};
 
-/// What a selection is held against.
+/// The data that a selection is compared with.
 pub(super) struct Known<'a> {
     pub(super) desired: &'a Desired,
     pub(super) reader: &'a Reader,
 }
 
-/// Refuses accounts that neither manifests nor state know, for commands that look for images that neither may know.
+/// Refuses accounts that neither manifests nor state know, for commands that search for images that both may not know.
 pub(super) fn refuse_unknown_accounts(
     desired: &Desired,
     directory: &Path,
@@ -35,7 +35,7 @@ pub(super) fn refuse_unknown_accounts(
 }
 
 impl Known<'_> {
-    /// Refuses names that neither manifests nor state know, all at once.
+    /// Refuses all names that neither manifests nor state know, together.
     pub(super) async fn refuse_unknown(&self, selector: &Selector) -> Result<(), Failure> {
         let unknown = self.unknown(selector).await?;
         match unknown.is_empty() {
@@ -52,7 +52,7 @@ impl Known<'_> {
         Ok(unknown)
     }
 
-    /// [`Known::unknown`] of accounts alone.
+    /// [`Known::unknown`] for accounts alone.
     pub(super) fn unknown_accounts(&self, selector: &Selector) -> Result<Vec<String>, Failure> {
         if selector.accounts.is_empty() {
             return Ok(Vec::new());
@@ -61,18 +61,18 @@ impl Known<'_> {
         let scopes = summary.scopes.keys().chain(summary.accounts.keys());
         let mut known: BTreeSet<AccountName> = scopes.map(|scope| scope.account.clone()).collect();
         known.extend(self.desired.names());
-        // The ambient credentials need no document.
+        // The default account, with ambient credentials, needs no document.
         known.insert(AccountName::default());
         let unknown = selector.accounts.difference(&known);
         Ok(unknown
             .map(|name| {
                 let hint = hint(name.as_str(), known.iter().map(AccountName::as_str));
-                format!("neither manifests nor state know the account `{name}`{hint}")
+                format!("neither the manifests nor the state know the account `{name}`{hint}")
             })
             .collect())
     }
 
-    /// Where documents name images by name or by policy, which ids they mean is known only by a look, so that any may do.
+    /// If documents name images by name or by policy, only an observation shows their ids, so any id may be valid.
     async fn unknown_images(&self, selector: &Selector) -> Result<Vec<String>, Failure> {
         let mut scopes = self
             .desired
@@ -96,7 +96,7 @@ impl Known<'_> {
         Ok(unknown
             .map(|image| {
                 let hint = hint(image.as_str(), known.iter().map(|known| known.as_str()));
-                format!("neither manifests nor inventory know the image `{image}`{hint}")
+                format!("neither the manifests nor the inventory know the image `{image}`{hint}")
             })
             .collect())
     }
@@ -122,7 +122,7 @@ impl Known<'_> {
                     let near = nearest(value, values.iter().copied());
                     let hint = match near {
                         Some(near) => format!(": did you mean `{key}={near}`?"),
-                        None => format!("; there are {}", listed(values.iter().copied())),
+                        None => format!("; the values are {}", listed(values.iter().copied())),
                     };
                     let label = format!("{key}={value}");
                     Some(format!(
@@ -136,7 +136,7 @@ impl Known<'_> {
         unknown.collect()
     }
 
-    /// A warning if the selection picks nothing: no image that is named, and none of ours that would be pruned.
+    /// A warning if the flags select nothing: no named image, and none of ours that would be pruned.
     pub(super) async fn nothing(
         &self,
         selector: &Selector,
@@ -147,11 +147,11 @@ impl Known<'_> {
         }
         let named = plural(self.desired.entries() as u64, "image");
         Ok(Some(format!(
-            "nothing to do: the manifests name {named}, and the flags leave none of them"
+            "nothing to do: the manifests name {named}, and the flags exclude all of them"
         )))
     }
 
-    /// Whether there may be something to prune. What no manifest names has no labels.
+    /// Whether there may be something to prune. Images that no manifest names have no labels.
     async fn may_prune(&self, selector: &Selector, prune: Prune) -> Result<bool, Failure> {
         if prune == Prune::None || !selector.labels.is_empty() {
             return Ok(false);
@@ -168,7 +168,7 @@ impl Known<'_> {
     }
 }
 
-/// Each document that speaks of images, once for each image or scope.
+/// The metadata of each document about images, once for each image or scope.
 fn documents(desired: &Desired) -> impl Iterator<Item = &DocumentMetadata> {
     let images = desired.images.values();
     let names = desired.names.values().flat_map(BTreeMap::values);
@@ -177,12 +177,12 @@ fn documents(desired: &Desired) -> impl Iterator<Item = &DocumentMetadata> {
     entries.chain(policies.map(|policy| &*policy.document))
 }
 
-/// What was probably meant, or else what there is.
+/// A hint: the name that was probably meant, or else the possible names.
 fn hint<'k>(typed: &str, known: impl Iterator<Item = &'k str> + Clone) -> String {
     match nearest(typed, known.clone()) {
         Some(near) => format!(": did you mean `{near}`?"),
         None if known.clone().next().is_none() => String::new(),
-        None => format!("; there are {}", listed(known)),
+        None => format!("; known are {}", listed(known)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The connections of a command that works once through all accounts and ends.
+//! The connections of a command that works through all accounts once and then ends.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::desired::Desired;
 use crate::host::{Clock, ProxySettings, System};
 use crate::model::{AccountName, Region, Selector};
 
-/// What the clients of one command have in common.
+/// The shared context of one command's clients.
 pub(super) fn client_context() -> Result<Rc<ClientContext<System>>, Failure> {
     let proxies = ProxySettings::from_environment();
     let proxies = proxies.map_err(|error| Failure::from_error(&error))?;
@@ -31,7 +31,7 @@ pub(super) async fn open_known<'a>(
     desired: &Desired,
     selector: &Selector,
 ) -> Result<(Session<'a>, BTreeMap<AccountName, ReadClient<System>>), Failure> {
-    // Accounts that the flags leave out must be told apart from the others.
+    // Accounts that the flags exclude must be told apart from the others.
     let accounts = accounts::known(desired, &Selector::default());
     let mut session = Session::open(target, state, desired, &accounts).await?;
     let is_worked_on =
@@ -40,7 +40,7 @@ pub(super) async fn open_known<'a>(
     Ok((session, clients))
 }
 
-/// One connection for each account, to the real API or to a simulator that runs along.
+/// One connection for each account, to the real API or to a simulator in this process.
 pub(super) struct Session<'a> {
     pub(super) connections: BTreeMap<AccountName, Connection>,
     api: ApiTarget<'a>,
@@ -83,15 +83,15 @@ impl<'a> Session<'a> {
     }
 
     /// Makes one client for each account. Fails if the credentials of an account that `is_worked_on` are wrong on this
-    /// machine. An account that waits for STS or for the machine's metadata is no reason to fail: it is one of many, and
-    /// its trouble is reported with its images.
+    /// machine. An account that waits for STS or for the machine's metadata does not cause a failure: it is one of
+    /// many, and its problem is reported with its images.
     pub(super) async fn clients(
         &mut self,
         context: &Rc<ClientContext<System>>,
         is_worked_on: impl Fn(&AccountName) -> bool,
     ) -> Result<BTreeMap<AccountName, ReadClient<System>>, Failure> {
-        /// What is on this machine is found within milliseconds. An account that takes longer waits for another machine,
-        /// and must not hold up the others.
+        /// Credentials on this machine are found within milliseconds. An account that takes longer depends on another
+        /// machine, and must not delay the others.
         const PATIENCE: Duration = Duration::from_secs(1);
         let connections = std::mem::take(&mut self.connections).into_iter();
         let prepared = connections.map(async |(name, connection)| {
@@ -111,7 +111,8 @@ impl<'a> Session<'a> {
         join_all(prepared).await.into_iter().collect()
     }
 
-    /// Ends a simulator that runs along. Fails if one of another process ended meanwhile: what it answered last is no result.
+    /// Stops a simulator in this process. Fails if one in another process ended meanwhile, because its last answers are
+    /// no result.
     pub(super) async fn close(self) -> Result<(), Failure> {
         self.api.close().await
     }

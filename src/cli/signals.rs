@@ -1,6 +1,6 @@
-//! What the signals of the operating system ask of a process: to stop, at once if they ask twice, or to read everything
-//! anew. They are heard from the first moment on and on a thread of their own, so that they are heard also while all else
-//! stands still. What follows from a stop is not known here.
+//! The meaning of signals for a process: to stop, to stop at once if repeated, or to read everything again. They are
+//! received from the start and on a separate thread, so that they work even if everything else hangs. It must not know
+//! the consequences of a stop.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -18,21 +18,21 @@ use crate::engine::{Stop, StopReason};
 use crate::host::is_signal_ignored;
 use crate::report::ExitStatus;
 
-/// What a command makes of a signal.
+/// How a command handles a signal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Conduct {
-    /// The command line has not been read yet: signals are kept.
+    /// The command line has not been parsed yet, so signals are kept.
     #[default]
     Undecided,
-    /// There is nothing to settle: it leaves.
+    /// There is nothing to settle, so the process exits.
     Leave,
-    /// What is under way is settled first.
+    /// Running work is settled first.
     Settle,
     /// The same for SIGINT and SIGTERM. SIGHUP is a request to reload.
     Reload,
 }
 
-/// What was asked for so far.
+/// The requests so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct Requests {
     conduct: Conduct,
@@ -41,7 +41,7 @@ struct Requests {
     format: OutputFormat,
 }
 
-/// What the process does at once because of a signal.
+/// The immediate reaction to a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reaction {
     None,
@@ -93,13 +93,13 @@ fn exit(reason: StopReason) -> ExitStatus {
 pub(super) struct SignalListener {
     requests: Arc<watch::Sender<Requests>>,
     handle: Handle,
-    /// Whether the command sees to stops itself by now.
+    /// Whether the command now handles stops itself.
     is_taken: Cell<bool>,
 }
 
 impl SignalListener {
-    /// Begins to listen. What comes before the command line has been read is kept. SIGHUP is not heard where whoever started
-    /// the process had it ignored, as `nohup` does: to listen would undo that.
+    /// Starts to listen. Signals before the command line is parsed are kept. SIGHUP is not listened for if the process
+    /// was started to ignore it, as by `nohup`, because listening would undo that.
     pub(super) fn start() -> io::Result<Self> {
         let stops = [SIGTERM, SIGINT];
         let mut incoming = match is_signal_ignored(SIGHUP) {
@@ -123,12 +123,12 @@ impl SignalListener {
         })
     }
 
-    /// The command has nothing to settle yet: a signal ends it, also one that has come already.
+    /// The command has nothing to settle yet: a signal ends it, including one that has already come.
     pub(super) fn leave(&self, format: OutputFormat) {
         self.conduct(Conduct::Leave, format);
     }
 
-    /// The command is a daemon: SIGHUP asks it to reload, also if it was to be ignored.
+    /// The command is a daemon: SIGHUP asks it to reload, even if the process was started to ignore it.
     pub(super) fn reload(&self, format: OutputFormat) -> io::Result<()> {
         self.handle.add_signal(SIGHUP)?;
         self.conduct(Conduct::Reload, format);
@@ -146,13 +146,13 @@ impl SignalListener {
     pub(super) async fn stop_work(&self, stop: &Stop) -> Infallible {
         let reason = self.stopped().await;
         output::note(
-            "stopping: no new calls; waiting for those in flight (once more to leave at once)",
+            "stopping: no new calls; waiting for those in flight (repeat the signal to exit at once)",
         );
         stop.trip(reason);
         std::future::pending().await
     }
 
-    /// Returns once a stop is asked for, which whoever calls sees to from now on.
+    /// Returns once a stop is requested. The caller must handle it from then on.
     pub(super) async fn stopped(&self) -> StopReason {
         self.is_taken.set(true);
         let Requests {
@@ -164,7 +164,7 @@ impl SignalListener {
         self.asked().await
     }
 
-    /// Returns once a stop is asked for, unless the command sees to that by now.
+    /// Returns once a stop is requested, unless the command handles stops by now.
     pub(super) async fn stopped_at_start(&self) -> StopReason {
         let reason = self.asked().await;
         if self.is_taken.get() {
@@ -183,7 +183,7 @@ impl SignalListener {
         }
     }
 
-    /// Returns once SIGHUP has come more than `seen` times; how many times it has.
+    /// Returns once SIGHUP has come more than `seen` times, with the number of times.
     pub(super) async fn hung_up(&self, seen: u64) -> u64 {
         let mut requests = self.requests.subscribe();
         match requests.wait_for(|requests| requests.hangups > seen).await {

@@ -1,4 +1,4 @@
-//! `sim`: serves the simulator of the API until a signal stops it. What is simulated, and how, is `crate::sim`'s matter.
+//! `sim`: serves the simulator of the API until a signal stops it. The simulation itself is in `crate::sim`.
 
 use serde::Serialize;
 
@@ -9,13 +9,13 @@ use crate::engine::StopReason;
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::sim::{Account, Cloud, METADATA_CREDENTIALS, Server, World};
 
-/// What `sim` prints once it listens. The keys are made up, so they may be shown.
+/// The document that `sim` prints once it listens. The keys are invented, so they may be shown.
 #[derive(Serialize)]
 struct SimDocument<'a> {
     format_version: u32,
     endpoint: String,
     accounts: Vec<AccountKey<'a>>,
-    /// URL where a server finds the name and the key of its role, if the world gives it one.
+    /// The URL at which a server finds the name and the key of its role, if the world has one.
     metadata: Option<String>,
     /// Commands to begin with, for a shell that has the first account's key.
     examples: Vec<String>,
@@ -93,7 +93,7 @@ impl<'a> SimDocument<'a> {
     }
 }
 
-/// How the vendor's own client lists images and shares one; nothing where the world has none to share.
+/// Commands of the vendor's own client that list images and share one. Empty if the world has none to share.
 fn examples(endpoint: &str, world: &World) -> Vec<String> {
     let cloud = Cloud::new(world.clone());
     let Some((region, image)) = cloud.shareable() else {
@@ -138,7 +138,7 @@ pub(super) async fn run(
         StopReason::HungUp => ExitStatus::HungUp,
         _ => ExitStatus::Terminated,
     };
-    // It keeps nothing: a world file is the user's own.
+    // The world is not saved, because a world file belongs to the user.
     server
         .stop()
         .await

@@ -1,4 +1,4 @@
-//! A simulator that another process serves: a command beside it works in its world, over HTTP.
+//! A simulator in another process: a command next to it works in its world, over HTTP.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use super::sim_owner::Owner;
 use crate::host::{Header, HttpTransport, Method, ProxySettings, ReplyBody, Request, Transport};
 use crate::sim::{IDENTITY, PlacedImage};
 
-/// How many images are added by one call.
+/// The number of images that one call adds.
 const IMAGES_AT_ONCE: usize = 1_000;
-/// Longer than the simulator takes for anything on a busy machine.
+/// Longer than the simulator needs for anything on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A key of an account of the simulated cloud.
@@ -29,12 +29,12 @@ pub(super) struct AccountKey {
 /// The connection to a simulator that another process serves.
 pub(super) struct Guest {
     pub(super) owner: Owner,
-    /// Nothing is sent over it. The kernel ends it with the owner, however that ends.
+    /// Nothing is sent over it. The kernel closes it when the owner ends, for whatever reason.
     held: TcpStream,
 }
 
 impl Guest {
-    /// Connects to the owner; none if that does not answer, or another program does in its place.
+    /// Connects to the owner. `None` if it does not answer, or another program answers in its place.
     pub(super) async fn connect(owner: Owner) -> Option<Self> {
         let held = TcpStream::connect(owner.address).await.ok()?;
         let guest = Self { owner, held };
@@ -52,7 +52,7 @@ impl Guest {
         identity.as_ref() == Some(&self.owner.identity)
     }
 
-    /// Lets the world have these images.
+    /// Adds these images to the world.
     pub(super) fn add_images(&self, images: &[PlacedImage]) -> Result<(), Failure> {
         for images in images.chunks(IMAGES_AT_ONCE) {
             self.call::<Value>("/_sim/ensure", &json!({"images": images}))?;
@@ -60,7 +60,7 @@ impl Guest {
         Ok(())
     }
 
-    /// A key of the account of this name, which has `uin` from now on, if one is given.
+    /// A key of the account with this name, which has `uin` from now on, if one is given.
     pub(super) fn key(&self, account: &str, uin: Option<&str>) -> Result<AccountKey, Failure> {
         self.call("/_sim/key", &json!({"account": account, "uin": uin}))
     }
@@ -73,7 +73,7 @@ impl Guest {
             let read = readable.and_then(|()| self.held.try_read(&mut byte));
             match read {
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                // The simulator says nothing unasked.
+                // The simulator sends nothing on its own, so any result means its end.
                 Ok(_) | Err(_) => return self.failure(),
             }
         }
@@ -97,8 +97,8 @@ impl Guest {
         ))
     }
 
-    /// Calls one of the simulator's own paths, from where nothing can be awaited. The owner is another process, so that
-    /// waiting for it here stops nobody whom it waits for.
+    /// Calls one of the simulator's own paths from code that cannot await. The owner is another process, so waiting
+    /// here cannot block it.
     fn call<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
         let body = body.to_string().into_bytes();
         let call = || {
@@ -114,7 +114,7 @@ impl Guest {
         serde_json::from_slice(&reply).map_err(|error| {
             let pid = self.owner.pid;
             Failure::new(format_args!(
-                "the simulator of process {pid} answers in another way than this version knows: {error}"
+                "the simulator of process {pid} answers in a form that this version does not know: {error}"
             ))
         })
     }

@@ -1,5 +1,5 @@
-//! The images that `--sim` makes up, so that what the manifests ask for finds something: those that they name by id or by
-//! name, and a few that match each policy.
+//! The images that `--sim` invents, so that the manifests find something: images that they name by id or by name, and a
+//! few that match each policy.
 
 use chrono::{TimeDelta, TimeZone, Utc};
 use regex_syntax::hir::{Class, Hir, HirKind};
@@ -10,10 +10,10 @@ use crate::desired::{
 use crate::model::{Glob, ImageName, Region, Scope, Timestamp};
 use crate::sim::{Image, PlacedImage};
 
-/// How many images each policy finds in a region.
+/// The number of images that each policy finds in a region.
 const VERSIONS: usize = 5;
 
-/// The images that are desired. The first of those with one id, or with one name and no id, counts.
+/// The desired images. If several have one id, or one name and no id, the first one counts.
 pub(super) fn wanted(desired: &Desired) -> Vec<PlacedImage> {
     let mut wanted = Vec::new();
     for (key, image) in &desired.images {
@@ -64,12 +64,12 @@ fn placed(scope: &Scope, image: Image) -> PlacedImage {
     }
 }
 
-/// An image that a manifest wants unshared begins as shared in a new world, so that there is something to do.
+/// In a new world, an image that a manifest wants unshared is shared at first, so that there is something to do.
 fn starts_shared(image: &DesiredImage) -> bool {
     matches!(image.share, DesiredShare::Unshared)
 }
 
-/// Adds what a policy names, and some that it matches.
+/// Adds the images that a policy names, and some that it matches.
 fn add_for(wanted: &mut Vec<PlacedImage>, scope: &Scope, policy: &Policy) {
     let region = scope.region;
     let mut ensure = |name: &str, shared: bool, age: usize| {
@@ -100,7 +100,7 @@ fn add_for(wanted: &mut Vec<PlacedImage>, scope: &Scope, policy: &Policy) {
             ensure(name.as_str(), false, VERSIONS - 1);
         }
     }
-    // An id belongs to one region; which one, the policy does not say.
+    // An id belongs to one region, but the policy does not say which one.
     if policy.regions.first() == Some(&region) {
         for revoked in &policy.revocations {
             if let ImageRef::Id(id) = &revoked.image {
@@ -115,7 +115,7 @@ fn add_for(wanted: &mut Vec<PlacedImage>, scope: &Scope, policy: &Policy) {
     }
 }
 
-/// An image for which all conditions hold but that on its name. A higher `age` is a later CreatedTime.
+/// An image that meets all conditions except that on its name. A higher `age` means a later CreatedTime.
 fn like(matches: &ImageMatch, age: usize) -> Image {
     let plain = Image::default();
     let like = |glob: &Option<Glob>, plain: String| match glob {
@@ -163,7 +163,7 @@ fn matches_name(matches: &ImageMatch, name: &str) -> bool {
     glob.is_none_or(|glob| glob.matches(name)) && regex.is_none_or(|regex| regex.matches(name))
 }
 
-/// Names that match, oldest first. Empty where nobody could make one up.
+/// Names that match, oldest first. Empty if none could be invented.
 fn names(policy: &Policy) -> Vec<String> {
     let matches = &policy.matches;
     let versions = versions(&policy.order);
@@ -182,7 +182,7 @@ fn names(policy: &Policy) -> Vec<String> {
     names
 }
 
-/// Versions that the order takes, oldest first.
+/// Versions that are valid for the order, oldest first.
 fn versions(order: &Order) -> Vec<String> {
     let Order::Semver(Some(range)) = order else {
         return (0..VERSIONS).map(|minor| format!("1.{minor}.0")).collect();
@@ -197,7 +197,7 @@ fn versions(order: &Order) -> Vec<String> {
         .collect()
 }
 
-/// A text that matches the pattern: its last `*` is the version, the others nothing.
+/// A text that matches the pattern: its last `*` becomes the version, the others become empty.
 fn sample(glob: &Glob, version: &str) -> String {
     let pattern = glob.as_str().replace('?', "1");
     match pattern.rsplit_once('*') {
@@ -206,7 +206,8 @@ fn sample(glob: &Glob, version: &str) -> String {
     }
 }
 
-/// A name that the expression matches: with the version as its group `version`, or else with numbers where it takes digits.
+/// A name that the expression matches: with the version as its group `version`, or else with numbers in its runs of
+/// digits.
 fn regex_sample(regex: &NameRegex, version: &str, number: usize) -> Option<String> {
     let parsed = regex_syntax::parse(regex.as_str()).ok()?;
     let write = |version, numbers| {
@@ -232,11 +233,11 @@ fn regex_sample(regex: &NameRegex, version: &str, number: usize) -> Option<Strin
     })
 }
 
-/// The text of an expression, with choices made for what it leaves open.
+/// The text of an expression, with a choice for everything that it leaves open.
 struct RegexSample<'v> {
-    /// Text of the group `version`; `None`: whatever matches.
+    /// The text of the group `version`; `None` means any matching text.
     version: Option<&'v str>,
-    /// Numbers for its runs of digits, in order; the last one stands for all that follow.
+    /// Numbers for its runs of digits, in order; the last one is used for all later runs.
     numbers: Vec<usize>,
     taken: usize,
     text: String,
@@ -248,7 +249,7 @@ impl RegexSample<'_> {
             HirKind::Literal(literal) => self.text.push_str(&String::from_utf8_lossy(&literal.0)),
             HirKind::Class(class) => self.write_one_of(class),
             HirKind::Repetition(repetition) => {
-                // What may be left out once is left out.
+                // An optional part is left out.
                 let optional = repetition.min == 0 && repetition.max == Some(1);
                 let times = if optional { 0 } else { repetition.min.max(1) };
                 (0..times).for_each(|_| self.write(&repetition.sub));
@@ -265,7 +266,7 @@ impl RegexSample<'_> {
                     self.write(first);
                 }
             }
-            // Nothing, or a condition on the place, which takes no text.
+            // Empty, or a condition on the position, which needs no text.
             _ => {}
         }
     }

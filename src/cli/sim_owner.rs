@@ -1,5 +1,6 @@
-//! Which process serves the simulator of a state directory. It holds a lock for as long as it lives, which the kernel
-//! releases however it ends: so a dead one is told from a live one without guessing. The locked file says where it listens.
+//! The process that serves the simulator of a state directory. It holds a lock for as long as it lives, and the kernel
+//! releases the lock at its end, whatever the reason. So it is certain whether the process is alive. The locked file
+//! contains the address.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
@@ -12,26 +13,26 @@ use serde::{Deserialize, Serialize};
 use super::output::Failure;
 use crate::words::safe;
 
-/// A file of this name is in the state directory from the first simulator on.
+/// A file with this name is in the state directory after the first simulator.
 const FILE: &str = "simulator";
-/// More than an owner says of itself.
+/// More bytes than an owner writes about itself.
 const BYTES_MAX: u64 = 4096;
 
-/// What the process that serves the simulator says of itself.
+/// The data that the process which serves the simulator writes about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Owner {
     pub(super) pid: u32,
     pub(super) address: SocketAddr,
-    /// Made up anew at each start, and told by the simulator itself: another program may listen there later.
+    /// Random at each start, and also returned by the simulator itself, because another program may use the port later.
     pub(super) identity: String,
-    /// Whether it stays until it is ended, as a daemon does.
+    /// Whether it stays until it is stopped, as a daemon does.
     pub(super) stays: bool,
 }
 
-/// Who may serve the simulator.
+/// The process that may serve the simulator.
 pub(super) enum Claim {
     Ours(OwnerLock),
-    /// Another process, which may not have said yet where it listens.
+    /// Another process, which may not have written its address yet.
     Theirs(Option<Owner>),
 }
 
@@ -41,7 +42,7 @@ pub(super) struct OwnerLock {
 }
 
 impl OwnerLock {
-    /// Tells others where the simulator listens.
+    /// Writes the address of the simulator for other processes.
     pub(super) fn announce(&mut self, owner: &Owner) -> io::Result<()> {
         let line = serde_json::to_string(owner)?;
         self.file.set_len(0)?;
@@ -52,12 +53,12 @@ impl OwnerLock {
 
 impl Drop for OwnerLock {
     fn drop(&mut self) {
-        // Who reads an empty file knows that nobody listens. Nothing depends on it: the lock tells.
+        // An empty file shows that nobody listens. It is only a hint, because the lock decides.
         let _ = self.file.set_len(0);
     }
 }
 
-/// Takes the lock, unless another process has it.
+/// Takes the lock, unless another process holds it.
 pub(super) fn claim(state: &Path) -> Result<Claim, Failure> {
     let mut builder = DirBuilder::new();
     let made = builder.recursive(true).mode(0o700).create(state);
@@ -69,7 +70,7 @@ pub(super) fn claim(state: &Path) -> Result<Claim, Failure> {
     let mut file = opened.map_err(|error| failure("open", &path, &error))?;
     match file.try_lock() {
         Ok(()) => {
-            // It may name an owner that was killed.
+            // The file may name an owner that was killed.
             let emptied = file.set_len(0);
             emptied.map_err(|error| failure("write", &path, &error))?;
             Ok(Claim::Ours(OwnerLock { file }))
@@ -79,7 +80,7 @@ pub(super) fn claim(state: &Path) -> Result<Claim, Failure> {
     }
 }
 
-/// The owner that is named, whether or not it lives. Leaves no trace, not even a lock.
+/// The owner that the file names, whether or not it is alive. Leaves no trace, not even a lock.
 pub(super) fn named(state: &Path) -> Result<Option<Owner>, Failure> {
     let path = file_of(state);
     match File::open(&path) {
@@ -127,7 +128,7 @@ mod tests {
         let Ok(Claim::Ours(mut lock)) = claim(state) else {
             panic!("nobody serves");
         };
-        // Another open file is as good as another process here.
+        // A second open file behaves like another process here.
         assert!(matches!(claim(state), Ok(Claim::Theirs(None))));
         lock.announce(&owner()).expect("written");
         let Ok(Claim::Theirs(Some(found))) = claim(state) else {
@@ -139,7 +140,7 @@ mod tests {
         drop(lock);
         assert_eq!(named(state).expect("readable"), None);
 
-        // What a killed one leaves: its words without its lock.
+        // The leftover of a killed process: its data without its lock.
         let words = serde_json::to_string(&owner()).expect("JSON");
         std::fs::write(file_of(state), words).expect("a file");
         assert_eq!(named(state).expect("readable"), Some(owner()));

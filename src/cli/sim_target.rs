@@ -1,5 +1,5 @@
-//! `--sim`: a simulator inside this process, or that of another process which works in the same state directory. Its world
-//! outlives the process there, so that commands that follow each other, or run side by side, work with the same cloud.
+//! `--sim`: a simulator in this process, or in another process that uses the same state directory. Its world outlives
+//! the process there, so that successive or concurrent commands work with the same cloud.
 
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,13 +19,13 @@ use crate::host::{Clock, Rng, SystemClock, SystemRng};
 use crate::model::{AccountName, Endpoint, Secret};
 use crate::sim::{KeepError, Server, StartError, WorldFiles};
 
-/// How long a process that serves the simulator may take until it can be talked to.
+/// How long a process that serves the simulator may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How soon it is looked for again.
+/// The pause between two attempts to find it.
 const STEP: Duration = Duration::from_millis(20);
 
-/// Does what `--sim-reset` asks for: deletes the world and the state that was made in it. It never deletes the real state,
-/// nor one that another process uses.
+/// Executes `--sim-reset`: deletes the world and the state that was made in it. It never deletes the real state, or one
+/// that another process uses.
 pub(super) fn reset(target: &Target, state: &Path) -> Result<(), Failure> {
     if !target.sim_reset {
         return Ok(());
@@ -35,7 +35,7 @@ pub(super) fn reset(target: &Target, state: &Path) -> Result<(), Failure> {
         Claim::Ours(lock) => lock,
         Claim::Theirs(owner) => {
             return Err(Failure::new(format_args!(
-                "`--sim-reset` cannot begin the simulator's world anew: {} works in it; end that process first, or give another \
+                "`--sim-reset` cannot start with a new world: {} works in the present one; end that process first, or give another \
                  `--state-dir`",
                 name(owner.as_ref())
             )));
@@ -45,19 +45,19 @@ pub(super) fn reset(target: &Target, state: &Path) -> Result<(), Failure> {
     WorldFiles::new(state).remove().map_err(describe)
 }
 
-/// A simulator, and whose it is.
+/// A simulator, and the process that it belongs to.
 pub(super) enum SimTarget {
-    /// Of this process, which keeps the world.
+    /// In this process, which keeps the world.
     Own(Server, OwnerLock),
-    /// A copy of the world, which is forgotten with this process.
+    /// A copy of the world, which is discarded with this process.
     Copy(Server),
-    /// Of another process, which keeps the world.
+    /// In another process, which keeps the world.
     Guest(Guest),
 }
 
 impl SimTarget {
-    /// Connects to the simulator that serves this state directory. Where none does, starts one with the world that the last
-    /// one left. What `stays` connects to nobody who does not, but waits for his end.
+    /// Connects to the simulator that serves this state directory. If there is none, starts one with the world that the
+    /// last one left. A process that `stays` never joins one that does not stay, but waits for its end.
     pub(super) async fn open(state: &Path, stays: bool) -> Result<Self, Failure> {
         let clock = SystemClock::start();
         let deadline = clock.monotonic() + PATIENCE;
@@ -71,10 +71,10 @@ impl SimTarget {
             {
                 return Ok(Self::Guest(guest));
             }
-            // It has just taken the lock, or is about to end.
+            // The other process has just taken the lock, or is about to end.
             if clock.monotonic() >= deadline {
                 return Err(Failure::new(format_args!(
-                    "{} works with the simulator of {}, and cannot be joined; wait for its end, or give another `--state-dir`",
+                    "{} works with the simulator of {}, and this command cannot connect to it; wait for its end, or give another `--state-dir`",
                     name(other.as_ref()),
                     state.display()
                 )));
@@ -83,7 +83,8 @@ impl SimTarget {
         }
     }
 
-    /// Connects to the simulator that serves this state directory. Where none does, starts one with a copy of the world.
+    /// Connects to the simulator that serves this state directory. If there is none, starts one with a copy of the
+    /// world.
     pub(super) async fn open_without_trace(state: &Path) -> Result<Self, Failure> {
         if let Some(owner) = sim_owner::named(state)?
             && let Some(guest) = Guest::connect(owner).await
@@ -111,7 +112,7 @@ impl SimTarget {
         };
         lock.announce(&owner).map_err(|error| {
             Failure::new(format_args!(
-                "cannot say in {} where the simulator listens: {error}",
+                "cannot write the simulator's address to {}: {error}",
                 state.display()
             ))
         })?;
@@ -125,7 +126,7 @@ impl SimTarget {
         }
     }
 
-    /// Adds the images that are desired to its world, unless they are there.
+    /// Adds the desired images to its world, unless they are there.
     pub(super) fn add_images(&self, desired: &Desired) -> Result<(), Failure> {
         let images = sim_images::wanted(desired);
         match self {
@@ -186,10 +187,10 @@ impl SimTarget {
         }
     }
 
-    /// Stops what this process has started. Fails if another process's simulator has ended meanwhile.
+    /// Stops the simulator of this process. Fails if another process's simulator has ended meanwhile.
     pub(super) async fn close(self) -> Result<(), Failure> {
         match self {
-            // The lock is held until the world is whole in its file.
+            // The lock is held until the world is completely written.
             Self::Own(server, _lock) => server.stop().await.map_err(describe),
             Self::Copy(server) => server.stop().await.map_err(describe),
             Self::Guest(guest) => guest.close().await,
@@ -213,9 +214,9 @@ fn describe_start(error: StartError) -> Failure {
 
 fn describe(error: KeepError) -> Failure {
     match error {
-        KeepError::Damaged(..) => {
-            Failure::new(format_args!("{error}; begin anew with `--sim-reset`"))
-        }
+        KeepError::Damaged(..) => Failure::new(format_args!(
+            "{error}; start with a new world: `--sim-reset`"
+        )),
         KeepError::Io(..) => Failure::new(format_args!("the simulator's world: {error}")),
     }
 }

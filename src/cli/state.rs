@@ -1,5 +1,5 @@
-//! The state directory as commands use it: where it is, for which purpose it is opened, and what a command reads of it.
-//! What is kept there is `store`'s matter.
+//! The state directory for commands: its place, the purposes for opening it, and the data that commands read from it.
+//! Its content belongs to `store`.
 
 use std::path::{Path, PathBuf};
 
@@ -14,13 +14,13 @@ use crate::report::Parked;
 use crate::store::{OperatorStore, Options, Reader, Store, Upgrade};
 use crate::words::brief;
 
-/// Where the state is. The simulator's state is kept apart, because what it shared is no real share.
+/// The place of the state. The simulator's state is separate, because its shares are not real.
 pub(super) fn directory(common: &Common, sim: bool) -> Result<PathBuf, Failure> {
     let base = base(common)?;
     Ok(if sim { base.join("sim") } else { base })
 }
 
-/// What `--state-dir` is, or would be.
+/// The value of `--state-dir`, or its default.
 pub(super) fn base(common: &Common) -> Result<PathBuf, Failure> {
     match &common.state_dir {
         Some(given) => Ok(given.clone()),
@@ -28,7 +28,7 @@ pub(super) fn base(common: &Common) -> Result<PathBuf, Failure> {
     }
 }
 
-/// sharekeeper's directory by the XDG Base Directory Specification, which knows no relative paths.
+/// sharekeeper's directory by the XDG Base Directory Specification, which does not allow relative paths.
 pub(super) fn xdg_state_directory() -> Result<PathBuf, Failure> {
     let given = |name| std::env::var_os(name).map(PathBuf::from);
     let variable = |name| given(name).filter(|path| path.is_absolute());
@@ -50,7 +50,7 @@ pub(super) fn xdg_state_directory() -> Result<PathBuf, Failure> {
         .ok_or_else(refused)
 }
 
-/// What this machine's wall clock shows.
+/// The time that this machine's wall clock shows.
 pub(super) fn now() -> Timestamp {
     SystemClock::start().now()
 }
@@ -71,16 +71,14 @@ pub(super) fn open(
     Store::open(directory, &options, now).map_err(|error| Failure::from_error(&error))
 }
 
-/// Closes the state. All that was recorded is kept by now, so what fails here is only a warning.
+/// Closes the state. Everything that was recorded is already stored, so a failure here is only a warning.
 pub(super) fn close(store: Store) {
-    // The loss of the state has been reported by now.
+    // The loss of the state has already been reported.
     let is_reported = store.failure().is_some();
     if let Err(error) = store.close()
         && !is_reported
     {
-        output::warn(format_args!(
-            "the state was not left in the best order: {error}"
-        ));
+        output::warn(format_args!("the state was not closed cleanly: {error}"));
     }
 }
 
@@ -89,7 +87,7 @@ pub(super) fn read(directory: &Path) -> Result<Reader, Failure> {
     Reader::open(directory).map_err(|error| Failure::from_error(&error))
 }
 
-/// Opens the state for what people say of images, which they may do while another process reconciles.
+/// Opens the state for requests of people about images, which are allowed while another process reconciles.
 pub(super) fn open_for_operator(directory: &Path, command: &str) -> Result<OperatorStore, Failure> {
     OperatorStore::open(directory, &options(command), now)
         .map_err(|error| Failure::from_error(&error))
@@ -101,13 +99,13 @@ pub(super) fn upgrade(directory: &Path) -> Result<Option<Upgrade>, Failure> {
         .map_err(|error| Failure::from_error(&error))
 }
 
-/// Deletes a state. Only the simulator's is ever deleted.
+/// Deletes a state. Only the simulator's state is ever deleted.
 pub(super) fn forget(directory: &Path) -> Result<(), Failure> {
     Store::forget(directory, &options("--sim-reset"), now)
         .map_err(|error| Failure::from_error(&error))
 }
 
-/// Who runs this command, for the history: `USER@MACHINE`.
+/// The person who runs this command, for the history: `USER@MACHINE`.
 pub(super) fn operator_name() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
@@ -127,8 +125,8 @@ fn machine_name() -> String {
     brief(&gethostname::gethostname().to_string_lossy())
 }
 
-/// A warning for a state that was never used before: it counts no share as ours, so what `prune` may cancel is other than
-/// it seems. `None` where nothing is to be pruned.
+/// A warning for a state that was never used before: it counts no share as ours, so `prune` may cancel other images
+/// than the person expects. `None` if pruning is off.
 pub(super) fn new_state_warning(directory: &Path, prune: Prune) -> Option<String> {
     let what = match prune {
         Prune::None => return None,
@@ -140,7 +138,7 @@ pub(super) fn new_state_warning(directory: &Path, prune: Prune) -> Option<String
         }
     };
     Some(format!(
-        "the state in {} is new, so no share counts as made by sharekeeper yet: {what}, or take the shares over with \
+        "the state in {} is new, so no share counts as made by sharekeeper yet: {what}, or adopt the shares with \
          `sharekeeper adopt`",
         directory.display()
     ))
@@ -159,7 +157,7 @@ pub(super) fn orphans(
     Ok(Orphans::find(owned, is_named))
 }
 
-/// Images that are parked, as far as `selector` reaches.
+/// The parked images among those that `selector` selects.
 pub(super) async fn parked_images(
     reader: &Reader,
     selector: &Selector,

@@ -1,4 +1,4 @@
-//! `state upgrade`: brings a state of an older version up to date, and keeps a copy of what was there before.
+//! `state upgrade`: brings the state of an older version up to date, and keeps a copy of the old state.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::store::Upgrade;
 use crate::words::safe;
 
-/// What `state upgrade -o json` prints.
+/// The document that `state upgrade -o json` prints.
 #[derive(Serialize)]
 struct UpgradeDocument {
     format_version: u32,
@@ -20,11 +20,11 @@ struct UpgradeDocument {
     state_dir: String,
     /// Whether the schema was migrated.
     upgraded: bool,
-    /// The schema version before; null: the directory was never used.
+    /// The schema version before; null if the directory was never used.
     from_version: Option<i64>,
-    /// The schema version now; null: the directory was never used.
+    /// The schema version now; null if the directory was never used.
     to_version: Option<i64>,
-    /// The copy of the state as it was before; null: there was nothing to migrate.
+    /// The copy of the old state; null if there was nothing to migrate.
     backup: Option<String>,
     /// The size of `state.db` before and now.
     bytes_before: u64,
@@ -67,7 +67,7 @@ impl UpgradeDocument {
     fn text(&self) -> String {
         let mut text = match (self.from_version, self.to_version) {
             (Some(from), Some(to)) if self.upgraded => format!(
-                "{}: brought from schema version {from} to {to}\n",
+                "{}: upgraded from schema version {from} to {to}\n",
                 self.state_dir
             ),
             (_, Some(to)) => format!(
@@ -83,7 +83,7 @@ impl UpgradeDocument {
         if let Some(backup) = &self.backup {
             let _ = writeln!(
                 text,
-                "the state as it was is in {backup}; delete it once it is no longer needed"
+                "the old state is in {backup}; delete it once it is no longer needed"
             );
         }
         if self.bytes_after < self.bytes_before {

@@ -1,4 +1,4 @@
-//! `status`: shows what the running daemon has left in the state directory, and what the state knows. It calls nobody.
+//! `status`: shows the running daemon's view from the state directory, and the content of the state. It makes no calls.
 
 use std::io;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::report::{DaemonView, ExitStatus, StatusDocument};
 use crate::store::{Holder, Reader};
 use crate::words::rfc3339;
 
-/// Time between two looks of `--watch`.
+/// The time between two refreshes of `--watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(
@@ -22,7 +22,7 @@ pub(super) async fn run(
 ) -> Result<ExitStatus, Failure> {
     if arguments.watch && common.output == OutputFormat::Json {
         return Err(Failure::usage(
-            "`--watch` shows text: `-o json` prints exactly one document; run `status -o json` again for another one",
+            "`--watch` shows text: `-o json` prints exactly one document; repeat `status -o json` for another one",
         ));
     }
     let directory = state::directory(common, arguments.state.sim)?;
@@ -60,8 +60,8 @@ fn daemon_view(reader: &Reader, holder: Option<&Holder>) -> DaemonView {
     }
 }
 
-/// Shows the status until a signal ends the process, or nobody reads any longer. A terminal is drawn anew at each look;
-/// anywhere else, what has changed is appended.
+/// Shows the status until a signal ends the process, or nobody reads any longer. A terminal is refreshed each time; any
+/// other output gets the changed status appended.
 async fn watch(directory: &Path) -> Result<ExitStatus, Failure> {
     let clock = SystemClock::start();
     let is_screen = screen::is_there();

@@ -1,4 +1,4 @@
-//! The status port of `run`: where it listens, who may read it, and what it shows of the daemon.
+//! The status port of `run`: its address, its readers, and the daemon's view that it shows.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub(super) fn bind(arguments: &ReportingArguments) -> Result<Option<StatusServer
                 Failure::new(format_args!("the token file {}: {what}", file.display()))
             };
             let text = std::fs::read_to_string(file).map_err(|error| failure(&error))?;
-            // An editor and `openssl rand` leave a newline at the end.
+            // An editor and `openssl rand` add a newline at the end.
             let text = text.strip_suffix('\n').unwrap_or(&text);
             let text = text.strip_suffix('\r').unwrap_or(text);
             Some(Token::new(text).map_err(|error| failure(&error))?)
@@ -51,18 +51,18 @@ pub(super) fn bind(arguments: &ReportingArguments) -> Result<Option<StatusServer
     Ok(Some(port))
 }
 
-/// Serves the port on a thread of its own. Returns the engine's end of the border to it.
+/// Serves the port on a separate thread. Returns the engine's end of the channel to it.
 pub(super) fn spawn(port: StatusServer) -> Result<(EngineEnd<SystemClock>, PortThread), Failure> {
     let (engine, border) = border(SystemClock::start());
     let thread = port.spawn(border).map_err(|error| {
         Failure::new(format_args!(
-            "the status port cannot have a thread: {error}"
+            "cannot start the thread of the status port: {error}"
         ))
     })?;
     Ok((engine, thread))
 }
 
-/// The daemon as the status port shows it.
+/// The daemon in the form that the status port shows.
 pub(super) struct DaemonView {
     publisher: Rc<StatusPublisher<System>>,
     context: Rc<ClientContext<System>>,
@@ -86,7 +86,7 @@ impl DaemonView {
     }
 }
 
-/// The daemon as it was at one moment.
+/// The daemon's data at one moment.
 struct DaemonSnapshot {
     board: Board,
     taken_at: Timestamp,

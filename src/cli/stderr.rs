@@ -1,5 +1,5 @@
-//! Stderr, through which all passes that is said beside results: the log, notes, warnings and errors. A command that runs
-//! once waits for its reader. A daemon must not: it goes on though nobody reads.
+//! Stderr, which carries all output except results: the log, notes, warnings and errors. A command that runs once waits
+//! for its reader. A daemon must not wait: it continues although nobody reads.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -12,8 +12,8 @@ use anstream::ColorChoice;
 
 use super::line_queue::{Bounds, LineQueue};
 
-/// What may wait for a reader that stands still. As much as the most that a daemon says at once, a line for each of 2,000
-/// images in each of 15 regions, with room to spare.
+/// The limits for output that waits for a slow reader. They hold the most that a daemon prints at once, a line for each
+/// of 2,000 images in each of 15 regions, with room to spare.
 const BOUNDS: Bounds = Bounds {
     lines: 1 << 16,
     bytes: 16 << 20,
@@ -22,17 +22,17 @@ const BOUNDS: Bounds = Bounds {
 /// Set if a thread writes to stderr.
 static QUEUE: OnceLock<LineQueue> = OnceLock::new();
 
-/// Has a thread of its own write to stderr from now on.
+/// Makes a separate thread write to stderr from now on.
 pub(super) fn write_in_background() -> io::Result<()> {
-    // The standard library's stderr has a lock, which whoever writes to a reader that stands still would keep for ever.
+    // The standard library's stderr has a lock, which a writer would hold forever if the reader is stuck.
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let queue = LineQueue::start(stderr, BOUNDS, |lines| {
         tracing::warn!(
             lines,
-            "lines of this log were dropped, because nobody read it and no more of them could wait"
+            "lines of this log were dropped, because nobody read it and the buffer was full"
         );
     })?;
-    // It fails if there is a queue already, which does as well.
+    // An error means that there is already a queue, which is fine.
     let _ = QUEUE.set(queue);
     Ok(())
 }
@@ -51,7 +51,7 @@ pub(super) fn write(lines: &[u8]) -> io::Result<()> {
 /// Writes a line for a person, with colours where stderr shows them.
 pub(super) fn print(text: impl Display) {
     let Some(queue) = QUEUE.get() else {
-        // There is nowhere to report that stderr is closed.
+        // There is no place to report that stderr is closed.
         let _ = writeln!(anstream::stderr().lock(), "{text}");
         return;
     };
@@ -70,7 +70,7 @@ pub(super) fn dropped() -> u64 {
     QUEUE.get().map_or(0, LineQueue::dropped)
 }
 
-/// Waits until all is written, unless stderr takes nothing for as long as `patience`. What is left then is lost.
+/// Waits until everything is written, unless stderr accepts nothing for as long as `patience`. The rest is lost then.
 pub(super) fn flush(patience: Duration) {
     if let Some(queue) = QUEUE.get() {
         queue.flush(patience);

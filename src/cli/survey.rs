@@ -1,4 +1,4 @@
-//! What commands see of an account's own images: the images and the blueprints of each region, with no question asked of
+//! The survey of an account's own images for commands: the images and the blueprints of each region, without regard to
 //! manifests.
 
 use std::collections::BTreeSet;
@@ -12,16 +12,17 @@ use crate::listing;
 use crate::model::{Scope, Selector};
 use crate::observation::{Observation, OwnImages};
 
-/// A scope, as far as it was seen.
+/// A scope, as far as it was observed.
 pub(super) struct SurveyedScope<'l, H> {
     pub(super) scope: Scope,
     pub(super) client: &'l ReadClient<H>,
-    /// Which images are shared.
+    /// The shared images, as observed.
     pub(super) observation: Observation,
     pub(super) own: OwnImages,
 }
 
-/// Lists images and blueprints of the selected regions, each account's regions once. `within`: only these scopes, if given.
+/// Lists images and blueprints of the selected regions, each account's regions once. `within` limits this to some
+/// scopes, if given.
 pub(super) async fn survey<'l, H: Host>(
     listings: &'l [AccountListing<H>],
     selector: &Selector,

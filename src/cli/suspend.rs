@@ -9,10 +9,9 @@ use super::state;
 use crate::inventory::Suspension;
 use crate::report::{ExitStatus, FORMAT_VERSION};
 
-const SAY_WHICH: &str =
-    "say what is left alone: `--image`, `--region`, `--account` or `-l`; or `--all` for everything";
+const SAY_WHICH: &str = "name what to leave alone: `--image`, `--region`, `--account` or `-l`; or `--all` for everything";
 
-/// What `suspend -o json` prints.
+/// The document that `suspend -o json` prints.
 #[derive(Serialize)]
 struct SuspendDocument<'a> {
     format_version: u32,
@@ -31,7 +30,7 @@ pub(super) async fn run(
         (true, false) => return Err(Failure::usage(SAY_WHICH)),
         (false, true) => {
             return Err(Failure::usage(format_args!(
-                "`--all` suspends everything, and other flags or variables say {selector}: give one of the two"
+                "`--all` suspends everything, but other flags or variables select {selector}: use only one of the two"
             )));
         }
         (true, true) | (false, false) => {}
@@ -46,7 +45,7 @@ pub(super) async fn run(
     }
     let sim = arguments.state.sim;
     let (obeyed_by, summary) = ObeyedBy::find(&directory, (common, sim), "nothing is suspended")?;
-    // A misspelt name would suspend nothing, while the person believes that it does.
+    // A misspelt name would suspend nothing, although the person believes that it does.
     let known = summary.scopes;
     if !known.is_empty() && !known.keys().any(|scope| selector.reaches(scope)) {
         output::warn(format_args!(

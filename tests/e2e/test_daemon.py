@@ -247,7 +247,7 @@ class Living(Live):
         process = self.run_daemon()
         cloud.ledger.wait_for(lambda ledger: len(ledger.calls()) >= 1, 60)
         process.send(signal.SIGINT)
-        process.wait_for_line("once more to leave at once")
+        process.wait_for_line("repeat the signal to exit at once")
         process.send(signal.SIGINT)
         self.last = run = process.wait(4)
         self.check_equal(run.status, 130, "exit status")

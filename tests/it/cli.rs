@@ -54,7 +54,7 @@ fn a_wrong_command_line_ends_with_64_and_says_what_is_near() {
             "cannot be used with",
         ),
         (&["reconcile", "--timeout", "soon"], "`10m`"),
-        (&["reconcile", "--timeout", "0s"], "no time"),
+        (&["reconcile", "--timeout", "0s"], "must not be zero"),
         (&["plan", "-l", "team"], "KEY=VALUE"),
         (
             &["doctor", "--sim", "--sim-reset"],
@@ -583,13 +583,13 @@ fn t1_an_empty_variable_that_guards_something_ends_it_with_64() {
         (
             &["reconcile"],
             "PLAN_KEY_FILE",
-            "anybody's could be carried out",
+            "a plan by anybody could be executed",
         ),
-        (&["plan"], "PLAN_KEY_FILE", "let plans go unsigned"),
+        (&["plan"], "PLAN_KEY_FILE", "allow unsigned plans"),
         (
             &["run"],
             "LISTEN_TOKEN_FILE",
-            "let anybody who reaches the port read it",
+            "let everybody who reaches the port read it",
         ),
         (&["run"], "GIT_PATH", "all manifests of the repository"),
     ] {

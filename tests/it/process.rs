@@ -704,7 +704,7 @@ fn c15_l7_an_end_that_is_late_is_told_of_in_the_log_and_in_the_document() {
     log.until("the status page is on");
     daemon.process.signal(Signal::TERM);
     assert_eq!(daemon.process.wait(), Some(143));
-    let words = "left without waiting any longer for the state to be opened; another process may have locked it";
+    let words = "exiting without waiting any longer for the state to be opened; another process may have locked it";
     let log = log.end(0);
     assert!(log.contains(words), "{log}");
     let document: Value = serde_json::from_str(&Log::of(stdout).end(0)).expect("one document");
@@ -788,7 +788,7 @@ fn nm3_a_summary_that_cannot_be_written_is_told_once_and_stops_nothing() {
     assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
     let log = log.end(0);
     assert_eq!(
-        log.matches("cannot show what this daemon knows").count(),
+        log.matches("cannot show this daemon's view").count(),
         1,
         "{log}"
     );

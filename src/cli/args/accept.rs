@@ -1,4 +1,4 @@
-//! Arguments of `accept`.
+//! Arguments of the command `accept`.
 
 use clap::Args;
 
@@ -8,7 +8,7 @@ use crate::model::Scope;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AcceptArguments {
-    /// An account and region, and how many images that sharekeeper shared there are known to be shared no longer
+    /// An account and region, and the number of sharekeeper's shares there that are known to have vanished
     #[arg(value_name = "SCOPE=N", required = true, value_parser = of_scope)]
     pub losses: Vec<(Scope, u32)>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Flags of `adopt`.
+//! Flags of the command `adopt`.
 
 use clap::Args;
 
@@ -8,13 +8,13 @@ use super::{Paths, SelectorArguments, Target};
 pub(in crate::cli) struct AdoptArguments {
     #[command(flatten)]
     pub paths: Paths,
-    /// Every image that is named and shared, where no other flag narrows it
+    /// All images that are named and shared, unless another flag narrows this
     #[arg(long)]
     pub all: bool,
-    /// Let images go from the inventory instead; they stay shared
+    /// Remove images from the inventory instead; they stay shared
     #[arg(long)]
     pub release: bool,
-    /// Only show what would be taken
+    /// Only show what would be adopted
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]

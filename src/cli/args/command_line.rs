@@ -1,5 +1,5 @@
-//! The command line as clap has it, with what clap cannot derive: groups of commands, examples, and common options only
-//! where they mean something. Everything that reads or prints the command line begins with it.
+//! The command line in clap's form, with additions that clap cannot derive: groups of commands, examples, and common
+//! options only where they have an effect. All code that reads or prints the command line starts here.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use clap::{Arg, Command, CommandFactory};
 use super::Arguments;
 use crate::report::ExitStatus;
 
-/// Each command, in the order and the groups of the top help.
+/// All commands, in the order and the groups of the top-level help.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Everyday", &["validate", "plan", "reconcile", "run"]),
     (
@@ -31,9 +31,9 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Simulator", &["sim"]),
 ];
 
-/// Commands that print a text of their own, for which no common option means anything but `--color`.
+/// Commands that print a text of their own. No common option except `--color` affects them.
 const PRINT_ALONE: [&str; 4] = ["schema", "completions", "man", "help"];
-/// Commands that have nothing to do with a state directory.
+/// Commands that do not use a state directory.
 const WITHOUT_STATE: [&str; 2] = ["validate", "sim"];
 
 /// Examples of each command, by its path below `sharekeeper`: what to type, and what it does.
@@ -42,7 +42,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "validate",
         &[(
             "validate manifests",
-            "every mistake in a directory, at its place",
+            "every error in a directory, with its place",
         )],
     ),
     (
@@ -100,20 +100,20 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "import",
         &[(
             "import --region ap-tokyo --out manifests",
-            "what is shared there now",
+            "the images that are shared there now",
         )],
     ),
     (
         "adopt",
         &[(
             "adopt --image img-6pb6lrmy --dry-run",
-            "what would be taken over",
+            "what would be adopted",
         )],
     ),
     (
         "status",
         &[
-            ("status", "what the daemon and the state know"),
+            ("status", "the daemon's view and the state"),
             ("status --watch", "the same, until Ctrl-C"),
         ],
     ),
@@ -126,10 +126,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "history verify",
-        &[(
-            "history verify",
-            "whether the history is as it was recorded",
-        )],
+        &[("history verify", "whether the history is unchanged")],
     ),
     (
         "suspend",
@@ -146,35 +143,32 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "accept",
         &[(
             "accept default/ap-tokyo=3",
-            "three images of Tokyo are known to be shared no longer",
+            "three images in Tokyo are known to have lost their shares",
         )],
     ),
     (
         "state",
-        &[(
-            "state upgrade",
-            "bring it up to date, with a copy beside it",
-        )],
+        &[("state upgrade", "bring it up to date, and keep a copy")],
     ),
     (
         "state upgrade",
         &[(
             "state upgrade --state-dir /var/lib/sharekeeper",
-            "that of the daemon",
+            "the daemon's state",
         )],
     ),
     (
         "doctor",
         &[
-            ("doctor manifests", "what stands in the way"),
-            ("doctor manifests --cam-policy", "the least CAM policies"),
+            ("doctor manifests", "find problems"),
+            ("doctor manifests --cam-policy", "the minimal CAM policies"),
         ],
     ),
     (
         "sim",
         &[(
             "sim --listen 127.0.0.1:7980 --seed 1",
-            "the same dice each time",
+            "the same random faults each time",
         )],
     ),
     (
@@ -190,14 +184,14 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "man",
-        &[("man history verify | man -l -", "read it at once")],
+        &[("man history verify | man -l -", "open it in man")],
     ),
     (
         "help",
         &[
             ("help plan", "the help of a command"),
             ("help exit-codes", "what each exit status means"),
-            ("help environment", "each variable that counts"),
+            ("help environment", "all variables that are used"),
         ],
     ),
 ];
@@ -220,7 +214,7 @@ pub(in crate::cli) fn command_line() -> Command {
         })
 }
 
-/// The commands with what each does, in groups.
+/// The commands in groups, each with its purpose.
 fn groups(command: &Command) -> String {
     let mut text = String::new();
     for (group, names) in GROUPS {
@@ -236,7 +230,7 @@ fn groups(command: &Command) -> String {
     text
 }
 
-/// What an exit status means, for each of them.
+/// The meaning of each exit status.
 pub(in crate::cli) fn exit_statuses() -> String {
     let mut text = String::from("Exit status:\n");
     for status in ExitStatus::ALL {
@@ -253,7 +247,7 @@ fn after_help() -> String {
     )
 }
 
-/// A row of two columns, of which the second is folded.
+/// Adds a row of two columns; the second one is folded.
 pub(in crate::cli) fn put_row(text: &mut String, name: &str, what: &str) {
     const NAME_WIDTH: usize = 11;
     const WIDTH: usize = 80;
@@ -272,13 +266,14 @@ pub(in crate::cli) fn put_row(text: &mut String, name: &str, what: &str) {
     text.push('\n');
 }
 
-/// The flag, whose help names its variable, and not what that holds: it may be a secret in the wrong place.
+/// The flag without the value of its variable in the help, because the value may be a secret that was put there by
+/// mistake.
 fn without_value(flag: Arg) -> Arg {
     flag.hide_env_values(true)
 }
 
-/// The command without common options that mean nothing to it. They are read all the same, so that a script may give them
-/// to any command.
+/// Hides common options that do not affect the command. They are still accepted, so that a script may pass them to any
+/// command.
 fn without_meaningless(command: Command, common: &[Arg]) -> Command {
     let name = command.get_name();
     let is_meant = |flag: &str| match flag {
@@ -293,7 +288,7 @@ fn without_meaningless(command: Command, common: &[Arg]) -> Command {
     command.args(hidden)
 }
 
-/// The command and those below it, each with its examples after its help.
+/// Adds the examples to the help of the command and of its subcommands.
 fn with_examples(command: Command, path: &str) -> Command {
     let command = command.mut_args(without_value).mut_subcommands(|below| {
         let path = format!("{path} {}", below.get_name());
@@ -320,7 +315,7 @@ mod tests {
 
     use super::*;
 
-    /// The words of a line as a shell has them, up to a pipe or a redirection.
+    /// The words of a line as a shell would split them, up to a pipe or a redirection.
     fn words(line: &str) -> Vec<String> {
         let mut words = Vec::new();
         for (n, part) in line.split('\'').enumerate() {
@@ -411,7 +406,7 @@ mod tests {
             assert!(top.contains(&format!("\n{group}:\n")), "{top}");
         }
         assert!(top.lines().all(|line| line.chars().count() <= 100), "{top}");
-        // What is hidden is read all the same.
+        // Hidden options are still accepted.
         let typed = ["sharekeeper", "schema", "-o", "json", "--state-dir", "x"];
         assert!(command_line().try_get_matches_from(typed).is_ok());
     }

@@ -1,4 +1,4 @@
-//! Flags that every command takes, before or after its name.
+//! Flags that every command accepts, before or after its name.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -25,16 +25,16 @@ pub(in crate::cli) struct Common {
     /// When to colour
     #[arg(long, value_enum, default_value_t = ColorWhen::Auto, global = true, env = "SHAREKEEPER_COLOR")]
     pub color: ColorWhen,
-    /// Flags that stood on the command line, and not in the environment, by clap's names for them
+    /// Flags that were on the command line, not in the environment, by clap's names for them
     #[arg(skip)]
     pub typed: BTreeSet<String>,
-    /// Those that stand in the environment, and not on the command line
+    /// Flags that were in the environment, not on the command line
     #[arg(skip)]
     pub from_variables: BTreeSet<String>,
 }
 
 impl Common {
-    /// Where the value of a flag comes from, by clap's name for the flag.
+    /// The origin of a flag's value, by clap's name for the flag.
     pub(in crate::cli) fn bound_origin(&self, flag: &str) -> BoundOrigin {
         if self.typed.contains(flag) {
             BoundOrigin::Flag
@@ -48,34 +48,34 @@ impl Common {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum OutputFormat {
-    /// For people
+    /// Text for people
     #[default]
     Text,
-    /// One JSON document, on failure too
+    /// Exactly one JSON document, also on failure
     Json,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(in crate::cli) enum LogFormat {
-    /// For people
+    /// Lines for people
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(in crate::cli) enum LogLevel {
-    /// Nothing
+    /// No log at all
     Off,
-    /// Only what failed
+    /// Only failures
     Error,
-    /// And what a person should know
+    /// Also warnings
     Warn,
-    /// And each write
+    /// Also each write
     Info,
-    /// And each decision
+    /// Also each decision
     Debug,
-    /// And each reply
+    /// Also each reply
     Trace,
 }
 

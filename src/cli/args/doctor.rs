@@ -1,4 +1,4 @@
-//! Flags of `doctor`.
+//! Flags of the command `doctor`.
 
 use std::path::PathBuf;
 
@@ -10,13 +10,13 @@ use super::{Paths, SelectorArguments, Target};
 pub(in crate::cli) struct DoctorArguments {
     #[command(flatten)]
     pub paths: Paths,
-    /// Print the least that keys and roles must be allowed, as CAM policies, instead
+    /// Print the minimal permissions of keys and roles, as CAM policies, instead
     #[arg(long)]
     pub cam_policy: bool,
-    /// Leave out what only writes need
+    /// Leave out permissions that only writes need
     #[arg(long, requires = "cam_policy")]
     pub read_only: bool,
-    /// Check the webhooks in this file, too, and show how their hosts are reached
+    /// Also check the webhooks in this file, and show how their hosts are reached
     #[arg(long, value_name = "FILE", env = "SHAREKEEPER_NOTIFY")]
     pub notify: Option<PathBuf>,
     #[command(flatten)]

@@ -1,5 +1,5 @@
-//! What a variable means that is set to nothing: that it is not set. It is refused where the run would then reach further
-//! or be less guarded than whoever set it can have meant. All variables of the command line pass through here.
+//! Treats an empty variable as not set. If the run would then reach further, or be less guarded, than the person
+//! intended, the empty variable is refused. All variables of the command line pass through here.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use clap::{ArgMatches, Command, FromArgMatches};
 
 use super::{Arguments, command_line, hidden_values, hints, tips};
 
-/// Variables that hold something back, and what would follow without them.
+/// Variables that hold something back, and the consequence of not having them.
 const GUARDS: [(&str, &str); 8] = [
     ("SHAREKEEPER_ACCOUNT", "widen the run to every account"),
     ("SHAREKEEPER_REGION", "widen the run to every region"),
@@ -23,19 +23,19 @@ const GUARDS: [(&str, &str); 8] = [
     ),
     (
         "SHAREKEEPER_PLAN",
-        "widen the run from a saved plan to all that the manifests ask for",
+        "widen the run from a saved plan to everything that the manifests ask for",
     ),
     (
         "SHAREKEEPER_PLAN_KEY_FILE",
-        "let plans go unsigned, so that anybody's could be carried out",
+        "allow unsigned plans, so that a plan by anybody could be executed",
     ),
     (
         "SHAREKEEPER_LISTEN_TOKEN_FILE",
-        "let anybody who reaches the port read it",
+        "let everybody who reaches the port read it",
     ),
 ];
 
-/// Reads the command line and the variables that stand in for its flags.
+/// Parses the command line and the variables that replace its flags.
 pub(in crate::cli) fn parse(words: &[OsString]) -> Result<Arguments, clap::Error> {
     read(words)
         .map_err(tips::corrected)
@@ -60,7 +60,7 @@ fn read(words: &[OsString]) -> Result<Arguments, clap::Error> {
     Ok(arguments)
 }
 
-/// Whether the paths of the manifests come from a variable.
+/// Whether a variable gives the paths of the manifests.
 fn is_path_variable(matches: &ArgMatches) -> bool {
     let below = matches.subcommand().map(|(_, below)| below);
     below.is_some_and(|below| {
@@ -69,7 +69,7 @@ fn is_path_variable(matches: &ArgMatches) -> bool {
     })
 }
 
-/// The flags that a source gave, of the command itself and of those above it.
+/// The flags that a source gave, those of the command and those of its parents.
 fn flags_from(matches: &ArgMatches, source: ValueSource) -> BTreeSet<String> {
     let ids = matches.ids().map(clap::Id::as_str);
     let own = ids.filter(|id| matches.value_source(id) == Some(source));
@@ -96,7 +96,7 @@ fn without_empty_variables(command: Command) -> Command {
         .mut_subcommands(without_empty_variables)
 }
 
-/// Refuses an empty variable that holds something back, if the command that was typed has its flag and was not given it.
+/// Refuses an empty variable that holds something back, if the typed command has its flag and the flag was not given.
 fn refuse_empty_guards(mut command: Command, matches: &ArgMatches) -> Result<(), clap::Error> {
     // Gives the subcommands their full names, for the usage in an error.
     command.build();

@@ -1,4 +1,4 @@
-//! Arguments of `explain`.
+//! Arguments of the command `explain`.
 
 use clap::Args;
 

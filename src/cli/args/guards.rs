@@ -1,4 +1,4 @@
-//! Flags that say what may be pruned, and what holds it back.
+//! Flags that decide what may be pruned, and the limits for that.
 
 use std::time::Duration;
 
@@ -18,34 +18,34 @@ pub(in crate::cli) struct Guards {
     /// Cancel shared images that no manifest names: none, those that sharekeeper itself shared, or all
     #[arg(long, value_enum, value_name = "MODE", default_value_t = PruneMode::None, env = "SHAREKEEPER_PRUNE")]
     pub prune: PruneMode,
-    /// Most images that may be pruned in one account and region; beyond it, none is
+    /// Most images that may be pruned in one account and region; if more are due, none is pruned
     #[arg(long, value_name = "N", default_value_t = Policy::DEFAULT.max_cancels, env = "SHAREKEEPER_MAX_CANCELS")]
     pub max_cancels: u32,
-    /// The same in percent of what could be pruned; does not apply to fewer than 10 images
+    /// The same as a percentage of the prunable images; does not apply to fewer than 10 images
     #[arg(long, value_name = "P", default_value_t = Policy::DEFAULT.max_cancels_percent, value_parser = clap::value_parser!(u32).range(0..=100), env = "SHAREKEEPER_MAX_CANCELS_PERCENT")]
     pub max_cancels_percent: u32,
-    /// Go on though N images that sharekeeper shared in this account and region are no longer shown as shared: only the
-    /// first N that are missed. Where one account and region is worked on, N alone will do
+    /// Continue although N images that sharekeeper shared in this account and region no longer show as shared: accepts
+    /// only the first N that are missing. If only one account and region is worked on, N alone is enough
     #[arg(long, value_name = "SCOPE=N", value_parser = accepted_loss, env = "SHAREKEEPER_ACCEPT_LOST", value_delimiter = ',')]
     pub accept_lost: Vec<(Option<Scope>, u32)>,
-    /// Where DescribeBlueprints is denied, take the state that the API acknowledged for an image's for so long; then write
-    /// it once more
+    /// If DescribeBlueprints is denied, treat the state that the API acknowledged as the image's state for this long;
+    /// then write it again
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration_or_zero, env = "SHAREKEEPER_TRUST_ACKNOWLEDGED")]
     pub trust_acknowledged: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum PruneMode {
-    /// Leave them alone
+    /// Leave all of them alone
     None,
     /// Those that sharekeeper itself shared
     Owned,
-    /// All of them
+    /// All of them, whoever shared them
     Exclusive,
 }
 
 impl Guards {
-    /// What may be pruned.
+    /// The images that may be pruned.
     pub(in crate::cli) fn prune(&self) -> Prune {
         match self.prune {
             PruneMode::None => Prune::None,
@@ -54,7 +54,7 @@ impl Guards {
         }
     }
 
-    /// The policy of the planner. Fails if a loss is accepted without a word on where, and not exactly one scope is
+    /// The policy of the planner. Fails if a loss is accepted without its scope, unless exactly one scope is
     /// `worked_on`.
     pub(in crate::cli) fn policy(
         &self,
@@ -70,7 +70,7 @@ impl Guards {
                 percent: common.bound_origin("max_cancels_percent"),
             },
             accept_lost: self.accepted_losses(worked_on)?,
-            // The parser allows a year at most.
+            // The parser allows at most a year.
             trust_acknowledged: TimeDelta::from_std(self.trust_acknowledged)
                 .unwrap_or(TimeDelta::MAX),
             ..Policy::DEFAULT
@@ -86,12 +86,12 @@ impl Guards {
                 (None, many) => {
                     let scopes: Vec<_> = many.iter().map(ToString::to_string).collect();
                     let worked_on = match scopes.is_empty() {
-                        true => "which are worked on changes with the manifests".to_owned(),
-                        false => format!("worked on are {}", first_of(&scopes)),
+                        true => "the scopes can change with the manifests".to_owned(),
+                        false => format!("the scopes are {}", first_of(&scopes)),
                     };
                     let example = scopes.first().map_or("ACCOUNT/REGION", String::as_str);
                     return Err(Failure::usage(format_args!(
-                        "`--accept-lost {lost}` does not say which account and region it is about ({worked_on}): give it as \
+                        "`--accept-lost {lost}` needs an account and region ({worked_on}): give it as \
                          `--accept-lost {example}={lost}`"
                     )));
                 }
@@ -109,7 +109,7 @@ fn accepted_loss(text: &str) -> Result<(Option<Scope>, u32), String> {
     }
 }
 
-/// Reads a loss of N images in a scope, as `ACCOUNT/REGION=N`.
+/// Parses a loss of N images in a scope, `ACCOUNT/REGION=N`.
 pub(super) fn of_scope(text: &str) -> Result<(Scope, u32), String> {
     const FORM: &str = "an account, a region and a number are needed, such as `default/ap-tokyo=3`";
     let (scope, lost) = text.split_once('=').ok_or(FORM)?;
@@ -120,7 +120,7 @@ pub(super) fn of_scope(text: &str) -> Result<(Scope, u32), String> {
 }
 
 fn count(text: &str) -> Result<u32, String> {
-    // What was typed may be a secret in the wrong place, and is not quoted.
+    // The typed text may be a secret by mistake, so it is not quoted.
     text.parse()
         .map_err(|_| "a number of images is needed".to_owned())
 }

@@ -1,4 +1,4 @@
-//! Arguments of `help`.
+//! Arguments of the command `help`.
 
 use clap::Args;
 

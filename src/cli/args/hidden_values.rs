@@ -1,16 +1,16 @@
-//! Errors of the command line quote what was typed. It may be a secret in the wrong place, and errors go to journals and logs
-//! of CI, so only ordinary words are quoted. All errors of clap pass through here.
+//! Hides typed values in errors of the command line. A value may be a secret by mistake, and errors go to journals and
+//! CI logs, so only ordinary words are quoted. All errors of clap pass through here.
 
 use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::words::is_plain;
 
-const HIDDEN: &str = "not shown, as it may hold a secret";
+const HIDDEN: &str = "not shown because it may be a secret";
 
 /// The error without values that may be secrets.
 pub(super) fn hide(mut error: Error) -> Error {
-    // Of flags, only unknown ones are as they were typed.
+    // Among flags, only unknown ones are quoted as they were typed.
     let kinds = match error.kind() {
         ErrorKind::UnknownArgument => &[ContextKind::InvalidValue, ContextKind::InvalidArg][..],
         _ => &[ContextKind::InvalidValue, ContextKind::InvalidSubcommand],
@@ -26,7 +26,7 @@ pub(super) fn hide(mut error: Error) -> Error {
             _ => continue,
         };
         error.insert(kind, shown);
-        // It may quote the same text once more.
+        // The suggestion may quote the same text again.
         error.remove(ContextKind::Suggested);
         error.remove(ContextKind::SuggestedArg);
     }

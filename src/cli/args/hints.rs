@@ -1,11 +1,11 @@
-//! Words of other tools that people type by habit: each is an error here, with the command that does it.
+//! Words of other tools that people type by habit. Each is an error here that names the right command.
 
 use clap::Error;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 const RECONCILE: &str = "`sharekeeper reconcile` brings images into their desired state; `sharekeeper run` keeps them there";
-const UNSHARE: &str = "to take a share back, declare the image `state: unshared`, or remove it from the manifests and use \
+const UNSHARE: &str = "to end a share, declare the image `state: unshared`, or remove it from the manifests and use \
                        `sharekeeper reconcile --prune owned`";
 const PLAN: &str = "`sharekeeper plan` shows what would be done, and does nothing";
 const GET: &str =
@@ -28,7 +28,7 @@ const COMMANDS: [(&str, &str); 9] = [
 
 const FLAGS: [(&str, &str); 2] = [("--dry-run", PLAN), ("--diff", PLAN)];
 
-/// The error, with the way to what was meant if it is a word of other tools.
+/// The error, with a hint to the right command if the word is known from other tools.
 pub(super) fn add(mut error: Error) -> Error {
     let (kind, also, words) = match error.kind() {
         ErrorKind::InvalidSubcommand => (
@@ -50,7 +50,7 @@ pub(super) fn add(mut error: Error) -> Error {
     let Some((_, hint)) = words.iter().find(|(word, _)| *word == typed) else {
         return error;
     };
-    // What clap finds similar is similar in its letters alone.
+    // clap's suggestion is only similar in its letters.
     error.remove(also);
     let hint = vec![StyledStr::from(*hint)];
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(hint));

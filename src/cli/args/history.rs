@@ -1,4 +1,4 @@
-//! Flags of `history`.
+//! Flags of the command `history`.
 
 use clap::{Args, Subcommand};
 
@@ -13,10 +13,10 @@ pub(in crate::cli) struct HistoryArguments {
     /// Only the newest N entries; 0 means all
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
-    /// Only from this instant on, or since so long ago
+    /// Only entries at or after this instant, or newer than this duration
     #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub since: Option<When>,
-    /// Only before this instant, or until so long ago
+    /// Only entries before this instant, or older than this duration
     #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub until: Option<When>,
     #[command(flatten)]
@@ -25,9 +25,9 @@ pub(in crate::cli) struct HistoryArguments {
     pub state: StateArguments,
 }
 
-/// What to do with the history instead of showing it.
+/// A subcommand that does something other than show the history.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum HistoryCommand {
-    /// Check that no entry was changed, removed or put in
+    /// Check that no entry was changed, removed or inserted
     Verify(StateArguments),
 }

@@ -1,4 +1,4 @@
-//! Flags of `images`.
+//! Flags of the command `images`.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ pub(in crate::cli) struct ImagesArguments {
     /// Only images whose whole name matches; `*` stands for any characters, `?` for one
     #[arg(long = "match", value_name = "GLOB", value_parser = glob)]
     pub pattern: Option<Glob>,
-    /// Write a manifest that shares the images of the list by their names
+    /// Write a manifest that shares the listed images by name
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
     #[command(flatten)]
@@ -26,7 +26,7 @@ pub(in crate::cli) struct ImagesArguments {
 
 fn glob(text: &str) -> Result<Glob, &'static str> {
     match text.is_empty() {
-        true => Err("no name is empty; leave the flag out to list all"),
+        true => Err("an image name cannot be empty; omit the flag to list all"),
         false => Ok(Glob::new(text)),
     }
 }

@@ -1,4 +1,4 @@
-//! Flags of `import`.
+//! Flags of the command `import`.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ pub(in crate::cli) struct ImportArguments {
     /// Directory to write to [default: the first PATH]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// One file for each region, or for each account
+    /// Write one file for each region, or for each account
     #[arg(long, value_enum, default_value_t = ImportBy::Region)]
     pub by: ImportBy,
     #[command(flatten)]
@@ -23,11 +23,11 @@ pub(in crate::cli) struct ImportArguments {
     pub selection: KeySelectorArguments,
 }
 
-/// `import --by`.
+/// The values of `import --by`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum ImportBy {
-    /// `ACCOUNT-REGION.yaml`
+    /// Files named `ACCOUNT-REGION.yaml`
     Region,
-    /// `ACCOUNT.yaml`
+    /// Files named `ACCOUNT.yaml`
     Account,
 }

@@ -1,4 +1,4 @@
-//! Flags of `lock`.
+//! Flags of the command `lock`.
 
 use clap::Args;
 
@@ -8,11 +8,11 @@ use super::{Paths, Target};
 pub(in crate::cli) struct LockArguments {
     #[command(flatten)]
     pub paths: Paths,
-    /// Write nothing; exit with 2 if policies would select other images than the lock file has, with 5 if a policy was
-    /// changed since
+    /// Write nothing; exit with 2 if policies would select images other than those in the lock file, with 5 if a policy
+    /// has changed since
     #[arg(long)]
     pub check: bool,
-    /// Only this policy; the lock file keeps what it has of others
+    /// Only this policy; the lock file keeps the entries of others
     #[arg(long = "policy", value_name = "NAME", value_delimiter = ',')]
     pub policies: Vec<String>,
     #[command(flatten)]

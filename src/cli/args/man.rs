@@ -1,4 +1,4 @@
-//! Arguments of `man`.
+//! Arguments of the command `man`.
 
 use clap::Args;
 

@@ -1,5 +1,5 @@
-//! The command line: what was typed, checked word by word. What flags mean together is checked here as far as it needs
-//! nothing but the flags.
+//! The command line: the typed words, each validated. Combinations of flags are also checked here, if the flags alone
+//! decide.
 
 mod accept;
 mod adopt;
@@ -82,41 +82,42 @@ pub(super) struct Arguments {
     pub command: Command,
 }
 
-/// The commands.
+/// All commands of the program.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Check manifests; needs no network and no credentials
+    /// Check manifests, without network or credentials
     Validate(Paths),
-    /// Show what `reconcile` would do; cannot write
+    /// Show what `reconcile` would do; it cannot write
     Plan(PlanArguments),
     /// Bring images into their desired state, then exit
     Reconcile(ReconcileArguments),
-    /// Keep images in their desired state, until told to stop; shows where they stand on a page
+    /// Keep images in their desired state until stopped; shows their state on a web page
     Run(Box<RunArguments>),
-    /// List the account's own images: where each is, whether it is shared, and what hinders sharing it
+    /// List the account's own images: the state of each, whether it is shared, and what prevents sharing it
     Images(ImagesArguments),
-    /// Explain an image: what hinders sharing it, which document or policy decides, and what would have to change; or an
-    /// error code
+    /// Explain an image: what prevents sharing it, which document or policy decides, and what would have to change; or
+    /// explain an error code
     Explain(ExplainArguments),
-    /// Write what policies select to `sharekeeper.lock.yaml`; a policy with `lock: required` shares nothing else
+    /// Write the selection of policies to `sharekeeper.lock.yaml`; a policy with `lock: required` shares nothing else
     Lock(LockArguments),
-    /// Write manifests of what is shared now, so that the first plan after it is empty
+    /// Write manifests of the images that are shared now, so that the first plan after it is empty
     Import(ImportArguments),
-    /// Take images into the inventory, as if sharekeeper had shared them itself
+    /// Add images to the inventory, as if sharekeeper itself had shared them
     Adopt(AdoptArguments),
-    /// Show what the running daemon knows, and what is ours, suspended, parked or unresolved; reads the state directory only
+    /// Show the running daemon's view, and which images are ours, suspended, parked or unresolved; only reads the state
+    /// directory
     Status(StatusArguments),
-    /// Show what was tried, and what came of it
+    /// Show what was tried, and the results
     History(HistoryArguments),
     /// Leave images alone, for a reason, until further notice
     Suspend(SuspendArguments),
     /// End a suspension, or let parked images be reconciled again
     Resume(ResumeArguments),
-    /// Go on though shares of an account and region have vanished: a person has looked, and knows why
+    /// Continue although shares of an account and region have vanished: a person has checked, and knows why
     Accept(AcceptArguments),
-    /// Look after the state directory
+    /// Maintain the state directory
     State(StateCommandArguments),
-    /// Find out what stands in the way: manifests, credentials, clock, network, permissions, state; changes nothing
+    /// Find problems with manifests, credentials, clock, network, permissions and state; changes nothing
     Doctor(DoctorArguments),
     /// Run a local simulator of the API
     Sim(SimArguments),
@@ -124,14 +125,14 @@ pub(super) enum Command {
     Schema,
     /// Print a completion script for a shell
     Completions(CompletionsArguments),
-    /// Print the manual page, or that of a command
+    /// Print the manual page of sharekeeper, or of one command
     Man(ManArguments),
-    /// Print the help of a command, or about `exit-codes` or `environment`
+    /// Print the help of a command, or of the topics `exit-codes` and `environment`
     Help(HelpArguments),
 }
 
 impl Command {
-    /// Where the command finds manifests, if it reads any.
+    /// The paths of the manifests, if the command reads any.
     fn paths_mut(&mut self) -> Option<&mut Paths> {
         match self {
             Self::Validate(paths) => Some(paths),
@@ -158,7 +159,7 @@ impl Command {
         }
     }
 
-    /// Which API the command works with, if any.
+    /// The API that the command works with, if any.
     pub(super) fn target(&self) -> Option<&Target> {
         match self {
             Self::Plan(arguments) => Some(&arguments.target),
@@ -185,7 +186,7 @@ impl Command {
         }
     }
 
-    /// How much is logged without `--log-level`.
+    /// The log level if `--log-level` is missing.
     pub(super) fn log_level(&self) -> LogLevel {
         match self {
             // The log of a daemon must show each change.

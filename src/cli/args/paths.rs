@@ -1,4 +1,4 @@
-//! Where a command finds the manifests.
+//! The paths of the manifests for a command.
 
 use std::path::PathBuf;
 
@@ -6,13 +6,13 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Paths {
-    /// Manifest files, or directories that hold `*.yaml` and `*.yml`; the variable separates them as `PATH` does
+    /// Manifest files, or directories that hold `*.yaml` and `*.yml`; in the variable, `:` separates them, as in `PATH`
     #[arg(value_name = "PATH", default_value = "manifests", env = "SHAREKEEPER_PATH", value_delimiter = None)]
     pub paths: Vec<PathBuf>,
 }
 
 impl Paths {
-    /// Takes each path for a list, as a variable has it: separated by `:`, and without empty ones.
+    /// Splits each path at `:`, because the variable holds a list, and drops empty parts.
     pub(super) fn split(&mut self) {
         let each = self.paths.iter().flat_map(std::env::split_paths);
         self.paths = each.filter(|path| !path.as_os_str().is_empty()).collect();

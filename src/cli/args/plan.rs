@@ -1,4 +1,4 @@
-//! Flags of `plan`.
+//! Flags of the command `plan`.
 
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ pub(in crate::cli) struct PlanArguments {
     pub guards: Guards,
     #[command(flatten)]
     pub target: Target,
-    /// Fail if the flags that narrow the scope pick nothing
+    /// Fail if the flags that narrow the scope select nothing
     #[arg(long, env = "SHAREKEEPER_REQUIRE_MATCH", value_parser = FalseyValueParser::new())]
     pub require_match: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Flags of `resume`.
+//! Flags of the command `resume`.
 
 use clap::Args;
 
@@ -6,7 +6,7 @@ use super::{KeySelectorArguments, StateArguments};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ResumeArguments {
-    /// Suspensions to end, by the number that `status` shows
+    /// Suspensions to end, by the numbers that `status` shows
     #[arg(value_name = "ID", value_parser = id)]
     pub ids: Vec<u64>,
     /// End every suspension, and let every parked image be reconciled again
@@ -20,5 +20,5 @@ pub(in crate::cli) struct ResumeArguments {
 
 fn id(text: &str) -> Result<u64, &'static str> {
     text.parse()
-        .map_err(|_| "a suspension is ended by its number, as `sharekeeper status` shows it")
+        .map_err(|_| "give the number of a suspension, which `sharekeeper status` shows")
 }

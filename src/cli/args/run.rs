@@ -1,4 +1,4 @@
-//! Flags of `run`.
+//! Flags of the command `run`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,15 +16,15 @@ use crate::source::{GitRef, GitRefError, GitUrl, GitUrlError};
 pub(in crate::cli) struct RunArguments {
     #[command(flatten)]
     pub paths: Paths,
-    /// Look at each account and region this often, a tenth sooner or later
+    /// Time between observations of an account and region, varied by a tenth
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = interval, env = "SHAREKEEPER_INTERVAL")]
     pub interval: Duration,
-    /// Find drift and show it, and write nothing: it has no client and no state that could
+    /// Find and show drift, but write nothing: there is no client and no state that could
     #[arg(long, env = "SHAREKEEPER_OBSERVE_ONLY", value_parser = FalseyValueParser::new())]
     pub observe_only: bool,
     #[command(flatten)]
     pub working: WriteArguments,
-    /// Cut a pass over one account and region off this long after its first look
+    /// Interrupt a pass over one account and region this long after its first observation
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "SHAREKEEPER_TIMEOUT")]
     pub timeout: Duration,
     #[command(flatten)]
@@ -42,42 +42,43 @@ pub(in crate::cli) struct RunArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where manifests come from")]
 pub(in crate::cli) struct SourceArguments {
-    /// After a change, wait until nothing has changed for so long
+    /// After a change, wait until nothing has changed for this long
     #[arg(long, value_name = "DURATION", default_value = "200ms", value_parser = duration, env = "SHAREKEEPER_DEBOUNCE")]
     pub debounce: Duration,
-    /// Look for changes this often, in case the system does not tell of them
+    /// Check for changes this often, because notifications of the system may be missing
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = interval, env = "SHAREKEEPER_POLL")]
     pub poll: Duration,
-    /// Take manifests from this git repository: https, ssh or file
+    /// Take the manifests from this git repository: https, ssh or file
     #[arg(long, value_name = "URL", value_parser = git_url, env = "SHAREKEEPER_GIT")]
     pub git: Option<GitUrl>,
-    /// Its branch, tag or commit
+    /// The repository's branch, tag or commit
     #[arg(long = "ref", value_name = "REF", default_value = "HEAD", value_parser = git_ref, env = "SHAREKEEPER_REF")]
     pub reference: GitRef,
-    /// The directory or file in it that holds the manifests [default: all of it]
+    /// The directory or file in the repository that holds the manifests [default: all of it]
     #[arg(long, value_name = "DIR", env = "SHAREKEEPER_GIT_PATH")]
     pub path: Option<PathBuf>,
-    /// Ask it for a newer commit this often; SIGHUP asks at once
+    /// Ask the repository for a newer commit this often; SIGHUP asks at once
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = interval, env = "SHAREKEEPER_GIT_INTERVAL")]
     pub git_interval: Duration,
-    /// End a fetch from it that takes longer, and try it again later
+    /// Stop a fetch that takes longer than this, and try it again later
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = interval, env = "SHAREKEEPER_GIT_TIMEOUT")]
     pub git_timeout: Duration,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Being seen")]
+#[command(next_help_heading = "Status and notifications")]
 pub(in crate::cli) struct ReportingArguments {
-    /// Serve the status page, `/status.json`, `/metrics`, `/healthz` and `/readyz` here; `off` serves nothing. The variable is that of `sim`, too
+    /// Serve the status page, `/status.json`, `/metrics`, `/healthz` and `/readyz` here; `off` serves nothing. `sim`
+    /// has the same variable
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7979", value_parser = listen, env = "SHAREKEEPER_LISTEN")]
     pub listen: Listen,
-    /// Let whoever reaches the port read it, where it is not on loopback
+    /// Let everybody who reaches the port read it, if the port is not on loopback
     #[arg(long, env = "SHAREKEEPER_LISTEN_OPEN", value_parser = FalseyValueParser::new())]
     pub listen_open: bool,
-    /// Let only those read it who know the token in this file (as bearer token, or as password)
+    /// Let only those read it who know the token in this file (as bearer token or as password)
     #[arg(long, value_name = "FILE", env = "SHAREKEEPER_LISTEN_TOKEN_FILE")]
     pub listen_token_file: Option<PathBuf>,
-    /// Answer to this name in `Host`, too; loopback names and the port's own address are always answered to
+    /// Also answer to this name in `Host`; loopback names and the port's own address are always accepted
     #[arg(
         long = "allow-host",
         value_name = "NAME",
@@ -85,15 +86,15 @@ pub(in crate::cli) struct ReportingArguments {
         value_delimiter = ','
     )]
     pub allow_hosts: Vec<String>,
-    /// Tell the webhooks in this file what happens
+    /// Notify the webhooks in this file of events
     #[arg(long, value_name = "FILE", env = "SHAREKEEPER_NOTIFY")]
     pub notify: Option<PathBuf>,
-    /// Tell of a share so long before it ends by itself
+    /// Announce the end of a share this long before it ends by itself
     #[arg(long, value_name = "DURATION", default_value = "3d", value_parser = duration, env = "SHAREKEEPER_WARN_BEFORE")]
     pub warn_before: Duration,
 }
 
-/// Where the status port listens.
+/// The address of the status port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Listen {
     Off,
@@ -115,14 +116,14 @@ impl RunArguments {
         let guarded = self.reporting.listen_open || self.reporting.listen_token_file.is_some();
         if !address.ip().is_loopback() && !guarded {
             return Err(Failure::usage(format_args!(
-                "whoever reaches {address} could read which images there are; give `--listen-token-file`, or `--listen-open` if that is meant"
+                "everybody who can reach {address} could read the list of images; give `--listen-token-file`, or `--listen-open` if that is intended"
             )));
         }
         Ok(())
     }
 }
 
-/// Flags that say something of a repository, by clap's names for them, and their variables.
+/// Flags that apply to a git repository, by clap's names for them, with their variables.
 const OF_GIT: [(&str, &str, &str); 4] = [
     ("reference", "--ref", "SHAREKEEPER_REF"),
     ("path", "--path", "SHAREKEEPER_GIT_PATH"),
@@ -131,8 +132,8 @@ const OF_GIT: [(&str, &str, &str); 4] = [
 ];
 
 impl RunArguments {
-    /// Refuses flags and variables that are about a repository without one, and paths beside one: whoever gave them
-    /// expects other manifests to be worked on.
+    /// Refuses flags and variables for a repository if there is none, and paths if there is one: the person expects
+    /// other manifests to be used.
     fn check_source(&self, common: &Common) -> Result<(), Failure> {
         let given = |id: &str, flag: &str, variable: &str| {
             let is_typed = common.typed.contains(id).then(|| format!("`{flag}`"));
@@ -146,21 +147,21 @@ impl RunArguments {
             return match of_git.is_empty() {
                 true => Ok(()),
                 false => Err(Failure::usage(format_args!(
-                    "{} without `--git` (SHAREKEEPER_GIT): say which repository is meant, or leave it out to work on files",
+                    "{} without `--git` (SHAREKEEPER_GIT): name the repository, or omit this to use files",
                     of_git.join(", ")
                 ))),
             };
         }
         match given("paths", "PATH", "SHAREKEEPER_PATH") {
             Some(paths) => Err(Failure::usage(format_args!(
-                "{paths} beside `--git`: the manifests are in the repository; name their directory in it with `--path`"
+                "{paths} together with `--git`: the manifests are in the repository; name their directory in it with `--path`"
             ))),
             None => Ok(()),
         }
     }
 }
 
-/// Refuses intervals below a second: a daemon that looks more often spends the API's quota for nothing.
+/// Refuses intervals below a second: a daemon that observes more often wastes the API's quota.
 fn interval(text: &str) -> Result<Duration, String> {
     const INTERVAL_MIN: Duration = Duration::from_secs(1);
     let interval = duration(text)?;

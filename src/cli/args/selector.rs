@@ -1,22 +1,22 @@
-//! Which part of what there is a command works on.
+//! The flags that narrow what a command works on.
 
 use clap::Args;
 
 use crate::manifest::nearest;
 use crate::model::{AccountName, ImageId, Labels, MalformedAccountName, Region, Selector};
 
-/// Narrows the scope; given twice, either may hold.
+/// Narrows the scope. If a flag is repeated, any of its values may match.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Narrow the scope")]
 pub(in crate::cli) struct SelectorArguments {
     #[command(flatten)]
     pub keys: KeySelectorArguments,
-    /// Only documents with this label; given twice, both must hold
+    /// Only documents with this label; if repeated, all must match
     #[arg(short = 'l', long = "selector", value_name = "KEY=VALUE", value_parser = label, env = "SHAREKEEPER_SELECTOR", value_delimiter = ',')]
     pub labels: Vec<(String, String)>,
 }
 
-/// Narrows by key alone, where there are no manifests to have labels.
+/// Narrows by key alone, for commands without manifests and thus without labels.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Narrow the scope")]
 pub(in crate::cli) struct KeySelectorArguments {
@@ -31,7 +31,7 @@ pub(in crate::cli) struct KeySelectorArguments {
     pub images: Vec<ImageId>,
 }
 
-/// Narrows by account and region alone, where images are given otherwise.
+/// Narrows by account and region alone, for commands that take images as arguments.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Narrow the scope")]
 pub(in crate::cli) struct ScopeSelectorArguments {
@@ -73,13 +73,13 @@ impl SelectorArguments {
     }
 }
 
-/// Reads a region. What was typed may be a secret in the wrong place, and is not quoted.
+/// Parses a region. The typed text may be a secret by mistake, so it is not quoted.
 pub(super) fn region(text: &str) -> Result<Region, String> {
     let all = || Region::all().map(Region::as_str);
     Region::new(text).map_err(|error| match nearest(text, all()) {
         Some(near) => format!("{error}: did you mean `{near}`?"),
         None => format!(
-            "{error}; there are: {}",
+            "{error}; the regions are: {}",
             all().collect::<Vec<_>>().join(", ")
         ),
     })
@@ -92,13 +92,13 @@ fn account(text: &str) -> Result<AccountName, MalformedAccountName> {
 fn image(text: &str) -> Result<ImageId, String> {
     ImageId::new(text).map_err(|error| match text.starts_with("img-") {
         true => error.to_string(),
-        false => format!("{error}; `sharekeeper images --match NAME` lists the ids of a name"),
+        false => format!("{error}; `sharekeeper images --match NAME` lists the ids for a name"),
     })
 }
 
 fn label(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("a label is given as KEY=VALUE"),
+        _ => Err("a label has the form KEY=VALUE"),
     }
 }

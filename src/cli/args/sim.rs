@@ -1,4 +1,4 @@
-//! Flags of `sim`.
+//! Flags of the command `sim`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SimArguments {
-    /// Address to listen on; the variable is that of `run`, too, so give the flag where both run
+    /// Address to listen on; `run` has the same variable, so use the flag if both run
     #[arg(
         long,
         value_name = "ADDR",
@@ -15,10 +15,10 @@ pub(in crate::cli) struct SimArguments {
         env = "SHAREKEEPER_LISTEN"
     )]
     pub listen: SocketAddr,
-    /// Images, faults, latency and limits, as YAML
+    /// A YAML file with images, faults, latency and limits
     #[arg(long, value_name = "FILE", env = "SHAREKEEPER_WORLD")]
     pub world: Option<PathBuf>,
-    /// Seed of the dice for faults and latency
+    /// Seed of the random numbers for faults and latency
     #[arg(long, value_name = "N", env = "SHAREKEEPER_SEED")]
     pub seed: Option<u64>,
 }

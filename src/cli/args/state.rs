@@ -1,4 +1,4 @@
-//! Flags of commands that read only the state directory.
+//! Flags of commands that only read the state directory.
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
@@ -6,7 +6,7 @@ use clap::builder::FalseyValueParser;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where to work")]
 pub(in crate::cli) struct StateArguments {
-    /// Use the state of `plan --sim` and `reconcile --sim`, which is kept apart
+    /// Use the separate state of `plan --sim` and `reconcile --sim`
     #[arg(long, env = "SHAREKEEPER_SIM", value_parser = FalseyValueParser::new())]
     pub sim: bool,
 }

@@ -1,4 +1,4 @@
-//! Flags of `state`.
+//! Flags of the command `state`.
 
 use clap::{Args, Subcommand};
 
@@ -10,9 +10,9 @@ pub(in crate::cli) struct StateCommandArguments {
     pub command: StateCommand,
 }
 
-/// What to do with the state directory.
+/// The subcommands of `state`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum StateCommand {
-    /// Bring a state of an older sharekeeper up to date, with a copy beside it, and give its free space back to the disk
+    /// Bring the state of an older sharekeeper up to date, keep a copy, and give its free space back to the disk
     Upgrade(StateArguments),
 }

@@ -1,4 +1,4 @@
-//! Flags of `status`.
+//! Flags of the command `status`.
 
 use clap::Args;
 
@@ -6,7 +6,7 @@ use super::StateArguments;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct StatusArguments {
-    /// Show it anew whenever it changes, until Ctrl-C; a terminal is drawn anew each second
+    /// Show the status again whenever it changes, until Ctrl-C; a terminal is refreshed each second
     #[arg(long)]
     pub watch: bool,
     #[command(flatten)]

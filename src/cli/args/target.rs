@@ -1,4 +1,4 @@
-//! Which API a command works with.
+//! The flags that choose the API that a command works with.
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
@@ -9,28 +9,29 @@ use crate::model::{Endpoint, EndpointError};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where to work")]
 pub(in crate::cli) struct Target {
-    /// Access point; may hold `{region}`; plain http only to loopback hosts
+    /// Access point; may contain `{region}`; plain http only for loopback hosts
     #[arg(long, value_name = "URL", value_parser = endpoint, env = "SHAREKEEPER_ENDPOINT")]
     pub endpoint: Option<Endpoint>,
-    /// Work against a simulator inside this process, or that of a process which has the same state directory, where its
-    /// world is kept
+    /// Work with a simulator in this process, or with that of a process which uses the same state directory; its world
+    /// is kept there
     #[arg(long, env = "SHAREKEEPER_SIM", value_parser = FalseyValueParser::new())]
     pub sim: bool,
-    /// Begin the simulator's world anew
+    /// Start the simulator with a new world
     #[arg(long)]
     pub sim_reset: bool,
 }
 
 impl Target {
-    /// Refuses flags that contradict each other. clap cannot: to clap, a variable that says no is set all the same.
+    /// Refuses flags that contradict each other. clap cannot do this, because it treats a variable with the value
+    /// `false` as set.
     pub(in crate::cli) fn check(&self) -> Result<(), Failure> {
         if self.sim && self.endpoint.is_some() {
             return Err(Failure::usage(
-                "`--sim` cannot be used with `--endpoint`: it has an access point of its own",
+                "`--sim` cannot be used with `--endpoint`: the simulator has its own access point",
             ));
         }
         if self.sim_reset && !self.sim {
-            return Err(Failure::usage("`--sim-reset` goes with `--sim`"));
+            return Err(Failure::usage("`--sim-reset` needs `--sim`"));
         }
         Ok(())
     }

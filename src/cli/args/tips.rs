@@ -1,5 +1,5 @@
-//! What errors of the command line advise. clap guesses that a flag which the command does not know was meant as a value; who
-//! typed it meant another command, or a number.
+//! Corrects the advice in errors of the command line. For an unknown flag, clap assumes that it was meant as a value;
+//! usually the person meant another command, or a number.
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -7,7 +7,7 @@ use clap::{Command, CommandFactory, Error};
 
 use super::Arguments;
 
-/// The command line with numbers that may be negative, so that what is wrong with `-1` is its range and not its sign.
+/// Lets numbers be negative, so that the error for `-1` is about its range and not about an unknown flag.
 pub(super) fn with_negative_numbers(command: Command) -> Command {
     command
         .mut_args(
@@ -19,7 +19,7 @@ pub(super) fn with_negative_numbers(command: Command) -> Command {
         .mut_subcommands(with_negative_numbers)
 }
 
-/// The error with advice that is right: which commands have the flag.
+/// The error with correct advice: the commands that have the flag.
 pub(super) fn corrected(mut error: Error) -> Error {
     if error.kind() != ErrorKind::UnknownArgument {
         return error;
@@ -28,7 +28,7 @@ pub(super) fn corrected(mut error: Error) -> Error {
         return error;
     };
     let typed = typed.clone();
-    // The advice to pass it as a value. What clap takes for a typo is another context.
+    // Removes the advice to pass the flag as a value. The suggestion for a typo is in another context.
     error.remove(ContextKind::Suggested);
     let Some(flag) = typed.strip_prefix("--") else {
         return error;

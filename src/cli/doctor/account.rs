@@ -1,5 +1,5 @@
-//! The checks of one account: which calls answer doctor's questions, and in which order. A broken account is asked only a
-//! handful of them. What the answers mean is judged in `crate::doctor`.
+//! The checks of one account: the calls that answer doctor's questions, and their order. A broken account gets only a
+//! handful of calls. The answers are judged in `crate::doctor`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -15,28 +15,28 @@ use crate::history::HistoryEntry;
 use crate::host::{Host, METADATA_HOST};
 use crate::model::{AccountName, ImageId, Region};
 
-/// How often a call is made that nobody answers. One lost reply says nothing of a network.
+/// How often a call is made if it gets no answer. A single lost reply does not mean that the network is broken.
 const ATTEMPTS_MAX: u32 = 2;
 
-/// One account, and what is asked about it.
+/// One account with the data for its checks.
 pub(super) struct AccountCheck<'a, H> {
     pub(super) name: AccountName,
     pub(super) document: Option<&'a Account>,
     pub(super) regions: BTreeSet<Region>,
     /// Images that manifests name, for each region as many as one call can ask about.
     pub(super) images: BTreeMap<Region, Vec<ImageId>>,
-    /// Regions where images are named by name, or by policies.
+    /// Regions in which manifests use names or policies.
     pub(super) by_name: BTreeSet<Region>,
-    /// Those of them where policies ask for what only CVM tells.
+    /// The regions of these in which policies use properties that only CVM shows.
     pub(super) by_cvm: BTreeSet<Region>,
     /// The newest outcomes of its writes, in order.
     pub(super) entries: Vec<HistoryEntry>,
-    /// The account is the simulator's, and so is its key.
+    /// Whether the account and its key belong to the simulator.
     pub(super) simulated: bool,
     pub(super) client: ReadClient<H>,
 }
 
-/// Makes all checks of one account but that of its budget, which concerns other accounts, too.
+/// Runs all checks of one account except that of its budget, which also concerns other accounts.
 pub(super) async fn examine<H: Host>(account: &AccountCheck<'_, H>) -> Vec<Check> {
     let region = account.region();
     let mut checks = Vec::new();
@@ -56,7 +56,7 @@ pub(super) async fn examine<H: Host>(account: &AccountCheck<'_, H>) -> Vec<Check
             checks.extend(reached);
         }
         Err(error) => {
-            let why = "there are no credentials to ask with";
+            let why = "there are no credentials for the call";
             checks.extend(doctor::credentials(Err(&error)));
             checks.push(Check::new(CheckName::Identity, Status::Skipped, why));
             checks.extend(doctor::clocks(&BTreeMap::new()));
@@ -74,7 +74,7 @@ pub(super) async fn examine<H: Host>(account: &AccountCheck<'_, H>) -> Vec<Check
 }
 
 impl<H: Host> AccountCheck<'_, H> {
-    /// A region for calls that must name one, whichever it is.
+    /// Some region, for calls that must name one.
     fn region(&self) -> Region {
         self.regions.first().copied().unwrap_or(Region::first())
     }
@@ -88,7 +88,7 @@ impl<H: Host> AccountCheck<'_, H> {
         let cvm = self.by_cvm.iter();
         hosts.extend(cvm.map(|&region| host(Action::DescribeImages, region)));
         if !self.simulated {
-            // Where nothing says where credentials are, the machine's role is the last thing to try.
+            // If no source of credentials is configured, the machine's role is the last one that is tried.
             hosts.insert(METADATA_HOST.to_owned());
         }
         hosts
@@ -104,7 +104,7 @@ impl<H: Host> AccountCheck<'_, H> {
         checks.unwrap_or_default()
     }
 
-    /// Asks whose the key is. Also says whether it makes sense to go on, or why not.
+    /// Asks for the owner of the key. Also returns whether to continue, or why not.
     async fn identify(&self, region: Region) -> (Check, Result<(), &'static str>) {
         let answer = self.with_retry(|| self.client.caller(region)).await;
         let uin = self.document.and_then(|account| account.uin.as_ref());
@@ -118,14 +118,14 @@ impl<H: Host> AccountCheck<'_, H> {
         let goes_on = match (is_broken, is_unproven) {
             (true, _) => Err("the credentials do not work"),
             (false, true) => {
-                Err("nothing is called with credentials that may be another account's")
+                Err("no call is made with credentials that may belong to another account")
             }
             (false, false) => Ok(()),
         };
         (doctor::identity(&self.name, uin, &answer), goes_on)
     }
 
-    /// Makes a call, and once more if there was no answer.
+    /// Makes a call, and repeats it once if there was no answer.
     async fn with_retry<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, CallError>>,
@@ -142,7 +142,7 @@ impl<H: Host> AccountCheck<'_, H> {
         }
     }
 
-    /// The checks of reading, where it makes no sense to read.
+    /// The checks of reading, if reading makes no sense.
     fn skipped(&self, why: &str) -> Vec<Check> {
         let looks = self.further_looks(&[]).into_iter();
         let looks = looks.map(|(look, _)| doctor::reading(look, &[]));
@@ -151,7 +151,7 @@ impl<H: Host> AccountCheck<'_, H> {
         [unasked, blueprints].into_iter().chain(looks).collect()
     }
 
-    /// What else a run reads, and in which of the regions that have `answered` it is tried.
+    /// The other reads of a run, each with the region among those that have `answered` in which it is tried.
     fn further_looks(&self, answered: &[Region]) -> Vec<(ProbeTarget<'_>, Option<Region>)> {
         let first = answered.first().copied();
         let first_of = |some: &BTreeSet<Region>| {
@@ -173,7 +173,7 @@ impl<H: Host> AccountCheck<'_, H> {
         looks
     }
 
-    /// Reads in each region; then once with each other action that reads.
+    /// Reads in each region, then once with each other reading action.
     async fn reach(&self, answers: &mut Vec<Answer>) -> Vec<Check> {
         let mut by_host: BTreeMap<Rc<str>, Vec<Region>> = BTreeMap::new();
         for &region in &self.regions {
@@ -206,20 +206,20 @@ impl<H: Host> AccountCheck<'_, H> {
                     .and_then(|answer| self.other_host(look, answer)),
             );
             checks.push(doctor::reading(look, &Vec::from_iter(&answer)));
-            // CVM knows nothing of the role of Lighthouse.
+            // CVM's answers contain nothing about the role of Lighthouse.
             answers.extend(answer.filter(|_| look != ProbeTarget::CvmImages));
         }
         checks
     }
 
-    /// Whether the access point of another service answers; nothing where Lighthouse has the same one.
+    /// Whether the access point of another service answers. Returns nothing if Lighthouse has the same one.
     fn other_host(&self, look: ProbeTarget<'_>, answer: &Answer) -> Option<Check> {
         let host = |action| self.client.bucket(action, answer.region).host;
         let (other, lighthouse) = (host(look.action()), host(Action::DescribeBlueprints));
         (other != lighthouse).then(|| doctor::access_point(&other, answer))
     }
 
-    /// Reads in the regions behind one access point: in one, and if that is answered, in the others.
+    /// Reads in the regions behind one access point: first in one and, if that is answered, in the others.
     async fn reach_host(&self, host: &str, regions: &[Region]) -> (Vec<Check>, Vec<Answer>) {
         let Some((&first, others)) = regions.split_first() else {
             return (Vec::new(), Vec::new());

@@ -1,5 +1,5 @@
-//! `doctor`: asks all that can be asked without changing anything, and goes on where one question fails. Its clients and
-//! its state have no way to write. What the answers mean is judged in `crate::doctor`.
+//! `doctor`: asks everything that can be asked without changing anything, and continues after a failed question. Its
+//! clients and its state cannot write. The answers are judged in `crate::doctor`.
 
 mod account;
 mod machine;
@@ -25,7 +25,7 @@ use crate::report::ExitStatus;
 use crate::store::Reader;
 use account::AccountCheck;
 
-/// Accounts that are examined side by side.
+/// The number of accounts that are examined concurrently.
 const ACCOUNTS_AT_ONCE: usize = 8;
 
 pub(super) async fn run(
@@ -34,7 +34,7 @@ pub(super) async fn run(
 ) -> Result<ExitStatus, Failure> {
     if arguments.target.sim_reset {
         return Err(Failure::usage(
-            "`doctor` changes nothing; `plan --sim --sim-reset` begins the simulator's world anew",
+            "`doctor` changes nothing; `plan --sim --sim-reset` starts the simulator with a new world",
         ));
     }
     let selector = arguments.selection.selector();
@@ -101,7 +101,7 @@ fn look_at_state(
             let (state, reader) = machine::state(&directory);
             Ok((directory, state, reader))
         }
-        // Only the simulator cannot do without a directory.
+        // Only the simulator needs a directory.
         Err(nowhere) if !is_simulated => {
             let state = doctor::state_unreadable(&nowhere.to_string());
             Ok((PathBuf::new(), state, None))
@@ -116,8 +116,8 @@ fn finish(checks: Vec<Check>, format: OutputFormat) -> Result<ExitStatus, Failur
     Ok(document.exit_status())
 }
 
-/// Does what `doctor --cam-policy` asks for, without any call. A set of manifests that is not whole is refused: its policy
-/// would allow too little.
+/// Prints the policies for `doctor --cam-policy`, without any call. Manifests with errors are refused, because the
+/// policies would allow too little.
 async fn print_policy(
     arguments: &DoctorArguments,
     selector: &Selector,
@@ -127,7 +127,7 @@ async fn print_policy(
     let documents = accounts::known(&desired, selector);
     if documents.is_empty() {
         return Err(Failure::new(
-            "the flags leave no account that the manifests name",
+            "the flags exclude all accounts that the manifests name",
         ));
     }
     let scopes = desired.by_scope(selector).into_iter();
@@ -160,7 +160,7 @@ fn unknown_accounts<'a>(
     checks.collect()
 }
 
-/// The regions that are asked about: those that the manifests name, else those that the flags name, else one.
+/// The regions to ask about: those that the manifests name, else those that the flags name, else one.
 fn regions(desired: &Desired, selector: &Selector, account: &AccountName) -> BTreeSet<Region> {
     let scopes = desired.by_scope(selector).into_keys();
     let named = scopes.filter(|scope| scope.account == *account);
@@ -189,7 +189,7 @@ fn images(
     first.collect()
 }
 
-/// The regions in which `needs` holds of what the manifests say of an account.
+/// The regions in which `needs` is true for an account's part of the manifests.
 fn regions_where(
     desired: &Desired,
     selector: &Selector,
@@ -201,7 +201,7 @@ fn regions_where(
     own.map(|(scope, _)| scope.region).collect()
 }
 
-/// Checks, for each two account names that manifests use in one region, that they do not stand for one account.
+/// Checks, for each pair of account names that manifests use in one region, that they do not mean the same account.
 async fn one_name_each<H: Host>(accounts: &[AccountCheck<'_, H>], desired: &Desired) -> Vec<Check> {
     if accounts.len() < 2 {
         return Vec::new();
@@ -237,7 +237,7 @@ async fn one_name_each<H: Host>(accounts: &[AccountCheck<'_, H>], desired: &Desi
     checks
 }
 
-/// Checks the account's rate, and which other accounts draw from the same bucket.
+/// Checks the account's rate, and which other accounts use the same bucket.
 fn budget<H: Host>(account: &AccountCheck<'_, H>, all: &[AccountCheck<'_, H>]) -> Check {
     let buckets = |of: &AccountCheck<'_, H>| -> BTreeMap<String, Rc<str>> {
         let action = Action::ModifyImageSharePermission;

@@ -1,4 +1,4 @@
-//! Puts the daemon together and runs it until a signal stops it or one of the tasks beside it fails.
+//! Assembles the daemon and runs it until a signal stops it or one of the tasks beside it fails.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -34,15 +34,15 @@ use crate::store::Store;
 use crate::webhooks::{DeliveryWorker, WebhookSender};
 use crate::words::safe;
 
-/// Updates that wait for the daemon. It takes them at once, so more than a few never wait.
+/// The number of updates that can wait for the daemon. It handles them at once, so few ever wait.
 const UPDATES_MAX: usize = 8;
 
-/// What a daemon is put together from, whether it writes or only observes.
+/// The parts of a daemon, whether it writes or only observes.
 pub(super) struct DaemonSetup<'a> {
     pub(super) arguments: &'a RunArguments,
     pub(super) policy: &'a Policy,
     pub(super) directory: &'a Path,
-    /// What `--state-dir` is, or would be.
+    /// The value of `--state-dir`, or its default.
     pub(super) state_base: PathBuf,
     pub(super) context: &'a Rc<ClientContext<System>>,
     pub(super) api: &'a ApiTarget<'a>,
@@ -51,7 +51,7 @@ pub(super) struct DaemonSetup<'a> {
     pub(super) signals: &'a SignalListener,
 }
 
-/// What runs beside the daemon and tells others of it.
+/// Tasks beside the daemon that report about it.
 pub(super) struct Services {
     pub(super) port: Option<StatusServer>,
     pub(super) delivery_worker: DeliveryWorker,
@@ -68,12 +68,12 @@ impl Connect for ApiTarget<'_> {
     }
 }
 
-/// The failure of a daemon none of whose tasks is left. Each ends only by a fault of its own.
+/// The failure of a daemon whose tasks have all ended. Each task ends only by a fault.
 fn nothing_is_left() -> Failure {
-    Failure::new("nothing is left to do")
+    Failure::new("all tasks of the daemon have ended")
 }
 
-/// A path as it can be typed in any directory; `None` where a page cannot show it as it is.
+/// A path that can be typed in any directory; `None` if a page cannot show it exactly.
 fn typeable(path: &Path) -> Option<String> {
     let path = std::path::absolute(path).ok()?;
     let shown = path.to_str()?;
@@ -81,7 +81,8 @@ fn typeable(path: &Path) -> Option<String> {
 }
 
 impl DaemonSetup<'_> {
-    /// `on_load` is called with each set of manifests before it is worked on. `store` is the state, if it is written to.
+    /// Runs the daemon. `on_load` is called with each set of manifests before the set is used. `store` is the state, if
+    /// the daemon writes to it.
     pub(super) async fn run<W: PassRunner<System>>(
         &self,
         work: &W,
@@ -144,7 +145,7 @@ impl DaemonSetup<'_> {
         if let Some(told) = &told {
             told.keep_delivered(&publisher, &self.webhook_sender).await;
         }
-        // The engine's end of the border is among them, and with it the port ends.
+        // The engine's end of the channel to the port is among the tasks, so the port ends with it.
         drop(tasks);
         if let Some(thread) = port_thread {
             tasks::port_ended(thread, self.context).await;
@@ -164,7 +165,8 @@ impl DaemonSetup<'_> {
         ]
     }
 
-    /// What tells others of the daemon: webhooks, with what they were told before, and its supervisor.
+    /// The tasks that report about the daemon: webhooks, with the transitions that were reported before, and its
+    /// supervisor.
     fn reporting_tasks<'t>(
         &'t self,
         worker: DeliveryWorker,
@@ -204,7 +206,7 @@ impl DaemonSetup<'_> {
         StatusPublisher::new(Rc::clone(self.context), origin, observe_only, tell)
     }
 
-    /// Keeps what notifications tell, where there are any, and takes up what they have told.
+    /// The keeper of reported transitions, if there are notifications. It reads those of earlier processes.
     async fn told_keeper<'t>(
         &'t self,
         store: Option<&'t Store>,
@@ -224,7 +226,7 @@ impl DaemonSetup<'_> {
         DaemonView::new(publisher, self.context, sender, self.run_settings())
     }
 
-    /// How this process was started, for commands that reach it and its state from anywhere.
+    /// How this process was started, for commands that use it and its state from any directory.
     fn run_settings(&self) -> RunSettings {
         let manifests: Option<Vec<_>> = match &self.origin {
             Origin::Files(paths) => paths.iter().map(|path| typeable(path)).collect(),
@@ -261,8 +263,8 @@ impl DaemonSetup<'_> {
         }
     }
 
-    /// Tells of a state that was never used before. A daemon that is started anew after its state was removed must not go
-    /// on without a word.
+    /// Reports a state that was never used before. A daemon that is restarted after its state was removed must not
+    /// continue silently.
     fn report_new_state(&self, store: Option<&Store>, publisher: &StatusPublisher<System>) {
         if !store.is_some_and(Store::is_new) {
             return;
@@ -282,8 +284,8 @@ impl DaemonSetup<'_> {
         }
     }
 
-    /// Warns if the flags have names that nobody knows, or pick nothing, where that is other than what is `known`.
-    /// Manifests can come to name them, so that it is no reason to end.
+    /// Warns if the flags have unknown names or select nothing, unless that is already `known`. Later manifests may
+    /// contain the names, so this is no reason to end.
     fn warn_of_selection(&self, generation: &Generation, known: &RefCell<Vec<String>>) {
         let selector = self.arguments.selection.selector();
         if !generation.problems.is_empty() {
@@ -294,7 +296,7 @@ impl DaemonSetup<'_> {
                 desired: &generation.desired,
                 reader: &reader,
             };
-            // A reader of the state waits for nothing.
+            // A reader of the state never waits.
             let mut found = names
                 .unknown(&selector)
                 .now_or_never()
@@ -312,14 +314,14 @@ impl DaemonSetup<'_> {
                 *known = found;
             }
             Err(failure) => {
-                tracing::warn!("cannot tell whether the flags pick anything: {failure}")
+                tracing::warn!("cannot check whether the flags select anything: {failure}")
             }
         }
     }
 
-    /// Warns of images of ours in scopes that no manifest names any longer, if they are others than those that are `known`.
+    /// Warns about images of ours in scopes that no manifest names any longer, unless they are already `known`.
     fn warn_of_orphans(&self, generation: &Generation, known: &RefCell<Orphans>) {
-        // An image that is not selected, or that a file names which was left out, is no orphan.
+        // An image that is not selected, or that a left-out file may name, is no orphan.
         let selector = self.arguments.selection.selector();
         if !selector.is_all() || !generation.problems.is_empty() {
             return;
@@ -338,7 +340,7 @@ impl DaemonSetup<'_> {
                 known.replace(orphans);
             }
             Err(failure) => tracing::warn!(
-                "cannot look for images that no manifest names any longer: {failure}"
+                "cannot check for images that no manifest names any longer: {failure}"
             ),
         }
     }

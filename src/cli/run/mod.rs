@@ -1,5 +1,5 @@
 //! `run`: the daemon, joined to the manifests' source, the API, the state, the status port and webhooks. The work is
-//! `daemon`'s; the tasks that run beside it are in `tasks`.
+//! done in `daemon`; the tasks beside it are in `tasks`.
 
 mod daemon;
 mod summary;
@@ -25,7 +25,7 @@ use crate::source::{CopyHome, Generation, Origin, Repository};
 use crate::webhooks::{self, Webhooks};
 use daemon::{DaemonSetup, Services};
 
-/// What `run -o json` prints at its end.
+/// The document that `run -o json` prints at its end.
 #[derive(Serialize)]
 struct RunDocument {
     format_version: u32,
@@ -50,7 +50,7 @@ pub(super) async fn run(
     let api = ApiTarget::open(&arguments.target, &directory, true).await?;
     if let Some(address) = api.sim_address() {
         tracing::info!(
-            "the simulator listens on http://{address}; `POST /_sim/share` there makes drift"
+            "the simulator listens on http://{address}; `POST /_sim/share` there causes drift"
         );
     }
     // The lock is held for as long as the process lives.
@@ -104,8 +104,8 @@ pub(super) async fn run(
     Ok(exit)
 }
 
-/// The guards. While the daemon runs, manifests can come to name more accounts and regions, so that flags alone tell which
-/// are worked on.
+/// The guards. While the daemon runs, manifests may add accounts and regions, so only the flags decide which ones are
+/// worked on.
 fn policy(arguments: &RunArguments, common: &Common) -> Result<Policy, Failure> {
     let selector = arguments.selection.selector();
     let accounts = selector.accounts.iter();
@@ -122,7 +122,7 @@ fn policy(arguments: &RunArguments, common: &Common) -> Result<Policy, Failure> 
         .policy(common, &scopes.iter().collect::<Vec<_>>())
 }
 
-/// Where the manifests come from. For a git repository, also the locked directory of its private copy.
+/// The source of the manifests. For a git repository, also the locked directory of its private copy.
 fn origin(
     arguments: &RunArguments,
     directory: &Path,

@@ -1,5 +1,5 @@
-//! Leaves what the daemon knows in the state directory, for `status`. It is made and written beside the engine's thread,
-//! and nothing waits for it.
+//! Writes the daemon's view to the state directory, for `status`. This happens outside the engine's thread, and nothing
+//! waits for it.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::report::DaemonSummary;
 use crate::status::Board;
 use crate::store::{Store, SummaryFile};
 
-/// Whose summary is left, and where.
+/// The process of the summary, and its place.
 struct SummaryWriter {
     file: SummaryFile,
     process: ProcessIdentity,
@@ -32,14 +32,14 @@ impl SummaryWriter {
 
     fn write(&self, board: Board, now: Timestamp) -> Result<(), String> {
         let summary = DaemonSummary::of(&board, &self.process, now);
-        // Else the engine would copy what it changes for as long as the disk takes.
+        // Otherwise, the engine would copy its changes for as long as the disk takes.
         drop(board);
         let written = self.file.write(&summary.to_json());
         written.map_err(|error| error.to_string())
     }
 }
 
-/// Leaves a summary for as long as the daemon runs. What prevents it is told once, and ends no work.
+/// Writes a summary regularly for as long as the daemon runs. An error is reported once, and stops no work.
 pub(super) async fn leave_summary(
     store: &Store,
     context: &ClientContext<System>,
@@ -67,6 +67,6 @@ pub(super) async fn leave_summary(
 
 fn tell(why: &str) {
     tracing::warn!(
-        "`sharekeeper status` cannot show what this daemon knows; the work goes on: {why}"
+        "`sharekeeper status` cannot show this daemon's view; the work continues: {why}"
     );
 }

@@ -1,4 +1,4 @@
-//! The tasks that run beside the daemon: each waits for one thing outside of it, and ends only by a fault.
+//! The tasks beside the daemon: each waits for one external thing, and ends only by a fault.
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -25,8 +25,8 @@ pub(super) async fn stop_on_signals(signals: &SignalListener, stop: &Stop) -> Fa
     match signals.stop_work(stop).await {}
 }
 
-/// Has everything read anew at each SIGHUP, one of before the daemon began included. When that is done, all is looked at and
-/// tried again.
+/// Reads everything again at each SIGHUP, including one from before the daemon began. After that, all scopes are
+/// observed and tried again.
 pub(super) async fn reload_on_hangup(
     signals: &SignalListener,
     reload: &Notify,
@@ -40,7 +40,7 @@ pub(super) async fn reload_on_hangup(
     }
 }
 
-/// Hands the updates of the manifests' source on to the daemon, and tells the supervisor when a reload is done.
+/// Passes the updates of the manifests' source to the daemon, and notifies the supervisor when a reload is done.
 pub(super) async fn feed(
     settings: source::Settings,
     updates: &mpsc::Sender<Update>,
@@ -66,7 +66,7 @@ pub(super) async fn feed(
     };
     let feed = std::pin::pin!(source::feed(settings, ports, sender, reload));
     select(feed, hand_on).await;
-    Failure::new("nobody watches the manifests any longer")
+    Failure::new("the task that watches the manifests has ended")
 }
 
 pub(super) async fn deliver_webhooks(
@@ -74,15 +74,15 @@ pub(super) async fn deliver_webhooks(
     context: &ClientContext<System>,
 ) -> Failure {
     worker.run(&context.host).await;
-    Failure::new("the webhooks' courier has ended")
+    Failure::new("the task that delivers to webhooks has ended")
 }
 
-/// Hands over what the status port asks for. The work goes on if the port ends by a fault, which its thread reports.
+/// Answers the requests of the status port. If the port ends by a fault, which its thread reports, work continues.
 pub(super) async fn feed_status(engine: EngineEnd<SystemClock>, view: Rc<DaemonView>) -> Failure {
     match engine.feed(&*view).await {}
 }
 
-/// Waits until nothing is served any longer, which takes as long as the port's thread takes to notice.
+/// Waits until the port's thread has noticed the end, so that nothing is served any longer.
 pub(super) async fn port_ended(thread: PortThread, context: &ClientContext<System>) {
     const PATIENCE: Duration = Duration::from_secs(1);
     let host = &context.host;
@@ -90,8 +90,8 @@ pub(super) async fn port_ended(thread: PortThread, context: &ClientContext<Syste
     select(pin!(thread.ended()), late).await;
 }
 
-/// Checks the state also while nothing is written, so that the status port and the supervisor soon tell if it cannot be
-/// used, and opens it anew once it can be written again. Ends if another state has taken its place by then.
+/// Checks the state even while nothing is written, so that the status port and the supervisor soon report that it
+/// cannot be used, and reopens it once it can be written again. Ends if another state has replaced it by then.
 pub(super) async fn check_state(
     store: &Store,
     context: &ClientContext<System>,
@@ -101,7 +101,7 @@ pub(super) async fn check_state(
     loop {
         match store.recover().await {
             Recovery::Writable => {}
-            // The daemon learns from the store itself that it can do nothing.
+            // The daemon learns from the store itself that no work is possible.
             Recovery::Failing(error) => tracing::debug!(%error, "the state cannot be written"),
             Recovery::Gone(error) => {
                 return Failure::new(format_args!("the state cannot be opened again: {error}"));
@@ -113,14 +113,14 @@ pub(super) async fn check_state(
     }
 }
 
-/// Keeps the store from waiting long for other processes once a stop was asked for.
+/// Keeps the store from waiting long for other processes once a stop was requested.
 pub(super) async fn hurry_state(store: &Store, stop: &Stop) -> Failure {
     stop.tripped().await;
     store.stop();
     std::future::pending().await
 }
 
-/// Shows suspensions and closed windows also while nothing is due.
+/// Shows suspensions and closed windows even while nothing is due.
 pub(super) async fn watch_holds<W: PassRunner<System>>(
     work: &W,
     context: &ClientContext<System>,

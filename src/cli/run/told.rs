@@ -1,5 +1,5 @@
-//! Where a daemon keeps what notifications have told, so that a restart tells nothing twice: in the state, or, where it only
-//! observes and so writes to no state, in a file beside it.
+//! Stores which transitions a daemon has reported, so that a restart does not report them again: in the state or, for a
+//! daemon that only observes and writes to no state, in a file next to it.
 
 use std::cell::RefCell;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -20,28 +20,28 @@ use crate::webhooks::WebhookSender;
 
 /// The file of a daemon that only observes, in its state directory.
 const FILE_NAME: &str = "observed.json";
-/// Where a new file is written before it takes the place of the last one. Each process uses the same name, so that what one
-/// leaves behind is not added up.
+/// The name of a new file before it replaces the last one. All processes use the same name, so that leftover files do
+/// not accumulate.
 const PART_NAME: &str = ".observed.json.part";
-/// Largest file that is read: several times what is written.
+/// The largest file that is read: several times the size that is written.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// How long a delivery is waited for. A receiver that is down must not lead to the same messages to another one at each start.
+/// How long to wait for a delivery. If one receiver is down, the others must not get the same messages at each start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where what was told is kept.
+/// The place of the stored transitions.
 pub(super) enum ToldHome<'a> {
     State(&'a Store),
-    /// The state directory, of which nothing but one file is touched.
+    /// The state directory, of which only one file is used.
     Directory(&'a Path),
 }
 
-/// Keeps what was told.
+/// Stores the reported transitions.
 pub(super) struct ToldKeeper<'a> {
     home: ToldHome<'a>,
-    /// The document that was kept last.
+    /// The document that was stored last.
     last: RefCell<Option<String>>,
-    /// It was said that it cannot be kept, and it could not since.
+    /// Whether a failure to store them was reported, with no success since.
     is_failing: RefCell<bool>,
 }
 
@@ -54,7 +54,8 @@ impl<'a> ToldKeeper<'a> {
         }
     }
 
-    /// What earlier processes have told. What cannot be read is passed over with a warning, and told again.
+    /// The transitions that earlier processes have reported. Unreadable data is skipped with a warning, and reported
+    /// again.
     pub(super) async fn read(&self) -> Told {
         let (text, place) = match &self.home {
             ToldHome::State(store) => {
@@ -78,14 +79,14 @@ impl<'a> ToldKeeper<'a> {
         };
         told.unwrap_or_else(|why| {
             tracing::warn!(
-                "what notifications have told so far cannot be read from {place}, so all of it is told again: {why}"
+                "the record of sent notifications cannot be read from {place}, so all of them are sent again: {why}"
             );
             Told::default()
         })
     }
 
-    /// Keeps what was told each time that something is. Not before it was delivered, or was tried for a while: what a process
-    /// that ends has not delivered, the next one tells.
+    /// Stores the reported transitions after each report, but not before they were delivered, or delivery was tried for
+    /// a while: the next process reports what an ending process did not deliver.
     pub(super) async fn keep_all(
         &self,
         publisher: &StatusPublisher<System>,
@@ -100,7 +101,7 @@ impl<'a> ToldKeeper<'a> {
         }
     }
 
-    /// Keeps what was told until now, if all of it was delivered.
+    /// Stores the transitions reported so far, if all of them were delivered.
     pub(super) async fn keep_delivered(
         &self,
         publisher: &StatusPublisher<System>,
@@ -111,7 +112,7 @@ impl<'a> ToldKeeper<'a> {
         }
     }
 
-    /// Keeps what was told until now. If that fails, it is a warning once.
+    /// Stores the transitions reported so far. A failure is a warning, once.
     async fn keep(&self, publisher: &StatusPublisher<System>) {
         let document = publisher.board(Board::told).to_json();
         if self.last.borrow().as_ref() == Some(&document) {
@@ -133,7 +134,7 @@ impl<'a> ToldKeeper<'a> {
             Err(why) => {
                 if !self.is_failing.replace(true) {
                     tracing::warn!(
-                        "what notifications have told cannot be kept, so a restart tells it again: {why}"
+                        "the record of sent notifications cannot be written, so a restart sends them again: {why}"
                     );
                 }
             }
@@ -147,7 +148,7 @@ fn read(path: &PathBuf) -> io::Result<Option<String>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         metadata => metadata?,
     };
-    // Opening a FIFO would wait for ever.
+    // Opening a FIFO would block forever.
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
@@ -160,7 +161,7 @@ fn read(path: &PathBuf) -> io::Result<Option<String>> {
     Ok(Some(text))
 }
 
-/// Replaces the file whole or not at all.
+/// Replaces the file atomically.
 fn replace(directory: &Path, text: &str) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)

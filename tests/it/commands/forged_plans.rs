@@ -312,7 +312,7 @@ fn b1_s3_a_saved_plan_and_half_a_set_are_refused_for_what_they_are() {
     let bench = among_foreign_shares();
     bench.run(&["plan", "--out", "plan.json"], 0);
     bench.write("manifests/broken.yaml", "kind: ImageShare\n");
-    let words = "`--partial-ok` cannot be used with `--plan`: a saved plan is of the whole";
+    let words = "`--partial-ok` cannot be used with `--plan`: a saved plan covers all manifests";
     refused(&bench, &["--partial-ok"], 64, &[words]);
     // Without that flag, the manifests are what is wrong.
     let document = bench.json(&APPLY, 1);
@@ -429,7 +429,7 @@ fn b1_s5_a_key_tells_who_made_the_plan() {
     let told = bench.told(&APPLY, 3);
     holds(
         &told,
-        &["has a MAC, which is not checked without `--plan-key-file`"],
+        &["is signed, and the signature is not checked without `--plan-key-file`"],
     );
     bench.cancel(TOKYO, &["img-a"]);
     bench.change(|_| ());
@@ -451,7 +451,7 @@ fn b1_s5_whoever_has_no_key_can_change_nothing() {
     let told = bench.told(&[&["plan", "--out", "plan.json"] as &[_], &key].concat(), 0);
     holds(
         &told,
-        &["others than its owner may use key", "chmod 600 key"],
+        &["users other than the owner may access key", "chmod 600 key"],
     );
     // Its MAC is kept and its digest made anew, or the MAC is left out.
     forge(&bench, |plan| plan["actions"] = json!([]));

@@ -285,7 +285,11 @@ fn m3_partial_ok_shares_from_the_good_files_and_cancels_nothing() {
     assert_eq!(outcomes["withheld"], ["img-down", "img-foreign"]);
     holds(
         &bench.told(&arguments, 4),
-        &["`until`", "going on without 1 file", "nothing is cancelled"],
+        &[
+            "`until`",
+            "continuing without 1 file",
+            "nothing is cancelled",
+        ],
     );
     assert_eq!(cancelled(&bench), [""; 0]);
 }
@@ -300,8 +304,8 @@ fn guards_that_are_misspelt_or_out_of_range_are_refused() {
         ),
         (["--max-cancels-percent", "101"], "0..=100"),
         (["--max-cancels", "many"], "--max-cancels"),
-        (["--history-max", "0"], "a number from 1 on"),
-        (["--timeout", "500000000000years"], "more than a year"),
+        (["--history-max", "0"], "a number from 1 up"),
+        (["--timeout", "500000000000years"], "longer than a year"),
     ] {
         let document = bench.json(&[&["reconcile"], &flags as &[_]].concat(), 64);
         holds(document["error"].as_str().expect("says why"), &[words]);

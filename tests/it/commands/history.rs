@@ -93,7 +93,7 @@ fn filters_narrow_and_say_so_where_they_leave_nothing() {
     );
     for (flags, words) in [
         (["--since", "yesterday"], "nor a duration like `8h`"),
-        (["--since", "300000years"], "leave it out to mean always"),
+        (["--since", "300000years"], "omit it to set no limit"),
         (["--image", "lhbp-1"], "img-"),
         (["--region", "tokyo"], "ap-tokyo"),
     ] {

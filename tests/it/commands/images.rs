@@ -42,7 +42,7 @@ fn images_are_listed_by_name_with_what_hinders_sharing_them() {
     assert_eq!(some["images"].as_array().map(Vec::len), Some(1), "{some:#}");
     holds(
         &stderr(&cloud.run(&["images", "--match", ""], 64)),
-        &["leave the flag out"],
+        &["omit the flag"],
     );
 }
 
@@ -67,7 +67,7 @@ fn what_is_written_is_what_the_next_plan_asks_for() {
     assert_eq!(plan["summary"]["in_sync"], 1);
     holds(
         &stderr(&cloud.run(&arguments, 1)),
-        &["all.yaml", "it is there already"],
+        &["all.yaml", "it already exists"],
     );
 }
 

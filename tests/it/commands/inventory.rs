@@ -60,7 +60,7 @@ fn the_first_plan_after_an_import_is_empty_by_region_and_by_account() {
         holds(
             &first,
             &[
-                "# What was shared when `sharekeeper import` looked, 2",
+                "# Images that were shared when `sharekeeper import` ran, 2",
                 "    - name: \"the \\\"golden\\\": one # not a comment\"\n      state: shared\n    - ",
             ],
         );
@@ -139,7 +139,7 @@ fn import_replaces_no_file_and_then_writes_none() {
     holds(
         document["error"].as_str().expect("says why"),
         &[
-            "out/default-eu-frankfurt.yaml: it is there already",
+            "out/default-eu-frankfurt.yaml: it already exists",
             "`--out DIR`",
         ],
     );
@@ -149,7 +149,7 @@ fn import_replaces_no_file_and_then_writes_none() {
     bench.write("file", "");
     holds(
         &bench.told(&["import", "--out", "file"], 1),
-        &["it is a file, and import writes into a directory"],
+        &["it is a file, but import writes to a directory"],
     );
 }
 
@@ -300,16 +300,16 @@ fn adopt_wants_to_know_which_images_and_where() {
     let bench = Bench::new();
     bench.declare("tokyo", TOKYO, &["img-a"]);
     for (flags, status, words) in [
-        (&[] as &[_], 64, "or `--all` for every one"),
+        (&[] as &[_], 64, "or `--all` for all of them"),
         (
             &["--region", "ap-seoul"],
             1,
-            "the manifests name nothing of region ap-seoul",
+            "the manifests name nothing in region ap-seoul",
         ),
         (
             &["-l", "team=nobody"],
             1,
-            "the manifests name nothing of label team=nobody",
+            "the manifests name nothing in label team=nobody",
         ),
         (&["--image", "golden"], 64, "img-"),
     ] {

@@ -38,7 +38,7 @@ fn c9_a_loss_is_accepted_in_the_scope_that_is_named_and_in_no_other() {
     holds(
         &told,
         &[
-            "`--accept-lost 2` does not say which account and region",
+            "`--accept-lost 2` needs an account and region",
             "default/ap-tokyo, default/eu-frankfurt",
             "`--accept-lost default/ap-tokyo=2`",
         ],
@@ -119,7 +119,7 @@ fn c9_accept_says_what_is_accepted_and_who_obeys() {
         &[
             "default/ap-tokyo: a loss of 2 images is accepted, once",
             "default/eu-frankfurt: a loss of 3 images is accepted, once",
-            "the next run obeys",
+            "the next run follows this",
         ],
     );
     let document = bench.json(&["accept", TOKYO_TWO], 0);

@@ -165,7 +165,7 @@ fn each_command_has_a_manual_page_and_help() {
     let wrong = sharekeeper(&["man", "pln"]);
     holds(
         &stderr(&wrong),
-        &["`sharekeeper` has no command `pln`; there are: validate, plan,"],
+        &["`sharekeeper` has no command `pln`; its commands are: validate, plan,"],
     );
 }
 

@@ -84,7 +84,7 @@ fn c4_the_apis_word_is_trusted_for_as_long_as_a_person_says() {
     assert_eq!(plan["changes"].as_array().map(Vec::len), Some(3));
     holds(
         &bench.told(&["reconcile", "--trust-acknowledged", "soon"], 64),
-        &["--trust-acknowledged", "a duration is written like"],
+        &["--trust-acknowledged", "a duration has a form such as"],
     );
 }
 

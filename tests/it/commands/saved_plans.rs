@@ -40,7 +40,7 @@ fn stale(bench: &Bench, moved: Value) {
         document["error"].as_str().expect("says so"),
         &[
             "stale, so nothing was done",
-            "make it anew with `sharekeeper plan --out`",
+            "make a new one with `sharekeeper plan --out`",
         ],
     );
     let mut found = document["moved"].clone();
@@ -177,7 +177,7 @@ fn p9_flags_that_contradict_the_plan_are_refused() {
     for (flags, words) in [
         (
             ["--region", FRANKFURT],
-            "the saved plan was made for region ap-tokyo, and the flags pick region eu-frankfurt; leave them out",
+            "the saved plan was made for region ap-tokyo, but the flags select region eu-frankfurt; omit them",
         ),
         (["--prune", "none"], "repeat: --prune owned"),
     ] {

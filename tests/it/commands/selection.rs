@@ -6,7 +6,7 @@ use super::{FRANKFURT, TOKYO, holds, ids};
 use crate::support::binary::{Bench, stderr};
 
 const NOTHING: &str =
-    "nothing to do: the manifests name 2 images, and the flags leave none of them";
+    "nothing to do: the manifests name 2 images, and the flags exclude all of them";
 
 fn bench() -> Bench {
     let bench = Bench::new();
@@ -28,7 +28,7 @@ fn n4_a_name_that_nobody_knows_is_an_error_with_a_suggestion() {
         ),
         (
             &["--account", "nowhere"],
-            "know the account `nowhere`; there are `default`, `prod`",
+            "know the account `nowhere`; known are `default`, `prod`",
         ),
         (
             &["--image", "img-aaab"],
@@ -44,7 +44,7 @@ fn n4_a_name_that_nobody_knows_is_an_error_with_a_suggestion() {
         ),
         (
             &["-l", "from=x"],
-            "no document has the label `from=x`; there are `tokyo`",
+            "no document has the label `from=x`; the values are `tokyo`",
         ),
     ] {
         for command in ["plan", "reconcile"] {

@@ -194,7 +194,10 @@ fn n9_doctor_leaves_no_trace_in_a_world_and_one_that_is_damaged_is_told_with_the
     fs::write(bench.state().join("world.json"), "{").expect("a file");
     for arguments in [["plan", "manifests"], ["doctor", "manifests"]] {
         let told = bench.told(&arguments, 1);
-        holds(&told, &["world.json: ", "begin anew with `--sim-reset`"]);
+        holds(
+            &told,
+            &["world.json: ", "start with a new world: `--sim-reset`"],
+        );
     }
     bench.run(&["plan", "manifests", "--sim-reset"], 0);
 }

@@ -108,7 +108,7 @@ fn resume_ends_what_is_meant() {
         document["error"].as_str().expect("says which there are"),
         &[
             "there are 2 suspensions: 1 (moving day), 2 (audit)",
-            "say which, or `--all`",
+            "name one, or give `--all`",
         ],
     );
     // One that is wrong ends none.
@@ -120,13 +120,13 @@ fn resume_ends_what_is_meant() {
     holds(
         &bench.told(&["resume", "--image", "img-b"], 1),
         &[
-            "no suspension is of just this (image img-b)",
+            "no suspension has exactly this selection (image img-b)",
             "by the number that `sharekeeper status` shows",
         ],
     );
     holds(
         &bench.told(&["resume", "one"], 64),
-        &["by its number, as `sharekeeper status` shows it"],
+        &["the number of a suspension, which `sharekeeper status` shows"],
     );
     assert_eq!(
         bench.text(&["resume", "--image", "img-a"], 0),
@@ -169,7 +169,7 @@ fn a_suspension_needs_a_reason_and_an_end_that_is_ahead() {
     let bench = Bench::new();
     for (arguments, status, words) in [
         (&[] as &[_], 64, "--reason <TEXT>"),
-        (&["--reason", " "], 64, "say why"),
+        (&["--reason", " "], 64, "give a reason"),
         (
             &["--reason", "x", "--until", "2020-01-01T00:00:00Z"],
             64,
@@ -183,7 +183,7 @@ fn a_suspension_needs_a_reason_and_an_end_that_is_ahead() {
         (
             &["--reason", "x", "--until", "300000years"],
             64,
-            "leave it out to mean always",
+            "omit it to set no limit",
         ),
         (&["--reason", "x", "--region", "tokyo"], 64, "ap-tokyo"),
     ] {
@@ -226,7 +226,7 @@ fn s20_an_image_that_somebody_else_keeps_cancelling_is_parked_until_a_person_res
     );
     holds(
         &bench.told(&["resume"], 1),
-        &["nothing is suspended; 1 image is parked: say which with `--image`, or `--all`"],
+        &["nothing is suspended; 1 image is parked: name them with `--image`, or give `--all`"],
     );
     assert_eq!(
         bench.text(&["resume", "--image", "img-a"], 0),
@@ -369,7 +369,7 @@ fn n1_suspend_says_who_obeys() {
     let text = bench.text(&suspend, 0);
     holds(
         &text,
-        &["no process works with state/sim now; the next run obeys"],
+        &["no process works with state/sim now; the next run follows this"],
     );
     assert_eq!(
         bench.json(&suspend, 0)["obeyed_by"],
@@ -383,7 +383,7 @@ fn n1_suspend_says_who_obeys() {
         &bench.text(&suspend, 0),
         &[
             &format!("process {pid} on build-7"),
-            "obeys from its next write on",
+            "follows this from its next write on",
         ],
     );
     assert_eq!(bench.json(&suspend, 0)["obeyed_by"]["pid"], pid);
