@@ -11,9 +11,9 @@ use super::source_text::{SourceText, boundary};
 use crate::desired::Source;
 use crate::words::{masked, plural, safe, without_secrets, without_url_secrets};
 
-/// Errors that are listed; a file of the wrong kind can have a million.
+/// The number of errors that are listed; a file of the wrong kind can have a million.
 const ERRORS_MAX: usize = 100;
-/// Bytes of a source line that are kept to be shown; the renderer trims it to the terminal.
+/// The number of bytes of a source line that are kept for display; the renderer trims them to the terminal's width.
 const LINE_BYTES_MAX: usize = 4096;
 
 /// Severity of a diagnostic: only an error prevents a desired state.
@@ -29,11 +29,11 @@ pub struct Diagnostic {
     #[serde(skip)]
     severity: Severity,
     pub file: String,
-    /// From 1; 0 where the problem is the file itself.
+    /// Counts from 1; 0 if the problem is the file itself.
     pub line: u32,
-    /// In characters, from 1; 0 where the problem is the file itself.
+    /// Counts characters from 1; 0 if the problem is the file itself.
     pub column: u32,
-    /// Lower case, no final period.
+    /// Begins in lower case and has no final period.
     pub message: String,
     /// What the user can do about it.
     pub help: Option<String>,
@@ -49,7 +49,7 @@ pub struct Diagnostic {
 pub struct Related {
     pub file: String,
     pub line: u32,
-    /// In characters, from 1.
+    /// Counts characters from 1.
     pub column: u32,
     pub message: String,
     #[serde(skip)]
@@ -64,7 +64,7 @@ struct Excerpt {
     end: usize,
 }
 
-/// A byte range in one of the sources; `file` is its index.
+/// A byte range in one of the sources; `file` is the index of the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub file: u32,
@@ -78,7 +78,7 @@ pub struct Diagnostics {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     omitted: usize,
-    /// Indices of the sources that have an error or the other half of one, even where the error is not listed.
+    /// Indices of the sources with an error or with the other half of one, even if the error is not listed.
     faulty: BTreeSet<u32>,
     documents: usize,
     images: usize,
@@ -98,7 +98,7 @@ impl Diagnostic {
     pub(super) fn of_path(file: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
-            // The path may be something else that was typed in its place.
+            // The typed path may be something else, such as a URL with a password.
             file: safe(&without_url_secrets(file)),
             line: 0,
             column: 0,
@@ -212,7 +212,7 @@ impl Excerpt {
 }
 
 impl Diagnostics {
-    /// One error, where no source was read.
+    /// A single error, if no source was read.
     pub(super) fn of(error: Diagnostic) -> Self {
         Self {
             errors: vec![error],
@@ -224,7 +224,7 @@ impl Diagnostics {
         }
     }
 
-    /// The same, with more warnings.
+    /// Adds more warnings to the problems.
     pub(super) fn with_warnings(mut self, warnings: Vec<Diagnostic>) -> Self {
         self.warnings.extend(warnings);
         self
@@ -235,7 +235,7 @@ impl Diagnostics {
         &self.errors
     }
 
-    /// What is allowed but looks wrong, or keeps the set from being known to be whole.
+    /// Warnings: content that is valid but looks wrong, or that makes the completeness of the set unknown.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
@@ -250,17 +250,17 @@ impl Diagnostics {
         self.images
     }
 
-    /// The sources that have an error or the other half of one, by their place among the sources.
+    /// The sources with an error or with the other half of one, by their index.
     pub(super) fn faulty(&self) -> &BTreeSet<u32> {
         &self.faulty
     }
 
-    /// How many errors are not among [`Self::errors`].
+    /// The number of errors that are not among [`Self::errors`].
     pub fn unlisted(&self) -> usize {
         self.omitted
     }
 
-    /// Everything, and a line that counts.
+    /// All problems, with a final line that counts them.
     pub fn render(&self, color: bool) -> String {
         let mut out = String::new();
         for diagnostic in self.warnings.iter().chain(&self.errors) {
@@ -275,7 +275,7 @@ impl Diagnostics {
         if self.omitted > 0 {
             let _ = write!(out, ", of which {} are not listed", self.omitted);
         }
-        out.push_str("; nothing is decided until none is left\n");
+        out.push_str("; nothing is decided until all are fixed\n");
         out
     }
 }
@@ -309,7 +309,7 @@ impl<'a> Sink<'a> {
         self.report(Severity::Error, place, message.into())
     }
 
-    /// Reports what is given twice, with both places.
+    /// Reports something that is given twice, with both places.
     pub(super) fn duplicate(
         &mut self,
         place: Place,
@@ -321,7 +321,7 @@ impl<'a> Sink<'a> {
             .help("keep one of the two")
     }
 
-    /// Reports what is valid but probably not meant.
+    /// Reports something that is valid but probably not intended.
     pub(super) fn warning(
         &mut self,
         place: Place,
@@ -366,7 +366,7 @@ impl<'a> Sink<'a> {
         problem
     }
 
-    /// Adds what was collected from later sources.
+    /// Adds the problems that were collected from later sources.
     pub(super) fn join(&mut self, later: Self) {
         // Problems of paths are all listed.
         let listed = self.errors.len().max(ERRORS_MAX);
@@ -427,7 +427,7 @@ impl DiagnosticBuilder<'_, '_> {
         self.mention(place, message)
     }
 
-    /// Adds another place, in which nothing is wrong.
+    /// Adds another place, which has no error itself.
     pub(super) fn mention(mut self, place: Place, message: &str) -> Self {
         if let Some(diagnostic) = &mut self.diagnostic {
             let source = &self.sources[place.file as usize];
@@ -451,8 +451,8 @@ impl DiagnosticBuilder<'_, '_> {
     }
 }
 
-/// The line of `place`, made safe to print and with what may be a secret masked, and the marked part of it. `None` for a file
-/// that may hold a secret: any line could be its value.
+/// The line of `place`, made safe to print and with possible secrets masked, and the marked part of it. `None` for a
+/// file that may hold a secret, because any line could be its value.
 fn excerpt(source: &SourceText, place: Place) -> Option<Excerpt> {
     let line = source.line_around(place.start);
     if source.may_hold_secret() || line.len() > LINE_BYTES_MAX {
@@ -461,7 +461,7 @@ fn excerpt(source: &SourceText, place: Place) -> Option<Excerpt> {
     let text = source.text();
     let start = boundary(text, place.start as usize);
     let end = boundary(text, (place.end as usize).clamp(start, line.end.max(start)));
-    // Neither changes the number of characters.
+    // Both replacements keep the number of characters.
     let shown = safe(&masked(&text[line.start..line.end.max(end)]));
     let (before, rest) = split(&shown, text[line.start..start].chars().count());
     let (marked, after) = split(rest, text[start..end].chars().count());
@@ -470,7 +470,7 @@ fn excerpt(source: &SourceText, place: Place) -> Option<Excerpt> {
     Some(Excerpt { text, start, end })
 }
 
-/// What comes before and after the first `count` characters.
+/// Splits the text after the first `count` characters.
 fn split(text: &str, count: usize) -> (&str, &str) {
     let at = text
         .char_indices()

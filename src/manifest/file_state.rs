@@ -1,4 +1,4 @@
-//! What is at a path, told from its metadata alone. Two equal states mean that nothing was written there in between.
+//! The state of a path, from its metadata alone. Two equal states mean that nothing was written there in between.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FileState {
-    /// Identified by device and inode alone: the entries that matter are compared themselves, and others, such as an
+    /// Identified by device and inode alone. The entries that matter are compared separately, and others, such as an
     /// editor's backup files, must not count.
     Directory { device: u64, inode: u64 },
     /// Size and times after following links; times are seconds and nanoseconds.
@@ -18,12 +18,12 @@ pub(super) enum FileState {
         modified: (i64, i64),
         changed: (i64, i64),
     },
-    /// Its metadata cannot be read, for this reason.
+    /// Its metadata cannot be read; holds the kind of error.
     Unreadable(io::ErrorKind),
 }
 
 impl FileState {
-    /// State of what the path leads to, following links.
+    /// The state of the target of the path, following links.
     pub(super) fn at(path: &Path) -> Self {
         match fs::metadata(path) {
             Ok(metadata) => Self::of(&metadata),

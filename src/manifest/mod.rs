@@ -1,9 +1,9 @@
-//! MANIFEST → DESIRED: files and YAML become a [`Desired`], or every diagnostic at once.
+//! MANIFEST → DESIRED: files and YAML become a [`Desired`], or all diagnostics at once.
 //!
-//! `read` finds files and reads them until two readings agree and git is not at work on them. `git` says what it has of
-//! them that is not there, and which commit they are of. `parse` is pure: text → YAML tree with places → documents →
-//! whether the directory's restrictions allow what they name → desired state. A set with one error anywhere gives no
-//! `Desired` at all; what is left of it is another type (`partial`). Knows nothing of the cloud, of plans or of policy.
+//! `read` finds files and reads them until two readings agree and no git operation is in progress. `git` finds out
+//! which tracked files are missing, and the commit of the manifests. `parse` is pure: text → YAML tree with places →
+//! documents → check against the directory's restrictions → desired state. A set with an error anywhere gives no
+//! `Desired`; its valid part has another type (`partial`). This module must not know the cloud, plans or policy.
 
 mod diagnostic;
 mod file_state;
@@ -43,7 +43,7 @@ pub use render_selection::{SelectedImages, render_selection};
 pub use source_text::SourceText;
 pub(crate) use suggest::nearest;
 
-/// The remedy for a user who emptied a file or list: nothing is ever unshared because something is empty.
+/// The remedy for a user who emptied a file or list: empty input never unshares anything.
 const UNSHARE: &str = "to have images unshared, declare them `state: unshared`";
 
 /// A set of manifests without an error.
@@ -52,14 +52,14 @@ pub struct Loaded {
     pub desired: Desired,
     pub documents: usize,
     pub files: usize,
-    /// Things that are valid but probably not meant.
+    /// Warnings about content that is valid but probably not intended.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads and parses the manifests at `paths`: files, and directories that are searched for `*.yaml` and `*.yml`. They are
-/// read until they are the same twice in a row, which takes longer than the reading itself only if something changed a
-/// moment ago or a git operation is in progress. Directories in a git work tree must contain all manifests that git has of
-/// them; `runner` runs git.
+/// Reads and parses the manifests at `paths`: files, and directories that are searched for `*.yaml` and `*.yml`. They
+/// are read until two readings in a row agree, which takes longer than the reading itself only if something changed a
+/// moment ago or a git operation is in progress. Directories in a git work tree must contain all manifests that git
+/// tracks there; `runner` runs git.
 pub async fn load<C: Clock, P: CommandRunner>(
     paths: &[PathBuf],
     git: GitBusyPolicy,

@@ -1,4 +1,4 @@
-//! What is left of a set with errors. It has a type of its own, so that it can never be taken for the whole set.
+//! The valid part of a set with errors. It has its own type, so that it can never be mistaken for the whole set.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,34 +15,34 @@ use crate::words::safe;
 /// A set of manifests with errors, which has no desired state.
 pub struct Broken {
     diagnostics: Box<Diagnostics>,
-    /// Everything that was read, faulty or not.
+    /// Everything that was read, with or without errors.
     sources: Vec<SourceText>,
     /// Paths that could not be read.
     unread: BTreeSet<String>,
-    /// Nothing of it is used, because it kept changing.
+    /// Whether nothing of it is used, because it kept changing.
     is_unstable: bool,
     /// Directories that the unread paths might have restricted.
     maybe_restricted: Vec<PathBuf>,
-    /// An unread path may have declared an account.
+    /// Whether an unread path may have declared an account.
     may_lack_account: bool,
 }
 
-/// The files that are not in a partial set, and what their absence means for the rest.
+/// The files that are missing from a partial set, and the consequences for the rest.
 struct LeftOut {
     files: BTreeSet<String>,
-    /// One of the files may have declared the default account.
+    /// Whether one of the files may have declared the default account.
     may_lack_default_account: bool,
-    /// One of the files may take back what others want shared.
+    /// Whether one of the files may revoke images that others want shared.
     may_revoke: bool,
-    /// One of the files may declare images `unshared`, which no policy overrules.
+    /// Whether one of the files may declare images `unshared`, which overrides any policy.
     may_unshare: bool,
-    /// Directories, without links, that one of the files may have restricted.
+    /// Directories, with links resolved, that one of the files may have restricted.
     maybe_restricted: BTreeSet<PathBuf>,
 }
 
 /// The desired state of those files of a broken set that have no error.
 ///
-/// A file that was left out may ask for what this state does not, so nothing may be undone because of it; see
+/// A file that was left out may ask for things that this state lacks, so nothing may be undone because of it; see
 /// [`Partial::into_partial_desired`].
 #[derive(Debug)]
 pub struct Partial {
@@ -64,7 +64,7 @@ impl Broken {
         }
     }
 
-    /// A set that kept changing, of which nothing is used.
+    /// A set that kept changing. Nothing of it is used.
     pub(super) fn unstable(problem: Diagnostic) -> Self {
         Self {
             is_unstable: true,
@@ -72,7 +72,7 @@ impl Broken {
         }
     }
 
-    /// Whether the next reading may succeed although no file changes: the set kept changing, or something could not be
+    /// Whether the next reading may succeed even if no file changes: the set kept changing, or something could not be
     /// read.
     pub fn may_pass(&self) -> bool {
         self.is_unstable || !self.unread.is_empty()
@@ -82,19 +82,20 @@ impl Broken {
         &self.diagnostics
     }
 
-    /// What the files without an error ask for; `None` if that is no image at all.
+    /// The desired state of the files without an error; `None` if they ask for no image at all.
     ///
     /// A file is left out if it has an error, if it is the other half of one (an image that two files set leaves out
-    /// both), or if it needs a file that is left out. Images of the default account are left out if a file that is left
-    /// out may have declared that account: its settings are unknown. A path that could not be read is assumed not to
-    /// declare it, unless git still has its text and that may; otherwise one such path would leave nothing of most sets.
+    /// both), or if it needs a file that is left out. Images of the default account are left out if a left-out file may
+    /// have declared that account, because its settings are unknown. A path that could not be read is assumed not to
+    /// declare it, unless git still has its text and that text may declare it; otherwise, one such path would leave
+    /// nothing of most sets.
     ///
-    /// Nothing is shared that a policy of a file that is left out might revoke: with the word in such a file, nothing is
-    /// left. Likewise, no policy is left where such a file might declare images `unshared`.
+    /// An image is not shared if a policy in a left-out file might revoke it: if such a file contains that word,
+    /// nothing is left. Likewise, no policy is left if such a file might declare images `unshared`.
     ///
-    /// Nothing is shared that a `Restriction` might forbid. A file that is left out may hold one if it has a word like it
-    /// or could not be read at all, not even from git. Then everything in its directory and below is left out too; no
-    /// `Restriction` applies to more than that.
+    /// An image is not shared if a `Restriction` might forbid it. A left-out file may hold one if it contains a similar
+    /// word or could not be read at all, not even from git. Then everything in its directory and below is left out,
+    /// too; no `Restriction` applies to more than that.
     pub fn into_good(self) -> Option<Partial> {
         let Self {
             diagnostics,
@@ -126,7 +127,7 @@ impl Broken {
 }
 
 impl LeftOut {
-    /// Removes the faulty sources, then those that a removed one might have restricted, until nothing more is affected.
+    /// Removes the faulty sources, then those that a removed one might have restricted, until nothing else is affected.
     fn take_from(&mut self, sources: &mut Vec<SourceText>, faulty: &BTreeSet<u32>) {
         let mut index = 0..;
         self.take(sources, |_, _| {
@@ -205,14 +206,14 @@ impl Partial {
         asks.then_some(Self { desired, left_out })
     }
 
-    /// Names of files and directories that are missing from it at least in part: faulty, unreadable, or dependent on such
-    /// a file.
+    /// The names of files and directories that it lacks at least in part: faulty, unreadable, or dependent on such a
+    /// file.
     pub fn left_out(&self) -> &BTreeSet<String> {
         &self.left_out
     }
 
-    /// The desired state, no longer marked as partial by its type. **No CANCEL may ever be computed from it**, neither for
-    /// `state: unshared` nor for an expiry nor for an image's absence: a file that was left out may say otherwise. The
+    /// The desired state, no longer marked as partial by its type. **No CANCEL may ever be computed from it**, for
+    /// `state: unshared`, for an expiry, or for an image's absence: a file that was left out may contradict it. The
     /// caller must remember that it is partial, and may only compute SHAREs from it.
     pub fn into_partial_desired(self) -> Desired {
         self.desired
@@ -220,7 +221,7 @@ impl Partial {
 }
 
 impl fmt::Debug for Broken {
-    /// Without the texts: one may hold a secret that somebody wrote into it.
+    /// Shown without the texts, because somebody may have written a secret into one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Broken")
             .field("diagnostics", &self.diagnostics)

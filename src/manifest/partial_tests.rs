@@ -1,11 +1,11 @@
-//! Which files are left of a broken set: what is left out with a faulty file, and why.
+//! The files that are left of a broken set: which ones are left out with a faulty file, and why.
 
 use std::path::Path;
 
 use super::*;
 use crate::manifest::parse::parse_in_order;
 
-/// An `ImageShare` of its own name for each image list.
+/// An `ImageShare` with a unique name for each image list.
 fn share(spec: &str) -> String {
     let name = spec.replace(|c: char| !c.is_ascii_alphanumeric(), "");
     format!(
@@ -26,7 +26,7 @@ fn image_of(account: &str, id: &str) -> String {
     ))
 }
 
-/// An `ImageSharePolicy`, with some more of its fields.
+/// An `ImageSharePolicy` with additional fields.
 fn policy(name: &str, fields: &str) -> String {
     format!(
         "apiVersion: sharekeeper.dev/v1\nkind: ImageSharePolicy\nmetadata: {{name: {name}}}\nspec: {{region: ap-tokyo, match: {{name: a}}, keep: {{newest: 1}}{fields}}}\n"
@@ -37,7 +37,7 @@ fn account(name: &str) -> String {
     format!("apiVersion: sharekeeper.dev/v1\nkind: Account\nmetadata: {{name: {name}}}\n")
 }
 
-/// The images that are left of these files and of paths that could not be read, and what is left out.
+/// The images that are left of these files and of unreadable paths, and the names that are left out.
 fn left(files: &[(&str, String)], unread: &[&str]) -> Option<(Vec<String>, Vec<String>)> {
     let sources: Vec<_> = files
         .iter()
@@ -48,7 +48,7 @@ fn left(files: &[(&str, String)], unread: &[&str]) -> Option<(Vec<String>, Vec<S
         .map(|path| Diagnostic::of_path(path, "cannot be read", "mend it"))
         .collect();
     let diagnostics = parse_in_order(&sources, problems.clone()).expect_err("is broken");
-    // As the walk has it: a manifest's name is a file's, any other a directory's.
+    // As in the walk: a manifest's name means a file, any other name means a directory.
     let maybe_restricted = unread.iter().map(Path::new).map(|path| {
         let parent = path.parent().filter(|_| path.extension().is_some());
         parent.unwrap_or(path).to_owned()
@@ -263,7 +263,7 @@ fn m1_s3_what_cannot_be_read_may_be_a_restriction() {
 
 #[test]
 fn s3_a_restriction_that_goes_for_anothers_sake_takes_along_what_it_is_about() {
-    // A way to it leads into `all`, so that it may be about `elsewhere` and is gone with `all`.
+    // A link to it is in `all`, so it may apply to `elsewhere` and is removed with `all`.
     let linked = SourceText::new("elsewhere/r.yaml", restriction(".", "img-a*"))
         .found_in(vec!["elsewhere".into(), "all/deep".into()]);
     let sources = vec![

@@ -1,14 +1,15 @@
-//! Which file names are manifests, which are ignored, and where a path really is. Reading, fingerprints and the comparison
-//! with git must all follow the same rules.
+//! The rules for file names: which are manifests, which are ignored, and the real location of a path. Reading,
+//! fingerprints and the comparison with git must all use the same rules.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// File name endings of manifests.
+/// The file name endings of manifests.
 pub(super) const ENDINGS: [&str; 2] = [".yaml", ".yml"];
 
-/// Directory levels that are searched. Deep enough for any tree of manifests; a loop through mounts ends here.
+/// The number of directory levels that are searched. It is enough for any tree of manifests, and ends a loop through
+/// mounts.
 pub(super) const DEPTH_MAX: usize = 32;
 
 /// The link through which Kubernetes swaps all files of a volume at once.
@@ -39,7 +40,7 @@ pub(super) fn or_current_dir(path: &Path) -> &Path {
     }
 }
 
-/// The path with all links resolved but the last component, which may be a link itself.
+/// The path with all links resolved except its last component, which may be a link itself.
 pub(super) fn resolve_parent(path: &Path) -> io::Result<PathBuf> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => Ok(fs::canonicalize(or_current_dir(parent))?.join(name)),
@@ -47,8 +48,9 @@ pub(super) fn resolve_parent(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// The directories that a `Restriction` at an unreadable path might apply to. Anything but a directory counts as a file,
-/// which restricts both where it is found and where it really is. If nothing exists there, the name decides.
+/// The directories that a `Restriction` at an unreadable path might apply to. Anything except a directory counts as a
+/// file, which restricts both the place where it is found and its real location. If nothing exists there, the name
+/// decides.
 pub(super) fn maybe_restricted_by(path: &Path) -> Vec<PathBuf> {
     let location = resolve_parent(path).unwrap_or_else(|_| path.to_owned());
     let is_directory = match fs::metadata(path) {

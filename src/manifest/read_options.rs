@@ -1,4 +1,4 @@
-//! How the caller wants manifests to be read. `read` and `git` both follow these options.
+//! Options for reading manifests. `read` and `git` both follow them.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::host::spawn_blocking;
 /// What to do while a git operation is in progress in the repository of the manifests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GitBusyPolicy {
-    /// Wait for it, and fail if it does not end. For commands that decide something.
+    /// Wait for it, and fail if it does not end. For commands that make decisions.
     Wait,
     /// Read the files as they are. For commands that only check them and may run as a hook of that very operation.
     Read,
@@ -17,18 +17,18 @@ pub enum GitBusyPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
     pub git: GitBusyPolicy,
-    /// How long before the reading the caller watched the files and saw no change. If the files' times agree, this
+    /// How long before the reading the caller watched the files without a change. If the files' times agree, this
     /// replaces the wait between the last change and the first reading. Zero if nobody watched.
     pub quiet_for: Duration,
     /// Read and parse on another thread, so that the caller's is not blocked.
     pub spawn_blocking: bool,
     /// Files below this directory are named relative to it.
     pub root: Option<PathBuf>,
-    /// Git directory of the repository that the files below `root` were checked out of, where `root` has no `.git`. If
-    /// `None`, repositories are found by their `.git`.
+    /// The git directory of the repository that the files below `root` were checked out from, if `root` has no `.git`.
+    /// If `None`, repositories are found by their `.git`.
     pub git_directory: Option<PathBuf>,
-    /// Value of `GIT_INDEX_FILE`, for a command that may run as a hook of a commit with an index of its own. It applies
-    /// only to the repository whose git directory holds it.
+    /// The value of `GIT_INDEX_FILE`, for a command that may run as a hook of a commit with a separate index. It
+    /// applies only to the repository whose git directory contains it.
     pub index_file: Option<PathBuf>,
 }
 

@@ -13,14 +13,14 @@ pub type Sharing = BTreeMap<Scope, Vec<Imported>>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imported {
     pub id: ImageId,
-    /// Its name, where no other image of the region has it.
+    /// The image's name, if no other image of the region has it.
     pub name: Option<ImageName>,
-    /// Empty where there is nothing to say.
+    /// A note; empty if there is none.
     pub note: String,
 }
 
 impl Imported {
-    /// The name that the image is declared by. One that looks like an id or a pattern would be misread by people.
+    /// The name for the declaration. A name that looks like an id or a pattern would mislead people, so it is not used.
     fn name(&self) -> Option<&ImageName> {
         let is_plain = |name: &&ImageName| {
             ImageId::new(name.as_str()).is_err() && !Glob::new(name.as_str()).is_pattern()

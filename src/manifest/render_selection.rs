@@ -8,14 +8,14 @@ use super::render::quoted;
 use crate::model::{AccountName, Glob, ImageId, ImageName, Region, is_object_name};
 use crate::words::safe;
 
-/// Images of one account to declare `shared`, which make one document.
+/// Images of one account to declare `shared`. They form one document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SelectedImages {
     account: AccountName,
     regions: BTreeSet<Region>,
-    /// Images by name: each of the regions has one.
+    /// Images by name; each of the regions has one.
     pub names: BTreeSet<ImageName>,
-    /// Images by id, each with a note that may be empty. Only where there is one region: an id belongs to one.
+    /// Images by id, each with a note that may be empty. Only used for a single region, because an id belongs to one.
     pub ids: BTreeMap<ImageId, String>,
 }
 
@@ -30,7 +30,8 @@ impl SelectedImages {
         }
     }
 
-    /// The name that an image can be declared by. One that looks like an id or a pattern would be misread by people.
+    /// A name that can be used in a declaration. A name that looks like an id or a pattern would mislead people, so it
+    /// is not used.
     pub fn plain_name(name: &str) -> Option<ImageName> {
         let is_plain = ImageId::new(name).is_err() && !Glob::new(name).is_pattern();
         let name = ImageName::new(name).ok();
@@ -80,7 +81,7 @@ fn document(text: &mut String, name: &str, selected: &SelectedImages) {
     }
 }
 
-/// A name that documents may have, like `text`.
+/// A valid document name that resembles `text`.
 fn document_name(text: &str) -> String {
     let lower = text.to_lowercase();
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();

@@ -1,5 +1,4 @@
-//! Field names that would hold a secret. No manifest has such a field, and a file in which somebody wrote one is never
-//! quoted.
+//! Field names that would hold a secret. No manifest has such a field, and a file that contains one is never quoted.
 
 /// Endings of field names, without `_` and `-`, that would hold a secret.
 const SECRET_WORDS: [&str; 6] = [

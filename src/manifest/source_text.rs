@@ -1,5 +1,4 @@
-//! The text of one manifest file: its lines and columns, the directories it is found in, and what can be told of it
-//! without parsing it.
+//! The text of one manifest file: its lines and columns, its directories, and facts that need no parsing.
 
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
@@ -18,7 +17,7 @@ pub struct SourceText {
 }
 
 impl SourceText {
-    /// `name` is the path to show; its parent counts as the directory that the text is found in.
+    /// A source text. `name` is the path to show; its parent counts as the directory of the text.
     pub fn new(name: impl Into<Arc<str>>, text: String) -> Self {
         let name = name.into();
         let parent = Path::new(&*name).parent().unwrap_or(Path::new(""));
@@ -54,8 +53,7 @@ impl SourceText {
         }
     }
 
-    /// All directories that the file is reached through, and the one it is really in. A restriction on any of them
-    /// applies to it.
+    /// All directories through which the file is reached, and its real one. A restriction on any of them applies to it.
     pub(super) fn directories(&self) -> &[PathBuf] {
         &self.directories
     }
@@ -64,7 +62,7 @@ impl SourceText {
         &self.text
     }
 
-    /// Whether it holds nothing but comments and separators.
+    /// Whether it contains nothing except comments and separators.
     pub(super) fn is_blank(&self) -> bool {
         let blank = |line: &str| {
             let line = line.trim_start_matches('\u{feff}').trim();
@@ -73,7 +71,8 @@ impl SourceText {
         self.text.lines().all(blank)
     }
 
-    /// Whether a field name in it is a secret's, or it is no manifest at all but anything else that was given for one.
+    /// Whether a field name in it belongs to a secret, or whether it is not a manifest but something else that was
+    /// given as one.
     pub(super) fn may_hold_secret(&self) -> bool {
         *self.may_hold_secret.get_or_init(|| {
             let any_field = |is: fn(&str) -> bool| {
@@ -94,7 +93,8 @@ impl SourceText {
         self.text.contains("Account")
     }
 
-    /// Whether it could take back what another file wants shared. The text may not even be YAML, so any mention counts.
+    /// Whether it could revoke images that another file wants shared. The text may not even be YAML, so any mention
+    /// counts.
     pub(super) fn may_revoke(&self) -> bool {
         self.text.contains("revoke")
     }
@@ -112,7 +112,7 @@ impl SourceText {
             .any(|word| word.to_ascii_lowercase().contains(WORD) || nearest(word, [WORD]).is_some())
     }
 
-    /// Line and column of a byte offset, both from 1, the column in characters.
+    /// The line and column of a byte offset, both from 1; columns count characters.
     pub(super) fn position(&self, offset: u32) -> (u32, u32) {
         let line = self.line(offset);
         let start = self.line_starts()[line as usize - 1] as usize;
@@ -151,14 +151,14 @@ impl SourceText {
     }
 }
 
-/// Whether a field of this name stands at the top of manifests.
+/// Whether manifests have a field of this name at the top level.
 fn is_header_word(name: &str) -> bool {
     let name = name.trim().trim_matches(['"', '\'', '-', ' ']);
     let header = ["apiVersion", "kind", "metadata", "spec"];
     header.iter().any(|word| name.eq_ignore_ascii_case(word))
 }
 
-/// The end of the character that `at` lies in.
+/// The end of the character that contains byte `at`.
 pub(super) fn boundary(text: &str, at: usize) -> usize {
     (at..text.len())
         .find(|&at| text.is_char_boundary(at))

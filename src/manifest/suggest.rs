@@ -1,4 +1,4 @@
-//! Suggestions for misspelt words: the nearest of the words that are allowed, for "did you mean …?".
+//! Suggestions for misspelt words: the closest allowed word, for "did you mean …?".
 
 /// The candidate that `typed` was probably meant to be, if one is similar enough.
 pub(crate) fn nearest<'c>(
@@ -8,8 +8,8 @@ pub(crate) fn nearest<'c>(
     let typed = typed.to_lowercase();
     let length = typed.chars().count();
     let scored = candidates.into_iter().filter_map(|candidate| {
-        // A third of the letters may be wrong, but at least one. Texts of a very different length, which may be as
-        // long as a file, are not compared.
+        // A third of the letters may be wrong, but at least one. Texts of a very different length, which may be as long
+        // as a file, are not compared.
         let letters = candidate.chars().count();
         let wrong = (letters / 3).max(1);
         if length.abs_diff(letters) > wrong {
@@ -22,7 +22,7 @@ pub(crate) fn nearest<'c>(
     (distance <= wrong).then_some(candidate)
 }
 
-/// `did you mean …?`, if anything is near.
+/// The text `did you mean …?`, if a candidate is close enough.
 pub(super) fn did_you_mean<'c>(
     typed: &str,
     candidates: impl IntoIterator<Item = &'c str>,

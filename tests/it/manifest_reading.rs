@@ -308,12 +308,12 @@ fn m2_s3_a_git_operation_that_does_not_end_is_an_error_that_names_it_and_the_way
     for (sign, means, way_out) in [
         (
             "index.lock",
-            "a git operation is under way",
+            "a git operation is in progress",
             "remove this file",
         ),
         (
             "rebase-merge/done",
-            "a rebase is under way",
+            "a rebase is in progress",
             "git rebase --abort",
         ),
         ("rebase-apply/next", "a rebase or `git am`", "--abort"),
@@ -503,8 +503,8 @@ fn m1_s3_what_is_gone_or_cannot_be_read_names_the_way_out() {
         ),
         (
             "blank",
-            "holds no document",
-            ["check what emptied it", unshare],
+            "contains no document",
+            ["check why it is empty", unshare],
         ),
         (
             "device",

@@ -188,12 +188,12 @@ fn g1_s3_a_directory_that_cannot_be_listed_or_searched_is_one_error() {
         (
             0o000,
             "cannot be read: Permission denied",
-            "let the user that sharekeeper runs as read it",
+            "give read access to the user that runs sharekeeper",
         ),
         (
             0o344,
             "cannot be read: Permission denied",
-            "let the user that sharekeeper runs as read it",
+            "give read access to the user that runs sharekeeper",
         ),
         (
             0o644,
@@ -338,7 +338,7 @@ fn g1_m2_s3_a_git_entry_that_cannot_be_looked_at_counts_as_git_at_work() {
         (
             "a link through a file",
             &|tree, git| tree.link("a.yaml/x", git),
-            "cannot be looked at",
+            "cannot be accessed",
         ),
         (
             "a link to no possible name",
@@ -368,7 +368,7 @@ fn g1_m2_s3_a_git_entry_that_cannot_be_looked_at_counts_as_git_at_work() {
             assert!(error.file.ends_with(git), "{what}: {}", error.file);
             assert!(error.message.contains(reason), "{what}: {}", error.message);
             assert!(
-                error.message.contains("git may be at work"),
+                error.message.contains("git may be changing the manifests"),
                 "{}",
                 error.message
             );
@@ -397,7 +397,10 @@ fn g1_m2_s3_a_sign_of_git_at_work_that_cannot_be_looked_at_counts_as_there() {
     let broken = clock.load(&[tree.path("m")], Wait).expect_err("is no set");
     let shown = broken.diagnostics().render(false);
     assert!(shown.contains("File name too long"), "{shown}");
-    assert!(shown.contains("git may be at work"), "{shown}");
+    assert!(
+        shown.contains("git may be changing the manifests"),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -311,7 +311,7 @@ fn b9_only_files_on_a_disk_are_opened_for_manifests() {
     ];
     let made_up = made_up.map(str::to_owned).into_iter().chain([text(&link)]);
     let cases = regular.into_iter().map(|path| (path, "not a regular file"));
-    let cases = cases.chain(made_up.map(|path| (path, "the kernel makes it up")));
+    let cases = cases.chain(made_up.map(|path| (path, "the kernel generates it")));
     for (path, why) in cases {
         for words in [
             &["validate", &path][..],

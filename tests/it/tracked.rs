@@ -180,7 +180,7 @@ fn names(loaded: &Loaded) -> Vec<String> {
 const SUBMODULE: [&str; 3] = [
     "submodule is not fetched",
     "git submodule update --init",
-    "give paths that do not hold it",
+    "give paths that do not contain it",
 ];
 
 #[tokio::test]
@@ -465,7 +465,7 @@ async fn g3_s3_a_checkout_that_failed_half_way_is_an_error() {
         "{errors:#?}"
     );
     for (_, message, help) in errors {
-        assert!(message.contains("did not come to its end"), "{message}");
+        assert!(message.contains("did not finish"), "{message}");
         assert!(
             help.contains("git restore") && help.contains("filter"),
             "{help}"
@@ -713,7 +713,7 @@ async fn doubt(place: &Place, path: &str) -> String {
     assert!(
         warning
             .message
-            .contains("what no manifest names is not cancelled")
+            .contains("images that no manifest names are not cancelled")
     );
     why.to_string()
 }
@@ -824,7 +824,7 @@ async fn g3_a_git_directory_that_git_looks_past_is_no_repository() {
                 };
                 assert_eq!(file, "r/m/team/b.yaml", "{what} {at} {path}");
                 assert!(
-                    message.contains("git has it, and it is not there"),
+                    message.contains("git has it, but it is missing"),
                     "{message}"
                 );
                 assert!(!help.contains("reset"), "{help}");
@@ -1096,7 +1096,7 @@ fn g3_s3_where_git_cannot_be_asked_completeness_is_unknown_with_a_way_out() {
         (
             Answers(Ok(b"H 100644 nonsense".to_vec())),
             [
-                "not understood",
+                "unknown format",
                 "another version of git",
                 "git cannot be asked",
             ],
@@ -1104,7 +1104,7 @@ fn g3_s3_where_git_cannot_be_asked_completeness_is_unknown_with_a_way_out() {
         (
             Answers(Ok(b"H 777 1 0\tx\0".to_vec())),
             [
-                "not understood",
+                "unknown format",
                 "another version of git",
                 "git cannot be asked",
             ],
@@ -1126,7 +1126,7 @@ fn g3_s3_where_git_cannot_be_asked_completeness_is_unknown_with_a_way_out() {
         };
         let warning = warning.to_string();
         assert!(
-            warning.contains("what no manifest names is not cancelled"),
+            warning.contains("images that no manifest names are not cancelled"),
             "{warning}"
         );
         for word in words {

@@ -1,5 +1,5 @@
-//! Whether the manifests differ from the commit that is checked out. Only files that are read as manifests count, by the
-//! same rules by which they are found.
+//! Whether the manifests differ from the commit that is checked out. Only files that are read as manifests count, by
+//! the same rules as for reading.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -15,17 +15,17 @@ use crate::manifest::paths::{
 };
 use crate::model::is_hash;
 
-/// Paths given to one git command, because command lines are limited in length.
+/// The number of paths in one git command, because the length of command lines is limited.
 const FILES_AT_ONCE: usize = 500;
-/// Links that are followed one after another; Linux has the same limit.
+/// The number of links that are followed in a row; Linux has the same limit.
 const LINKS_MAX: usize = 40;
 
-/// What is read at the given paths. All paths in it are resolved.
+/// Everything that is read at the given paths. All paths in it are resolved.
 #[derive(Default)]
 pub(super) struct Extent {
     directories: BTreeSet<PathBuf>,
     files: BTreeSet<PathBuf>,
-    /// Links by which the others are reached. They count only where git tracks them.
+    /// Links on the way to the others. They count only if git tracks them.
     links: BTreeSet<PathBuf>,
     /// Repositories below the directories, such as submodules.
     nested: BTreeSet<PathBuf>,
@@ -49,7 +49,7 @@ impl Extent {
         Ok(extent)
     }
 
-    /// The directories that were given or hold a given file, each with the repository it is in.
+    /// The directories that were given or that hold a given file, each with its repository.
     pub(super) fn places(&self) -> BTreeMap<PathBuf, Option<PathBuf>> {
         let parents = self.files.iter().filter_map(|file| file.parent());
         let directories = self.directories.iter().map(PathBuf::as_path);
@@ -68,22 +68,23 @@ impl Extent {
         for directory in self.directories.clone() {
             self.look_into(&directory, 0);
         }
-        let mut wholes: Vec<_> = self.directories.iter().cloned().collect();
+        let mut directories: Vec<_> = self.directories.iter().cloned().collect();
         let mut tops = BTreeSet::from([top.to_owned()]);
         for nested in &self.nested {
             let unknown = |error| RevisionError::of(error, nested);
-            // What looks like a repository may be none to git, which then treats it as a part of the superproject.
+            // A directory that looks like a repository may not be one for git, which then treats it as a part of the
+            // superproject.
             if git.top(nested).await.map_err(unknown)? != *nested {
                 continue;
             }
             if git.is_submodule(nested).await.map_err(unknown)? {
-                wholes.push(nested.clone());
+                directories.push(nested.clone());
                 tops.insert(nested.clone());
             } else if holds_manifest(nested, 0) {
                 return Ok(true);
             }
         }
-        for directory in &wholes {
+        for directory in &directories {
             let has_changes = git.directory_has_changes(directory, &tops).await;
             if has_changes.map_err(|error| RevisionError::of(error, directory))? {
                 return Ok(true);
@@ -100,7 +101,7 @@ impl Extent {
     ) -> Result<bool, RevisionError> {
         let is_known = |file: &PathBuf| repository(file).is_some_and(|it| tops.contains(&it));
         if !self.files.iter().all(is_known) {
-            // It is in a repository that was not asked.
+            // The file is in a repository that was not asked.
             return Ok(true);
         }
         for top in tops {
@@ -130,8 +131,8 @@ impl Extent {
         Ok(false)
     }
 
-    /// Finds what git cannot tell from the names below a directory: where links lead, and other repositories. Errors
-    /// are reported when the manifests are read, so they are ignored here.
+    /// Finds what git cannot derive from the names below a directory: the targets of links, and other repositories.
+    /// Errors are reported when the manifests are read, so they are ignored here.
     fn look_into(&mut self, directory: &Path, depth: usize) {
         for (path, kind) in entries(directory, depth) {
             if kind.is_dir() {
@@ -181,7 +182,7 @@ fn is_looked_at(below: &Path) -> bool {
     names.all(|name| !is_ignored(&name.as_os_str().to_string_lossy()))
 }
 
-/// The innermost directory at or above a path that holds a `.git`. Whether that is a repository is for git to say.
+/// The innermost directory at or above a path that holds a `.git`. Only git can decide whether that is a repository.
 fn repository(path: &Path) -> Option<PathBuf> {
     let mut around = path.ancestors();
     let found = around.find(|directory| fs::symlink_metadata(directory.join(".git")).is_ok());
@@ -202,7 +203,7 @@ fn links(path: &Path) -> Vec<PathBuf> {
         else {
             break;
         };
-        // Nothing before the link is a link, but `..` may lead back through one that was followed.
+        // The path before the link contains no link, but `..` may lead back through one that was followed.
         let Some(parent) = link
             .parent()
             .and_then(|parent| fs::canonicalize(or_current_dir(parent)).ok())
@@ -257,8 +258,8 @@ impl<P: CommandRunner> Git<'_, P> {
         Ok(hidden.iter().any(counts))
     }
 
-    /// Whether a submodule has or had a manifest, in its files or in one of the commits that the superproject names.
-    /// If that cannot be told, the answer is yes.
+    /// Whether a submodule has or had a manifest, in its files or in one of the commits that the superproject names. If
+    /// that is not known, the answer is yes.
     async fn may_hold_manifest(&self, submodule: &Path, commits: &[String]) -> bool {
         if holds_manifest(submodule, 0) {
             return true;
@@ -297,7 +298,7 @@ impl<P: CommandRunner> Git<'_, P> {
         Ok(changes.is_none_or(|changes| !changes.is_empty()))
     }
 
-    /// Whether git would not report changes of any of the paths because it is untracked, ignored or hidden.
+    /// Whether git would not report changes of one of the paths because it is untracked, ignored or hidden.
     async fn leaves_out(&self, top: &Path, paths: &[OsString]) -> Result<bool, CommandError> {
         let others = self.others(top, paths).await?;
         Ok(others.is_none_or(|paths| !paths.is_empty())

@@ -1,4 +1,4 @@
-//! How the user is told of manifests that git has and the work tree lacks: each cause once per directory, with its remedy.
+//! Reports manifests that git has but the work tree lacks: each cause once per directory, with its remedy.
 
 use std::path::PathBuf;
 
@@ -8,13 +8,14 @@ use crate::manifest::read_options::ReadOptions;
 use crate::manifest::source_text::SourceText;
 use crate::words::plural;
 
-/// Follows the remedy where a missing manifest affects the others in its directory.
-pub(in crate::manifest) const PARTIAL_OK_NOTE: &str = "until then, `--partial-ok` uses nothing of its directory either, since what is not there may hold a `Restriction` for that";
+/// Added to the remedy if a missing manifest affects the others in its directory.
+pub(in crate::manifest) const PARTIAL_OK_NOTE: &str = "until then, `--partial-ok` uses nothing from its directory either, because the missing file may hold a `Restriction` for that directory";
 
-/// Directories that are listed for each cause. Of the others, only the number of missing manifests is shown.
+/// The number of directories that are listed for each cause. For the others, only the number of missing manifests is
+/// shown.
 const TOLD_MAX: usize = 20;
 
-/// An entry that git has and the work tree lacks.
+/// An entry that git has but the work tree lacks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::manifest) struct MissingEntry {
     pub cause: MissingCause,
@@ -30,7 +31,7 @@ pub(in crate::manifest) struct MissingEntry {
     pub text: Option<MissingText>,
 }
 
-/// What the text of a missing file says, by the same tests as for a file that is left out.
+/// Facts about the text of a missing file, by the same tests as for a file that is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::manifest) struct MissingText {
     pub may_restrict: bool,
@@ -92,7 +93,7 @@ pub(in crate::manifest) fn diagnostics(
         .collect()
 }
 
-/// The error for what is missing from one directory, and for `elsewhere` more paths that are not listed.
+/// The error for the entries that are missing from one directory, and for `elsewhere` more paths that are not listed.
 fn diagnostic(group: &[MissingEntry], elsewhere: usize, options: &ReadOptions) -> Diagnostic {
     let (entry, beside) = (&group[0], group.len() - 1);
     let mut message = entry.cause.message();
@@ -120,20 +121,18 @@ impl MissingCause {
 
     fn message(&self) -> String {
         match self {
-            Self::Submodule => "the submodule is not fetched, so what it holds is not known".into(),
+            Self::Submodule => "the submodule is not fetched, so its content is not known".into(),
             Self::SubmoduleOfCopy => {
-                "this is a submodule, and sharekeeper fetches none, so what it holds is not known"
+                "this is a submodule, and sharekeeper fetches none, so its content is not known"
                     .into()
             }
-            Self::Sparse => "git has it, and a sparse checkout leaves it out".into(),
-            Self::Checkout => {
-                "git has it, and it is not there: the checkout did not come to its end".into()
-            }
+            Self::Sparse => "git has it, but a sparse checkout leaves it out".into(),
+            Self::Checkout => "git has it, but it is missing: the checkout did not finish".into(),
             Self::Filter(filter) => format!(
-                "git has it, and it is not there: it was deleted, or its filter `{filter}` failed as it was checked out"
+                "git has it, but it is missing: it was deleted, or its filter `{filter}` failed during the checkout"
             ),
-            Self::Deleted => "git has it, and it is not there".into(),
-            Self::NotInCopy => "the commit has it, and git did not check it out".into(),
+            Self::Deleted => "git has it, but it is missing".into(),
+            Self::NotInCopy => "the commit has it, but git did not check it out".into(),
         }
     }
 }
@@ -145,14 +144,14 @@ impl MissingEntry {
         let path = pathspec(&self.tracked);
         match &self.cause {
             MissingCause::Submodule => format!(
-                "fetch it with `git submodule update --init` (in CI, have the checkout fetch submodules): `{git} submodule update --init -- {path}`; or give paths that do not hold it; if it was removed on purpose, `git rm` confirms it: `{git} rm -- {path}`"
+                "fetch it with `git submodule update --init` (in CI, make the checkout fetch submodules): `{git} submodule update --init -- {path}`; or give paths that do not contain it; if it was removed on purpose, `git rm` confirms it: `{git} rm -- {path}`"
             ),
-            MissingCause::SubmoduleOfCopy => "put its manifests into the repository itself, follow the submodule's own repository apart, or give a `--path` that does not hold it".into(),
+            MissingCause::SubmoduleOfCopy => "put its manifests into the repository itself, follow the submodule's own repository separately, or give a `--path` that does not contain it".into(),
             MissingCause::Sparse => format!(
-                "widen the checkout with `git sparse-checkout add` or `git sparse-checkout disable` (`{git} sparse-checkout disable`), or give narrower paths that are checked out whole"
+                "widen the checkout with `git sparse-checkout add` or `git sparse-checkout disable` (`{git} sparse-checkout disable`), or give narrower paths that are completely checked out"
             ),
             MissingCause::Checkout => format!(
-                "finish the checkout: `{git} reset` makes git's index anew and changes no file, and then `git restore` brings back what is missing, or says what keeps it from that, such as a filter that is not installed: `{git} restore -- {path}`"
+                "finish the checkout: `{git} reset` rebuilds git's index and changes no file, and then `git restore` brings back the missing files, or says what prevents that, such as a filter that is not installed: `{git} restore -- {path}`"
             ),
             MissingCause::Filter(filter) => format!(
                 "`git restore` brings it back, or says what is wrong with `{filter}`: `{git} restore -- {path}`; if it was deleted on purpose, `git rm` or `git add -A` confirms it: `{git} rm -- {path}`"
@@ -160,7 +159,7 @@ impl MissingEntry {
             MissingCause::Deleted => format!(
                 "if it was deleted on purpose, `git rm` or `git add -A` confirms it: `{git} rm -- {path}`; if not, `git restore` brings it back: `{git} restore -- {path}`"
             ),
-            MissingCause::NotInCopy => "look whether another path of the repository differs from it in letter case alone, or give a `--path` that does not hold it".into(),
+            MissingCause::NotInCopy => "check whether another path in the repository differs from it only in letter case, or give a `--path` that does not contain it".into(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Finds out why manifests that git has are not in the work tree, and what their text says: git still has it.
+//! Finds out why manifests that git has are not in the work tree, and what their texts contain, because git still has
+//! them.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -13,10 +14,10 @@ use crate::host::{CommandError, CommandRunner};
 use crate::manifest::read_options::ReadOptions;
 use crate::manifest::source_text::SourceText;
 
-/// Missing files of one repository whose filters and texts git is asked for.
+/// The number of missing files of one repository for which git is asked about filters and texts.
 const FILES_ASKED_MAX: usize = 100;
 
-/// Filter of each file that git was asked about; `None` if it has none.
+/// The filter of each file that git was asked about; `None` if it has none.
 type Filters = BTreeMap<PathBuf, Option<String>>;
 
 impl<P: CommandRunner> Git<'_, P> {
@@ -39,8 +40,7 @@ impl<P: CommandRunner> Git<'_, P> {
         for (entry, path) in missing {
             let filter = filters.get(&entry.path);
             let mut text = None;
-            // What a filter would make of the contents is not known, and the contents of a link are only the name of
-            // its target.
+            // The result of a filter is not known, and the content of a link is only the name of its target.
             if is_asked && entry.kind == EntryKind::File && filter == Some(&None) {
                 let answer = self.text(top, entry, options).await;
                 // If git is slow or cannot be run, it is not asked again.
@@ -59,7 +59,7 @@ impl<P: CommandRunner> Git<'_, P> {
         found
     }
 
-    /// Filters of the missing files. A file that is not in the answer may have any.
+    /// The filters of the missing files. A file that the answer lacks may have any filter.
     async fn filters(
         &self,
         top: &Path,
@@ -92,7 +92,7 @@ impl<P: CommandRunner> Git<'_, P> {
         filters.collect()
     }
 
-    /// What the text of a missing file says, if git has all of it and it is UTF-8.
+    /// Facts about the text of a missing file, if git has all of it and it is UTF-8.
     async fn text(
         &self,
         top: &Path,

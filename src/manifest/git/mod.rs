@@ -1,5 +1,5 @@
-//! What git knows of the manifests: whether it is at work on them, what it has of them, and the commit that they are of.
-//! It reads no manifest.
+//! Git's knowledge about the manifests: whether an operation is changing them, which of them it tracks, and their
+//! commit. This module reads no manifest.
 
 mod changes;
 pub(super) mod command;

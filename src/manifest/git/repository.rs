@@ -1,5 +1,5 @@
-//! Finds the repositories that hold manifests, without running git, and tells whether a git operation is in progress there.
-//! A checkout writes file after file; until it is done, the tree is neither the old one nor the new one.
+//! Finds the repositories that hold manifests, without running git, and detects a git operation in progress. A checkout
+//! writes one file after another; until it is done, the tree is neither the old one nor the new one.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -11,28 +11,29 @@ use crate::manifest::diagnostic::Diagnostic;
 use crate::manifest::read_options::ReadOptions;
 use crate::model::is_hash;
 
-/// Files in a git directory that show an operation in progress: name, message, and remedy if it does not end.
+/// Files in a git directory that show an operation in progress: name, message, and the remedy if it does not end.
 ///
-/// A rebase counts although it may pause for hours: the files are of a commit that nobody means to apply. A merge does
-/// not: conflicts are errors anyway, and without them the files are what their author is about to commit.
+/// A rebase counts although it may pause for hours, because the files belong to a commit that nobody intends to apply.
+/// A merge does not count: conflicts are errors anyway, and without them the files are what their author is about to
+/// commit.
 const SIGNS: [(&str, &str, &str); 3] = [
     (
         "index.lock",
-        "a git operation is under way, so the manifests may be half of one commit and half of another",
-        "let it finish (a commit whose message is being written counts), then run this again; if no git process is left, one died here: remove this file",
+        "a git operation is in progress, so the manifests may be half of one commit and half of another",
+        "let it finish (a commit whose message is being written counts), then run this again; if no git process is running, one died here: remove this file",
     ),
     (
         "rebase-merge",
-        "a rebase is under way, so the manifests are those of a commit in between",
+        "a rebase is in progress, so the manifests belong to an intermediate commit",
         "finish it with `git rebase --continue`, or end it with `git rebase --abort`, then run this again",
     ),
     (
         "rebase-apply",
-        "a rebase or `git am` is under way, so the manifests are those of a commit in between",
+        "a rebase or `git am` is in progress, so the manifests belong to an intermediate commit",
         "finish it with `--continue`, or end it with `--abort`, then run this again",
     ),
 ];
-/// The `.git` file of a worktree or submodule holds one path.
+/// The size limit for the `.git` file of a worktree or submodule, which holds one path.
 const GITDIR_BYTES_MAX: u64 = 16 << 10;
 
 /// A git repository with a work tree.
@@ -40,7 +41,7 @@ const GITDIR_BYTES_MAX: u64 = 16 << 10;
 pub(in crate::manifest) struct Repository {
     /// The top of the work tree: the directory that holds `.git`, without links.
     pub top: PathBuf,
-    /// Where git keeps its state. It need not exist: a checkout may have removed it for a moment.
+    /// The directory of git's data. It need not exist: a checkout may have removed it for a moment.
     pub git_dir: PathBuf,
 }
 
@@ -49,11 +50,11 @@ pub(in crate::manifest) struct Repository {
 pub(in crate::manifest) struct Unreadable {
     /// Path of the `.git` or of the file in it that cannot be read.
     pub entry: PathBuf,
-    /// What is wrong with it, as the predicate of a sentence.
+    /// The fault in it, as the predicate of a sentence.
     pub reason: String,
 }
 
-/// The repository that `root` was checked out of without a `.git` of its own, if the options name one.
+/// The repository that `root` was checked out from without its own `.git`, if the options name one.
 pub(in crate::manifest) fn private_copy(
     options: &ReadOptions,
 ) -> Option<Result<Repository, Unreadable>> {
@@ -90,8 +91,8 @@ pub(in crate::manifest) fn operation_in(git_dir: &Path) -> Option<Diagnostic> {
     })
 }
 
-/// The index of the repository that holds `path`, and of its superproject if it may be a submodule: another commit, or
-/// committing the same files, changes them. A `.git` that cannot be read stands for its index.
+/// The index of the repository that holds `path`, and the index of its superproject if it may be a submodule. Another
+/// commit, or committing the same files, changes them. A `.git` that cannot be read takes the place of its index.
 pub(in crate::manifest) fn indexes(path: &Path) -> Vec<PathBuf> {
     match repository(path) {
         Ok(None) => Vec::new(),
@@ -103,13 +104,13 @@ pub(in crate::manifest) fn indexes(path: &Path) -> Vec<PathBuf> {
     }
 }
 
-/// The innermost repository whose work tree holds `path`, which need not exist. One that git would look past counts
+/// The innermost repository whose work tree holds `path`, which need not exist. A repository that git would skip counts
 /// only if there is no other.
 fn repository(path: &Path) -> Result<Option<Repository>, Unreadable> {
     Ok(repositories(path)?.pop())
 }
 
-/// The innermost repository whose work tree holds `path`, preceded by those inside of it that git probably looks past.
+/// The innermost repository whose work tree holds `path`, preceded by those inside of it that git probably skips.
 pub(in crate::manifest) fn repositories(path: &Path) -> Result<Vec<Repository>, Unreadable> {
     let mut found = Vec::new();
     let Ok(path) = std::path::absolute(path) else {
@@ -129,13 +130,13 @@ pub(in crate::manifest) fn repositories(path: &Path) -> Result<Vec<Repository>, 
             }
         }
     }
-    // No repository around it that git would find instead.
+    // There is no repository around it that git would find instead.
     found.truncate(1);
     Ok(found)
 }
 
-/// The repository around one whose git directory is elsewhere, as that of a submodule is. If that cannot be read, the
-/// submodule can still be used.
+/// The repository around one whose git directory is elsewhere, as for a submodule. If it cannot be read, the submodule
+/// can still be used.
 pub(in crate::manifest) fn superproject(repository: &Repository) -> Option<Repository> {
     let is_elsewhere = repository.git_dir != repository.top.join(".git");
     let parent = repository.top.parent().filter(|_| is_elsewhere)?;
@@ -170,7 +171,7 @@ pub(in crate::manifest) fn repository_at(
             git_dir: entry,
         }));
     }
-    // git ignores anything but a directory or a file, such as a device that masks it.
+    // git ignores everything except a directory or a file, for example a device that masks the name.
     if !metadata.is_file() {
         return Ok(None);
     }
@@ -191,7 +192,7 @@ pub(in crate::manifest) fn repository_at(
     }
 }
 
-/// The beginning of a file that should hold one line.
+/// The first bytes of a file that should hold one line.
 fn beginning(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     let file = File::open(path)?;
@@ -200,8 +201,8 @@ fn beginning(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 impl Repository {
-    /// Whether `.git` is a directory without the files by which git recognises a repository. git's own answer decides
-    /// in the end.
+    /// Whether `.git` is a directory without the files by which git recognises a repository. In the end, git's own
+    /// answer decides.
     fn is_incomplete(&self) -> bool {
         if self.git_dir != self.top.join(".git") {
             return false;
@@ -213,7 +214,7 @@ impl Repository {
         !self.may_have_head() || lacks("commondir") && (lacks("objects") || lacks("refs"))
     }
 
-    /// Whether `HEAD` may be as git makes it. If it cannot be read, it may.
+    /// Whether `HEAD` may have been written by git. If it cannot be read, it may have been.
     fn may_have_head(&self) -> bool {
         let path = self.git_dir.join("HEAD");
         match fs::symlink_metadata(&path) {
@@ -235,22 +236,22 @@ impl Repository {
 
 impl Unreadable {
     pub(in crate::manifest) fn new(entry: PathBuf, error: &io::Error) -> Self {
-        let reason = format!("cannot be looked at: {error}");
+        let reason = format!("cannot be accessed: {error}");
         Self { entry, reason }
     }
 
     pub(in crate::manifest) fn help(&self) -> &'static str {
-        "let the user that sharekeeper runs as read it, mend it, or remove it if this is no git repository"
+        "give read access to the user that runs sharekeeper, repair it, or remove it if this is not a git repository"
     }
 
     /// The error to report while an operation may be in progress.
     pub(in crate::manifest) fn diagnostic(&self) -> Diagnostic {
-        let message = format!("{}, so git may be at work on the manifests", self.reason);
+        let message = format!("{}, so git may be changing the manifests", self.reason);
         Diagnostic::of_path(&self.entry.to_string_lossy(), message, self.help())
     }
 }
 
-/// Whether an error says that nothing exists at a path. Any other error says nothing about that.
+/// Whether an error means that nothing exists at a path. All other errors are inconclusive.
 fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! The commit that the manifests are of, when it was made, and how it relates to another commit.
+//! The commit of the manifests, its date, and its relation to another commit.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -14,12 +14,12 @@ use super::revision_error::{RevisionError, shown};
 use crate::host::{CommandError, CommandRunner};
 use crate::model::{Ancestry, Commit, Gap, Timestamp, is_hash};
 
-/// The git commit that the manifests are of, or why it is unknown.
+/// The git commit of the manifests, or why it is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revision {
-    /// They are of this commit, or differ from it if it is dirty.
+    /// The manifests are from this commit, or differ from it if it is dirty.
     Known(Checkout),
-    /// There is a repository, but it does not tell the commit.
+    /// There is a repository, but it does not show the commit.
     Unknown(RevisionError),
     /// None of them is in a repository.
     NoRepository,
@@ -53,7 +53,7 @@ impl Revision {
         }
     }
 
-    /// The commit as it is shown to users, if it is known.
+    /// The commit in the form for people, if it is known.
     pub fn shown(&self) -> Option<String> {
         self.checkout().map(Checkout::to_string)
     }
@@ -123,7 +123,7 @@ impl fmt::Display for Checkout {
     }
 }
 
-/// The checkout that all paths are of; `None` if there is no repository.
+/// The checkout of all paths; `None` if there is no repository.
 async fn ask<P: CommandRunner>(
     paths: &[PathBuf],
     git: &Git<'_, P>,
@@ -152,7 +152,7 @@ async fn ask<P: CommandRunner>(
         return Ok(None);
     };
     let unknown = |error| RevisionError::of(error, &first);
-    // Asked of this commit, because another one may be checked out by now.
+    // Asked for this commit, because another one may be checked out by now.
     let committed = git.date(&top, &hash).await.map_err(unknown)?;
     let committed = committed.ok_or_else(|| RevisionError::Failed {
         repository: top.clone(),
@@ -205,7 +205,7 @@ impl<P: CommandRunner> Git<'_, P> {
                 let unknown = RevisionError::of(error, repository);
                 let is_refused = matches!(unknown, RevisionError::Failed { .. });
                 return Err(match is_refused && self.top(directory).await.is_ok() {
-                    // The top has an answer, so it is `HEAD` that has none.
+                    // The top has an answer, so the one for `HEAD` is missing.
                     true => RevisionError::NoCommit {
                         repository: repository.to_owned(),
                     },

@@ -1,4 +1,4 @@
-//! Why a repository does not tell the commit of the manifests, and how to fix that.
+//! Why a repository does not show the commit of the manifests, and the remedy.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::host::CommandError;
 use crate::words::{brief, safe};
 
-/// Why a repository does not tell the commit of the manifests.
+/// Why a repository does not show the commit of the manifests.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RevisionError {
     /// git is missing, or may not be run.
@@ -27,11 +27,11 @@ pub enum RevisionError {
     /// Nothing was committed yet, or `HEAD` is not a commit.
     #[error("no commit is checked out in {}", shown(.repository))]
     NoCommit { repository: PathBuf },
-    /// The manifests are of two checkouts, so they have no single commit.
-    #[error("the manifests are of two checkouts, {} and {}", shown(.one), shown(.other))]
+    /// The manifests are from two checkouts, so they have no single commit.
+    #[error("the manifests are from two checkouts, {} and {}", shown(.one), shown(.other))]
     Several { one: PathBuf, other: PathBuf },
     /// Some manifests are in a repository and others are not.
-    #[error("{} is in a git repository, and {} is in none", shown(.inside), shown(.outside))]
+    #[error("{} is in a git repository, but {} is not in one", shown(.inside), shown(.outside))]
     Outside {
         /// A directory with manifests in a repository.
         inside: PathBuf,
@@ -46,13 +46,13 @@ pub enum RevisionError {
         /// Message of the operating system.
         reason: String,
     },
-    /// Any other error of git; the reason is in its words.
+    /// Any other error of git; the reason is git's own text.
     #[error("git cannot read {}: {}", shown(.repository), brief(.reason))]
     Failed { repository: PathBuf, reason: String },
 }
 
 impl RevisionError {
-    /// What an error of git means.
+    /// The meaning of an error from git.
     pub(super) fn of(error: CommandError, repository: &Path) -> Self {
         let repository = repository.to_owned();
         match error {
@@ -61,7 +61,7 @@ impl RevisionError {
                 repository,
                 deadline,
             },
-            // git has one status for all its refusals. The second wording is that of its first versions that refuse.
+            // git has one status for all its refusals. The second wording is from its first versions that refuse.
             CommandError::Failed { reason, .. }
                 if ["dubious ownership", "unsafe repository"]
                     .iter()
@@ -76,14 +76,14 @@ impl RevisionError {
         }
     }
 
-    /// How to make the commit known.
+    /// How the user can make the commit known.
     pub fn remedy(&self) -> String {
         match self {
             Self::NoGit { .. } => {
                 "install git where sharekeeper runs, or add its directory to `PATH`".into()
             }
             Self::Slow { repository, .. } => format!(
-                "run this again; if that does not help, find out why `git -C {} status` is slow",
+                "run this command again; if that does not help, find out why `git -C {} status` is slow",
                 quoted(repository)
             ),
             Self::Untrusted { repository } => format!(
@@ -92,7 +92,7 @@ impl RevisionError {
             ),
             Self::NoCommit { .. } => "commit the manifests first".into(),
             Self::Several { .. } | Self::Outside { .. } => {
-                "give only paths of one checkout, and the others a state directory of their own"
+                "give only paths of one checkout, and use a separate state directory for the others"
                     .into()
             }
             Self::Gone { .. } => "check the path, then run this again".into(),
@@ -104,12 +104,12 @@ impl RevisionError {
     }
 }
 
-/// A path in a message.
+/// A path in the form for messages.
 pub(super) fn shown(path: &Path) -> String {
     safe(&path.to_string_lossy())
 }
 
-/// A path in a command that is to be copied into a shell.
+/// A path in a command that people copy into a shell.
 fn quoted(path: &Path) -> String {
     let text = shown(path);
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);

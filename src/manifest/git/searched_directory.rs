@@ -1,4 +1,5 @@
-//! A directory in a git work tree that was searched for manifests, and which of git's entries would be read from it.
+//! A directory in a git work tree that was searched for manifests. It decides which of git's entries would be read from
+//! it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -19,9 +20,10 @@ pub(in crate::manifest) struct SearchedDirectory {
     pub repository: Repository,
     /// State of the index when the directory was searched.
     pub index: FileState,
-    /// It holds nothing but `.git`.
+    /// Whether it holds nothing except `.git`.
     pub is_empty: bool,
-    /// It is a submodule that was searched, seen from its superproject. Only the entry of the submodule itself counts.
+    /// Whether this is a searched submodule as seen from its superproject. Only the entry of the submodule itself
+    /// counts then.
     is_submodule_entry: bool,
 }
 
@@ -56,8 +58,8 @@ impl SearchedDirectory {
         }
     }
 
-    /// Whether a file is an index of this repository, such as git makes for the duration of one commit. `index` may be
-    /// relative to the top of the work tree.
+    /// Whether a file is an index of this repository, for example one that git makes for the duration of a commit.
+    /// `index` may be relative to the top of the work tree.
     pub(super) fn owns(&self, index: &Path) -> bool {
         let index = self.repository.top.join(index);
         let directory = index.parent().and_then(|it| fs::canonicalize(it).ok());
@@ -65,7 +67,7 @@ impl SearchedDirectory {
         index.is_file() && directory.is_some() && directory == git_dir
     }
 
-    /// The path of an entry of the index, if a manifest of it would be read from this directory.
+    /// The path of an entry of the index, if its manifest would be read from this directory.
     pub(in crate::manifest) fn path_of(&self, entry: &TrackedEntry) -> Option<PathBuf> {
         let below = entry.path.strip_prefix(&self.inside).ok()?;
         if self.is_submodule_entry && (entry.kind != EntryKind::Submodule || below != Path::new(""))

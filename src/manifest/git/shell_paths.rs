@@ -1,4 +1,4 @@
-//! Paths as words of the shell commands that messages tell people to run.
+//! Paths as words in the shell commands that messages recommend.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub(super) fn pathspec(tracked: &Path) -> String {
     }
 }
 
-/// A path quoted for a command that is to be copied into a shell.
+/// A path quoted for a command that people copy into a shell.
 pub(super) fn word(path: &Path) -> String {
     safe(&shell(&path.to_string_lossy()))
 }

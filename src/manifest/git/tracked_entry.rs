@@ -12,7 +12,7 @@ pub(in crate::manifest) struct TrackedEntry {
     pub kind: EntryKind,
     /// Whether a sparse checkout leaves it out.
     pub is_sparse: bool,
-    /// Hash of its contents, or of the commit of a submodule; `None` if a merge left several versions of it.
+    /// The hash of its contents, or of a submodule's commit; `None` if a merge left several versions of it.
     pub object: Option<String>,
     /// Relative to the top of the work tree.
     pub path: PathBuf,
@@ -33,7 +33,7 @@ pub(in crate::manifest) enum ListedFrom {
     Commit,
 }
 
-/// Parses the output of `git ls-files --stage -t -z` or `git ls-tree -z`. `None` if it is not understood.
+/// Parses the output of `git ls-files --stage -t -z` or `git ls-tree -z`. `None` if the output has an unknown format.
 pub(in crate::manifest) fn parse(list: &[u8], from: ListedFrom) -> Option<Vec<TrackedEntry>> {
     let records = list.strip_suffix(&[0]).unwrap_or(list);
     let records = records.split(|&byte| byte == 0);

@@ -1,5 +1,5 @@
-//! Asks git what it tracks below the directories that were searched. Where there is no index, no checkout was ever
-//! completed, and the commit tells instead.
+//! Asks git which files it tracks below the searched directories. Without an index, no checkout was ever completed, and
+//! the commit is asked instead.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -17,7 +17,7 @@ use crate::model::is_hash;
 /// The variable by which git tells its hooks which index to use.
 const INDEX_VARIABLE: &str = "GIT_INDEX_FILE";
 
-/// What git says about a directory that seems to be the top of a work tree.
+/// Git's answer about a directory that seems to be the top of a work tree.
 pub(in crate::manifest) enum TrackedFiles {
     /// It is the top of a work tree.
     Listed {
@@ -26,11 +26,11 @@ pub(in crate::manifest) enum TrackedFiles {
         /// Hash of the commit that is checked out, if there is one.
         head: Option<String>,
     },
-    /// The `.git` in it is no repository to git, which takes the directory for a part of this work tree.
+    /// The `.git` in it is not a repository for git, which takes the directory for a part of this work tree.
     PartOf(PathBuf),
 }
 
-/// Where git sees a directory in relation to a work tree.
+/// The position of a directory in a work tree, according to git.
 struct WorkTreePosition {
     is_in_work_tree: bool,
     /// Relative to the top of the work tree; empty if it is the top.
@@ -39,7 +39,7 @@ struct WorkTreePosition {
 }
 
 impl<P: CommandRunner> Git<'_, P> {
-    /// Entries that git has below the directories that were searched in one work tree.
+    /// The entries that git has below the searched directories of one work tree.
     pub(in crate::manifest) async fn entries(
         &self,
         top: &Path,
@@ -68,8 +68,8 @@ impl<P: CommandRunner> Git<'_, P> {
                     ListedFrom::Commit => Ok(TrackedFiles::empty(head)),
                     ListedFrom::Index => Err(Unverified::new(
                         top,
-                        "git has an index here, and does not take this for a work tree",
-                        "look at `core.bare` and `core.worktree` in its settings, or give paths outside of this repository",
+                        "git has an index here, but does not treat this as a work tree",
+                        "check `core.bare` and `core.worktree` in its settings, or give paths outside of this repository",
                     )),
                 };
             }
@@ -95,7 +95,7 @@ impl<P: CommandRunner> Git<'_, P> {
             )
         })?;
         let entries = parse(&list, from).ok_or_else(|| {
-            let reason = "the list of its files is not understood";
+            let reason = "the list of its files has an unknown format";
             Unverified::new(
                 top,
                 reason,
@@ -112,7 +112,7 @@ impl<P: CommandRunner> Git<'_, P> {
     /// Asks where a directory is. Nothing can be missing from a bare repository, or from one whose work tree is
     /// elsewhere.
     async fn position(&self, directory: &Path) -> Result<WorkTreePosition, Unverified> {
-        // Before the first commit, the last of the answers is missing.
+        // Before the first commit, the last answer is missing.
         let arguments = [
             "rev-parse",
             "--is-inside-work-tree",
@@ -147,7 +147,7 @@ impl<P: CommandRunner> Git<'_, P> {
         arguments.extend(["rev-parse", "--quiet", "--verify", "HEAD^{commit}"].map(OsString::from));
         match self.run(top, arguments).await {
             Ok(_) => Ok(true),
-            // This is its answer before the first commit.
+            // This is git's answer before the first commit.
             Err(CommandError::Failed { reason, .. }) if reason.is_empty() => Ok(false),
             Err(error) => Err(Unverified::git_failed(top, &error)),
         }
@@ -188,7 +188,7 @@ fn question(
     arguments
 }
 
-/// Options that name the repository, where it cannot be found by its `.git`.
+/// Options that name the repository, if it cannot be found by its `.git`.
 pub(in crate::manifest) fn prefix(top: &Path, options: &ReadOptions) -> Vec<OsString> {
     let option = |name: &str, path: &Path| {
         let mut option = OsString::from(name);

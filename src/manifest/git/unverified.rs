@@ -1,5 +1,5 @@
-//! Why it is not known whether manifests are complete: git cannot be asked, or a submodule is at another commit than its
-//! superproject names.
+//! Why it is not known whether manifests are complete: git cannot be asked, or a submodule is at another commit than
+//! its superproject names.
 
 use std::path::{Path, PathBuf};
 
@@ -40,20 +40,20 @@ impl Unverified {
             }
             CommandError::TooSlow { .. } => {
                 format!(
-                    "look why `git ls-files` takes so long here, give narrower paths, {ELSEWHERE}"
+                    "find out why `git ls-files` takes so long here, give narrower paths, {ELSEWHERE}"
                 )
             }
             CommandError::Failed { reason, .. }
                 if reason.contains("dubious ownership") || reason.contains("unsafe repository") =>
             {
                 format!(
-                    "as the user that sharekeeper runs as: `git config --global --add safe.directory {}`; {ELSEWHERE}",
+                    "as the user that runs sharekeeper: `git config --global --add safe.directory {}`; {ELSEWHERE}",
                     word(top)
                 )
             }
             CommandError::Failed { .. } => {
                 format!(
-                    "look what `git status` says here (`git -C {} status`), mend the repository, {ELSEWHERE}",
+                    "check the output of `git -C {} status`, repair the repository, {ELSEWHERE}",
                     word(top)
                 )
             }
@@ -66,7 +66,7 @@ impl Unverified {
         }
     }
 
-    /// git cannot be asked, or its answer is of no use.
+    /// The case that git cannot be asked, or that its answer is unusable.
     pub(in crate::manifest) fn new(top: &Path, reason: &str, help: &str) -> Self {
         Self {
             place: top.to_owned(),
@@ -80,7 +80,7 @@ impl Unverified {
         Self::new(&unreadable.entry, &unreadable.reason, unreadable.help())
     }
 
-    /// The submodule below `top` has commit `here` checked out, and its superproject names another one. It is read at
+    /// The submodule below `top` has commit `here` checked out, but its superproject names another one. It is read at
     /// `path` and tracked as `tracked`.
     pub(in crate::manifest) fn other_commit(
         top: &Path,
@@ -96,7 +96,7 @@ impl Unverified {
                 named: named.map(str::to_owned),
             },
             help: format!(
-                "`git submodule update` checks out the one that is named: `git -C {top} submodule update --init -- {tracked}`; if the one that is there is meant, `git add` confirms it: `git -C {top} add -- {tracked}`"
+                "`git submodule update` checks out the named commit: `git -C {top} submodule update --init -- {tracked}`; if the present commit is intended, `git add` confirms it: `git -C {top} add -- {tracked}`"
             ),
             is_final: false,
         }
@@ -119,16 +119,16 @@ impl Unverified {
         let reason = self.reason();
         let message = match self.cause {
             Cause::NotAsked(_) => format!(
-                "git cannot be asked whether these are all of the manifests, so what no manifest names is not cancelled: {reason}"
+                "git cannot be asked whether these are all of the manifests, so images that no manifest names are not cancelled: {reason}"
             ),
             Cause::OtherCommit { .. } => {
-                format!("{reason}, so what no manifest names is not cancelled")
+                format!("{reason}, so images that no manifest names are not cancelled")
             }
         };
         Diagnostic::warning_of_path(&options.name(&self.place), message, self.help.as_str())
     }
 
-    /// The reason for which cancels are withheld.
+    /// The reason for withholding cancels.
     fn why(&self, options: &ReadOptions) -> String {
         let (place, reason) = (safe(&options.name(&self.place)), self.reason());
         match self.cause {
@@ -140,7 +140,7 @@ impl Unverified {
     }
 }
 
-/// Completeness of a set, and a warning for each reason that makes it unknown.
+/// The completeness of a set, with a warning for each reason that makes it unknown.
 pub(in crate::manifest) fn completeness(
     unverified: &[Unverified],
     options: &ReadOptions,

@@ -1,5 +1,5 @@
-//! `Account` documents: whose account a name stands for, and how it is called. `credentials` reads
-//! where its key is, and `windows` when changes may be made.
+//! `Account` documents: the account behind a name, and how it is called. `credentials` reads the source of its key, and
+//! `windows` the times for changes.
 
 use super::credentials;
 use super::document::Document;
@@ -12,7 +12,7 @@ use crate::model::{AccountName, Endpoint, Uin};
 use crate::windows::Windows;
 
 const FIELDS: [&str; 5] = ["uin", "endpoint", "rate", "credentials", "windows"];
-/// The API's limit of writes a second.
+/// The API's limit for writes a second.
 const RATE_MAX: u32 = 20;
 
 /// Reads an `Account` document.
@@ -24,7 +24,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Opti
         rate: None,
         credentials: CredentialSource::default(),
         windows: Windows::default(),
-        // Filled in by `resolve`, which has the file's name.
+        // Completed by `resolve`, which knows the file's name.
         source: Source {
             file: "".into(),
             line: 0,
@@ -51,7 +51,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Opti
     })
 }
 
-/// A uin may be unquoted: numbers of that size are exact as written.
+/// A uin may be unquoted, because YAML keeps numbers of that size exact.
 fn uin(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Uin> {
     let text = reader.scalar(node, "`uin`")?;
     let uin = Uin::new(text);

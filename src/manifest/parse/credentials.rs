@@ -1,11 +1,11 @@
-//! `spec.credentials` of an `Account`: where to find a key, and never the key itself.
+//! `spec.credentials` of an `Account`: the source of a key, never the key itself.
 
 use super::fields::{Fields, Reader};
 use super::yaml::{Node, Value};
 use crate::desired::{AssumeRole, CredentialSource, Role};
 use crate::manifest::suggest::did_you_mean;
 
-/// Fields of all sources together.
+/// The fields of all sources together.
 const FIELDS: [&str; 10] = [
     "from",
     "profile",
@@ -18,12 +18,12 @@ const FIELDS: [&str; 10] = [
     "externalId",
     "source",
 ];
-/// Name of a profile, which becomes part of a path.
+/// The name of a profile, which becomes part of a path.
 pub(super) const PROFILE_PATTERN: &str = "^[A-Za-z0-9_][-A-Za-z0-9_.@]{0,127}$";
-/// Name of a section, without the white space that the SDKs trim.
+/// The name of a section, without the white space that the SDKs trim.
 pub(super) const SECTION_PATTERN: &str = r"^[^\[\]\s]+( +[^\[\]\s]+)*$";
 
-/// Reads where credentials are.
+/// Reads the source of credentials.
 pub(super) fn read(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<CredentialSource> {
     nested(reader, node, "`credentials`", CredentialSource::ROLES_MAX)
 }
@@ -45,7 +45,7 @@ pub(super) fn fields_of(from: &str) -> &'static [&'static str] {
     }
 }
 
-/// Reads a source. `roles` more roles may be assumed on top of each other.
+/// Reads a source. At most `roles` more roles may be assumed on top of each other.
 fn nested(
     reader: &mut Reader<'_, '_>,
     node: &Node<'_>,
@@ -75,7 +75,10 @@ fn nested(
                 own => format!("its fields: {}", own.join(", ")),
             };
             reader
-                .error(stray, format!("`{name}` does not go with `from: {from}`"))
+                .error(
+                    stray,
+                    format!("`{name}` cannot be used with `from: {from}`"),
+                )
                 .help(help);
         }
     }
@@ -136,7 +139,7 @@ fn assume_role(
     })))
 }
 
-/// An optional field. The outer `None` means that it is present and wrong.
+/// An optional field. The outer `None` means that it is present but wrong.
 fn optional<'n, 'a>(
     reader: &mut Reader<'_, '_>,
     fields: &Fields<'n, 'a>,
@@ -162,7 +165,7 @@ fn checked(
         return Some(text.to_owned());
     }
     reader
-        .error(node, format!("`{text}` cannot be a `{name}`"))
+        .error(node, format!("`{text}` is not a valid `{name}`"))
         .help(help);
     None
 }

@@ -1,5 +1,5 @@
-//! YAML tree → documents: reads what all kinds have in common and hands each document to its kind. Collects every problem
-//! and goes on.
+//! YAML tree → documents: reads the fields that all kinds share and passes each document to its kind. Collects all
+//! problems and continues.
 
 use super::account;
 use super::document::Document;
@@ -33,8 +33,11 @@ pub(super) fn decode(
             start,
             end: start + 1,
         };
-        sink.error(place, "the file holds a NUL byte, so it is not a text")
-            .help("check what wrote it");
+        sink.error(
+            place,
+            "the file contains a NUL byte, so it is not a text file",
+        )
+        .help("check the program that wrote it");
         return 0;
     }
     let mut documents = Documents::new(source.text());

@@ -8,7 +8,7 @@ use crate::desired::{Account, DesiredShare, DocumentMetadata, ImageRef, Policy, 
 use crate::manifest::diagnostic::Place;
 use crate::model::{AccountName, Glob, ImageName, Region};
 
-/// A document, as far as it could be read.
+/// A document, as far as it is valid.
 #[derive(Debug)]
 pub(super) enum Document {
     Share(Share),
@@ -22,7 +22,7 @@ pub(super) enum Document {
     Restriction(Box<Restriction>),
 }
 
-/// What a document says of itself, and the account and regions that it is about.
+/// The metadata of a document, and its account and regions.
 #[derive(Debug)]
 pub(super) struct Header {
     pub file: u32,
@@ -35,13 +35,13 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// The account that is named, else the default one.
+    /// The named account, or else the default one.
     pub(super) fn account_name(&self) -> AccountName {
         let named = self.account.as_ref().map(|(name, _)| name.clone());
         named.unwrap_or_default()
     }
 
-    /// `metadata`, as far as it could be read.
+    /// The `metadata`, as far as it is valid.
     pub(super) fn metadata(&self) -> Arc<DocumentMetadata> {
         let name = self.name.as_ref().map_or("", |(name, _)| name.as_str());
         Arc::new(DocumentMetadata {
@@ -68,23 +68,23 @@ pub(super) struct Image {
     pub note: Option<Arc<str>>,
 }
 
-/// An `ImageSharePolicy`, and what of it other documents have a say in.
+/// An `ImageSharePolicy`, with the parts that are checked against other documents.
 #[derive(Debug)]
 pub(super) struct PolicyDocument {
     pub header: Header,
-    /// The place of `match`, and its pattern for names; `None` if it cannot be read.
+    /// The place of `match`, and its pattern for names; `None` if it is invalid.
     pub matched: Option<(Option<Glob>, Place)>,
     pub pinned: Vec<(ImageName, Place)>,
     pub revoked: Vec<(ImageRef, Place)>,
     pub replacements: Vec<(ImageName, Place)>,
-    /// All of it; `None` if anything is wrong.
+    /// The whole policy; `None` if anything is wrong.
     pub policy: Option<Policy>,
 }
 
 /// An `ImageShareLock`, policy by policy.
 #[derive(Debug)]
 pub(super) struct Lock {
-    /// Where the document begins.
+    /// The beginning of the document.
     pub place: Place,
     pub policies: Vec<(Arc<str>, Place, PolicyLock)>,
 }
@@ -98,7 +98,7 @@ impl Document {
         }
     }
 
-    /// Whether it says something of other documents alone.
+    /// Whether it only concerns other documents.
     pub(super) fn asks_for_nothing(&self) -> bool {
         matches!(self, Self::Restriction(_) | Self::Lock(_))
     }

@@ -1,5 +1,5 @@
-//! Entries of `ImageShare` documents → what is asked for by id and by name. No two may be about one image id of a scope, nor
-//! about one name.
+//! Entries of `ImageShare` documents → desired images by id and by name. Two entries must not have the same image id in
+//! a scope, nor the same name.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,7 +11,7 @@ use crate::manifest::diagnostic::{DiagnosticBuilder, Place, Sink};
 use crate::model::{AccountName, ImageId, ImageKey, ImageName, Scope};
 use crate::words::first_of;
 
-/// As [`crate::desired::Desired`] has them.
+/// Entries by id, in the form of [`crate::desired::Desired`].
 type ById = BTreeMap<ImageKey, DesiredImage>;
 type ByName = BTreeMap<Scope, BTreeMap<ImageName, DesiredImage>>;
 
@@ -29,9 +29,8 @@ impl Entries {
         for entry in images {
             let several = header.regions.len();
             if let (ImageRef::Id(id), 2..) = (&entry.image, several) {
-                let message = format!(
-                    "`{id}` is an image of one region, and this document is about {several}"
-                );
+                let message =
+                    format!("`{id}` is an image in one region, but this document covers {several}");
                 sink.error(entry.place, message).help(
                     "a copy in another region has an id of its own, and the same name: write `name: …` instead, or one document for each region",
                 );
@@ -83,8 +82,8 @@ impl Entries {
         }
     }
 
-    /// An id that is named in two regions of an account is wrong in one of them. Entries of one document are reported as
-    /// errors before.
+    /// An id that is named in two regions of an account is wrong in one of them. Entries of one document are already
+    /// reported as errors.
     pub(super) fn warn_of_ids_in_several_regions(&self, sink: &mut Sink<'_>) {
         let keys = || self.images.keys();
         let (first, last) = (keys().next(), keys().next_back());
@@ -92,7 +91,7 @@ impl Entries {
             return;
         }
         let mut all: Vec<_> = self.images.iter().collect();
-        // Nearly in order: the keys of each region are.
+        // The entries are nearly sorted, because the keys of each region are.
         all.sort_by(|(a, _), (b, _)| {
             (&a.scope.account, &a.image).cmp(&(&b.scope.account, &b.image))
         });
@@ -167,7 +166,7 @@ struct NamedTwice<'e> {
     places: [Place; 2],
 }
 
-/// Adds an entry, unless its key is set already: then where, and how the two differ.
+/// Adds an entry, unless its key is already set. Then returns where, and how the two differ.
 fn set<K: Ord>(
     entries: &mut BTreeMap<K, (Place, DesiredImage)>,
     key: K,
@@ -185,7 +184,7 @@ fn set<K: Ord>(
             let how = if same {
                 "is set twice"
             } else {
-                "is set twice, and differently"
+                "is set twice, with different values"
             };
             Err((*first, how))
         }

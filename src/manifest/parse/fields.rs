@@ -1,4 +1,5 @@
-//! Reads mappings and values of a YAML tree. Each problem is reported, and reading goes on. Knows no document's fields.
+//! Reads mappings and values of a YAML tree. Each problem is reported, and reading continues. It must not know any
+//! document's fields.
 
 use super::yaml::{Node, Value, meaning};
 use crate::manifest::diagnostic::{DiagnosticBuilder, Place, Sink};
@@ -6,7 +7,7 @@ use crate::manifest::secret_words::is_secret_word;
 use crate::manifest::suggest::{did_you_mean, nearest};
 use crate::model::ImageId;
 
-/// No field is longer by far. What is, and is found in the place of one, may be a line of anything.
+/// Far longer than any field name. Longer text in the place of one may be a line of anything.
 const NAME_LEN_MAX: usize = 64;
 
 /// Reads the nodes of one file, reporting to the sink.
@@ -39,20 +40,20 @@ impl Fields<'_, '_> {
     }
 }
 
-/// How fields are written whose form is not plain from their name.
+/// An example for fields whose form is not obvious from their name.
 fn how_to_write(name: &str) -> Option<&'static str> {
     Some(match name {
-        "match" => "say which images it is about: `match: {name: \"golden-*\"}`",
-        "keep" => "say how many versions stay shared: `keep: {newest: 3}`",
-        "newest" => "say how many versions stay shared: `newest: 3`",
-        "range" => "write it like `range: \">=1.4, <2\"`, or leave `semver` out",
-        "names" => "list the names of the images that are shared in place of the newest",
-        "policies" => "a lock file is made anew with `sharekeeper lock`",
+        "match" => "name the images that it applies to: `match: {name: \"golden-*\"}`",
+        "keep" => "give the number of versions that stay shared: `keep: {newest: 3}`",
+        "newest" => "give the number of versions that stay shared: `newest: 3`",
+        "range" => "write it like `range: \">=1.4, <2\"`, or omit `semver`",
+        "names" => "list the names of the images to share instead of the newest",
+        "policies" => "`sharekeeper lock` makes a new lock file",
         _ => return None,
     })
 }
 
-/// A word that can be shown in an example; of a file that is no manifest, any text can stand anywhere.
+/// A word that can be shown in an example. In a file that is not a manifest, any text can be anywhere.
 fn example<'n>(node: &'n Node<'_>) -> Option<&'n str> {
     match &node.value {
         Value::Scalar { text, .. } => {
@@ -64,7 +65,7 @@ fn example<'n>(node: &'n Node<'_>) -> Option<&'n str> {
     }
 }
 
-/// The field by which an entry names an image so.
+/// The field by which an entry would name such an image.
 fn id_or_name(text: &str) -> &'static str {
     match ImageId::new(text) {
         Ok(_) => "id",
@@ -72,7 +73,7 @@ fn id_or_name(text: &str) -> &'static str {
     }
 }
 
-/// How a list is written in place of a single value.
+/// How to write a list instead of a single value.
 fn how_to_list(node: &Node<'_>, what: &str) -> String {
     let name = what.trim_matches('`');
     match (name, example(node).filter(|_| !node.is_null())) {
@@ -88,7 +89,7 @@ fn how_to_list(node: &Node<'_>, what: &str) -> String {
     }
 }
 
-/// How one value is written in place of a list.
+/// How to write one value instead of a list.
 fn one_of_list(items: &[Node<'_>], what: &str) -> String {
     let quoted = what
         .strip_prefix('`')
@@ -104,7 +105,7 @@ fn one_of_list(items: &[Node<'_>], what: &str) -> String {
     }
 }
 
-/// How a mapping is written in place of a single value.
+/// How to write a mapping instead of a single value.
 fn how_to_write_fields(node: &Node<'_>, known: &[&'static str]) -> String {
     let fields = format!("known fields: {}", known.join(", "));
     match example(node).filter(|_| known.contains(&"id") && known.contains(&"name")) {
@@ -122,7 +123,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// The place to report. For a value of several lines, only its beginning.
+    /// The place to report. For a value with several lines, only its first line.
     fn head(&self, node: &Node<'_>) -> Place {
         let end = if matches!(node.value, Value::Scalar { .. }) {
             node.end
@@ -209,12 +210,12 @@ impl Reader<'_, '_> {
             return;
         }
         let help = if text == "<<" {
-            Some("merge keys are not supported; write the fields out".to_owned())
+            Some("merge keys are not supported; write all fields explicitly".to_owned())
         } else {
             let list = || format!("known fields: {}", known.join(", "));
             Some(did_you_mean(text, known.iter().copied()).unwrap_or_else(list))
         };
-        // Of a file that is no manifest, any line can seem to be a field.
+        // In a file that is not a manifest, any line can look like a field.
         let is_name = text.len() <= NAME_LEN_MAX
             && text
                 .chars()
@@ -242,14 +243,14 @@ impl Reader<'_, '_> {
         node
     }
 
-    /// A text. A plain word that YAML may interpret as something else must be quoted.
+    /// Reads a text. A plain word that YAML may interpret as something else must be quoted.
     pub(super) fn text<'n>(&mut self, node: &'n Node<'_>, what: &str) -> Option<&'n str> {
         match &node.value {
             Value::Scalar { text, plain } if !node.is_null() => {
                 if *plain && let Some(meaning) = meaning(text) {
                     self.error(
                         node,
-                        format!("{what} must be a text, but YAML takes `{text}` for {meaning}"),
+                        format!("{what} must be a text, but YAML reads `{text}` as {meaning}"),
                     )
                     .help(format!("quote it: \"{text}\""));
                     return None;
@@ -267,13 +268,13 @@ impl Reader<'_, '_> {
         let help = match &node.value {
             Value::List(items) => one_of_list(items, what),
             Value::Map(_) => "give a text; one that holds `{` or `: ` must be quoted".to_owned(),
-            Value::Scalar { .. } => "give it a value, or leave it out".to_owned(),
+            Value::Scalar { .. } => "give it a value, or omit it".to_owned(),
         };
         self.error(node, format!("{what} must be a text, not {}", node.kind()))
             .help(help);
     }
 
-    /// A text that may be any scalar, such as a note or a number.
+    /// Reads a text that may be any scalar, such as a note or a number.
     pub(super) fn scalar<'n>(&mut self, node: &'n Node<'_>, what: &str) -> Option<&'n str> {
         match &node.value {
             Value::Scalar { text, .. } => Some(text),
@@ -305,7 +306,7 @@ impl Reader<'_, '_> {
         None
     }
 
-    /// A list with at least one item. `empty` is the remedy if there is none.
+    /// Reads a list with at least one item. `empty` is the remedy if there is none.
     pub(super) fn list<'n, 'a>(
         &mut self,
         node: &'n Node<'a>,

@@ -1,4 +1,4 @@
-//! What `ImageShare` and `ImageSharePolicy` documents have in common: `metadata`, the account and the regions.
+//! The fields that `ImageShare` and `ImageSharePolicy` documents share: `metadata`, the account and the regions.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ impl Reader<'_, '_> {
         let text = self.text(node, "`account`")?;
         let name = AccountName::new(text);
         if name.is_none() {
-            self.error(node, format!("`{text}` is no account name"))
+            self.error(node, format!("`{text}` is not an account name"))
                 .help("lower-case letters, digits, `-` and `.`");
         }
         Some((name?, self.place(node)))
@@ -57,7 +57,7 @@ impl Reader<'_, '_> {
             (Some(first), Some(second)) => {
                 self.error(second, "`region` and `regions` exclude each other")
                     .help("keep one of the two");
-                // What is wrong in them is reported as well, so that one correction is enough.
+                // Errors in both are reported as well, so that one correction is enough.
                 self.region(first);
                 self.region_list(second);
                 Vec::new()

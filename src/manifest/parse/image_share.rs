@@ -1,4 +1,4 @@
-//! `ImageShare` documents: which images of which account and regions should be shared, and when.
+//! `ImageShare` documents: the images to share, their account and regions, and the times.
 
 use super::document::{Image, Share};
 use super::fields::{Fields, Reader};
@@ -58,7 +58,7 @@ impl Reader<'_, '_> {
                     self.sink
                         .warning(
                             place,
-                            "`protect: true` withholds the CANCEL that `state: unshared` asks for",
+                            "`protect: true` prevents the CANCEL that `state: unshared` asks for",
                         )
                         .help("remove one of the two");
                 }
@@ -77,7 +77,7 @@ impl Reader<'_, '_> {
         })
     }
 
-    /// Reads `id` or `name`, of which there must be one, and its place.
+    /// Reads `id` or `name`, exactly one of which is required, and its place.
     pub(super) fn image_ref(
         &mut self,
         fields: &Fields<'_, '_>,
@@ -94,14 +94,14 @@ impl Reader<'_, '_> {
             }
             (Some(_), Some(second)) => {
                 self.error(second, "`id` and `name` exclude each other")
-                    .help("keep one of the two: an id means one image of one region, a name the image that has it in each region");
+                    .help("keep one of the two: an id means one image in one region, a name means the image with that name in each region");
                 None
             }
             (None, None) => {
                 if !fields.seems_meant("id") && !fields.seems_meant("name") {
                     self.sink
                         .error(fields.place, format!("{what} lacks `id` or `name`"))
-                        .help("give its `name`, which means the image that has it in each region, or its `id`, like `img-…`");
+                        .help("give its `name`, which means the image with that name in each region, or its `id`, such as `img-…`");
                 }
                 None
             }
@@ -114,12 +114,14 @@ impl Reader<'_, '_> {
             Value::Scalar { text, .. } => match &**text {
                 "shared" => return Some(true),
                 "unshared" => return Some(false),
-                // Words of the API, and the misprint (CANEL) in the example of its documentation.
+                // Words of the API, including the misprint CANEL in an example of its documentation.
                 "SHARE" | "share" => {
-                    "write `shared`: a manifest says what should be, not what to call".to_owned()
+                    "write `shared`: a manifest describes the desired state, not the call"
+                        .to_owned()
                 }
                 "CANCEL" | "CANEL" | "cancel" | "canel" => {
-                    "write `unshared`: a manifest says what should be, not what to call".to_owned()
+                    "write `unshared`: a manifest describes the desired state, not the call"
+                        .to_owned()
                 }
                 text => match nearest(text, ["shared", "unshared"]) {
                     Some(near) => format!("did you mean `{near}`?"),
@@ -150,8 +152,8 @@ impl Reader<'_, '_> {
                 .into_iter()
                 .filter_map(|(f, n)| Some((f?.0, n)))
             {
-                self.error(node, format!("`{name}` goes with `state: shared`"))
-                    .help("an image that is shared for a while is declared `shared`");
+                self.error(node, format!("`{name}` needs `state: shared`"))
+                    .help("declare an image that is shared for some time as `shared`");
             }
             return (from.is_none() && until.is_none()).then_some(DesiredShare::Unshared);
         }

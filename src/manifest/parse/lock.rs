@@ -1,4 +1,5 @@
-//! `ImageShareLock` documents: what policies resolved to when `sharekeeper lock` looked. [`render`] writes them.
+//! `ImageShareLock` documents: the images that policies resolved to when `sharekeeper lock` ran. [`render`] writes
+//! them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,12 +13,12 @@ use crate::manifest::diagnostic::Place;
 use crate::model::{Region, is_object_name};
 use crate::words::rfc3339;
 
-/// The remedy for whatever is wrong in a lock file.
-const WRITE_ANEW: &str = "have it written by `sharekeeper lock`, and do not edit it";
-/// Hexadecimal digits of a digest.
+/// The remedy for any error in a lock file.
+const WRITE_ANEW: &str = "write it with `sharekeeper lock`, and do not edit it";
+/// The hexadecimal digits of a digest.
 pub(super) const DIGEST_PATTERN: &str = "^[0-9a-f]{64}$";
 
-/// Reads an `ImageShareLock` document. Its `metadata` may be left out: nothing refers to it.
+/// Reads an `ImageShareLock` document. Its `metadata` is optional, because nothing refers to it.
 pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Option<Lock> {
     if fields.get("metadata").is_some() {
         reader.metadata(fields);
@@ -58,7 +59,7 @@ fn policy(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<(Arc<str>, Pla
         let is_good = is_object_name(text);
         if !is_good {
             reader
-                .error(node, format!("`{text}` is no name"))
+                .error(node, format!("`{text}` is not a valid name"))
                 .help(WRITE_ANEW);
         }
         is_good.then(|| Arc::<str>::from(text))
@@ -66,7 +67,7 @@ fn policy(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<(Arc<str>, Pla
     let digest = reader
         .required(&fields, "digest", "the policy")
         .and_then(|node| {
-            // All of it may be digits, so that it looks like a number.
+            // All of its characters may be digits, so that it looks like a number.
             let text = reader.scalar(node, "`digest`")?;
             let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
             let is_good = text.len() == 64 && text.bytes().all(is_hex);
@@ -193,7 +194,7 @@ mod tests {
     use crate::manifest::{SourceText, parse};
     use crate::model::{ImageId, ImageName, Timestamp};
 
-    /// What `render` writes of these locks, read beside policies of their names.
+    /// Writes these locks with `render` and parses the result together with policies of their names.
     fn read_back(locks: &BTreeMap<Arc<str>, PolicyLock>) -> BTreeMap<Arc<str>, PolicyLock> {
         let policy = |name: &Arc<str>| {
             format!(

@@ -1,4 +1,4 @@
-//! Text → desired state, or every diagnostic. Pure: it knows nothing of files, git or the clock.
+//! Text → desired state, or all diagnostics. Pure: it must not know files, git or the clock.
 
 mod account;
 mod credentials;
@@ -40,15 +40,15 @@ pub(super) fn in_order(mut sources: Vec<SourceText>) -> Vec<SourceText> {
     sources
 }
 
-/// Parses sources that are sorted by name. `problems` are those of paths, which have no source.
+/// Parses sources that are sorted by name. `problems` are those of paths without a source.
 pub(super) fn parse_in_order(
     sources: &[SourceText],
     mut problems: Vec<Diagnostic>,
 ) -> Result<Loaded, Diagnostics> {
     if problems.is_empty() && sources.iter().all(SourceText::is_blank) {
         let first = sources.first().map_or("", |source| source.name());
-        let help = format!("write a document, or check what emptied it; {UNSHARE}");
-        problems.push(Diagnostic::of_path(first, "holds no document", help));
+        let help = format!("write a document, or check why it is empty; {UNSHARE}");
+        problems.push(Diagnostic::of_path(first, "contains no document", help));
     }
     let mut sink = Sink::new(sources, problems);
     let (documents, count) = parallel::decode_all(sources, &mut sink);
@@ -66,7 +66,7 @@ pub(super) fn parse_in_order(
     })
 }
 
-/// If all manifests are removed by mistake, and only documents are left that say something of others, that must be an
+/// If all manifests are removed by mistake, and only documents that restrict or lock others are left, that must be an
 /// error. `count` is the number of documents, including those that could not be decoded.
 fn refuse_if_nothing_is_asked(documents: &[Document], count: usize, sink: &mut Sink<'_>) {
     if documents.len() < count || !documents.iter().all(Document::asks_for_nothing) {
@@ -75,15 +75,15 @@ fn refuse_if_nothing_is_asked(documents: &[Document], count: usize, sink: &mut S
     let (place, message) = match documents.first() {
         Some(Document::Restriction(first)) => (
             first.place,
-            "there are only Restrictions, and no manifest for them",
+            "there are only Restrictions, but no manifest that they restrict",
         ),
         Some(Document::Lock(first)) => (
             first.place,
-            "there is only a lock file, and no manifest for it",
+            "there is only a lock file, but no manifest for it",
         ),
         _ => return,
     };
     sink.error(place, message).help(format!(
-        "add one, or check what emptied the others; {UNSHARE}"
+        "add one, or check why the others are empty; {UNSHARE}"
     ));
 }

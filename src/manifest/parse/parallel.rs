@@ -1,4 +1,4 @@
-//! Decodes the files of a large set on several threads, with the same result as one after the other.
+//! Decodes the files of a large set on several threads, with the same result as on one thread.
 
 use std::num::NonZero;
 use std::ops::Range;
@@ -10,12 +10,12 @@ use super::document::Document;
 use crate::manifest::diagnostic::Sink;
 use crate::manifest::source_text::SourceText;
 
-/// Bytes that a thread decodes at least: starting one costs as much as decoding some kilobytes.
+/// The minimum number of bytes for a thread: starting one costs as much as decoding some kilobytes.
 const BYTES_MIN: usize = 256 << 10;
-/// More threads find no free cores on machines that do other work too.
+/// More threads find no free cores on machines that do other work, too.
 const THREADS_MAX: usize = 8;
 
-/// What was decoded from a run of consecutive files.
+/// The result of decoding a run of consecutive files.
 struct Part<'a> {
     documents: Vec<Document>,
     count: usize,
@@ -66,7 +66,7 @@ fn decode_on<'a>(
     (documents, count)
 }
 
-/// At most `most` runs of consecutive files. Each but the last ends with the file that reaches `bytes_each`.
+/// At most `most` runs of consecutive files. Each run except the last ends with the file that reaches `bytes_each`.
 fn runs(sources: &[SourceText], bytes_each: usize, most: usize) -> Vec<Range<usize>> {
     let (mut runs, mut begin, mut bytes) = (Vec::new(), 0, 0);
     for (index, source) in sources.iter().enumerate() {
@@ -100,7 +100,7 @@ mod tests {
     const HEAD: &str =
         "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {name: a}\nspec:\n";
 
-    /// What is decoded and reported on this many threads.
+    /// The decoded documents and reported errors with this number of threads.
     fn on(threads: usize, sources: &[SourceText]) -> (String, usize, Vec<String>) {
         let bytes = sources.iter().map(|source| source.text().len()).sum();
         let mut sink = Sink::new(sources, Vec::new());

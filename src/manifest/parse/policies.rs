@@ -1,4 +1,4 @@
-//! Policies and lock files → what is desired: checks what concerns more than one of them.
+//! Policies and lock files → desired state: checks everything that concerns more than one of them.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -26,8 +26,8 @@ pub(super) fn by_scope(documents: Vec<PolicyDocument>) -> BTreeMap<Scope, Vec<Ar
     scopes
 }
 
-/// Reports replacements that a policy of the same account and region revokes: such a one is never shared, so that what it
-/// should replace would stay.
+/// Reports replacements that a policy of the same account and region revokes. Such a replacement is never shared, so
+/// the image that it should replace would stay.
 pub(super) fn check_replacements(documents: &[PolicyDocument], sink: &mut Sink<'_>) {
     let mut revoked: BTreeMap<(AccountName, Region, &ImageName), Place> = BTreeMap::new();
     for document in documents {
@@ -50,16 +50,16 @@ pub(super) fn check_replacements(documents: &[PolicyDocument], sink: &mut Sink<'
             if let Some(&taken) = taken {
                 sink.error(
                     *place,
-                    format!("the replacement `{name}` is revoked itself"),
+                    format!("the replacement `{name}` is itself revoked"),
                 )
                 .related(taken, "revoked here")
-                .help("name one that stays, or leave `replacement` out");
+                .help("name an image that stays, or omit `replacement`");
             }
         }
     }
 }
 
-/// What the lock files hold of each policy.
+/// The lock files' entries for each policy.
 pub(super) fn locks(
     documents: Vec<Lock>,
     policies: &[PolicyDocument],
@@ -75,7 +75,7 @@ pub(super) fn locks(
     for (name, place, lock) in documents.into_iter().flat_map(|lock| lock.policies) {
         if !known().any(|policy| *policy == *name) {
             let help = did_you_mean(&name, known())
-                .unwrap_or_else(|| "run `sharekeeper lock`, which leaves it out".to_owned());
+                .unwrap_or_else(|| "run `sharekeeper lock`, which removes it".to_owned());
             sink.warning(place, format!("no ImageSharePolicy is named `{name}`"))
                 .help(help);
         }

@@ -1,4 +1,4 @@
-//! `ImageSharePolicy` documents: which images are shared by rule. `policy_images` reads which ones they are about.
+//! `ImageSharePolicy` documents: images that are shared by rule. `policy_images` reads which images these are.
 
 use chrono::TimeDelta;
 
@@ -35,12 +35,12 @@ const KEEP_FIELDS: [&str; 6] = [
     "maxCancels",
     "owned",
 ];
-/// CANCELs of one cause that may be due in one region, unless the policy says otherwise.
+/// The default for the number of CANCELs of one cause that may be due in one region.
 pub(super) const MAX_CANCELS: u32 = 5;
-/// Versions that retention leaves, unless the policy says otherwise.
+/// The default for the number of versions that retention must leave.
 pub(super) const MINIMUM: u32 = 1;
 
-/// What each word of a field means.
+/// The meaning of each word of a field.
 pub(super) const ORDERS: [(&str, OrderWord); 3] = [
     ("created", OrderWord::Created),
     ("semver", OrderWord::Semver),
@@ -54,7 +54,7 @@ pub(super) const LOCKS: [(&str, LockMode); 2] = [
 ];
 /// Whether a share that instances use is cancelled.
 pub(super) const IN_USE: [(&str, bool); 2] = [("keep", false), ("cancel", true)];
-/// Whether deprecated images hold no place.
+/// Whether deprecated images are skipped when the newest versions are counted.
 pub(super) const DEPRECATED: [(&str, bool); 1] = [("retire", true)];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Poli
     document
 }
 
-/// Reads `spec`, and notes in `document` what other documents have a say in.
+/// Reads `spec`, and stores in `document` the parts that other documents are checked against.
 fn policy(
     reader: &mut Reader<'_, '_>,
     spec: &Fields<'_, '_>,
@@ -144,14 +144,14 @@ fn policy(
     })
 }
 
-/// Reports fields that the format has a place for, and this version no use.
+/// Reports fields that the format reserves but this version does not support.
 fn refuse_unsupported(reader: &mut Reader<'_, '_>, spec: &Fields<'_, '_>) {
     for (name, help) in [
         (
             "rollout",
-            "leave it out: every region goes at once; or write a policy for each wave, and change one after the other",
+            "omit it: all regions change at once; or write a policy for each wave, and change one after another",
         ),
-        ("channels", "leave it out"),
+        ("channels", "omit it"),
     ] {
         if let Some(node) = spec.get(name) {
             reader
@@ -175,7 +175,7 @@ fn order(reader: &mut Reader<'_, '_>, spec: &Fields<'_, '_>) -> Option<Order> {
         && word != OrderWord::Semver
     {
         reader
-            .error(node, "`semver` goes with `order: semver`")
+            .error(node, "`semver` needs `order: semver`")
             .help("add `order: semver`, or remove `semver`");
         return None;
     }
@@ -193,7 +193,9 @@ fn range(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<semver::Version
         .map_err(|error| {
             reader
                 .error(node, format!("`{text}` is not a range of versions"))
-                .help(format!("{error}; a range is like `>=1.4, <2` or `^1.4`"));
+                .help(format!(
+                    "{error}; a range has a form such as `>=1.4, <2` or `^1.4`"
+                ));
         })
         .ok()
 }
@@ -204,11 +206,11 @@ fn keep_of(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Keep> {
     let newest = reader
         .required(&fields, "newest", "`keep`")
         .and_then(|node| {
-            let help = "to have all of them taken back, revoke them, or declare them `unshared`";
+            let help = "to end all of their shares, revoke them, or declare them `unshared`";
             reader.whole(node, "newest", 1..=u32::MAX, help)
         });
     let minimum = reader.optional(&fields, "minimum", |reader, node| {
-        let help = "versions that retention leaves, whatever it would take back";
+        let help = "the number of versions that retention must leave";
         Some((node, reader.whole(node, "minimum", EVERY, help)?))
     });
     let unshare_after = reader.optional(&fields, "unshareAfter", |reader, node| {
@@ -218,7 +220,7 @@ fn keep_of(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Keep> {
         reader.word(node, "inUse", &IN_USE)
     });
     let max_cancels = reader.optional(&fields, "maxCancels", |reader, node| {
-        let help = "if more are due in a region than this, none of them is made";
+        let help = "if more than this number are due in a region, none of them is made";
         reader.whole(node, "maxCancels", EVERY, help)
     });
     let owned = reader.optional(&fields, "owned", |reader, node| {
@@ -231,7 +233,7 @@ fn keep_of(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Keep> {
         reader
             .error(
                 node,
-                format!("`minimum` is {minimum}, and `newest` only {newest}"),
+                format!("`minimum` is {minimum}, but `newest` is only {newest}"),
             )
             .help("a policy cannot leave more versions than it keeps: lower `minimum`, or raise `newest`");
         return None;
@@ -246,7 +248,7 @@ fn keep_of(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Keep> {
     })
 }
 
-/// Warns of what is valid and has another effect than was probably meant.
+/// Warns about content that is valid but has another effect than probably intended.
 fn warn(
     reader: &mut Reader<'_, '_>,
     spec: &Fields<'_, '_>,
@@ -264,19 +266,19 @@ fn warn(
         if !covers(name) {
             let message = format!("`{name}` is pinned, but `match` does not cover it");
             reader.sink.warning(*place, message).help(
-                "a pin knows only images that match; until it finds them all, nothing new is shared there, and nothing goes",
+                "a pin applies only to images that match; until it finds all of them, nothing new is shared there, and nothing is cancelled",
             );
         }
         let mut revoked = document.revoked.iter();
         let same = ImageRef::Name(name.clone());
         if let Some((_, revoked)) = revoked.find(|(image, _)| *image == same) {
-            let message = format!("`{name}` is pinned, and revoked as well");
+            let message = format!("`{name}` is both pinned and revoked");
             reader
                 .sink
                 .warning(*place, message)
                 .mention(*revoked, "revoked here")
                 .help(
-                    "what is revoked is not shared; until the pin names others, nothing goes there",
+                    "a revoked image is not shared; until the pin names others, nothing is cancelled there",
                 );
         }
     }

@@ -1,4 +1,4 @@
-//! The images of an `ImageSharePolicy`: what it matches, excludes, pins and revokes.
+//! The images of an `ImageSharePolicy`: those that it matches, excludes, pins and revokes.
 
 use std::collections::BTreeMap;
 
@@ -35,10 +35,10 @@ const EXCLUSION_FIELDS: [&str; 11] = [
     "reason",
 ];
 const REVOCATION_FIELDS: [&str; 6] = ["name", "id", "reason", "at", "replacement", "force"];
-/// The most entries of `exclude`, `pin` and `revoke`: each image is held against each of them.
+/// The limit for entries of `exclude`, `pin` and `revoke`, because each image is compared with each of them.
 pub(super) const ENTRIES_MAX: usize = 500;
 
-/// Reads `match`: conditions, at least one.
+/// Reads `match`, which must have at least one condition.
 pub(super) fn matches(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<ImageMatch> {
     let fields = reader.fields(node, "`match`", &CONDITIONS)?;
     needs_one_of(reader, &fields, &CONDITIONS, "`match` has no condition");
@@ -115,13 +115,13 @@ fn tags(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<BTreeMap<String,
         let message = format!("`tags` must be a mapping of texts, not {}", node.kind());
         reader
             .error(node, message)
-            .help("write it like `tags: {release: stable}`");
+            .help("write it as in `tags: {release: stable}`");
         return None;
     };
     if pairs.is_empty() {
         reader
             .error(node, "`tags` is empty")
-            .help("leave it out where tags do not matter");
+            .help("omit it if tags do not matter");
         return None;
     }
     let mut tags = BTreeMap::new();
@@ -144,17 +144,18 @@ fn tags(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<BTreeMap<String,
     is_right.then_some(tags)
 }
 
-/// The items of a list of the policy that `read` accepts; `None` if one is wrong.
+/// The items of a policy's list that `read` accepts; `None` if one is wrong.
 fn entries<'n, 'a, T>(
     reader: &mut Reader<'_, '_>,
     node: &'n Node<'a>,
     name: &str,
     mut read: impl FnMut(&mut Reader<'_, '_>, &'n Node<'a>) -> Option<T>,
 ) -> Option<Vec<T>> {
-    let items = reader.list(node, &format!("`{name}`"), "leave it out")?;
+    let items = reader.list(node, &format!("`{name}`"), "omit it")?;
     if let Some(first) = items.get(ENTRIES_MAX) {
         let message = format!("`{name}` has more than {ENTRIES_MAX} entries");
-        let help = "one pattern can stand for many names; remove what is long gone";
+        let help =
+            "one pattern can cover many names; remove entries for images that no longer exist";
         reader.error(first, message).help(help);
         return None;
     }
@@ -179,8 +180,8 @@ pub(super) fn exclusions(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option
     })
 }
 
-/// Reads `pin`. In each region one pin says what is shared, so two for one region are an error: each of them holds from now
-/// on, whenever it ends.
+/// Reads `pin`. In each region, only one pin may decide what is shared, so two for one region are an error: each holds
+/// from now on, whenever it ends.
 pub(super) fn pins(
     reader: &mut Reader<'_, '_>,
     node: &Node<'_>,
@@ -205,9 +206,9 @@ pub(super) fn pins(
             .find_map(|region| Some((region, *pinned.get(region)?)));
         if let Some((region, first)) = taken {
             is_right = false;
-            let message = format!("two pins are about {region}");
+            let message = format!("two pins apply to {region}");
             reader.error(item, message).related(first, "the other one").help(
-                "join their `names` in one pin, or remove one of them; a pin holds from now on, so an `until` does not part them",
+                "combine their `names` in one pin, or remove one of them; a pin holds from now on, so an `until` does not separate them",
             );
         }
         for region in regions {
@@ -222,7 +223,7 @@ fn pin(reader: &mut Reader<'_, '_>, node: &Node<'_>, document: &mut PolicyDocume
     let fields = reader.fields(node, "a pin", &["regions", "names", "reason", "until"])?;
     let own = &document.header.regions;
     let regions = reader.optional(&fields, "regions", |reader, node| {
-        let empty = "leave it out to mean every region of the policy";
+        let empty = "omit it to mean every region of the policy";
         let items = reader.list(node, "`regions`", empty)?;
         let found = reader.each_once(items, Reader::region);
         let mut is_right = found.len() == items.len();
@@ -242,7 +243,7 @@ fn pin(reader: &mut Reader<'_, '_>, node: &Node<'_>, document: &mut PolicyDocume
         .required(&fields, "names", "the pin")
         .and_then(|node| {
             let items = reader.list(node, "`names`", "remove the pin instead")?;
-            let help = "a pin knows names alone, which are the same in every region";
+            let help = "a pin accepts only names, which are the same in every region";
             let found = reader.each_once(items, |reader, item| reader.image_name(item, help));
             let is_right = found.len() == items.len();
             let names = found.iter().map(|(name, _)| name.clone()).collect();
@@ -262,7 +263,7 @@ fn pin(reader: &mut Reader<'_, '_>, node: &Node<'_>, document: &mut PolicyDocume
     })
 }
 
-/// Reads `revoke`, where each image stands once.
+/// Reads `revoke`, in which each image may occur once.
 pub(super) fn revocations(
     reader: &mut Reader<'_, '_>,
     node: &Node<'_>,
@@ -298,7 +299,7 @@ fn revocation(
     let reason = reader.free_text(&fields, "reason");
     let at = reader.optional(&fields, "at", |reader, node| reader.instant(node, "at"));
     let replacement = reader.optional(&fields, "replacement", |reader, node| {
-        let help = "a replacement is known by its name, which is the same in every region";
+        let help = "a replacement is given by its name, which is the same in every region";
         let name: ImageName = reader.image_name(node, help)?;
         document
             .replacements

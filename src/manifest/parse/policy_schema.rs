@@ -1,4 +1,4 @@
-//! `ImageSharePolicy` and `ImageShareLock` as JSON Schema.
+//! `ImageSharePolicy` and `ImageShareLock` documents as JSON Schema.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::policy_images::{CONDITIONS, ENTRIES_MAX};
 use super::values::GLOB_LEN_MAX;
 use crate::model::Region;
 
-/// The definitions, by name.
+/// The schema definitions, by name.
 pub(super) fn definitions() -> [(&'static str, Value); 5] {
     [
         ("imageSharePolicySpec", spec()),
@@ -19,7 +19,7 @@ pub(super) fn definitions() -> [(&'static str, Value); 5] {
     ]
 }
 
-/// A field that is one of some words, the first of which is the default.
+/// A field with a fixed set of words, the first of which is the default.
 fn word<T>(description: &str, words: &[(&str, T)]) -> Value {
     let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
     json!({"description": description, "enum": words})
@@ -70,11 +70,11 @@ fn spec() -> Value {
                 "minProperties": 1,
                 "properties": conditions(),
             },
-            "deprecated": word("Deprecated images hold no place; default: not looked at", &DEPRECATED),
-            "exclude": entries("Images that are left alone: not shared, not cancelled, not counted", "exclusion"),
-            "order": word("What makes one version newer than another", &ORDERS),
+            "deprecated": word("Deprecated images are not counted; default: ignored", &DEPRECATED),
+            "exclude": entries("Images to leave alone: not shared, not cancelled, not counted", "exclusion"),
+            "order": word("How versions are ordered", &ORDERS),
             "semver": {
-                "description": "Goes with `order: semver`",
+                "description": "Needs `order: semver`",
                 "type": "object",
                 "additionalProperties": false,
                 "required": ["range"],
@@ -82,27 +82,27 @@ fn spec() -> Value {
                     "range": {"description": "Other versions are left alone, such as `>=1.4, <2`", "type": "string"},
                 },
             },
-            "minAge": duration("How old a version must be before it is first shared"),
-            "availability": word("When a version is first shared: in each region by itself, or once it can be in all", &AVAILABILITIES),
+            "minAge": duration("The minimum age of a version before it is first shared"),
+            "availability": word("When a version is first shared: in each region independently, or once it can be shared in all", &AVAILABILITIES),
             "keep": keep(),
-            "pin": entries("Images that are shared in place of the newest ones", "pin"),
-            "revoke": entries("Images whose share is taken back for good", "revocation"),
-            "lock": word("`required`: only what the lock file resolves to is written", &LOCKS),
+            "pin": entries("Images to share instead of the newest ones", "pin"),
+            "revoke": entries("Images whose shares are permanently ended", "revocation"),
+            "lock": word("`required`: only images in the lock file are written", &LOCKS),
         },
     })
 }
 
 fn keep() -> Value {
     json!({
-        "description": "How many versions stay shared, and how the others go",
+        "description": "How many versions stay shared, and how the others are retired",
         "type": "object",
         "additionalProperties": false,
         "required": ["newest"],
         "properties": {
             "newest": count("Versions that are shared", 1),
-            "minimum": count(&format!("Versions that retention leaves, up to `newest`; default: {MINIMUM}"), 0),
-            "unshareAfter": duration("How long a superseded share lives on"),
-            "inUse": word("What becomes of a share that instances use", &IN_USE),
+            "minimum": count(&format!("Versions that retention must leave, up to `newest`; default: {MINIMUM}"), 0),
+            "unshareAfter": duration("How long a superseded version stays shared"),
+            "inUse": word("What happens to a share that instances use", &IN_USE),
             "maxCancels": count(&format!("If more are due in a region, none is made; default: {MAX_CANCELS}"), 0),
             "owned": {"description": "Retire only shares of our own", "type": "boolean", "default": false},
         },
@@ -116,7 +116,7 @@ fn conditions() -> Value {
             "createdAfter" => instant("Created at this time or later"),
             "createdBefore" => instant("Created before this time"),
             "tags" => json!({
-                "description": "Tags in CVM, by key; `*` and `?` stand for others in values",
+                "description": "Tags in CVM, by key; `*` and `?` are wildcards in values",
                 "type": "object", "minProperties": 1, "additionalProperties": {"type": "string"},
             }),
             "nameRegex" => json!({
@@ -125,9 +125,9 @@ fn conditions() -> Value {
             }),
             name => json!({
                 "description": match name {
-                    "name" => "The whole name; `*` and `?` stand for others",
-                    "family" => "The family in CVM; `*` and `?` stand for others",
-                    _ => "`*` and `?` stand for others",
+                    "name" => "The whole name; `*` and `?` are wildcards",
+                    "family" => "The family in CVM; `*` and `?` are wildcards",
+                    _ => "`*` and `?` are wildcards",
                 },
                 "type": "string", "minLength": 1, "maxLength": GLOB_LEN_MAX,
             }),
@@ -161,11 +161,11 @@ fn pin() -> Value {
         "properties": {
             "regions": {"$ref": "#/$defs/regions"},
             "names": {
-                "description": "All that is shared there, of what matches",
+                "description": "The only matching images that are shared there",
                 "type": "array", "minItems": 1, "uniqueItems": true, "items": {"$ref": "#/$defs/imageName"},
             },
             "reason": {"$ref": "#/$defs/freeText"},
-            "until": instant("From then on the pin is as if it were not there"),
+            "until": instant("From then on the pin has no effect"),
         },
     })
 }
@@ -179,9 +179,9 @@ fn revocation() -> Value {
             "id": {"$ref": "#/$defs/imageId"},
             "name": {"$ref": "#/$defs/imageName"},
             "reason": {"$ref": "#/$defs/freeText"},
-            "at": instant("Before then it says nothing, except that the replacement is wanted"),
+            "at": instant("Before then, its only effect is that the replacement is shared"),
             "replacement": {"$ref": "#/$defs/imageName"},
-            "force": {"description": "It waits for nothing", "type": "boolean", "default": false},
+            "force": {"description": "Whether it waits for nothing", "type": "boolean", "default": false},
         },
     })
 }
@@ -189,7 +189,7 @@ fn revocation() -> Value {
 fn lock() -> Value {
     let regions: Vec<_> = Region::all().map(Region::as_str).collect();
     json!({
-        "description": "Written by `sharekeeper lock`; not to be edited",
+        "description": "Written by `sharekeeper lock`; do not edit",
         "type": "object",
         "additionalProperties": false,
         "required": ["policies"],
@@ -206,7 +206,7 @@ fn lock() -> Value {
                             "type": "string", "maxLength": 253, "pattern": "^[0-9a-z]([-.0-9a-z]*[0-9a-z])?$",
                         },
                         "digest": {
-                            "description": "Of the policy's meaning when it was locked",
+                            "description": "The digest of the policy's meaning when it was locked",
                             "type": "string", "pattern": DIGEST_PATTERN,
                         },
                         "regions": {
@@ -222,7 +222,7 @@ fn lock() -> Value {
                                     "properties": {
                                         "id": {"$ref": "#/$defs/imageId"},
                                         "name": {"$ref": "#/$defs/imageName"},
-                                        "created": instant("When it was created"),
+                                        "created": instant("The image's time of creation"),
                                     },
                                 },
                             },

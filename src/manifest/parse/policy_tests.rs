@@ -1,4 +1,4 @@
-//! What a policy's digest tells apart, and what it does not.
+//! The differences between policies that change the digest, and those that do not.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ fn digest(spec: &str) -> Arc<str> {
     Arc::clone(&policy("{name: a}", spec).digest)
 }
 
-/// The spec, in which one text is replaced.
+/// The spec with one text replaced.
 fn with(from: &str, to: &str) -> String {
     assert_eq!(SPEC.matches(from).count(), 1, "{from}");
     SPEC.replacen(from, to, 1)
@@ -71,7 +71,7 @@ fn what_means_the_same_has_the_same_digest() {
         ),
         ("{id: img-old}", "{id: img-old, reason: old, force: false}"),
         ("  lock:", "  account: default # written out\n  lock:"),
-        // To ask for the lock makes no lock stale that is there.
+        // A changed lock mode makes no existing lock stale.
         ("lock: required", "lock: optional"),
     ] {
         assert_eq!(digest(&with(from, to)), digest_of_spec, "{from} → {to}");
@@ -180,21 +180,21 @@ fn f5_an_error_of_a_policy_says_what_to_write() {
     const HEAD: &str = "  region: ap-tokyo\n  match: {name: a*}\n";
     for (keep, expected) in [
         ("{newest: 0}", "must be a whole number from 1 to 4294967295"),
-        ("{newest: 0}", "to have all of them taken back"),
+        ("{newest: 0}", "to end all of their shares"),
         (
             "{newest: 1, owned: yes}",
             "`owned` must be `true` or `false`\n",
         ),
         ("{newest: 1, owned: yes}", "write `true`"),
         ("{newest: 1, owned: \"false\"}", "without quotes"),
-        ("{}", "say how many versions stay shared"),
+        ("{}", "give the number of versions that stay shared"),
         ("3", "known fields: newest"),
     ] {
         let said = problems(&format!("{HEAD}  keep: {keep}\n"));
         assert!(said.contains(expected), "{keep}: {said}");
     }
     let beyond = problems(&format!("{HEAD}  keep: {{newest: 1000000000000}}\n"));
-    assert!(!beyond.contains("taken back"), "{beyond}");
+    assert!(!beyond.contains("end all of their shares"), "{beyond}");
 }
 
 #[test]
@@ -210,16 +210,16 @@ fn f5_two_fields_that_exclude_each_other_hide_no_error_in_them() {
 #[test]
 fn f18_signs_of_other_patterns_are_warned_of() {
     for (matches, sign) in [
-        ("{name: 'e[24]'}", "`[` stands for itself"),
-        ("{name: '{a,b}-*'}", "`{` stands for itself"),
-        ("{tags: {r: 's[12]'}}", "`[` stands for itself"),
+        ("{name: 'e[24]'}", "`[` is a literal character"),
+        ("{name: '{a,b}-*'}", "`{` is a literal character"),
+        ("{tags: {r: 's[12]'}}", "`[` is a literal character"),
         ("{family: 'f*'}", ""),
     ] {
         let said = problems(&format!(
             "  region: ap-tokyo\n  match: {matches}\n  keep: {{newest: 1}}\n"
         ));
         assert_eq!(
-            said.contains("stands for itself"),
+            said.contains("is a literal character"),
             !sign.is_empty(),
             "{said}"
         );

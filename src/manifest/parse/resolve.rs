@@ -54,15 +54,15 @@ pub(super) fn resolve(documents: Vec<Document>, sink: &mut Sink<'_>) -> Desired 
             .into_iter()
             .map(|(name, (_, account))| (name, account))
             .collect(),
-        // `load` sets it; documents do not tell.
+        // Set by `load`, because documents do not show it.
         completeness: Completeness::default(),
     }
 }
 
-/// The documents of each kind that the desired state is made of.
+/// The documents of each kind that make up the desired state.
 #[derive(Default)]
 struct ByKind {
-    /// Each of them once.
+    /// The accounts, each once.
     accounts: Accounts,
     shares: Vec<Share>,
     policies: Vec<PolicyDocument>,
@@ -149,9 +149,8 @@ fn known_account(sink: &mut Sink<'_>, name: &AccountName, place: Place, accounts
         .keys()
         .map(AccountName::as_str)
         .chain([AccountName::DEFAULT]);
-    let help = did_you_mean(name.as_str(), known).unwrap_or_else(|| {
-        format!("add an `Account` document named `{name}`, or leave `account` out")
-    });
+    let help = did_you_mean(name.as_str(), known)
+        .unwrap_or_else(|| format!("add an `Account` document named `{name}`, or omit `account`"));
     sink.error(place, format!("no Account document is named `{name}`"))
         .help(help);
 }

@@ -1,7 +1,7 @@
-//! Checks each document against the `Restriction`s of the directories it is in.
+//! Checks each document against the `Restriction`s of its directories.
 //!
-//! All of them must allow what it names, so that one further down can only narrow what the others allow: somebody who may
-//! write to one directory only cannot widen the limits on it.
+//! All of them must allow what the document names, so a restriction further down can only narrow the others: a person
+//! who may write to one directory only cannot widen the limits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Arguments;
@@ -15,9 +15,9 @@ use crate::manifest::source_text::SourceText;
 use crate::manifest::suggest::did_you_mean;
 use crate::model::{AccountName, ImageName};
 
-/// `Restriction`s that may apply to one file.
+/// The number of `Restriction`s that may apply to one file.
 const RESTRICTIONS_PER_FILE_MAX: usize = 32;
-/// `Restriction`s that are reported as unused. For the hint, each is compared with all directories.
+/// The number of `Restriction`s that are reported as unused. For the hint, each is compared with all directories.
 const UNUSED_MAX: usize = 20;
 
 /// Checks the documents against the `Restriction`s among them.
@@ -75,7 +75,7 @@ struct ActiveRestrictions<'d> {
     restrictions: Vec<&'d Restriction>,
     /// For each source: indices of the restrictions that apply to it.
     by_source: Vec<Vec<usize>>,
-    /// Restrictions that some document was checked against.
+    /// Restrictions that at least one document was checked against.
     used: BTreeSet<usize>,
 }
 
@@ -87,7 +87,7 @@ impl<'d> ActiveRestrictions<'d> {
     ) -> Self {
         let mut by_directory: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
         for (index, restriction) in restrictions.iter().enumerate() {
-            // A file that is linked from several directories restricts each of them.
+            // A file that is linked from several directories restricts all of them.
             for base in sources[restriction.place.file as usize].directories() {
                 let directory = base.join(&restriction.directory);
                 let here = by_directory.entry(directory).or_default();
@@ -113,7 +113,7 @@ impl<'d> ActiveRestrictions<'d> {
             .collect();
         for &index in excess {
             let message =
-                format!("more than {RESTRICTIONS_PER_FILE_MAX} Restrictions are about one file");
+                format!("more than {RESTRICTIONS_PER_FILE_MAX} Restrictions apply to one file");
             sink.error(restrictions[index].place, message)
                 .help("one document can restrict accounts, regions and images");
         }
@@ -125,7 +125,7 @@ impl<'d> ActiveRestrictions<'d> {
         }
     }
 
-    /// The account and the regions of a document.
+    /// Checks the account and the regions of a document.
     fn header(&mut self, header: &Header, sink: &mut Sink<'_>) {
         self.used.extend(&self.by_source[header.file as usize]);
         let accounts = |restriction: &'d Restriction| restriction.accounts.as_ref();
@@ -164,7 +164,7 @@ impl<'d> ActiveRestrictions<'d> {
         }
     }
 
-    /// Which image a name means is known only when the region is observed, so it takes a pattern for names to allow it,
+    /// Only an observation of the region shows which image a name means. So a pattern for names must allow the name,
     /// whatever ids are allowed.
     fn image_name(&self, name: &ImageName, place: Place, sink: &mut Sink<'_>) {
         let names = |restriction: &'d Restriction| restriction.image_names.as_ref();
@@ -172,8 +172,8 @@ impl<'d> ActiveRestrictions<'d> {
         self.check_name(place, name.as_str(), names, message, sink);
     }
 
-    /// A policy takes images that nobody has seen yet, so its pattern for names must be within what is allowed. Its other
-    /// conditions only narrow that.
+    /// A policy may select images that do not exist yet, so its pattern for names must be within the allowed ones. Its
+    /// other conditions only narrow that.
     fn policy(&mut self, policy: &PolicyDocument, sink: &mut Sink<'_>) {
         self.header(&policy.header, sink);
         if let Some((pattern, place)) = &policy.matched {
@@ -186,12 +186,12 @@ impl<'d> ActiveRestrictions<'d> {
             let message = match pattern {
                 Some(pattern) => {
                     shown = format!(
-                        "`match` takes images named `{pattern}`, which are not all allowed here"
+                        "`match` selects images named `{pattern}`, which are not all allowed here"
                     );
                     &shown
                 }
                 None => {
-                    "`match` takes images of any name, and not all are allowed here: it needs a `name`"
+                    "`match` selects images of any name, but not all are allowed here: it needs a `name`"
                 }
             };
             self.check(*place, names, allows, format_args!("{message}"), sink);
@@ -204,8 +204,8 @@ impl<'d> ActiveRestrictions<'d> {
         }
     }
 
-    /// A lock file may hold only policies that every restriction on it is about, too: else one directory could say what a
-    /// policy of another one shares. `policies` are the files of each policy.
+    /// A lock file may hold only policies that are covered by every restriction on it; otherwise, one directory could
+    /// decide what a policy of another one shares. `policies` are the files of each policy.
     fn lock(&self, lock: &Lock, policies: &BTreeMap<&str, Vec<u32>>, sink: &mut Sink<'_>) {
         for (name, place, _) in &lock.policies {
             let here = &self.by_source[place.file as usize];
@@ -224,14 +224,14 @@ impl<'d> ActiveRestrictions<'d> {
             let message = format!("policy `{name}` may not be locked here");
             sink.error(*place, message)
                 .help(format!(
-                    "it is outside of what Restriction `{}` is about: keep its lock beside it, or above both",
+                    "Restriction `{}` does not cover it: keep its lock next to it, or above both",
                     restriction.name
                 ))
                 .mention(restriction.place, "the Restriction");
         }
     }
 
-    /// An account that may not be used may not be declared either.
+    /// An account that may not be used may not be declared, either.
     fn account(&mut self, name: &AccountName, place: Place, sink: &mut Sink<'_>) {
         self.used.extend(&self.by_source[place.file as usize]);
         let accounts = |restriction: &'d Restriction| restriction.accounts.as_ref();
@@ -285,9 +285,9 @@ impl<'d> ActiveRestrictions<'d> {
         let reasons = reasons.collect::<Vec<_>>().join("; ");
         let mut problem = sink
             .error(place, message.to_string())
-            .help(format!("{reasons}; keep to that, or have it changed there"));
+            .help(format!("{reasons}; stay within this, or change it there"));
         for (_, allowed) in against {
-            problem = problem.mention(allowed.place, "what is allowed");
+            problem = problem.mention(allowed.place, "allowed here");
         }
     }
 
@@ -306,11 +306,11 @@ impl<'d> ActiveRestrictions<'d> {
                 &directory
             };
             let message = format!(
-                "Restriction `{}` restricts nothing: no ImageShare, ImageSharePolicy or Account stands in `{shown}` or below it",
+                "Restriction `{}` restricts nothing: no ImageShare, ImageSharePolicy or Account is in `{shown}` or below it",
                 restriction.name
             );
             let help = did_you_mean(&directory, inside.iter().map(String::as_str)).unwrap_or_else(|| {
-                "`directory` begins at the directory of this file: correct it, move the file up, or give the path that is missing"
+                "`directory` is relative to the directory of this file: correct it, move the file up, or add the missing path"
                     .to_owned()
             });
             sink.warning(restriction.directory_place, message)

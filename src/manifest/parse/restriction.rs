@@ -10,26 +10,26 @@ use super::yaml::Node;
 use crate::manifest::diagnostic::Place;
 use crate::model::{AccountName, Glob, ImageId, ImageName};
 
-/// Fields of `restrict`, at least one of which must be given.
+/// The fields of `restrict`, at least one of which must be given.
 const RESTRICTABLE: [&str; 3] = ["accounts", "regions", "images"];
-/// Patterns in one list. Every name is compared with each pattern, whereas plain names are looked up.
+/// The number of patterns in one list. Every name is compared with each pattern, whereas plain names are looked up.
 pub(super) const PATTERNS_MAX: usize = 100;
-/// Allowed names that are listed in an error.
+/// The number of allowed names that an error lists.
 const LISTED_MAX: usize = 5;
 
 #[derive(Debug)]
 pub(super) struct Restriction {
     pub name: String,
     pub place: Place,
-    /// Relative to the directory of its file; without `.` and `..`, and empty for that directory.
+    /// Relative to the directory of its file; without `.` and `..`, and empty for that directory itself.
     pub directory: PathBuf,
     /// Where to report a problem with `directory`.
     pub directory_place: Place,
     pub accounts: Option<Allowed>,
     pub regions: Option<Allowed>,
-    /// What is allowed of ids.
+    /// The allowed image ids.
     pub images: Option<Allowed>,
-    /// Of names. Given wherever ids are, though it may be empty.
+    /// The allowed image names. Present if ids are given, though it may be empty.
     pub image_names: Option<Allowed>,
 }
 
@@ -40,12 +40,12 @@ pub(super) struct Allowed {
     /// All entries of the list, patterns included.
     names: BTreeSet<String>,
     patterns: Vec<Glob>,
-    /// What is allowed where the list is empty.
+    /// Text for what is allowed if the list is empty.
     none: &'static str,
 }
 
 impl Allowed {
-    /// What begins with `img-` is about ids, everything else about names.
+    /// Splits the names: those that begin with `img-` are ids, all others are names.
     fn of_ids_and_names(self) -> (Self, Self) {
         let is_id = |text: &str| text.starts_with("img-");
         let (ids, names) = self.names.into_iter().partition(|name| is_id(name));
@@ -72,14 +72,14 @@ impl Allowed {
         self.names.contains(name) || self.patterns.iter().any(is_like)
     }
 
-    /// Whether all names that `pattern` stands for are allowed.
+    /// Whether all names that match `pattern` are allowed.
     pub(super) fn covers(&self, pattern: &Glob) -> bool {
         let is_wider = |allowed: &Glob| allowed.covers(pattern);
         let is_named = !pattern.is_pattern() && self.names.contains(pattern.as_str());
         is_named || self.patterns.iter().any(is_wider)
     }
 
-    /// The first names, quoted for a message, and how many more there are.
+    /// The first names, quoted for a message, and the number of the others.
     pub(super) fn listed(&self) -> String {
         let names = self.names.iter().take(LISTED_MAX);
         let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
@@ -139,12 +139,12 @@ fn directory(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<PathBuf> {
     let (message, help) = if text.is_empty() {
         (
             "`directory` is empty".to_owned(),
-            "write `.`, or leave it out, to mean the directory of this file",
+            "write `.`, or omit it, to mean the directory of this file",
         )
     } else if text.contains(Glob::WILDCARDS) {
         (
             format!("`{text}` is a pattern, not a directory"),
-            "give each directory a Restriction of its own, or restrict what is above them",
+            "give each directory its own Restriction, or restrict the directory above them",
         )
     } else if !Path::new(text).components().all(is_inside) {
         (
@@ -159,7 +159,7 @@ fn directory(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<PathBuf> {
     None
 }
 
-/// One list of `restrict`, if it is given and valid.
+/// One list in `restrict`, if it is given and valid.
 fn allowed(
     reader: &mut Reader<'_, '_>,
     restrict: &Fields<'_, '_>,
@@ -167,7 +167,7 @@ fn allowed(
     read: fn(&mut Reader<'_, '_>, &Node<'_>) -> Option<String>,
 ) -> Option<Allowed> {
     let node = restrict.get(field)?;
-    let empty = format!("leave `{field}` out where all are allowed");
+    let empty = format!("omit `{field}` if all are allowed");
     let items = reader.list(node, &format!("`{field}`"), &empty)?;
     let mut names = BTreeMap::new();
     let mut is_right = true;
@@ -191,9 +191,7 @@ fn allowed(
                 node,
                 format!("`{field}` has more than {PATTERNS_MAX} patterns"),
             )
-            .help(
-                "one pattern can stand for many names; those without `*` and `?` are not counted",
-            );
+            .help("one pattern can cover many names; entries without `*` and `?` are not counted");
     }
     let place = reader.place(node);
     (is_right && patterns.len() <= PATTERNS_MAX).then_some(Allowed {
@@ -219,7 +217,7 @@ fn image(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<String> {
         reader,
         node,
         "an image's id or name",
-        // What looks like an id must be one: `img-` cannot be the beginning of a name here.
+        // A text that looks like an id must be one: here, a name cannot begin with `img-`.
         |text| match text
             .get(..4)
             .is_some_and(|start| start.eq_ignore_ascii_case("img-"))

@@ -1,4 +1,4 @@
-//! The manifest format as JSON Schema, for editors. It is written apart from the parser; a test holds the two together.
+//! The manifest format as JSON Schema, for editors. It is written separately from the parser; a test compares the two.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::windows::{Days, Kind, Windows, Zone};
 
 /// The grammar of [`crate::model::ImageId`].
 const IMAGE_ID: &str = "^img-[0-9a-z]{1,32}$";
-/// That of [`ImageName`], but for its length: no control character, and no space at either end.
+/// The grammar of [`ImageName`] without its length: no control character, and no space at either end.
 const IMAGE_NAME: &str = r"^(?!\s)[^\x00-\x1f\x7f-\x9f]*(?<!\s)$";
 
 /// The manifest format as JSON Schema.
@@ -42,13 +42,13 @@ pub fn schema() -> Value {
             },
             "imageShareSpec": image_share_spec(),
             "image": image(),
-            "imageId": {"description": "The id of a CVM custom image, of one region", "type": "string", "pattern": IMAGE_ID},
+            "imageId": {"description": "The id of a CVM custom image in one region", "type": "string", "pattern": IMAGE_ID},
             "imageName": {
                 "description": "The whole name of a CVM custom image, the same in every region",
                 "type": "string", "minLength": 1, "maxLength": ImageName::LEN_MAX, "pattern": IMAGE_NAME,
             },
             "accountName": {
-                "description": "An Account document's name; default: the first credentials that are there",
+                "description": "An Account document's name; default: the first available credentials",
                 "type": "string",
                 "maxLength": AccountName::LEN_MAX,
                 "pattern": "^[0-9a-z]([-.0-9a-z]*[0-9a-z])?$",
@@ -68,7 +68,7 @@ pub fn schema() -> Value {
     schema
 }
 
-/// A source of credentials. `roles` roles may be assumed on top of each other.
+/// A source of credentials. At most `roles` roles may be assumed on top of each other.
 fn credentials(roles: usize) -> Value {
     let words = CredentialSource::WORDS.iter();
     let sources = words.filter(|from| roles > 0 || **from != "assume-role");
@@ -93,7 +93,7 @@ fn credentials(roles: usize) -> Value {
             })
         })
         .collect();
-    json!({"description": "Where to find a key; never the key itself", "oneOf": sources})
+    json!({"description": "The source of a key, never the key itself", "oneOf": sources})
 }
 
 fn credentials_field(name: &str) -> Value {
@@ -109,20 +109,20 @@ fn credentials_field(name: &str) -> Value {
         }),
         "section" => text("Its section; default: `default`", SECTION_PATTERN),
         "role" => text(
-            "The role of the CVM instance; default: the one it has",
+            "The role of the CVM instance; default: its only role",
             Role::NAME_PATTERN,
         ),
-        "roleArn" => text("The role that is assumed", Role::ARN_PATTERN),
+        "roleArn" => text("The role to assume", Role::ARN_PATTERN),
         "sessionName" => text(
             "Shown in the audit trail; default: `sharekeeper`",
             Role::SESSION_PATTERN,
         ),
         "externalId" => text(
-            "What the role's trust policy asks for",
+            "The external id that the role's trust policy requires",
             Role::EXTERNAL_ID_PATTERN,
         ),
         _ => json!({
-            "description": "How long the role's credentials live; default: 7200",
+            "description": "The lifetime of the role's credentials in seconds; default: 7200",
             "type": "integer", "minimum": Role::SECONDS.start(), "maximum": Role::SECONDS.end(),
         }),
     }
@@ -186,16 +186,16 @@ fn image() -> Value {
         "properties": {
             "id": {"$ref": "#/$defs/imageId"},
             "name": {"$ref": "#/$defs/imageName"},
-            "state": {"description": "What should be", "enum": ["shared", "unshared"]},
+            "state": {"description": "The desired state", "enum": ["shared", "unshared"]},
             "from": {
-                "description": "Unshared before this instant; goes with `shared`",
+                "description": "Unshared before this instant; needs `shared`",
                 "type": "string", "format": "date-time",
             },
             "until": {
-                "description": "Unshared from this instant on; goes with `shared`",
+                "description": "Unshared from this instant on; needs `shared`",
                 "type": "string", "format": "date-time",
             },
-            "protect": {"description": "Never cancel, whatever asks for it", "type": "boolean"},
+            "protect": {"description": "Never cancel the share, for any reason", "type": "boolean"},
             "note": {"$ref": "#/$defs/freeText"},
         },
         "if": {"required": ["state"], "properties": {"state": {"const": "unshared"}}},
@@ -209,7 +209,7 @@ fn account_spec() -> Value {
         "additionalProperties": false,
         "properties": {
             "uin": {
-                "description": "The root account's number; with a key of another account, nothing is called",
+                "description": "The root account's number; with a key of another account, no call is made",
                 "anyOf": [
                     {"type": "string", "pattern": "^[1-9][0-9]{0,19}$"},
                     {"type": "integer", "minimum": 1},
@@ -253,7 +253,7 @@ fn window() -> Value {
                 "enum": Kind::ALL.map(Kind::as_str),
             },
             "days": {
-                "description": "Days on which it starts, or ranges of them; default: every day",
+                "description": "Days on which it starts, or ranges of days; default: every day",
                 "type": "array", "minItems": 1, "uniqueItems": true,
                 "items": {"type": "string", "pattern": format!("^{day}(-{day})?$")},
             },
@@ -266,7 +266,7 @@ fn window() -> Value {
                 "type": "string", "pattern": format!("^({time}|24:00)$"),
             },
             "schedule": {
-                "description": "When it starts, as cron says it in five fields; instead of days and times",
+                "description": "When it starts, as a cron expression with five fields; replaces days and times",
                 "type": "string", "pattern": r"^\s*[^\s@]+(\s+[^\s@]+){4}\s*$",
             },
             "duration": {
@@ -278,11 +278,11 @@ fn window() -> Value {
                 "enum": Zone::names().collect::<Vec<_>>(),
             },
             "causes": {
-                "description": "The changes it is about; default: all",
+                "description": "The changes that it applies to; default: all",
                 "type": "array", "minItems": 1, "uniqueItems": true,
                 "items": {"enum": Cause::ALL.map(Cause::as_str)},
             },
-            "reason": {"description": "Free text, shown to those who wait", "type": ["string", "number", "boolean", "null"]},
+            "reason": {"description": "Free text, shown with withheld changes", "type": ["string", "number", "boolean", "null"]},
         },
     })
 }
@@ -302,18 +302,18 @@ fn restriction_spec() -> Value {
         "required": ["restrict"],
         "properties": {
             "directory": {
-                "description": "What it is about, with everything below; from the directory of this file, and not out of it",
+                "description": "The directory that it applies to, with everything below; relative to the directory of this file, and inside of it",
                 "type": "string", "minLength": 1, "default": ".",
                 "not": {"pattern": r"^/|(^|/)\.\.(/|$)|[*?]"},
             },
             "restrict": {
-                "description": "What manifests there may name; what is not given is not restricted",
+                "description": "What manifests there may name; a missing field restricts nothing",
                 "type": "object",
                 "additionalProperties": false,
                 "minProperties": 1,
                 "properties": {
                     "accounts": patterns(
-                        "Names of accounts; `*` and `?` stand for others",
+                        "Names of accounts; `*` and `?` are wildcards",
                         AccountName::LEN_MAX,
                         "^[0-9a-z*?]([-.0-9a-z*?]*[0-9a-z*?])?$",
                     ),
@@ -321,7 +321,7 @@ fn restriction_spec() -> Value {
                         "type": "array", "minItems": 1, "uniqueItems": true, "items": {"$ref": "#/$defs/region"},
                     },
                     "images": patterns(
-                        "Ids of images, and names (what does not begin with `img-`); `*` and `?` stand for others",
+                        "Ids of images, and names (entries that do not begin with `img-`); `*` and `?` are wildcards",
                         ImageName::LEN_MAX,
                         &format!("^img-[0-9a-z*?]{{1,32}}$|^(?![iI][mM][gG]-){}", &IMAGE_NAME[1..]),
                     ),

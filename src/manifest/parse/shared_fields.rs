@@ -48,7 +48,7 @@ impl Reader<'_, '_> {
         let name = self.text(node, "`name`").filter(|name| {
             let good = is_object_name(name);
             if !good {
-                self.error(node, format!("`{name}` is no name"))
+                self.error(node, format!("`{name}` is not a valid name"))
                     .help("lower-case letters, digits, `-` and `.`, beginning and ending with a letter or digit");
             }
             good
@@ -66,7 +66,7 @@ impl Reader<'_, '_> {
             return Some(region);
         }
         let all = || Region::all().map(Region::as_str);
-        let listed = || format!("there are: {}", all().collect::<Vec<_>>().join(", "));
+        let listed = || format!("the regions are: {}", all().collect::<Vec<_>>().join(", "));
         let help = did_you_mean(text, all()).unwrap_or_else(listed);
         self.error(
             node,

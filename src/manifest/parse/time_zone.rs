@@ -1,12 +1,13 @@
-//! `timeZone` of a window: an IANA name. Who writes an offset is shown a place, because `Etc/GMT+8` is behind UTC and not ahead.
+//! `timeZone` of a window: an IANA name. For an offset, the error suggests a place, because `Etc/GMT+8` is behind UTC,
+//! not ahead of it.
 
 use super::fields::Reader;
 use super::yaml::Node;
 use crate::manifest::suggest::did_you_mean;
 use crate::windows::Zone;
 
-/// Places where clocks are never changed, by the minutes that they are ahead of UTC. Of an offset that has none nothing is
-/// suggested.
+/// Places without clock changes, by the minutes that they are ahead of UTC. For an offset without such a place, there
+/// is no suggestion.
 const PLACES: [(i32, &str); 34] = [
     (-660, "Pacific/Pago_Pago"),
     (-600, "Pacific/Honolulu"),
@@ -44,7 +45,7 @@ const PLACES: [(i32, &str); 34] = [
     (840, "Pacific/Kiritimati"),
 ];
 const GENERAL_HELP: &str = "write an IANA name, such as `Asia/Shanghai` or `UTC`; an offset does not know when clocks change";
-/// Zones with inverted signs, as POSIX has them.
+/// Zones with inverted signs, as in POSIX.
 const INVERTED: &str = "Etc/GMT";
 
 pub(super) fn read(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Zone> {
@@ -71,7 +72,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Zone>
     zone
 }
 
-/// What was probably meant by a text that is no time zone.
+/// The zone that was probably meant by an invalid text.
 fn suggestion(text: &str) -> String {
     if let Some(offset) = offset(text) {
         return match offset.minutes.and_then(place_of) {
@@ -85,8 +86,8 @@ fn suggestion(text: &str) -> String {
             None => GENERAL_HELP.to_owned(),
         };
     }
-    // Short names such as `CST` resemble many others with other meanings, and those with inverted signs mean the opposite of
-    // what they say, so neither are suggested.
+    // Short names such as `CST` resemble many others with other meanings, and those with inverted signs mean the
+    // opposite of what they say. So neither kind is suggested.
     let places = || {
         Zone::names()
             .filter(|name| name.contains('/') && (*name == INVERTED || !name.starts_with(INVERTED)))
@@ -101,13 +102,13 @@ fn suggestion(text: &str) -> String {
     }
 }
 
-/// An offset from UTC, as people write it.
+/// An offset from UTC in the notation of people.
 struct Offset {
-    /// Minutes ahead of UTC; `None` if nobody can know what is meant.
+    /// The minutes ahead of UTC; `None` if the meaning is unclear.
     minutes: Option<i32>,
 }
 
-/// Reads `GMT+8`, `UTC-03:00`, `Z+8`, `+0530` and the like; `None` if the text is written in another way.
+/// Parses `GMT+8`, `UTC-03:00`, `Z+8`, `+0530` and similar; `None` if the text has another form.
 fn offset(text: &str) -> Option<Offset> {
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let text = text.to_ascii_uppercase().replace('\u{2212}', "-");
@@ -128,7 +129,7 @@ fn offset(text: &str) -> Option<Offset> {
         return Some(Offset { minutes });
     }
     let is_behind = rest.starts_with('-');
-    // Of a name with an inverted sign nobody knows which sign is meant.
+    // For a name with an inverted sign, it is unclear which sign is meant.
     let is_clear = signed.is_some() && prefix != "ETC/GMT";
     let minutes = minutes(number).map(|minutes| if is_behind { -minutes } else { minutes });
     Some(Offset {
@@ -136,7 +137,7 @@ fn offset(text: &str) -> Option<Offset> {
     })
 }
 
-/// Minutes of `8`, `08`, `05:30` or `0530`.
+/// The minutes of `8`, `08`, `05:30` or `0530`.
 fn minutes(number: &str) -> Option<i32> {
     let (hours, minutes) = match number.split_once(':') {
         Some(parts) => parts,
@@ -153,13 +154,13 @@ fn place_of(minutes: i32) -> Option<&'static str> {
     places.find_map(|(offset, name)| (offset == minutes).then_some(name))
 }
 
-/// The number in a name like `Etc/GMT+8`, which is behind UTC by so many hours.
+/// The number in a name such as `Etc/GMT+8`, which is behind UTC by this number of hours.
 fn inverted_hours(name: &str) -> Option<i32> {
     let hours = name.strip_prefix(INVERTED)?.parse().ok()?;
     (hours != 0).then_some(hours)
 }
 
-/// An offset as people write it: `UTC+8`, `UTC-3:30`.
+/// An offset in the notation of people: `UTC+8`, `UTC-3:30`.
 fn utc_name(minutes: i32) -> String {
     let sign = if minutes < 0 { '-' } else { '+' };
     match (minutes.abs() / 60, minutes.abs() % 60) {
@@ -168,7 +169,7 @@ fn utc_name(minutes: i32) -> String {
     }
 }
 
-/// `8 hours behind UTC`.
+/// The offset in words: `8 hours behind UTC`.
 fn from_utc(minutes: i32) -> String {
     let hours = minutes.unsigned_abs() / 60;
     let hours = crate::words::plural(hours.into(), "hour");

@@ -8,7 +8,7 @@ use crate::desired::Account;
 use crate::manifest::diagnostic::{Place, Sink};
 use crate::model::{AccountName, Region, Uin};
 
-/// The place where each account is first named in each region, in the order of the documents.
+/// The place at which each account is first named in each region, in the order of the documents.
 #[derive(Default)]
 pub(super) struct RegionUses(BTreeMap<AccountName, BTreeMap<Region, Place>>);
 

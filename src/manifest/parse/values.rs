@@ -1,4 +1,4 @@
-//! Values that fields of several documents have: ids and names of images, times, durations, words and numbers.
+//! Values in fields of several documents: ids and names of images, times, durations, words and numbers.
 
 use std::num::IntErrorKind;
 use std::ops::RangeInclusive;
@@ -13,15 +13,15 @@ use crate::manifest::suggest::did_you_mean;
 use crate::model::{Glob, ImageId, ImageName, Timestamp};
 use crate::words::date_fault;
 
-/// The longest duration. Times that it is added to stay within the calendar.
+/// The longest duration. Times stay within the calendar if it is added to them.
 pub(super) const DURATION_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
-/// Years that somebody means by a time at which something begins or ends.
+/// The years that a person may mean by a start or an end.
 const YEARS_MEANT: RangeInclusive<i32> = 2000..=2100;
-/// Nobody could share an image before.
+/// Before this year, no image could be shared.
 const YEAR_OF_NO_SHARE: i32 = 2020;
-/// The most characters of a pattern.
+/// The limit for the length of a pattern, in characters.
 pub(super) const GLOB_LEN_MAX: usize = 256;
-/// Signs that stand for several texts elsewhere, and for themselves in our patterns.
+/// Characters that are wildcards in other tools, but are literal in our patterns.
 const OTHER_WILDCARDS: [char; 2] = ['[', '{'];
 
 impl Reader<'_, '_> {
@@ -43,7 +43,7 @@ impl Reader<'_, '_> {
             .ok()
     }
 
-    /// The whole name of an image, whatever it looks like.
+    /// Reads the whole name of an image, whatever it looks like.
     pub(super) fn whole_name(&mut self, node: &Node<'_>) -> Option<ImageName> {
         let text = self.text(node, "an image's name")?;
         let name = ImageName::new(text);
@@ -58,16 +58,16 @@ impl Reader<'_, '_> {
         name.ok()
     }
 
-    /// The whole name of an image. `if_id` is the remedy where it looks like an id.
+    /// Reads the whole name of an image. `if_id` is the remedy if it looks like an id.
     pub(super) fn image_name(&mut self, node: &Node<'_>, if_id: &str) -> Option<ImageName> {
         let name = self.whole_name(node)?;
         let text = name.as_str();
         let place = self.place(node);
         if ImageId::new(text).is_ok() {
-            let message = format!("`{text}` looks like an image's id, and is taken for its name");
+            let message = format!("`{text}` looks like an image's id, but is used as its name");
             self.sink.warning(place, message).help(if_id);
         } else if Glob::new(text).is_pattern() {
-            let message = format!("`{text}` is taken for a whole name, not for a pattern");
+            let message = format!("`{text}` is used as a whole name, not as a pattern");
             self.sink
                 .warning(place, message)
                 .help("an `ImageSharePolicy` matches names by patterns");
@@ -75,32 +75,32 @@ impl Reader<'_, '_> {
         Some(name)
     }
 
-    /// A pattern for a text that is not empty.
+    /// Reads a pattern for a non-empty text.
     pub(super) fn glob(&mut self, node: &Node<'_>, what: &str) -> Option<Glob> {
         let text = self.text(node, what)?;
         let help = if text.is_empty() {
-            "an empty pattern matches nothing; leave the field out, or write `*`".to_owned()
+            "an empty pattern matches nothing; omit the field, or write `*`".to_owned()
         } else if text.chars().count() > GLOB_LEN_MAX {
             format!("a pattern has at most {GLOB_LEN_MAX} characters")
         } else {
             self.warn_of_other_patterns(node, text);
             return Some(Glob::new(text));
         };
-        self.error(node, format!("{what} cannot be a pattern"))
+        self.error(node, format!("{what} is not a valid pattern"))
             .help(help);
         None
     }
 
-    /// Warns where a pattern seems to be written in another language of patterns.
+    /// Warns if a pattern seems to use the syntax of another tool.
     pub(super) fn warn_of_other_patterns(&mut self, node: &Node<'_>, text: &str) {
         let Some(sign) = text.chars().find(|sign| OTHER_WILDCARDS.contains(sign)) else {
             return;
         };
         let place = self.place(node);
         self.sink
-            .warning(place, format!("`{sign}` stands for itself in a pattern"))
+            .warning(place, format!("`{sign}` is a literal character in a pattern"))
             .help(
-                "only `*` and `?` stand for other characters; names with alternatives or ranges are matched by `nameRegex`",
+                "only `*` and `?` are wildcards; `nameRegex` can match names with alternatives or ranges",
             );
     }
 
@@ -115,7 +115,7 @@ impl Reader<'_, '_> {
                 let help = if let Some(fault) = date_fault(text) {
                     fault
                 } else if chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok() {
-                    format!("say when on that day, and where: `{text}T00:00:00Z`")
+                    format!("add the time of day and the zone: `{text}T00:00:00Z`")
                 } else {
                     "write it like `2027-01-31T00:00:00Z`".to_owned()
                 };
@@ -129,7 +129,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Warns of a year that is probably a slip of a finger: a share that ended long ago is cancelled at once.
+    /// Warns about a year that is probably a typing error: a share that ended long ago is cancelled at once.
     fn warn_of_year(&mut self, node: &Node<'_>, name: &str, text: &str, year: i32) {
         let is_over = name == "until" && year < YEAR_OF_NO_SHARE;
         if !["from", "until", "at"].contains(&name) || (YEARS_MEANT.contains(&year) && !is_over) {
@@ -140,20 +140,20 @@ impl Reader<'_, '_> {
             .warning(place, format!("`{name}` is in the year {year:04}: `{text}`"))
             .help(match name {
                 "until" if is_over => {
-                    "is the year right? What has ended already has no effect: a share that ended is cancelled at once"
+                    "is the year right? Something that has already ended has no effect: a share that has ended is cancelled at once"
                 }
-                _ => "is the year right? Leave the field out to mean always",
+                _ => "is the year right? Omit the field to mean always",
             });
     }
 
-    /// A duration such as `24h`; `0` is one.
+    /// Reads a duration such as `24h`; `0` is allowed.
     pub(super) fn duration(&mut self, node: &Node<'_>, name: &str) -> Option<TimeDelta> {
         let what = format!("`{name}`");
         let text = self.scalar(node, &what)?;
         let Ok(duration) = humantime::parse_duration(text) else {
             let help = match humantime::parse_duration(&format!("{text}h")) {
-                Ok(_) => format!("say of what: `{text}h`, `{text}m` or `{text}s`"),
-                Err(_) => "write it like `72h` or `1h 30m`; `0` is none".to_owned(),
+                Ok(_) => format!("add a unit: `{text}h`, `{text}m` or `{text}s`"),
+                Err(_) => "write it like `72h` or `1h 30m`; `0` means none".to_owned(),
             };
             self.error(node, format!("{what} is not a duration: `{text}`"))
                 .help(help);
@@ -169,7 +169,7 @@ impl Reader<'_, '_> {
         delta
     }
 
-    /// A whole number within `range`.
+    /// Reads a whole number within `range`.
     pub(super) fn whole(
         &mut self,
         node: &Node<'_>,
@@ -196,7 +196,7 @@ impl Reader<'_, '_> {
         number
     }
 
-    /// One of some words, each with what it means.
+    /// Reads one of some words, each of which has a meaning.
     pub(super) fn word<T: Copy>(
         &mut self,
         node: &Node<'_>,
@@ -218,14 +218,14 @@ impl Reader<'_, '_> {
         found.map(|(_, meaning)| *meaning)
     }
 
-    /// Free text; `None` where there is none. A wrong one is reported, and spoils nothing else.
+    /// Reads free text; `None` if there is none. An invalid text is reported, and affects nothing else.
     pub(super) fn free_text(&mut self, fields: &Fields<'_, '_>, name: &str) -> Option<Arc<str>> {
         let node = fields.get(name)?;
         let text = self.scalar(node, &format!("`{name}`"))?;
         (!node.is_null() && !text.is_empty()).then(|| text.into())
     }
 
-    /// An optional field. The outer `None` means that it is there and wrong.
+    /// Reads an optional field. The outer `None` means that it is present but wrong.
     pub(super) fn optional<'n, 'a, T>(
         &mut self,
         fields: &Fields<'n, 'a>,

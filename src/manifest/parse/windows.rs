@@ -1,4 +1,4 @@
-//! `spec.windows` of an `Account`: when changes may be made. What a window means is for `crate::windows` to say.
+//! `spec.windows` of an `Account`: when changes may be made. The meaning of a window is in `crate::windows`.
 
 use std::collections::BTreeSet;
 
@@ -21,13 +21,13 @@ const FIELDS: [&str; 9] = [
 
 /// Reads the windows of an account. Those with errors are reported and left out.
 pub(super) fn read(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Windows {
-    let empty = "leave `windows` out where changes may be made at any time";
+    let empty = "omit `windows` if changes may be made at any time";
     let items = reader.list(node, "`windows`", empty).unwrap_or_default();
     if let Some(first) = items.get(Windows::MAX) {
-        let message = format!("an account has {} windows at most", Windows::MAX);
+        let message = format!("an account has at most {} windows", Windows::MAX);
         reader
             .error(first, message)
-            .help("one window can name several days, and a cron expression several times");
+            .help("one window can have several days, and a cron expression several times");
     }
     let read = items.iter().take(Windows::MAX);
     let windows: Vec<_> = read.filter_map(|item| window(reader, item)).collect();
@@ -39,7 +39,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Windows {
     windows
 }
 
-/// Warns of changes that could never be made, because nobody needs windows to say that.
+/// Warns if changes could never be made, because nobody needs windows for that.
 fn warn_of_closed(reader: &mut Reader<'_, '_>, node: &Node<'_>, windows: &Windows) {
     let closed: Vec<_> = Cause::ALL
         .into_iter()
@@ -54,7 +54,7 @@ fn warn_of_closed(reader: &mut Reader<'_, '_>, node: &Node<'_>, windows: &Window
     let place = reader.place(node);
     let message = format!("these windows are never open: no {which}change can ever be made");
     reader.sink.warning(place, message).help(
-        "a `deny` window counts more than an `allow` window of the same time; make one of them shorter, or remove it",
+        "a `deny` window overrides an `allow` window at the same time; make one of them shorter, or remove it",
     );
 }
 
@@ -98,7 +98,7 @@ fn kind(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Kind> {
 }
 
 fn causes(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> BTreeSet<Cause> {
-    let empty = "leave `causes` out to mean every change";
+    let empty = "omit `causes` to mean every change";
     let items = reader.list(node, "`causes`", empty).unwrap_or_default();
     let causes = reader.each_once(items, |reader, item| {
         let text = reader.text(item, "a cause")?;
@@ -106,9 +106,9 @@ fn causes(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> BTreeSet<Cause> {
         if cause.is_none() {
             let words = Cause::ALL.map(Cause::as_str);
             let help = did_you_mean(text, words)
-                .unwrap_or_else(|| format!("there are: {}", words.join(", ")));
+                .unwrap_or_else(|| format!("the causes are: {}", words.join(", ")));
             reader
-                .error(item, format!("`{text}` is no cause of a change"))
+                .error(item, format!("`{text}` is not a cause of a change"))
                 .help(help);
         }
         cause
@@ -144,7 +144,7 @@ fn daily(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Option<Span> {
 }
 
 fn days(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Days> {
-    let items = reader.list(node, "`days`", "leave `days` out to mean every day")?;
+    let items = reader.list(node, "`days`", "omit `days` to mean every day")?;
     let mut days = Days::NONE;
     let mut seen: Vec<(Weekday, Place)> = Vec::new();
     for item in items {
@@ -165,14 +165,14 @@ fn days(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Days> {
     Some(days)
 }
 
-/// One day twice, or the first and last day of a range.
+/// Reads a day or a range of days. For a single day, both results are the same.
 fn range(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<(Weekday, Weekday)> {
     let text = reader.text(node, "a day")?;
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     if let (Some(first), Some(last)) = (Days::day(first), Days::day(last)) {
         return Some((first, last));
     }
-    // Full names are the commonest mistake, and too different from the short words for a suggestion by distance.
+    // Full names are the most common mistake, and too different from the short words for a suggestion by distance.
     let meant = |text: &str| {
         let text = text.trim().to_lowercase();
         let short = Days::WORDS.into_iter().find(|word| text.starts_with(word));
@@ -194,18 +194,18 @@ fn range(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<(Weekday, Weekd
     None
 }
 
-/// A time of day. Unquoted `18:00` is accepted as written, though YAML 1.1 reads a number in it.
+/// Reads a time of day. Unquoted `18:00` is accepted as written, although YAML 1.1 reads it as a number.
 fn time(reader: &mut Reader<'_, '_>, node: &Node<'_>, what: &str) -> Option<TimeOfDay> {
     let text = reader.scalar(node, what)?;
     let time = TimeOfDay::new(text);
     if time.is_none() {
-        // To YAML 1.1, 18:00 is 18 × 60, and some tools write that number back.
-        let sixties = || {
+        // YAML 1.1 reads 18:00 as 18 × 60, and some tools write that number back.
+        let base_sixty = || {
             let plain = matches!(node.value, Value::Scalar { plain: true, .. });
             let minutes = text.parse().ok().filter(|&minutes| plain && minutes >= 60);
             TimeOfDay::from_minutes(minutes?)
         };
-        let help = match (TimeOfDay::new(&format!("0{text}")), sixties()) {
+        let help = match (TimeOfDay::new(&format!("0{text}")), base_sixty()) {
             (Some(time), _) => format!("write \"{time}\""),
             (None, Some(time)) => {
                 format!("did you mean \"{time}\"? YAML 1.1 reads {time} without quotes as {text}")
@@ -243,7 +243,7 @@ fn starts(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Starts> {
         .map_err(|error| {
             let help = match error {
                 StartsError::Field { .. } => {
-                    format!("{error}; a schedule is like `0 9 * * 1-5` or `*/30 8-17 * * mon`")
+                    format!("{error}; a schedule has a form such as `0 9 * * 1-5` or `*/30 8-17 * * mon`")
                 }
                 StartsError::Fields | StartsError::Never => error.to_string(),
             };
@@ -270,7 +270,7 @@ fn length(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Length> {
                 node,
                 format!("`duration` must be whole minutes, from {least} to {most}"),
             )
-            .help("what is longer is said with `days`");
+            .help("for longer windows, use `days`");
     }
     length
 }

@@ -1,13 +1,13 @@
 //! YAML text → a tree with places, one document at a time, within limits on depth and aliases.
 //!
-//! Loaders based on serde stop at the first error; this one goes on, so that all errors are found at once.
+//! Loaders based on serde stop at the first error; this one continues, so that all errors are found at once.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScanError, Span, options};
 
-/// What the parser says where a line begins in the wrong column.
+/// Parts of the parser's message for a line that begins in the wrong column.
 const INDENTED: [&str; 6] = [
     "mapping values are not allowed",
     "block collection",
@@ -17,9 +17,9 @@ const INDENTED: [&str; 6] = [
     "simple key",
 ];
 
-/// Levels of nesting; a manifest needs six.
+/// The limit for levels of nesting; a manifest needs six.
 const DEPTH_MAX: usize = 64;
-/// Nodes that aliases may expand to in one file. Some reuse is fine; an alias bomb is not.
+/// The number of nodes that aliases may expand to in one file. Some reuse is fine; an alias bomb is not.
 const ALIAS_NODES_MAX: usize = 100_000;
 
 /// A node and its byte range.
@@ -32,7 +32,7 @@ pub(super) struct Node<'a> {
 
 #[derive(Clone, Debug)]
 pub(super) enum Value<'a> {
-    /// `plain` means neither quoted nor a block, so that YAML gives words like `no` a meaning.
+    /// `plain` means neither quoted nor a block, so YAML gives a meaning to words such as `no`.
     Scalar {
         text: Cow<'a, str>,
         plain: bool,
@@ -53,7 +53,7 @@ pub(super) struct TreeError {
 #[derive(Debug)]
 pub(super) enum Parsed<'a> {
     Root(Node<'a>),
-    /// It holds nothing but comments, or `null`.
+    /// It contains nothing except comments, or `null`.
     Empty,
     Broken(TreeError),
 }
@@ -101,7 +101,7 @@ impl<'a> Documents<'a> {
         }
     }
 
-    /// A document that is empty or can be read; `None` at the end of the file.
+    /// A document that is empty or valid; `None` at the end of the file.
     fn document(&mut self) -> Result<Option<Parsed<'a>>, TreeError> {
         loop {
             match self.event()? {
@@ -168,7 +168,7 @@ impl<'a> Documents<'a> {
         Ok((node, size))
     }
 
-    /// The rest of a list, where it ends, and how many nodes are in it.
+    /// The rest of a list, its end, and the number of nodes in it.
     fn list(&mut self) -> Result<(Value<'a>, u32, usize), TreeError> {
         let (mut items, mut size) = (Vec::new(), 0);
         loop {
@@ -182,7 +182,7 @@ impl<'a> Documents<'a> {
         }
     }
 
-    /// The rest of a mapping, where it ends, and how many nodes are in it.
+    /// The rest of a mapping, its end, and the number of nodes in it.
     fn map(&mut self) -> Result<(Value<'a>, u32, usize), TreeError> {
         let (mut pairs, mut size) = (Vec::new(), 0);
         loop {
@@ -200,8 +200,7 @@ impl<'a> Documents<'a> {
 
     fn report_unresolved(&mut self, name: &str, start: u32) {
         let message = format!("no anchor `&{name}` comes before this alias");
-        let help =
-            "an anchor holds within its own document only; quote a text that begins with `*`";
+        let help = "an anchor is valid only in its own document; quote a text that begins with `*`";
         self.problems.push(TreeError {
             start,
             message,
@@ -212,7 +211,7 @@ impl<'a> Documents<'a> {
     /// A copy of the anchored node. It keeps the place of the anchor, which is where a mistake must be fixed.
     fn alias(&mut self, id: usize, span: Span) -> Result<(Node<'a>, usize), TreeError> {
         let Some((node, size)) = self.anchors.get(&id) else {
-            return Err(self.error(span, "this alias refers to the value that holds it"));
+            return Err(self.error(span, "this alias refers to the value that contains it"));
         };
         self.alias_nodes = self.alias_nodes.saturating_add(*size);
         if self.alias_nodes > ALIAS_NODES_MAX {
@@ -220,7 +219,7 @@ impl<'a> Documents<'a> {
             return Err(TreeError {
                 start: self.offset(&span),
                 message,
-                help: Some("write the values out"),
+                help: Some("write the values explicitly"),
             });
         }
         Ok((node.clone(), *size))
@@ -261,7 +260,7 @@ impl<'a> Documents<'a> {
             Some("a manifest needs six levels")
         } else if INDENTED.iter().any(|words| info.contains(words)) {
             Some(
-                "check the indentation: the fields of one mapping begin in the same column, as do the `-` of one list, and what belongs to a field is indented more than it",
+                "check the indentation: the fields of one mapping begin in the same column, as do the `-` of one list, and the content of a field is indented further than the field",
             )
         } else {
             None
@@ -303,7 +302,7 @@ impl Node<'_> {
         matches!(&self.value, Value::Scalar { text, plain: true } if matches!(&**text, "" | "~" | "null" | "Null" | "NULL"))
     }
 
-    /// Kind of the value, for a message.
+    /// The kind of the value, for a message.
     pub(super) fn kind(&self) -> &'static str {
         match &self.value {
             _ if self.is_null() => "nothing",
@@ -315,7 +314,7 @@ impl Node<'_> {
     }
 }
 
-/// What YAML 1.1 or 1.2 takes a plain word for, unless it is a text.
+/// The meaning of a plain word in YAML 1.1 or 1.2, unless it is a text.
 pub(super) fn meaning(text: &str) -> Option<&'static str> {
     let lower = text.to_ascii_lowercase();
     if matches!(

@@ -1,5 +1,6 @@
-//! File names that only some file systems tell apart. Where letter case or the form of accents does not count, as on macOS
-//! and Windows, a checkout keeps one of two such files, and what the other asks for is lost without an error.
+//! File names that only some file systems distinguish. If letter case or the form of accents does not count, as on
+//! macOS and Windows, a checkout keeps only one of two such files, and the content of the other is lost without an
+//! error.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,10 +11,10 @@ use super::reading::FoundFile;
 use crate::manifest::diagnostic::Diagnostic;
 use crate::words::safe;
 
-/// Pairs that are reported. A tree that was copied under a name in capitals has one for every file.
+/// The number of pairs that are reported. A tree that was copied under a name in capitals has one pair for every file.
 const WARNINGS_MAX: usize = 20;
 
-/// One warning for each file whose path differs from another one only by case or accents. Both are read here, so
+/// One warning for each file whose path differs from another one only by case or accents. Both files are read here, so
 /// contradictions between them are errors already.
 pub(in crate::manifest) fn warnings(files: &[FoundFile]) -> Vec<Diagnostic> {
     let mut first: BTreeMap<String, &Path> = BTreeMap::new();
@@ -30,8 +31,8 @@ pub(in crate::manifest) fn warnings(files: &[FoundFile]) -> Vec<Diagnostic> {
         warnings.push(Diagnostic::warning_of_path(
             text,
             format!(
-                "only letter case or the form of accents tells this name from {}: where neither counts (macOS, Windows), \
-                 a checkout has one of the two, and reads less",
+                "only letter case or the form of accents distinguishes this name from {}: where neither counts (macOS, Windows), \
+                 a checkout has only one of the two files",
                 safe(&other.to_string_lossy())
             ),
             "give them names that differ in more than that",
@@ -41,7 +42,7 @@ pub(in crate::manifest) fn warnings(files: &[FoundFile]) -> Vec<Diagnostic> {
 }
 
 /// The same text for all names that such file systems treat as equal. Upper case comes first, because some small
-/// letters share one.
+/// letters share an upper-case form.
 pub(super) fn folded(text: &str) -> String {
     let normalizer = DecomposingNormalizerBorrowed::new_nfd();
     let capitals = normalizer.normalize(text).to_uppercase();

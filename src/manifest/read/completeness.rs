@@ -1,7 +1,7 @@
-//! Compares what was read with what git has: a submodule that was not fetched, a sparse checkout, a checkout that failed
-//! half-way or a deleted file leaves valid YAML that is only a part of the set.
+//! Compares the files that were read with those that git tracks. A submodule that was not fetched, a sparse checkout, a
+//! checkout that failed halfway or a deleted file leaves valid YAML that is only a part of the set.
 //!
-//! git is asked once for each reading, without taking a lock and without writing or fetching anything. Where it cannot be
+//! git is asked once for each reading, without taking a lock and without writing or fetching anything. If it cannot be
 //! asked, the set is used, but its completeness is unknown.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,7 @@ use crate::manifest::read_options::ReadOptions;
 
 /// A reading, and whether it is known to be complete.
 pub(in crate::manifest) struct CheckedReading {
-    /// Its problems include what git has and the work tree lacks.
+    /// The reading. Its problems include the files that git has but the work tree lacks.
     pub reading: Reading,
     pub completeness: Completeness,
     /// Why the completeness is unknown.
@@ -66,7 +66,7 @@ fn is_index_unchanged(found: &Found) -> bool {
     searched.all(|searched| FileState::at(&searched.repository.index()) == searched.index)
 }
 
-/// What is missing, and why there may be more.
+/// The missing entries, and why there may be more.
 async fn ask<P: CommandRunner>(
     reading: &Reading,
     options: &ReadOptions,
@@ -102,7 +102,7 @@ async fn ask<P: CommandRunner>(
     let is_unfetched =
         |(top, searched): &(&&Path, &Vec<&SearchedDirectory>)| match answers.get(**top) {
             Some(TrackedFiles::PartOf(_)) => true,
-            // It is checked out, so it knows what it lacks, if anything.
+            // The submodule is checked out, so it knows its own missing files, if there are any.
             Some(TrackedFiles::Listed { head: Some(_), .. }) => false,
             _ => searched.iter().any(|searched| searched.is_empty),
         };
@@ -123,7 +123,7 @@ async fn ask<P: CommandRunner>(
     }
     missing.sort();
     missing.dedup();
-    // What is missing from a fetched submodule is reported for its own repository.
+    // Entries that are missing from a fetched submodule are reported for its own repository.
     let paths: Vec<_> = missing.iter().map(|entry| entry.path.clone()).collect();
     missing.retain(|entry| {
         let is_below = |path: &PathBuf| path.starts_with(&entry.path) && *path != entry.path;
@@ -132,7 +132,7 @@ async fn ask<P: CommandRunner>(
     (missing, unverified)
 }
 
-/// The reason that remains if git looks past a `.git` and the work tree around it was not searched.
+/// The reason that remains if git skips a `.git` and the work tree around it was not searched.
 fn not_a_repository(
     searched: &[&SearchedDirectory],
     around: &Path,
@@ -145,8 +145,8 @@ fn not_a_repository(
     let first = searched.iter().find(|searched| !is_covered(searched))?;
     Some(Unverified::new(
         &first.repository.git_dir,
-        "this is no repository to git, which looks past it",
-        "mend it, or remove it if this is no git repository",
+        "git does not accept this as a repository and skips it",
+        "repair it, or remove it if this is not a git repository",
     ))
 }
 
@@ -178,7 +178,7 @@ fn other_commits(
 }
 
 /// Entries that are not in the work tree, each with the path by which it would be read. `unfetched` are directories
-/// with a `.git` that are no fetched submodules.
+/// with a `.git` that are not fetched submodules.
 fn absent_entries<'e>(
     top: &Path,
     entries: &'e [TrackedEntry],
@@ -193,7 +193,7 @@ fn absent_entries<'e>(
         let named = |entry| searched.path_of(entry).map(|path| (entry, path));
         entries.iter().filter_map(named)
     });
-    // A directory that cannot be listed is a problem already, and may hold them.
+    // A directory that cannot be listed is a problem already, and may contain them.
     let is_unlisted = |path: &Path| {
         path.ancestors()
             .any(|level| reading.unlisted.contains(level))
@@ -203,7 +203,7 @@ fn absent_entries<'e>(
         .filter(|(entry, path)| match entry.kind {
             EntryKind::Submodule => !fetched.contains(top.join(&entry.path).as_path()),
             EntryKind::File => !reading.listed.contains(path),
-            // Whatever is in its place is read, or is no manifest.
+            // Anything else in its place is read, or is not a manifest.
             EntryKind::Link => !reading.listed.contains(path) && !is_there(path),
         })
         .collect();
@@ -236,17 +236,17 @@ fn is_there(path: &Path) -> bool {
 }
 
 impl Found {
-    /// Adds what git has and the work tree lacks.
+    /// Adds the entries that git has but the work tree lacks.
     fn add_missing(&mut self, missing: &[MissingEntry], options: &ReadOptions) {
         for (path, problem) in std::mem::take(&mut self.empty) {
-            // The cause of its emptiness is reported already.
+            // The cause of its emptiness is already reported.
             if !missing.iter().any(|entry| entry.path.starts_with(&path)) {
                 self.problems.push(problem);
                 self.maybe_restricted.extend(maybe_restricted_by(&path));
             }
         }
         self.problems.extend(missing::diagnostics(missing, options));
-        // Where git has the text, it tells as much as that of a file that is there and is left out.
+        // If git has the text, it gives the same information as a left-out file on the disk.
         let may_restrict = |entry: &&MissingEntry| entry.text.is_none_or(|text| text.may_restrict);
         let maybe_restricted = missing.iter().filter(may_restrict);
         self.maybe_restricted

@@ -1,4 +1,4 @@
-//! Which entries of git's index count as missing, and how its lists are parsed, without running git.
+//! The entries of git's index that count as missing, and the parsing of its lists, without running git.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ fn searched(top: &Path) -> SearchedDirectory {
     SearchedDirectory::new(top, top, repository, false)
 }
 
-/// Which of `entries` are missing if `listed` was found and `there` is on the disk.
+/// The missing ones of `entries`, if `listed` was found and `there` is on the disk.
 fn missing_of(entries: &[&str], listed: &[&str], there: &[&str]) -> Vec<String> {
     let root = tempfile::tempdir().expect("a directory");
     for name in there {
@@ -47,15 +47,15 @@ fn missing_of(entries: &[&str], listed: &[&str], there: &[&str]) -> Vec<String> 
 
 #[test]
 fn g3_where_case_does_not_count_one_file_stands_for_one_entry() {
-    // `there` has both spellings, which is what a file system that takes them for one name answers.
+    // `there` has both spellings, because a file system that treats them as one name reports both.
     let both = ["A.yaml", "a.yaml"];
     assert_eq!(missing_of(&["A.yaml"], &["a.yaml"], &both), [""; 0]);
     assert_eq!(missing_of(&["a.yaml"], &["A.yaml"], &both), [""; 0]);
     assert_eq!(missing_of(&["A.yaml"], &["A.yaml"], &both), [""; 0]);
-    // Two entries of which only one could be written.
+    // Two entries, of which only one could be written.
     assert_eq!(missing_of(&both, &["a.yaml"], &both), ["A.yaml"]);
     assert_eq!(missing_of(&both, &both, &both), [""; 0]);
-    // The one that is there is spelled otherwise than both.
+    // The spelling of the existing file differs from both.
     let two = ["AB.yaml", "Ab.yaml"];
     assert_eq!(missing_of(&two, &["ab.yaml"], &two), ["Ab.yaml"]);
     let thrice = ["A.yaml", "a.yaml", "\u{e9}.yaml"];
@@ -63,7 +63,7 @@ fn g3_where_case_does_not_count_one_file_stands_for_one_entry() {
         missing_of(&thrice, &["a.yaml"], &thrice),
         ["A.yaml", "\u{e9}.yaml"]
     );
-    // Accents may be taken apart.
+    // Accents may be decomposed.
     let accents = ["\u{e9}.yaml", "e\u{301}.yaml"];
     assert_eq!(missing_of(&accents[..1], &accents[1..], &accents), [""; 0]);
 }
@@ -74,7 +74,7 @@ fn g3_s3_where_case_counts_another_spelling_is_another_file() {
         missing_of(&["A.yaml"], &["a.yaml"], &["a.yaml"]),
         ["A.yaml"]
     );
-    // It came to be there only after the files were read.
+    // The file appeared only after the others were read.
     assert_eq!(
         missing_of(&["b.yaml"], &["a.yaml"], &["a.yaml", "b.yaml"]),
         ["b.yaml"]

@@ -1,4 +1,4 @@
-//! Tells whether manifests may have changed, without reading them.
+//! Detects whether manifests may have changed, without reading them.
 
 use std::fs;
 use std::io;
@@ -12,11 +12,11 @@ use crate::manifest::paths::{
     self, DEPTH_MAX, VOLUME_LINK, is_ignored, is_manifest_name, or_current_dir,
 };
 
-/// The state of the manifests at some paths, told without reading them. Two are equal only if no file was written and
-/// no name or link leads elsewhere. Files that reading would ignore are not in it.
+/// The state of the manifests at some paths, without their content. Two are equal only if no file was written and no
+/// name or link leads elsewhere. Files that reading would ignore are not in it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// In the order in which they were found.
+    /// The entries in the order in which they were found.
     entries: Vec<Entry>,
 }
 
@@ -64,14 +64,14 @@ impl Walk {
                 self.places.add_for(parent, name);
             }
         }
-        // The commit may change while the files do not.
+        // The commit may change even if the files do not.
         for index in repository::indexes(path) {
             self.entry(&index);
         }
     }
 
-    /// Watches what leads to a given path: its own name and each link above it, or the first component that is
-    /// missing.
+    /// Watches everything that leads to a given path: its own name and each link above it, or the first missing
+    /// component.
     fn links_to(&mut self, path: &Path) {
         let Ok(path) = std::path::absolute(path) else {
             return;
@@ -130,7 +130,7 @@ impl Walk {
         }
     }
 
-    /// A repository below a given path, such as a submodule: entries of its index may be missing.
+    /// Adds a repository below a given path, such as a submodule, because entries of its index may be missing.
     fn repository_at(&mut self, entry: &Path) {
         let repository = entry.parent().map(repository::repository_at);
         let index = match repository {

@@ -1,5 +1,5 @@
-//! Finds manifests, reads them until they no longer change, and compares them with what git has. Their text is not
-//! looked into here.
+//! Finds manifests, reads them until they no longer change, and compares them with git's list. It does not examine
+//! their text.
 
 pub(super) mod case_collisions;
 pub(super) mod completeness;

@@ -1,4 +1,4 @@
-//! File names that are nearly those of manifests. Such a file is not read, though its author may think that it is: where
+//! File names that are nearly those of manifests. Such a file is not read, although its author may think that it is: if
 //! letter case does not count, as on macOS and Windows, `A.YAML` opens like any other.
 
 use std::path::PathBuf;
@@ -7,9 +7,9 @@ use crate::manifest::diagnostic::Diagnostic;
 use crate::manifest::paths::is_manifest_name;
 use crate::manifest::read_options::ReadOptions;
 
-/// Endings in lower case. Backups that editors leave beside a file (`.yaml~`, `.yaml.bak`) are not meant to be read.
+/// Endings in lower case. Backups that editors leave next to a file (`.yaml~`, `.yaml.bak`) are not meant to be read.
 const ENDINGS: [&str; 6] = [".yaml", ".yml", ".yaml.txt", ".yml.txt", ".ymal", ".yalm"];
-/// Files that are reported; the others are counted.
+/// The number of files that are reported; the others are only counted.
 const WARNINGS_MAX: usize = 20;
 
 /// Whether a file of this name is not read although it seems meant to be.
@@ -30,14 +30,14 @@ pub(in crate::manifest) fn warnings(files: &[PathBuf], options: &ReadOptions) ->
         Diagnostic::warning_of_path(
             &options.name(path),
             format!("the file is not read: its name ends in neither `.yaml` nor `.yml`{more}"),
-            "rename it to end in `.yaml`, in small letters; to have it passed over without a word, begin its name with `_`",
+            "rename it to end in `.yaml`, in small letters; to have it ignored silently, begin its name with `_`",
         )
     };
     let listed = files.iter().take(WARNINGS_MAX).enumerate();
     listed.map(warning).collect()
 }
 
-/// The first remedy if such a file is all there is; empty if there is none.
+/// The first remedy if such a file is the only one; empty if there is none.
 pub(super) fn hint(files: &[PathBuf]) -> String {
     match files.first().and_then(|path| path.file_name()) {
         Some(name) => format!(

@@ -1,5 +1,5 @@
-//! Opens manifests: regular files on a disk, and nothing else. What the kernel makes up under `/proc` and `/sys` looks like
-//! a regular file, and may never end, wait for ever, or hold this process's own keys.
+//! Opens manifests: only regular files on a disk. Files that the kernel generates under `/proc` and `/sys` look like
+//! regular files, but may never end, block forever, or hold this process's own keys.
 
 use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -8,8 +8,8 @@ use std::path::Path;
 
 use rustix::fs::{OFlags, fstatfs, statfs};
 
-/// Magic numbers of file systems whose files the kernel makes up (`statfs(2)`): proc, sysfs, debugfs, tracefs, securityfs,
-/// configfs, cgroup, cgroup2, bpf and pstore.
+/// Magic numbers of file systems whose files the kernel generates (`statfs(2)`): proc, sysfs, debugfs, tracefs,
+/// securityfs, configfs, cgroup, cgroup2, bpf and pstore.
 const MADE_UP: [u64; 10] = [
     0x9fa0,
     0x6265_6572,
@@ -23,12 +23,12 @@ const MADE_UP: [u64; 10] = [
     0x6165_676c,
 ];
 
-/// Why a file is not read, whatever is in it.
+/// Why a file is not read, whatever its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// A FIFO, a device or a socket.
     NotRegular,
-    /// A file of the kernel's.
+    /// A file that the kernel generates.
     MadeUp,
 }
 
@@ -41,7 +41,9 @@ impl Refusal {
     pub(super) fn message(self) -> &'static str {
         match self {
             Self::NotRegular => "cannot be read: not a regular file",
-            Self::MadeUp => "is not read: the kernel makes it up, as all below `/proc` and `/sys`",
+            Self::MadeUp => {
+                "is not read: the kernel generates it, like all files below `/proc` and `/sys`"
+            }
         }
     }
 
@@ -56,19 +58,19 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// Refuses what is not to be opened: opening a FIFO waits for ever, and opening some devices does something.
+/// Refuses files that must not be opened: opening a FIFO blocks forever, and opening some devices has side effects.
 pub(super) fn check(metadata: &Metadata, path: &Path) -> Result<(), Refusal> {
     if !metadata.is_file() {
         return Err(Refusal::NotRegular);
     }
-    // Where the system does not tell, reading will.
+    // If the system does not report it, reading shows it.
     match statfs(path) {
         Ok(of) if is_made_up(&of) => Err(Refusal::MadeUp),
         _ => Ok(()),
     }
 }
 
-/// The first `bytes_max` bytes of a file. Checks once more, because another file may have come in its place.
+/// The first `bytes_max` bytes of a file. Checks again, because another file may have replaced it.
 pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut options = OpenOptions::new();

@@ -1,4 +1,4 @@
-//! What one reading of the manifests gave, as plain values that two readings can be compared by.
+//! The result of one reading of the manifests, as plain values by which two readings can be compared.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::manifest::git::searched_directory::SearchedDirectory;
 use crate::manifest::source_text::SourceText;
 use crate::model::Timestamp;
 
-/// What one reading of the paths gave.
+/// The result of reading the paths once.
 #[derive(Default)]
 pub(in crate::manifest) struct Reading {
     pub sources: Vec<SourceText>,
@@ -21,29 +21,29 @@ pub(in crate::manifest) struct Reading {
     pub unlisted: BTreeSet<PathBuf>,
     /// Time of the latest change to a file or directory of the set.
     pub changed: Option<Timestamp>,
-    /// Files of one volume were reached through different versions of it, so the reading mixes two sets.
+    /// Whether files of one volume were reached through different versions of it, so that the reading mixes two sets.
     pub torn: bool,
 }
 
-/// What was found at the paths. Two are equal only if the manifests are.
+/// The content that was found at the paths. Two are equal only if the manifests are equal.
 #[derive(Default, PartialEq, Eq)]
 pub(in crate::manifest) struct Found {
-    /// In the order in which they were found.
+    /// The files in the order in which they were found.
     pub files: Vec<FoundFile>,
-    /// Further ways to files that were read: a directory, and the file with links resolved. Restrictions apply along
+    /// Further paths to files that were read: a directory, and the file with links resolved. Restrictions apply along
     /// each of them.
     pub aliases: Vec<(PathBuf, PathBuf)>,
     /// Problems of paths that cannot be read.
     pub problems: Vec<Diagnostic>,
     /// Directories that a `Restriction` in an unreadable path might apply to.
     pub maybe_restricted: Vec<PathBuf>,
-    /// An unreadable path may have declared an account.
+    /// Whether an unreadable path may have declared an account.
     pub may_lack_account: bool,
-    /// Given directories without manifests, each with the problem to report unless git knows a more precise one.
+    /// Given directories without manifests, each with the problem to report unless git shows a more precise one.
     pub empty: Vec<(PathBuf, Diagnostic)>,
     /// Files that are not read although their names are nearly those of manifests.
     pub near_misses: Vec<PathBuf>,
-    /// Files without a link to them, in the order in which they were found.
+    /// Files that no directory entry leads to, in the order in which they were found.
     pub unlinked: Vec<PathBuf>,
     /// Searched directories in git work trees, or a `.git` that cannot be read.
     pub searched: Vec<Result<SearchedDirectory, Unreadable>>,
@@ -56,6 +56,6 @@ pub(in crate::manifest) struct FoundFile {
     /// Path with all links resolved.
     pub resolved: PathBuf,
     pub length: usize,
-    /// Guards against accidents, not malice: who can write the manifests needs no collision.
+    /// It protects against accidents, not malice: a person who can write the manifests needs no collision.
     pub hash: u64,
 }

@@ -1,7 +1,8 @@
 //! Reads manifests until two readings in a row agree.
 //!
-//! A checkout, an `rsync` or a generator writes file after file, and Kubernetes swaps a volume while it is read. Half of
-//! such a change is YAML as valid as the whole; only that it no longer changes tells it from a complete set.
+//! A checkout, an `rsync` or a generator writes one file after another, and Kubernetes swaps a volume while it is being
+//! read. Half of such a change is as valid YAML as the whole; a complete set can only be recognised because it no
+//! longer changes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,17 +19,17 @@ use crate::manifest::git::searched_directory;
 use crate::manifest::read_options::{GitBusyPolicy, ReadOptions};
 use crate::model::Timestamp;
 
-/// A change within this time may be part of one that is still going on. This allows for file servers whose clocks are
-/// a little off and for file systems with a resolution of a whole second.
+/// A change within this time may be part of one that still continues. The margin covers file servers whose clocks are
+/// slightly off and file systems with a resolution of a whole second.
 const RECENT: TimeDelta = TimeDelta::seconds(2);
-/// Pause between two readings of a set that changed: longer than a writer takes from one file to the next.
+/// The pause between two readings of a set that changed: longer than a writer needs from one file to the next.
 pub(super) const PAUSE: Duration = Duration::from_millis(250);
 /// Two equal reads closer together than this prove nothing: a writer may pause that long between two files.
 const QUIET_MIN: Duration = Duration::from_millis(100);
-/// Total time for a stable reading. A writer that goes on for longer will not finish soon.
+/// The total time for a stable reading. A writer that needs longer will not finish soon.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A change after this instant may be part of one that is still going on.
+/// A change after this instant may be part of one that still continues.
 fn recent_since(options: &ReadOptions, now: Timestamp) -> Timestamp {
     match TimeDelta::from_std(options.quiet_for) {
         Ok(still) if options.quiet_for >= QUIET_MIN => now - still.min(RECENT),
@@ -36,13 +37,13 @@ fn recent_since(options: &ReadOptions, now: Timestamp) -> Timestamp {
     }
 }
 
-/// Outcome of one attempt to read the manifests.
+/// The outcome of one attempt to read the manifests.
 enum ReadOutcome {
-    /// The reading equals the one before.
+    /// The reading equals the previous one.
     Stable(Reading),
     /// There was no reading to compare with.
     First { is_recent: bool },
-    /// They changed, or a git operation is in progress. The error is reported if that does not end.
+    /// The manifests changed, or a git operation is in progress. The error is reported if that does not end.
     Unstable(Diagnostic),
 }
 
@@ -80,8 +81,7 @@ pub(super) async fn read<C: Clock>(
     }
 }
 
-/// Reads the manifests once. `before` is what the previous reading found, if it counts. Also returns what counts for
-/// the next.
+/// Reads the manifests once. `before` is the previous reading, if it counts. Also returns what counts for the next one.
 fn read_once(
     paths: &[PathBuf],
     options: &ReadOptions,
@@ -98,7 +98,7 @@ fn read_once(
         GitBusyPolicy::Read => None,
     };
     if let Some(operation) = in_progress(&Found::default()) {
-        // What was read before the operation says nothing about its result.
+        // A reading from before the operation does not show its result.
         return (ReadOutcome::Unstable(operation), None);
     }
     let reading = walk::read(paths, options);
@@ -120,7 +120,7 @@ fn read_once(
             (ReadOutcome::Unstable(problem), Some(reading.found))
         }
         None => {
-            // A change in the future counts as recent, because the file server's clock is ahead by as much.
+            // A change in the future counts as recent, because the file server's clock is ahead by that much.
             let is_recent = reading
                 .changed
                 .is_some_and(|at| at > recent_since(options, now));
@@ -129,7 +129,7 @@ fn read_once(
     }
 }
 
-/// The error to report if the changes go on, at the first file that differs.
+/// The error to report if the changes continue, at the first file that differs.
 pub(super) fn changing(
     before: &[FoundFile],
     now: &Reading,
@@ -144,7 +144,7 @@ pub(super) fn changing(
         "the manifests keep changing: they were not the same twice in a row within {} seconds",
         READ_TIMEOUT.as_secs()
     );
-    let help = "let what writes them finish, then run this again; a writer that never rests should write elsewhere and rename the finished directory into place";
+    let help = "let the program that writes them finish, then run this again; a program that never stops writing should write elsewhere and rename the finished directory into place";
     let path = path.map_or_else(String::new, |path| options.name(path));
     Diagnostic::of_path(&path, message, help)
 }

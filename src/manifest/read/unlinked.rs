@@ -1,5 +1,5 @@
-//! Files that no directory names any longer. A container into which a single file was mounted keeps such a file once an
-//! editor or a checkout has put another one in its place outside, and never sees what is edited from then on.
+//! Files that no directory entry leads to any longer. If a single file is mounted into a container, and an editor or a
+//! checkout replaces it outside, the container keeps the old file and never sees later edits.
 
 use std::path::PathBuf;
 
@@ -11,9 +11,9 @@ pub(in crate::manifest) fn warnings(files: &[PathBuf], options: &ReadOptions) ->
     let warning = |path: &PathBuf| {
         Diagnostic::warning_of_path(
             &options.name(path),
-            "edits of the file cannot be seen: no directory names it any longer, as where a single file is mounted into a \
-             container and another one has taken its place outside",
-            "mount the directory that holds the file, and start this anew",
+            "edits of the file cannot be seen: no directory entry leads to it any longer, for example because a single file is mounted into a \
+             container and was replaced outside",
+            "mount the directory that contains the file, and restart this",
         )
     };
     files.iter().map(warning).collect()

@@ -25,9 +25,9 @@ use crate::manifest::read_options::ReadOptions;
 use crate::manifest::source_text::SourceText;
 use crate::words::without_secrets;
 
-/// Size of one file. A million images take some 90 MB.
+/// The size limit for one file. A million images need some 90 MB.
 pub(crate) const FILE_BYTES_MAX: u64 = 256 << 20;
-/// Size of all files together, which are held in memory while they are parsed.
+/// The size limit for all files together, which are held in memory while they are parsed.
 pub(crate) const TOTAL_BYTES_MAX: u64 = 1 << 30;
 /// Reads every manifest below `paths`, and reports every path that cannot be read.
 pub(super) fn read(paths: &[PathBuf], options: &ReadOptions) -> Reading {
@@ -58,7 +58,7 @@ struct Walk<'a> {
 struct Root<'p> {
     spelled: &'p Path,
     resolved: PathBuf,
-    /// Its own location if it is a link.
+    /// The path's own location if it is a link.
     location: Option<PathBuf>,
 }
 
@@ -90,7 +90,7 @@ impl Walk<'_> {
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
             Err(error) => {
-                // It may be missing only while its directory is being written.
+                // The path may be missing only while its directory is being written.
                 if let Some(Ok(parent)) = path
                     .parent()
                     .map(|parent| fs::metadata(or_current_dir(parent)))
@@ -202,7 +202,7 @@ impl Walk<'_> {
             }
         };
         if let Some(error) = unsearchable(&entries) {
-            let help = "let the user that sharekeeper runs as search it, such as with `chmod a+rX`";
+            let help = "give the user that runs sharekeeper permission to search it, for example with `chmod a+rX`";
             let message = format!("the directory can be listed, but not searched: {error}");
             self.problem(path, &message, help);
             return None;
@@ -233,11 +233,11 @@ impl Walk<'_> {
             Err(error) => return self.unreadable(path, &error),
         };
         if is_directory {
-            // Following it could go round in a circle; skipping it would silently make the set smaller.
+            // Following it could lead into a loop; skipping it would silently make the set smaller.
             return self.problem(
                 path,
                 "a link to a directory is not followed",
-                "give the directory as a path of its own, or begin the link's name with `_`",
+                "give the directory as a separate path, or begin the link's name with `_`",
             );
         }
         if !is_manifest {
@@ -251,12 +251,12 @@ impl Walk<'_> {
             self.problem(
                 path,
                 "the link leads out of the directory",
-                "give its target as a path of its own",
+                "give its target as a separate path",
             );
         }
     }
 
-    /// Notes a repository of which git may have more than is there. `directory` has links resolved.
+    /// Notes a repository in which git may track more files than exist. `directory` has links resolved.
     fn note_repository(
         &mut self,
         spelled: &Path,
@@ -287,7 +287,7 @@ impl Walk<'_> {
         };
         let help = match error.kind() {
             io::ErrorKind::PermissionDenied => {
-                "let the user that sharekeeper runs as read what it leads to, or begin the link's name with `_`"
+                "give read access to its target to the user that runs sharekeeper, or begin the link's name with `_`"
             }
             _ => "remove it, restore what it points to, or begin its name with `_`",
         };
@@ -298,8 +298,8 @@ impl Walk<'_> {
         self.problem(path, &message, &help);
     }
 
-    /// Reads a file. `resolved` is `path` with links resolved; that is what is read, so that the metadata belongs to
-    /// it. The file counts as being in each of `directories` and in the directory it is really in.
+    /// Reads a file. `resolved` is `path` with links resolved; that path is read, so that the metadata belongs to it.
+    /// The file counts as being in each of `directories` and in its real directory.
     fn file(&mut self, path: &Path, resolved: PathBuf, mut directories: Vec<PathBuf>) {
         self.note_version(path, &resolved);
         if let Some(source) = self.seen.get(&resolved).copied() {
@@ -347,7 +347,7 @@ impl Walk<'_> {
         self.take(path, resolved, bytes, directories);
     }
 
-    /// Adds what was read of a file.
+    /// Adds the content of a file.
     fn take(&mut self, path: &Path, resolved: PathBuf, bytes: Vec<u8>, directories: Vec<PathBuf>) {
         let mut hasher = DefaultHasher::new();
         hasher.write(&bytes);
@@ -375,20 +375,19 @@ impl Walk<'_> {
         }
     }
 
-    /// Records another way to a file. `source` is `None` if it could not be read.
+    /// Records another path to a file. `source` is `None` if the file could not be read.
     fn add_alias(&mut self, source: Option<usize>, directories: Vec<PathBuf>, resolved: &Path) {
         let Reading { sources, found, .. } = &mut self.reading;
-        let ways = directories.iter().cloned();
-        found
-            .aliases
-            .extend(ways.map(|way| (way, resolved.to_owned())));
+        let aliases = directories.iter().cloned();
+        let aliases = aliases.map(|directory| (directory, resolved.to_owned()));
+        found.aliases.extend(aliases);
         match source.and_then(|source| sources.get_mut(source)) {
             Some(source) => source.is_found_in(directories),
             None => found.maybe_restricted.extend(directories),
         }
     }
 
-    /// Detects that a volume is swapped while it is read: all links of a directory through [`VOLUME_LINK`] should lead
+    /// Detects that a volume is swapped during reading: all links of a directory through [`VOLUME_LINK`] should lead
     /// into the same version.
     fn note_version(&mut self, path: &Path, resolved: &Path) {
         let Ok(link) = fs::read_link(path) else {
@@ -419,7 +418,7 @@ impl Walk<'_> {
 
     fn too_large(&mut self, path: &Path, length: u64) {
         let mut message = format!("the file is larger than {} MiB", FILE_BYTES_MAX >> 20);
-        // Where it is but a byte longer, it was not read to its end, or not fetched.
+        // A file that is only a byte too long was not read to its end, or not fetched.
         if length > FILE_BYTES_MAX + 1 {
             let megabytes = length.div_ceil(1 << 20);
             message.push_str(&format!(": it has {megabytes} MiB ({length} bytes)"));
@@ -437,13 +436,13 @@ impl Walk<'_> {
                 format!("check the path, and whether its volume is mounted; {UNSHARE}")
             }
             io::ErrorKind::PermissionDenied => {
-                "let the user that sharekeeper runs as read it".to_owned()
+                "give read access to the user that runs sharekeeper".to_owned()
             }
             _ => "check its disk, or whether its volume is still mounted; nothing is decided without it"
                 .to_owned(),
         };
         let name = self.options.name(path);
-        // What is not there may be no path at all.
+        // If nothing exists there, the text may not be a path at all.
         let name = match error.kind() {
             io::ErrorKind::NotFound => without_secrets(&name),
             _ => name,
@@ -465,7 +464,7 @@ impl Walk<'_> {
     }
 }
 
-/// Why no file in a directory can be accessed, if so. This is reported once, not for each file.
+/// Why no file in a directory can be accessed, if that is so. This is reported once, not for each file.
 fn unsearchable(entries: &[fs::DirEntry]) -> Option<io::Error> {
     let mut names = entries.iter().map(fs::DirEntry::path);
     let first = names.find(|path| {

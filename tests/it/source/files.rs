@@ -234,7 +234,7 @@ async fn m2_l6_what_passes_by_itself_is_tried_again_though_nothing_changes() {
     run(files.settings(POLL), NoPrograms, Silent, async |mut fed| {
         holds(
             &fed.broken().await,
-            &["index.lock: a git operation is under way"],
+            &["index.lock: a git operation is in progress"],
         );
         fs::remove_file(files.path(".git/index.lock")).expect("removes");
         assert_eq!(fed.images().await, ["img-a"]);
@@ -402,7 +402,10 @@ async fn g3_s3_a_git_that_cannot_be_asked_is_asked_again_now_and_then() {
             loaded.desired.completeness,
             Completeness::Unknown(_)
         ));
-        let words = ["safe.directory", "what no manifest names is not cancelled"];
+        let words = [
+            "safe.directory",
+            "images that no manifest names are not cancelled",
+        ];
         holds(&loaded.warnings, &words);
         pause(&clock, Duration::from_secs(3600)).await;
         assert!((5..20).contains(&asked.get()), "{} times", asked.get());
