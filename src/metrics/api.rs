@@ -1,5 +1,5 @@
-//! Metrics of calls of the API: answers, by region and by account, durations, waiting and throttling. What can be answered
-//! to which action is known, so that each count begins at 0.
+//! Metrics of API calls: answers by region and by account, durations, waiting times and throttling. The possible answers
+//! to each action are known in advance, so that every counter begins at 0.
 
 use std::collections::BTreeSet;
 
@@ -9,25 +9,25 @@ use crate::api::{ActionStats, CallBreakdown, CallResult, CallStats};
 use crate::model::Region;
 use crate::status::Board;
 
-/// Adds the metrics of all calls.
+/// Adds the metrics of all API calls.
 pub(super) fn families(families: &mut Families, board: &Board, breakdown: &CallBreakdown) {
     requests(families, board, breakdown);
     of_accounts(families, board, breakdown);
     let mut took = histogram(
         "sharekeeper_api_request_duration_seconds",
-        "From when a call of the API left until its reply was there, or was given up.",
+        "Time from sending an API call until its reply arrived or the call was given up.",
     );
     let mut waited = histogram(
         "sharekeeper_rate_limiter_wait_seconds",
-        "How long calls waited for their turn, so that the API's rate limit holds.",
+        "How long calls waited before they were sent, to stay within the API's rate limit.",
     );
     let mut queue = gauge(
         "sharekeeper_queue_depth",
-        "Calls that wait for their turn now.",
+        "Calls that are waiting now for the rate limiter to let them leave.",
     );
     let mut throttled = counter(
         "sharekeeper_throttled_total",
-        "Calls that the API refused because the rate was exceeded. The console and other tools share the quota.",
+        "Calls that the API refused because the rate was exceeded. The console and other tools share this quota.",
     );
     let none = ActionStats::default();
     for action in Action::ALL {
@@ -44,13 +44,13 @@ pub(super) fn families(families: &mut Families, board: &Board, breakdown: &CallB
     families.keep(
         counter(
             "sharekeeper_retries_total",
-            "Calls that change nothing and were made again after a failure.",
+            "Read calls that were repeated after a failure.",
         )
         .with(&[], breakdown.retries as f64),
     );
 }
 
-/// Of each region that manifests name or that was called.
+/// One series for each region that manifests name or that was called.
 fn requests(families: &mut Families, board: &Board, breakdown: &CallBreakdown) {
     let counts = &breakdown.requests;
     let named = board.scopes().keys().map(|scope| scope.region);
@@ -58,7 +58,7 @@ fn requests(families: &mut Families, board: &Board, breakdown: &CallBreakdown) {
     let regions: BTreeSet<Region> = named.chain(called).collect();
     let mut requests = counter(
         "sharekeeper_api_requests_total",
-        "Calls of the API that ended, by action, region and answer: ok, an error code or its family, no_reply, not_sent (no connection), other.",
+        "API calls that ended, by action, region and answer: ok, an error code or its family, no_reply, not_sent (no connection), other.",
     );
     for action in Action::ALL {
         for region in &regions {
@@ -76,11 +76,11 @@ fn requests(families: &mut Families, board: &Board, breakdown: &CallBreakdown) {
     families.keep(requests);
 }
 
-/// Of each account that manifests name.
+/// One series for each account that manifests name.
 fn of_accounts(families: &mut Families, board: &Board, breakdown: &CallBreakdown) {
     let mut requests = counter(
         "sharekeeper_account_requests_total",
-        "Calls of the API that ended, by account and what came of them: ok, refused, throttled, failed (no connection, no reply, or a fault of the API).",
+        "API calls that ended, by account and result: ok, refused, throttled, failed (no connection, no reply, or a fault of the API).",
     );
     let accounts: BTreeSet<_> = board.scopes().keys().map(|scope| &scope.account).collect();
     for account in accounts {

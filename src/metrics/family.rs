@@ -1,4 +1,5 @@
-//! A small builder for the metric families of the `prometheus` crate, with values that are read rather than counted there.
+//! A small builder for the metric families of the `prometheus` crate. The values are read from other places; nothing is
+//! counted here.
 
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
@@ -10,7 +11,7 @@ use crate::pace::DurationHistogram;
 /// A label's name and value.
 pub(super) type Label<'a> = (&'static str, &'a str);
 
-/// Metrics in the order in which they are shown.
+/// Metric families in the order in which they are shown.
 #[derive(Default)]
 pub(super) struct Families(Vec<MetricFamily>);
 
@@ -22,7 +23,7 @@ pub(super) struct Family {
     series: Vec<Metric>,
 }
 
-/// A metric that can rise and fall.
+/// A metric whose value can rise and fall.
 pub(super) fn gauge(name: &'static str, help: &'static str) -> Family {
     Family::new(MetricType::GAUGE, name, help)
 }
@@ -32,18 +33,18 @@ pub(super) fn counter(name: &'static str, help: &'static str) -> Family {
     Family::new(MetricType::COUNTER, name, help)
 }
 
-/// A metric of how long something took, in buckets.
+/// A metric of durations, counted in buckets.
 pub(super) fn histogram(name: &'static str, help: &'static str) -> Family {
     Family::new(MetricType::HISTOGRAM, name, help)
 }
 
-/// A point in time as seconds since 1970, as Prometheus wants it.
+/// A point in time as seconds since 1970, the form that Prometheus uses.
 pub(super) fn seconds(at: Timestamp) -> f64 {
     at.timestamp_millis() as f64 / 1e3
 }
 
 impl Families {
-    /// Adds a family. One without a series is left out: the format has no way to show it.
+    /// Adds a family. A family without a series is left out, because the format cannot show it.
     pub(super) fn keep(&mut self, family: Family) {
         if family.series.is_empty() {
             return;

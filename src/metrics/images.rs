@@ -1,6 +1,6 @@
-//! Metrics of images: by sync state, by what they are desired to be, and by what is in the way. Each is of one account and
-//! region, so that what follows from it can be sent to whom it concerns. Sync states begin at 0; of the rest, which are many
-//! and mostly 0, only what is not 0 is shown, so that a scope has few series.
+//! Metrics of images: by sync state, by desired state, and by what prevents a change. Every series belongs to one account
+//! and region, so that its alerts can be sent to the people concerned. Sync states begin at 0; the other metrics have
+//! many possible series that are mostly 0, so only values other than 0 are shown.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const STATES: [SyncState; 6] = [
     SyncState::Withheld,
     SyncState::Unknown,
 ];
-/// How far ahead shares that end are counted.
+/// How far ahead ending shares are counted.
 const AHEAD: [(&str, TimeDelta); 3] = [
     ("24h", TimeDelta::hours(24)),
     ("7d", TimeDelta::days(7)),
@@ -44,7 +44,7 @@ struct ScopeCounts {
     expiring: [u64; AHEAD.len()],
 }
 
-/// A scope with what is known of it, and its images counted.
+/// A scope, its status, and the counts of its images.
 type CountedScope<'a> = (&'a Scope, &'a ScopeStatus, ScopeCounts);
 
 /// Adds the metrics of all images.
@@ -106,7 +106,7 @@ impl ScopeCounts {
 fn states(families: &mut Families, scopes: &[CountedScope<'_>]) {
     let mut states = gauge(
         "sharekeeper_images",
-        "Images that are named or to be pruned, by where they stand: in_sync, pending (a call is ahead), waiting (time alone may do), blocked (also while it is tried again), withheld, unknown (not seen).",
+        "Images that are named or due for pruning, by sync state: in_sync, pending (a call is due), waiting (may resolve with time alone), blocked (also during retries), withheld, unknown (not seen).",
     );
     for (scope, _, counts) in scopes {
         let [account, region] = labels(scope);
@@ -122,11 +122,11 @@ fn states(families: &mut Families, scopes: &[CountedScope<'_>]) {
 fn permissions(families: &mut Families, scopes: &[CountedScope<'_>]) {
     let mut desired = gauge(
         "sharekeeper_desired_shares",
-        "Images that are to be shared (SHARE) and not to be (CANCEL). Missing where there are none.",
+        "Images whose desired state is shared (SHARE) or not shared (CANCEL). Missing where there are none.",
     );
     let mut pending = gauge(
         "sharekeeper_pending_changes",
-        "Writes that are ahead, by what they do. Missing where there are none.",
+        "Writes that are due, by action. Missing where there are none.",
     );
     for (scope, _, counts) in scopes {
         let [account, region] = labels(scope);
@@ -146,7 +146,7 @@ fn permissions(families: &mut Families, scopes: &[CountedScope<'_>]) {
 fn unmanaged(families: &mut Families, scopes: &[CountedScope<'_>]) {
     let mut unmanaged = gauge(
         "sharekeeper_unmanaged_shares",
-        "Images that are shared, named by no manifest and left alone: shared by sharekeeper (ours) or by somebody else (foreign), or, as far as that was asked, not of an image of the account (strays). Missing where there are none.",
+        "Shared images that no manifest names and that are left alone: shared by sharekeeper (ours), shared by somebody else (foreign), or, where this was checked, shares whose image is not in the account (strays). Missing where there are none.",
     );
     for (scope, status, _) in scopes {
         let [account, region] = labels(scope);
@@ -175,7 +175,7 @@ fn per_scope(families: &mut Families, scopes: &[CountedScope<'_>]) {
     each(
         gauge(
             "sharekeeper_actual_shares",
-            "Images that are named or to be pruned, and were seen to be shared. Missing where the last look did not see the account and region.",
+            "Images that are named or due for pruning and were seen as shared. Missing where the last observation did not see the account and region.",
         ),
         |(_, status, counts)| {
             let is_seen = status.view == Some(View::Seen);
@@ -185,21 +185,21 @@ fn per_scope(families: &mut Families, scopes: &[CountedScope<'_>]) {
     each(
         gauge(
             "sharekeeper_drifted_shares",
-            "Images that were seen to be in another state than desired, for whatever reason. Missing where there are none.",
+            "Images that were seen in a state other than the desired one, for any reason. Missing where there are none.",
         ),
         |(.., counts)| unless_none(counts.drifted),
     );
     each(
         gauge(
             "sharekeeper_changed_outside_shares",
-            "Images that were as desired until somebody else changed them, and have not been since. Missing where there are none.",
+            "Images that somebody else changed from the desired state and that have not returned to it. Missing where there are none.",
         ),
         |(.., counts)| unless_none(counts.changed_outside),
     );
     each(
         gauge(
             "sharekeeper_by_word_images",
-            "Images that count as in sync by the API's answers to writes alone, because reading is denied. Missing where there are none.",
+            "Images that count as in sync only by the API's answers to writes, because reading is denied. Missing where there are none.",
         ),
         |(.., counts)| unless_none(counts.by_word),
     );
@@ -230,21 +230,21 @@ fn reasons(families: &mut Families, scopes: &[CountedScope<'_>]) {
     each(
         gauge(
             "sharekeeper_blocked",
-            "Images for which the image itself, the API or the account is in the way, by the reason, also while they are tried again. Missing where there are none.",
+            "Images whose change the image itself, the API or the account prevents, by reason, also during retries. Missing where there are none.",
         ),
         |counts| &counts.blocked,
     );
     each(
         gauge(
             "sharekeeper_skipped",
-            "Images whose change is withheld: by a guard, a person, the hour, or because they are not ours. Missing where there are none.",
+            "Images whose change is withheld, by reason: a guard, a suspension, a change window, or missing ownership. Missing where there are none.",
         ),
         |counts| &counts.skipped,
     );
     each(
         gauge(
             "sharekeeper_ineligible",
-            "Images that do not meet the conditions for sharing, by the reason. Missing where there are none.",
+            "Images that do not meet the conditions for sharing, by reason. Missing where there are none.",
         ),
         |counts| &counts.ineligible,
     );
@@ -253,7 +253,7 @@ fn reasons(families: &mut Families, scopes: &[CountedScope<'_>]) {
 fn expiring(families: &mut Families, scopes: &[CountedScope<'_>]) {
     let mut expiring = gauge(
         "sharekeeper_expiring_shares",
-        "Shares that end by themselves within so long. Those within 24h are within 7d and 30d, too. Missing where there are none.",
+        "Shares that expire within this time. Shares within 24h also count within 7d and 30d. Missing where there are none.",
     );
     for (scope, _, counts) in scopes {
         let [account, region] = labels(scope);

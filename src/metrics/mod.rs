@@ -1,8 +1,8 @@
-//! BOARD + CALLS → `/metrics`, in the text format 0.0.4 of Prometheus. Pure: what only the process can know, such as
-//! its memory, is an argument.
+//! BOARD + CALLS → `/metrics`, in the text format 0.0.4 of Prometheus. Pure: values that only the process can know, such
+//! as its memory, are arguments.
 //!
-//! Labels come from closed sets and from what is configured: accounts, regions, access points, webhooks. Never an
-//! image's id, never a message: the number of series does not grow with the images, nor with what goes wrong.
+//! Labels come from closed sets and from the configuration: accounts, regions, access points, webhooks. A label never
+//! holds an image's id or a message, so that the number of series grows neither with the images nor with errors.
 
 mod api;
 mod family;
@@ -26,30 +26,30 @@ pub const METRICS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8
 /// What is shown besides the board and the calls.
 #[derive(Clone, Copy, Debug)]
 pub struct MetricsExtra<'a> {
-    /// Whether `/readyz` says yes.
+    /// Whether `/readyz` answers that the daemon is ready.
     pub ready: bool,
-    /// The offset of the access point's clock that is furthest off (`ApiClocks::largest_offset`).
+    /// The clock offset of the access point whose clock differs most (`ApiClocks::largest_offset`).
     pub clock_offset: TimeDelta,
-    /// Deliveries to each webhook. Names are unique.
+    /// Deliveries to each webhook, whose names are unique.
     pub webhooks: &'a [WebhookCounts<'a>],
-    /// Lines of the log that were dropped, because nobody read it.
+    /// Log lines that were dropped because nobody read the log.
     pub log_dropped: u64,
-    /// What the operating system says of the process, where it says anything.
+    /// Counts of the process by the operating system, where it gives them.
     pub process: Option<ProcessCounts>,
 }
 
-/// Deliveries to one webhook since the process began, by how they ended.
+/// Deliveries to one webhook since the process started, by result.
 #[derive(Clone, Copy, Debug)]
 pub struct WebhookCounts<'a> {
     pub name: &'a str,
     pub sent: u64,
-    /// Given up after retries.
+    /// Deliveries given up after retries.
     pub failed: u64,
-    /// Never tried, because too many were waiting.
+    /// Deliveries never tried, because too many were already waiting.
     pub dropped: u64,
 }
 
-/// Everything that is measured, in the text format of Prometheus.
+/// Renders all metrics in the text format of Prometheus.
 pub fn metrics(
     board: &Board,
     calls: &CallBreakdown,
@@ -74,7 +74,7 @@ fn process(families: &mut Families, board: &Board, extra: &MetricsExtra<'_>) {
     families.keep(
         gauge(
             "sharekeeper_build_info",
-            "The version that runs, and the commit that it was built from. Always 1.",
+            "The running version and the commit that it was built from. Always 1.",
         )
         .with(
             &[
@@ -87,35 +87,35 @@ fn process(families: &mut Families, board: &Board, extra: &MetricsExtra<'_>) {
     families.keep(
         gauge(
             "sharekeeper_ready",
-            "1 where /readyz says yes: there are manifests, all that they name was looked at once, and something can be seen.",
+            "1 while /readyz answers 200: manifests are loaded, everything that they name was observed once, and at least one account and region can be read.",
         )
         .with(&[], flag(extra.ready)),
     );
     families.keep(
         gauge(
             "sharekeeper_observe_only",
-            "1 where nothing is ever written, because the daemon runs with --observe-only.",
+            "1 where the daemon never writes, because it runs with --observe-only.",
         )
         .with(&[], flag(board.observe_only())),
     );
     families.keep(
         gauge(
             "sharekeeper_clock_offset_seconds",
-            "The clock of the access point that is furthest off minus that of this machine, as the last replies tell it.",
+            "The clock of the access point that differs most, minus this machine's clock, according to the last replies.",
         )
         .with(&[], extra.clock_offset.num_milliseconds() as f64 / 1e3),
     );
     families.keep(
         gauge(
             "process_start_time_seconds",
-            "When the process began, in seconds since 1970.",
+            "When the process started, in seconds since 1970.",
         )
         .with(&[], seconds(board.started())),
     );
     families.keep(
         counter(
             "sharekeeper_log_dropped_total",
-            "Lines of the log that were dropped, because nobody read it and no more of them could wait.",
+            "Log lines that were dropped, because nobody read the log and its buffer was full.",
         )
         .with(&[], extra.log_dropped as f64),
     );
@@ -142,14 +142,14 @@ fn state(families: &mut Families, state: &StateStatus) {
     families.keep(
         gauge(
             "sharekeeper_state_lost",
-            "1 while the state cannot be written, and once it is not the one in the directory: nothing is done.",
+            "1 while the state cannot be written, and from when the state directory holds another state: sharekeeper writes nothing then.",
         )
         .with(&[], flag(state.lost.is_some())),
     );
     families.keep(
         gauge(
             "sharekeeper_state_log_held",
-            "1 while another process keeps the log of the state from being written back, and the log is large; /status.json names the process.",
+            "1 while another process prevents the write-ahead log of the state from being written back, and the log is large; /status.json names the process.",
         )
         .with(&[], flag(state.warning.is_some())),
     );
@@ -159,7 +159,7 @@ fn manifests(families: &mut Families, manifests: &ManifestsStatus) {
     families.keep(
         gauge(
             "sharekeeper_source_broken",
-            "1 while the manifests, or where they come from, cannot be used. The last good ones are worked on meanwhile.",
+            "1 while the manifests or their source cannot be used. The last good manifests stay in force meanwhile.",
         )
         .with(
             &[],
@@ -169,7 +169,7 @@ fn manifests(families: &mut Families, manifests: &ManifestsStatus) {
     families.keep(
         counter(
             "sharekeeper_source_errors_total",
-            "Times that the manifests, or where they come from, could not be used.",
+            "Times that the manifests or their source could not be used.",
         )
         .with(&[], manifests.errors as f64),
     );
@@ -182,7 +182,7 @@ fn manifests(families: &mut Families, manifests: &ManifestsStatus) {
     );
     let mut loaded = gauge(
         "sharekeeper_source_loaded_timestamp_seconds",
-        "When the manifests that are worked on were loaded, in seconds since 1970. Missing where there were never good ones.",
+        "When the manifests in force were loaded, in seconds since 1970. Missing until valid manifests were loaded once.",
     );
     if let Some(at) = manifests.loaded_at {
         loaded.add(&[], seconds(at));
@@ -190,7 +190,7 @@ fn manifests(families: &mut Families, manifests: &ManifestsStatus) {
     families.keep(loaded);
     let mut info = gauge(
         "sharekeeper_source_info",
-        "The git commit of the manifests that are worked on. Always 1; missing where it is not known.",
+        "The git commit of the manifests in force. Always 1; missing where it is not known.",
     );
     if let Some(commit) = &manifests.commit {
         info.add(&[("commit", commit)], 1.0);
@@ -208,21 +208,21 @@ fn webhooks(families: &mut Families, webhooks: &[WebhookCounts<'_>]) {
     families.keep(each(
         counter(
             "sharekeeper_notices_sent_total",
-            "Notices that a webhook has taken.",
+            "Notices that a webhook accepted.",
         ),
         |webhook| webhook.sent,
     ));
     families.keep(each(
         counter(
             "sharekeeper_notices_failed_total",
-            "Notices that were given up, because a webhook did not take them.",
+            "Notices that were given up after retries, because a webhook did not accept them.",
         ),
         |webhook| webhook.failed,
     ));
     families.keep(each(
         counter(
             "sharekeeper_notices_dropped_total",
-            "Notices that were never tried, because too many were waiting for a webhook.",
+            "Notices that were never sent, because too many were already waiting for a webhook.",
         ),
         |webhook| webhook.dropped,
     ));

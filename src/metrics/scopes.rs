@@ -1,5 +1,5 @@
-//! Metrics of accounts and regions: passes, observations, write rates and answered writes. Counts of which the kinds are known
-//! begin at 0, because Prometheus sees no increase in the first value of a series.
+//! Metrics of accounts and regions: passes, observations, write rates and answered writes. Counters with a known set of
+//! labels begin at 0, because Prometheus sees no increase in the first value of a series.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::model::{AccountName, Cause, Permission, Scope};
 use crate::plan::View;
 use crate::status::{AccountTotals, Board, PassResult, ScopeStatus};
 
-/// What can come of a write that left, by what it does.
+/// Every possible result of a write that was sent, by action.
 const CHANGES: [(Permission, WriteResult); 7] = [
     (Permission::Share, WriteResult::Applied),
     (Permission::Share, WriteResult::AlreadyShared),
@@ -19,7 +19,7 @@ const CHANGES: [(Permission, WriteResult); 7] = [
     (Permission::Cancel, WriteResult::Rejected),
     (Permission::Cancel, WriteResult::Unknown),
 ];
-/// Why each of the two can be called for.
+/// Every cause that each of the two actions can have.
 const CAUSES: [(Permission, Cause); 7] = [
     (Permission::Share, Cause::Declared),
     (Permission::Share, Cause::Policy),
@@ -39,7 +39,7 @@ pub(super) fn families(families: &mut Families, board: &Board) {
     changes(families, board);
 }
 
-/// A series for each account and region for which there is a value.
+/// Adds a series for each account and region that has a value.
 fn each(mut family: Family, board: &Board, value: fn(&ScopeStatus) -> Option<f64>) -> Family {
     for (scope, status) in board.scopes() {
         if let Some(value) = value(status) {
@@ -60,11 +60,11 @@ pub(super) fn flag(holds: bool) -> f64 {
     f64::from(u8::from(holds))
 }
 
-/// Which root account a name stands for. The other series have the name alone as a label.
+/// Maps account names to root accounts. The other series have only the name as a label.
 fn accounts(families: &mut Families, board: &Board) {
     let mut accounts = gauge(
         "sharekeeper_account_info",
-        "1 for each account name, with the uin of the root account that it stands for. Missing while the uin is not known.",
+        "1 for each account name, with the uin of its root account. Missing while the uin is not known.",
     );
     let mut shown = BTreeSet::new();
     for (scope, status) in board.scopes() {
@@ -79,7 +79,7 @@ fn accounts(families: &mut Families, board: &Board) {
     families.keep(accounts);
 }
 
-/// The accounts that have a scope, each with its totals, if anything was counted.
+/// The accounts that have a scope, each with its totals where something was counted.
 fn totals(board: &Board) -> Vec<(&AccountName, Option<&AccountTotals>)> {
     let mut accounts: Vec<_> = board.scopes().keys().map(|scope| &scope.account).collect();
     accounts.dedup();
@@ -90,7 +90,7 @@ fn totals(board: &Board) -> Vec<(&AccountName, Option<&AccountTotals>)> {
 fn passes(families: &mut Families, board: &Board) {
     let mut results = counter(
         "sharekeeper_reconcile_total",
-        "Passes over the regions of an account, by how they ended: synced, incomplete (tried again, or a person must act), unseen, stopped (by newer manifests), panicked (a fault in sharekeeper).",
+        "Passes over the regions of an account, by result: synced, incomplete (retried, or a person must act), unseen, stopped (by newer manifests), panicked (a bug in sharekeeper).",
     );
     for (account, totals) in totals(board) {
         for result in PassResult::ALL {
@@ -109,7 +109,7 @@ fn passes(families: &mut Families, board: &Board) {
     families.keep(each(
         gauge(
             "sharekeeper_last_reconcile_timestamp_seconds",
-            "When the last pass ended, whatever came of it, in seconds since 1970. 0: not since the process began.",
+            "When the last pass ended, with any result, in seconds since 1970. 0: not since the process started.",
         ),
         board,
         |status| Some(status.passed_at.map_or(0.0, seconds)),
@@ -117,7 +117,7 @@ fn passes(families: &mut Families, board: &Board) {
     families.keep(each(
         gauge(
             "sharekeeper_last_sync_timestamp_seconds",
-            "When all images were last as desired, in seconds since 1970. 0: not since the process began.",
+            "When all images were last in the desired state, in seconds since 1970. 0: not since the process started.",
         ),
         board,
         |status| Some(status.synced_at.map_or(0.0, seconds)),
@@ -125,7 +125,7 @@ fn passes(families: &mut Families, board: &Board) {
     families.keep(each(
         gauge(
             "sharekeeper_scope_stalled",
-            "1 while nothing is seen or done in an account and region: it was not seen for several passes, or a fault ended them. Missing otherwise.",
+            "1 while an account and region is neither observed nor changed: several passes could not read it, or ended in a bug of sharekeeper. Missing otherwise.",
         ),
         board,
         |status| status.is_stalled().then_some(1.0),
@@ -136,7 +136,7 @@ fn observations(families: &mut Families, board: &Board) {
     families.keep(each(
         gauge(
             "sharekeeper_last_seen_timestamp_seconds",
-            "When an account and region was last seen whole, in seconds since 1970. 0: not since the process began.",
+            "When an account and region was last observed completely, in seconds since 1970. 0: not since the process started.",
         ),
         board,
         |status| Some(status.seen_at.map_or(0.0, seconds)),
@@ -144,7 +144,7 @@ fn observations(families: &mut Families, board: &Board) {
     families.keep(each(
         gauge(
             "sharekeeper_scope_observed",
-            "1 if the last look at an account and region saw it whole. Missing before the first look.",
+            "1 if the last observation of an account and region was complete. Missing before the first observation.",
         ),
         board,
         |status| status.view.as_ref().map(|view| flag(*view == View::Seen)),
@@ -152,14 +152,14 @@ fn observations(families: &mut Families, board: &Board) {
     families.keep(each(
         gauge(
             "sharekeeper_consecutive_errors",
-            "Passes in a row that did not see the account and region. Missing where the last one did.",
+            "Passes in a row that could not observe the account and region. Missing where the last pass could.",
         ),
         board,
         |status| (status.unseen_passes > 0).then(|| f64::from(status.unseen_passes)),
     ));
     let mut rates = gauge(
         "sharekeeper_rate_limiter_rate",
-        "Writes a second that are allowed to leave for an access point now. It falls where the API throttles, and rises again by itself.",
+        "Writes per second that the rate limiter allows for an access point now. It falls when the API throttles, and rises again by itself.",
     );
     // Regions behind one access point share its rate.
     let mut shown = BTreeSet::new();
@@ -175,11 +175,11 @@ fn observations(families: &mut Families, board: &Board) {
     families.keep(rates);
 }
 
-/// What people and windows hold back, whether or not anything is due.
+/// Suspensions and closed change windows, whether or not anything is due.
 fn holds(families: &mut Families, board: &Board) {
     let mut suspensions = gauge(
         "sharekeeper_suspensions",
-        "Suspensions that are in force and reach an account and region, whether or not anything is due there. Missing where there are none.",
+        "Suspensions in force that cover an account and region, whether or not anything is due there. Missing where there are none.",
     );
     for scope in board.scopes().keys() {
         let count = board.suspensions_of(scope);
@@ -190,7 +190,7 @@ fn holds(families: &mut Families, board: &Board) {
     families.keep(suspensions);
     let mut closed = gauge(
         "sharekeeper_window_closed",
-        "1 while the change windows of an account let no change of a cause be made. Missing otherwise.",
+        "1 while the change windows of an account allow no change with this cause. Missing otherwise.",
     );
     for window in &board.holds().windows {
         for cause in &window.causes {
@@ -204,7 +204,7 @@ fn holds(families: &mut Families, board: &Board) {
 fn changes(families: &mut Families, board: &Board) {
     let mut changes = counter(
         "sharekeeper_changes_total",
-        "Writes that were answered or may have arrived, by what they do and what came of it: applied, already_shared, rejected, unknown (no answer).",
+        "Writes that were answered or may have arrived, by action and result: applied, already_shared, rejected, unknown (no answer).",
     );
     for (scope, status) in board.scopes() {
         for (permission, result) in CHANGES {
@@ -222,7 +222,7 @@ fn changes(families: &mut Families, board: &Board) {
     families.keep(changes);
     let mut applied = counter(
         "sharekeeper_applied_changes_total",
-        "Writes that the API acknowledged in all regions of an account, by what they do and why.",
+        "Writes that the API acknowledged in all regions of an account, by action and cause.",
     );
     for (account, totals) in totals(board) {
         for (permission, cause) in CAUSES {
