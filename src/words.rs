@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_takes_a_word_for_what_it_is() {
+    fn shell_words_are_quoted_where_necessary() {
         for (text, word) in [
             ("manifests/a-b_c.yaml", "manifests/a-b_c.yaml"),
             ("team=web", "team=web"),

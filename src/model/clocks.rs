@@ -1,11 +1,12 @@
-//! The two clocks that decide what time it is: this machine's, and that of the access point an account is called at.
+//! The two clocks that decide what time it is: this machine's clock and the clock of the access point that an account
+//! calls.
 
 use chrono::TimeDelta;
 
 use super::Timestamp;
 
-/// What both clocks show at one instant. The access point's counts only where it is further than [`Clocks::APART_MAX`]
-/// from this machine's; until then the two are one.
+/// The times of both clocks at one instant. The access point's clock counts only where it differs by more than
+/// [`Clocks::APART_MAX`] from this machine's; otherwise both count as one clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clocks {
     machine: Timestamp,
@@ -13,16 +14,15 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// Two clocks that are no further apart than this agree: a `Date` header has whole seconds, and takes a while to
-    /// arrive.
+    /// Two clocks that differ by no more than this agree: a `Date` header has whole seconds and takes time to arrive.
     pub const APART_MAX: TimeDelta = TimeDelta::seconds(30);
 
-    /// What a person can do about two clocks that disagree.
-    pub const REMEDY: &str = "set the clock that is wrong: this machine's (chrony and systemd-timesyncd keep it), or, if \
-         this one is right, see what answers there: a proxy with a wrong clock tells it in `Date`; `sharekeeper doctor` \
-         measures both";
+    /// The remedy for two clocks that disagree.
+    pub const REMEDY: &str = "set the clock that is wrong: this machine's (chrony and systemd-timesyncd keep it right), \
+         or, if this one is right, find out which host answers the calls: a proxy with a wrong clock sends it in `Date`; \
+         `sharekeeper doctor` measures both";
 
-    /// This machine's clock alone: that of an access point is not known, or agrees.
+    /// This machine's clock alone, where the access point's clock is not known or agrees.
     pub const fn machine_only(machine: Timestamp) -> Self {
         Self {
             machine,
@@ -30,10 +30,10 @@ impl Clocks {
         }
     }
 
-    /// This machine's clock, and that of an access point, which is ahead by `api_ahead`; negative: behind.
+    /// This machine's clock, and the clock of an access point that is ahead by `api_ahead` (negative: behind).
     pub fn new(machine: Timestamp, api_ahead: TimeDelta) -> Self {
         let is_apart = api_ahead.abs() > Self::APART_MAX;
-        // A time that no calendar has is no time that anything could be decided by.
+        // A result outside the calendar is not a time that could decide anything.
         let is_a_time = machine.checked_add_signed(api_ahead).is_some();
         Self {
             machine,
@@ -45,46 +45,46 @@ impl Clocks {
         }
     }
 
-    /// What this machine's clock shows.
+    /// The time that this machine's clock shows.
     pub const fn machine(self) -> Timestamp {
         self.machine
     }
 
-    /// What the access point's clock shows, if that is another time.
+    /// The time that the access point's clock shows, if it differs.
     pub fn api(self) -> Option<Timestamp> {
         let is_apart = !self.api_ahead.is_zero();
         let api = self.machine.checked_add_signed(self.api_ahead);
         api.filter(|_| is_apart)
     }
 
-    /// By how much the access point's clock is ahead; zero: they agree; negative: it is behind.
+    /// How far the access point's clock is ahead. Zero: the clocks agree; negative: it is behind.
     pub const fn api_ahead(self) -> TimeDelta {
         self.api_ahead
     }
 
-    /// What follows from the time by this machine's clock; and by the access point's, where that is something else.
+    /// Evaluates `what` by this machine's clock, and by the access point's clock where the result differs.
     pub fn ask<T: PartialEq>(self, what: impl Fn(Timestamp) -> T) -> (T, Option<T>) {
         let by_machine = what(self.machine);
         let by_api = self.api().map(what).filter(|by_api| *by_api != by_machine);
         (by_machine, by_api)
     }
 
-    /// Whether it holds by one of the clocks, at least.
+    /// Whether the condition holds by at least one of the clocks.
     pub fn any(self, holds: impl Fn(Timestamp) -> bool) -> bool {
         holds(self.machine) || self.api().is_some_and(holds)
     }
 
-    /// Whether it holds by both clocks.
+    /// Whether the condition holds by both clocks.
     pub fn all(self, holds: impl Fn(Timestamp) -> bool) -> bool {
         holds(self.machine) && self.api().is_none_or(holds)
     }
 
-    /// What this machine's clock will show when the first of the clocks that are not there yet reaches `at`; `None`:
-    /// both are past it.
+    /// The time of this machine's clock when the first clock that has not yet reached `at` reaches it; `None` if both are
+    /// past it.
     pub fn reach(self, at: Timestamp) -> Option<Timestamp> {
         let by_api = at.checked_sub_signed(self.api_ahead);
-        let turns = [Some(at), by_api].into_iter().flatten();
-        turns.filter(|at| self.machine < *at).min()
+        let instants = [Some(at), by_api].into_iter().flatten();
+        instants.filter(|at| self.machine < *at).min()
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn b2_what_follows_is_told_by_each_clock_only_where_it_differs() {
+    fn b2_each_clock_gives_its_own_result_only_where_it_differs() {
         let is_over = |now: Timestamp| at(100) <= now;
         assert_eq!(apart(99).ask(is_over), (false, None));
         assert_eq!(apart(100).ask(is_over), (false, Some(true)));

@@ -9,13 +9,13 @@ use crate::words::rfc3339;
 /// A git commit, and its place in time among others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
-    /// The full hash, in hexadecimal.
+    /// Full hash in hexadecimal digits.
     pub hash: String,
-    /// When it was committed, by the clock of whoever did.
+    /// Commit time by the clock of the committer.
     pub committed: Timestamp,
 }
 
-/// What the history in a repository says of a commit and the newest one that was worked on.
+/// How the history in a repository relates a commit to the newest one that was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ancestry {
     /// The newest commit was made on top of this commit.
@@ -29,41 +29,41 @@ pub enum Ancestry {
 /// Why the history does not connect two commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gap {
-    /// The whole history is there, and neither commit contains the other.
+    /// The clone has the whole history, and neither commit contains the other.
     Diverged,
-    /// Both commits are there, but the history between them may be cut off, because the clone is shallow.
+    /// Both commits are there, but the clone is shallow, so the history between them may be cut off.
     CutOff,
-    /// The newest commit is not in this clone, which is shallow.
+    /// The newest commit is not in this clone, and the clone is shallow.
     Shallow,
-    /// The newest commit is not in this clone, though that has its whole history.
+    /// The newest commit is not in this clone, although the clone has its whole history.
     Absent,
 }
 
-/// How a commit stands to the newest one that was worked on.
+/// The order of a commit relative to the newest one that was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// It is that commit.
+    /// Both are one commit.
     Same,
-    /// It comes before that commit.
+    /// The commit comes before the newest one.
     Older(Basis),
-    /// It comes after that commit.
+    /// The commit comes after the newest one.
     Newer(Basis),
-    /// Nothing tells which comes first: the history does not connect them, and both were made in one second.
+    /// Nothing shows which commit comes first: the history does not connect them, and both were made in the same second.
     Untold(Gap),
 }
 
-/// What an order was told by.
+/// What decided an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
-    /// One commit contains the other, whatever their dates say.
+    /// One commit contains the other, whatever their dates are.
     History,
-    /// Their dates alone, because the history does not connect them.
+    /// Only the dates, because the history does not connect the commits.
     Dates(Gap),
 }
 
 impl Commit {
-    /// How this commit stands to the newest one. The history decides where it connects the two, because dates are those
-    /// of whichever clocks the commits were made by; elsewhere the dates decide.
+    /// Orders this commit relative to the newest one. The history decides where it connects the two, because each date
+    /// comes from the clock of whoever made the commit. Otherwise the dates decide.
     pub fn order(&self, newest: &Self, ancestry: Ancestry) -> Order {
         if self.hash == newest.hash {
             return Order::Same;
@@ -79,19 +79,20 @@ impl Commit {
         }
     }
 
-    /// The hash, if it is one: what comes from elsewhere may be anything, and git takes other words for options.
+    /// Returns the hash if it has the form of one. Text from elsewhere may be anything, and git reads some words as
+    /// options.
     pub fn full_hash(&self) -> Option<&str> {
         is_hash(self.hash.as_bytes()).then_some(self.hash.as_str())
     }
 }
 
-/// Whether these are the digits of a SHA-1 or SHA-256, as git writes them in full.
+/// Whether the text has the digits of a full SHA-1 or SHA-256 hash.
 pub(crate) fn is_hash(text: &[u8]) -> bool {
     matches!(text.len(), 40 | 64) && text.iter().all(u8::is_ascii_hexdigit)
 }
 
 impl Basis {
-    /// What would let the history decide, where it does not.
+    /// A way to let the history decide where it does not yet.
     pub const fn remedy(self) -> Option<&'static str> {
         match self {
             Self::History => None,
@@ -101,14 +102,14 @@ impl Basis {
 }
 
 impl Gap {
-    /// What brings the missing history here, if anything does.
+    /// A way to fetch the missing history, if there is one.
     pub const fn remedy(self) -> Option<&'static str> {
         match self {
             Self::Diverged => None,
             Self::CutOff | Self::Shallow => Some(
                 "fetch the whole history (`fetch-depth: 0` for actions/checkout, else `git fetch --unshallow`)",
             ),
-            Self::Absent => Some("fetch the branch that holds it, if it is not gone"),
+            Self::Absent => Some("fetch the branch that holds it, if the branch still exists"),
         }
     }
 }
@@ -120,7 +121,7 @@ impl fmt::Display for Gap {
                 "neither of the two commits contains the other: branches diverged, or history was rewritten"
             }
             Self::CutOff => {
-                "this clone is shallow, and what it has of the history does not connect the two commits"
+                "this clone is shallow, and the part of the history in it does not connect the two commits"
             }
             Self::Shallow => "the newest commit is not in this clone, which is shallow",
             Self::Absent => {
@@ -168,7 +169,7 @@ mod tests {
                 };
                 assert_eq!(other.order(&newest, Unconnected(gap)), expected, "{second}");
             }
-            // A commit contains itself, and is no older than that.
+            // A commit contains itself and is not older than itself.
             let same = commit("b", second);
             for ancestry in [Ancestor, Descendant, Unconnected(Gap::Absent)] {
                 assert_eq!(same.order(&newest, ancestry), Order::Same);

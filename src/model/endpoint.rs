@@ -4,41 +4,40 @@ use std::fmt;
 
 use super::Region;
 
-/// An access point: the URL that calls for a region go to. May hold `{region}`.
+/// The access point of the API: the URL that calls for a region are sent to. It may contain `{region}`.
 ///
-/// The host decides the rate bucket (the API counts per access region, which is the host, not
-/// `X-TC-Region`). Plain `http` is accepted only for loopback hosts, so that signed bytes never
-/// leave the machine in the clear.
+/// The host decides the rate bucket: the API counts calls per access region, which is the host, not `X-TC-Region`. Plain
+/// `http` is accepted only for loopback hosts, so that signed bytes never leave the machine unencrypted.
 ///
-/// It is kept in one spelling: scheme and host in lower case, an IPv6 address in its short form, no port where it is the
-/// scheme's own. So what is signed is what a server that follows the documentation (values of signed headers in lower
-/// case) signs itself, and one host has one rate bucket.
+/// It is kept in one spelling: scheme and host in lower case, an IPv6 address in its short form, and no port where it is
+/// the default port of the scheme. The documentation requires signed header values in lower case, so this spelling is
+/// what the server signs as well, and one host has one rate bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(String);
 
 /// Why a text is not an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// Neither `https://` nor `http://`.
+    /// The scheme is neither `https://` nor `http://`.
     #[error("an endpoint begins with `https://` (or `http://` for a loopback host)")]
     Scheme,
-    /// Plain http to another machine.
+    /// Plain http to a machine other than this one.
     #[error(
         "plain http is allowed only to loopback hosts (127.0.0.1, [::1], localhost, *.localhost): use https"
     )]
     PlainHttp,
-    /// Not `host` or `host:port`.
+    /// The authority is neither `host` nor `host:port`.
     #[error(
         "an endpoint is a scheme, a host and an optional port, such as `https://lighthouse.{{region}}.tencentcloudapi.com`"
     )]
     Host,
-    /// A placeholder other than `{region}`.
+    /// The URL has a placeholder other than `{region}`.
     #[error("the only placeholder an endpoint may hold is `{{region}}`")]
     Placeholder,
 }
 
 impl Endpoint {
-    /// The international site's access point, used where nothing else is said.
+    /// The international site's access point, used where none is configured.
     pub const DEFAULT: &'static str = "https://lighthouse.intl.tencentcloudapi.com";
 
     /// Checks scheme, host, port and placeholder. A single trailing `/` is tolerated.
@@ -75,33 +74,34 @@ impl Endpoint {
         authority.to_owned()
     }
 
-    /// The access point of STS, which tells whose a key is, that goes with this one of Lighthouse.
-    ///
     /// Whether a host, with or without a port, is one of the vendor's access points.
     pub fn is_vendors_host(host: &str) -> bool {
         let name = host.split(':').next().unwrap_or_default();
         name.ends_with(".tencentcloudapi.com")
     }
 
-    /// Documented are `sts.tencentcloudapi.com` and `sts.intl.tencentcloudapi.com` (API documentation of
-    /// `GetCallerIdentity`, both sites), so the site and the internal root stay, and a region goes: who
-    /// calls does not depend on it, and not every region of Lighthouse has an STS of its own. Any other
-    /// host, such as the simulator's or a relay's, is taken to serve both at one address.
+    /// The access point of STS, which reports the owner of a key, that belongs to this access point of Lighthouse.
+    ///
+    /// The documentation of `GetCallerIdentity` (both sites) names `sts.tencentcloudapi.com` and
+    /// `sts.intl.tencentcloudapi.com`. So the site and the internal root stay, and a region is removed: the caller's
+    /// identity does not depend on it, and not every region of Lighthouse has an STS of its own. Any other host, such as
+    /// the simulator's or a relay's, is expected to serve both at one address.
     pub fn sts(&self) -> Self {
         self.of_vendor("sts").unwrap_or_else(|| self.clone())
     }
 
-    /// The access point of CVM, which tells family, tags and deprecation of images, that goes with this one of Lighthouse.
+    /// The access point of CVM, which returns the family, tags and deprecation of images, that belongs to this access
+    /// point of Lighthouse.
     ///
-    /// The site and the internal root stay, and a region goes, as with [`Self::sts`]. CVM has access points of regions, too
-    /// (`cvm.ap-tokyo.tencentcloudapi.com`), but not certainly one in each region that Lighthouse has one in, and which
-    /// region's images are listed depends on `X-TC-Region` alone. The access point without a region serves all. Only the
-    /// rate is counted there for all regions together.
+    /// The site and the internal root stay, and a region is removed, as in [`Self::sts`]. CVM also has regional access
+    /// points (`cvm.ap-tokyo.tencentcloudapi.com`), but not certainly one in every region that has one for Lighthouse,
+    /// and `X-TC-Region` alone decides which region's images are listed. The access point without a region serves all
+    /// regions. The only difference: it counts the rate of all regions together.
     pub fn cvm(&self) -> Self {
         self.of_vendor("cvm").unwrap_or_else(|| self.clone())
     }
 
-    /// The access point of another service of the vendor's; `None` if this host is not the vendor's.
+    /// The access point of another service of the vendor; `None` if this host is not the vendor's.
     fn of_vendor(&self, service: &str) -> Option<Self> {
         let authority = self.0.strip_prefix("https://")?;
         let (host, port) = match authority.split_once(':') {
@@ -143,7 +143,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What stands for the name of a region.
+/// The placeholder for the name of a region.
 const REGION: &str = "{region}";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -160,7 +160,7 @@ impl Scheme {
         }
     }
 
-    /// The port that is meant where none is given.
+    /// The default port of the scheme.
     const fn port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -200,7 +200,7 @@ fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
     Some((host, port))
 }
 
-/// Loopback by name or number, without asking a resolver (RFC 6761 reserves `localhost`).
+/// Recognizes loopback hosts by name or number, without asking a resolver (RFC 6761 reserves `localhost`).
 pub(crate) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let lower = host.to_ascii_lowercase();
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_region_goes_into_url_and_host() {
+    fn the_region_is_put_into_url_and_host() {
         let region = Region::new("ap-tokyo").unwrap();
         let endpoint = Endpoint::new("http://{region}.localhost:8080").unwrap();
         assert_eq!(endpoint.url(region), "http://ap-tokyo.localhost:8080/");
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn s13_sts_and_cvm_are_beside_the_vendors_lighthouse_else_at_its_address() {
+    fn s13_sts_and_cvm_follow_the_vendors_host_or_share_the_address() {
         for (lighthouse, beside) in [
             (Endpoint::DEFAULT, "intl.tencentcloudapi.com"),
             (
@@ -305,7 +305,7 @@ mod tests {
             "http://lighthouse.localhost",
             "https://relay.example.com",
             "https://{region}.relay.example.com:8443",
-            // Not the vendor's, whatever it looks like.
+            // Hosts that only look like the vendor's.
             "https://lighthouse.nottencentcloudapi.com",
             "https://lighthouse.tencentcloudapi.com.example.com",
             "https://cvm.tencentcloudapi.com",

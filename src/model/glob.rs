@@ -3,15 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A pattern for names. Two patterns are equal if they are written alike.
+/// A pattern for names. Two patterns are equal if their texts are equal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Glob(Arc<str>);
 
 impl Glob {
-    /// Characters that make a name a pattern.
+    /// Characters that turn a name into a pattern.
     pub const WILDCARDS: [char; 2] = ['*', '?'];
 
-    /// Any text is a pattern.
+    /// Accepts any text as a pattern.
     pub fn new(pattern: &str) -> Self {
         Self(pattern.into())
     }
@@ -21,19 +21,19 @@ impl Glob {
         &self.0
     }
 
-    /// Whether `text` as a whole matches, by case.
+    /// Whether the whole of `text` matches. Case matters.
     pub fn matches(&self, text: &str) -> bool {
         matches(&self.0, text, |_| true)
     }
 
-    /// Whether every text that `narrower` matches is proven to match. What cannot be proven by comparing the two sign by
-    /// sign is not covered.
+    /// Whether every text that `narrower` matches also matches this pattern, as far as a comparison character by
+    /// character can prove it. Anything that it cannot prove counts as not covered.
     pub fn covers(&self, narrower: &Self) -> bool {
-        // The other's wildcards are signs here: a `*` stands for any of them, a `?` for all but a `*`.
+        // Here the other pattern's wildcards are ordinary characters: a `*` matches any of them, a `?` all but a `*`.
         matches(&self.0, &narrower.0, |sign| sign != b'*')
     }
 
-    /// Whether it stands for more than one text.
+    /// Whether the pattern contains a wildcard.
     pub fn is_pattern(&self) -> bool {
         self.0.contains(Self::WILDCARDS)
     }
@@ -45,13 +45,14 @@ impl fmt::Display for Glob {
     }
 }
 
-/// Whether `text` matches `pattern`, where a `?` stands for the characters whose first byte `is_one`. Takes at most time in proportion to the product of their lengths.
+/// Whether `text` matches `pattern`, where a `?` matches the characters for whose first byte `is_one` holds. The time is
+/// at most proportional to the product of both lengths.
 fn matches(pattern: &str, text: &str, is_one: impl Fn(u8) -> bool) -> bool {
     let (bytes, pattern) = (text.as_bytes(), pattern.as_bytes());
     // The end of the character that begins at `at`.
     let next = |at: usize| (at + 1..).find(|&end| text.is_char_boundary(end));
     let (mut p, mut t) = (0, 0);
-    // Position of the last `*`, and where the text continues after what it matches so far.
+    // Position of the last `*`, and the position in the text after everything that it matches so far.
     let mut star: Option<(usize, usize)> = None;
     while t < bytes.len() {
         match (pattern.get(p), star) {
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn stars_and_question_marks_stand_for_what_they_should() {
+    fn stars_and_question_marks_match_as_documented() {
         for (pattern, text, is) in [
             ("img-*", "img-a", true),
             ("img-*", "xmg-a", false),
@@ -141,7 +142,7 @@ mod tests {
             ("team-?", "team-*", false),
             ("team-??", "team-?", false),
             ("team-a", "team-?", false),
-            // True, but not proven.
+            // True, but the comparison cannot prove it.
             ("?*", "*?", false),
         ] {
             assert_eq!(
@@ -154,12 +155,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_matches_what_the_definition_says(pattern in "[ab*?]{0,8}", text in "[ab]{0,8}") {
+        fn a_glob_matches_by_its_definition(pattern in "[ab*?]{0,8}", text in "[ab]{0,8}") {
             prop_assert_eq!(Glob::new(&pattern).matches(&text), by_definition(&pattern, &text));
         }
 
         #[test]
-        fn what_covers_a_pattern_matches_all_that_it_matches(
+        fn a_covering_pattern_matches_everything_that_the_other_matches(
             wide in "[ab*?]{0,6}", narrow in "[ab*?]{0,6}", text in "[ab]{0,6}",
         ) {
             let (wide, narrow) = (Glob::new(&wide), Glob::new(&narrow));

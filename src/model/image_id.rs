@@ -7,9 +7,8 @@ use smol_str::SmolStr;
 
 /// The id of a CVM custom image: `img-` and 1 to 32 lower-case letters or digits.
 ///
-/// The grammar is the contract's; ASCII by definition, so look-alike characters cannot pass. The ids that the API
-/// gives out are short, and stand in the value itself: maps of a million of them are compared without following
-/// pointers.
+/// The contract defines the grammar. It is ASCII only, so that look-alike characters cannot pass. The API's ids are short
+/// and are stored inside the value, so that maps of a million ids are compared without following pointers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageId(SmolStr);
@@ -20,7 +19,7 @@ pub struct ImageId(SmolStr);
 pub struct MalformedImageId;
 
 impl ImageId {
-    /// Longest part after `img-`.
+    /// Length limit of the part after `img-`.
     pub const SUFFIX_LEN_MAX: usize = 32;
 
     /// Fails if the text does not follow the grammar above.
@@ -33,12 +32,12 @@ impl ImageId {
         good.then(|| Self(text.into())).ok_or(MalformedImageId)
     }
 
-    /// The first of all ids in their order.
+    /// The smallest possible id in sort order.
     pub fn first() -> Self {
         Self(SmolStr::new_static("img-0"))
     }
 
-    /// The last of all ids in their order.
+    /// The largest possible id in sort order.
     pub fn last() -> Self {
         Self(SmolStr::new(format!("img-{}", "z".repeat(32))))
     }
@@ -65,7 +64,7 @@ impl From<ImageId> for String {
 
 impl fmt::Display for ImageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Padded where asked: ids stand in columns.
+        // Respects the width of the format: ids are shown in columns.
         f.pad(&self.0)
     }
 }

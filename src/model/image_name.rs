@@ -1,4 +1,4 @@
-//! The name of a CVM custom image, which is what stays the same across regions and what people know an image by.
+//! The name of a CVM custom image. It is the same in every region, and people know an image by it.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 /// The name of a CVM custom image: 1 to 128 characters, no control characters, no space at either end. Names are compared
-/// whole and by case; within one region of an account they are unique (documentation of CVM's `CreateImage`).
+/// as a whole, and case matters; within one region of an account they are unique (documentation of CVM's `CreateImage`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageName(SmolStr);
@@ -20,7 +20,7 @@ pub struct ImageName(SmolStr);
 pub struct MalformedImageName;
 
 impl ImageName {
-    /// The most characters of a name. The API's own limit is 60.
+    /// Length limit of a name, in characters. The API's own limit is 60.
     pub const LEN_MAX: usize = 128;
 
     /// Fails if the text does not follow the grammar above.
@@ -53,7 +53,7 @@ impl From<ImageName> for String {
 
 impl fmt::Display for ImageName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Padded where asked: names stand in columns.
+        // Respects the width of the format: names are shown in columns.
         f.pad(&self.0)
     }
 }

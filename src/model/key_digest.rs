@@ -1,12 +1,12 @@
-//! What stands for a secret id where it is compared and kept, but not shown.
+//! A digest that represents a secret id where it is compared and stored but must not be shown.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 
-/// SHA-256 of a secret id, in lower-case hexadecimal. Equal ids have equal digests. An id is random, so that no list of
-/// likely ids leads back to it.
+/// SHA-256 of a secret id, in lower-case hexadecimal. Equal ids have equal digests. An id is random, so nobody can
+/// recover it with a list of likely ids.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyDigest(SmolStr);
 
@@ -16,7 +16,7 @@ impl KeyDigest {
         Self(hex::encode(Sha256::digest(secret_id)).into())
     }
 
-    /// A digest that [`Self::as_str`] gave; `None` for text of another form.
+    /// Parses a digest that [`Self::as_str`] returned; `None` for text of another form.
     pub fn parse(text: &str) -> Option<Self> {
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         (text.len() == 64 && text.bytes().all(is_hex)).then(|| Self(text.into()))

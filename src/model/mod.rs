@@ -1,7 +1,7 @@
-//! The identifiers everything else is keyed by, each valid by construction.
+//! The identifiers that everything else is keyed by, each valid by construction.
 //!
-//! Knows the grammar of accounts, uins, regions, image ids and names, and access points; knows nothing of YAML, HTTP or plans.
-//! A value of these types has been checked once, at the edge, and is never checked again.
+//! This module knows the grammar of accounts, uins, regions, image ids and names, and access points; it knows nothing of
+//! YAML, HTTP or plans. A value of these types was checked once, at the edge, and is never checked again.
 
 mod clocks;
 mod commit;
@@ -48,10 +48,10 @@ pub type Timestamp = DateTime<Utc>;
 pub struct AccountName(Arc<str>);
 
 impl AccountName {
-    /// The account of documents that name none.
+    /// The account of documents that name no account.
     pub const DEFAULT: &'static str = "default";
 
-    /// Longest name, as for a Kubernetes object.
+    /// Length limit of a name, as for a Kubernetes object.
     pub const LEN_MAX: usize = 253;
 
     /// Checks the grammar of `metadata.name`: lower-case letters, digits, `-` and `.`, beginning
@@ -116,12 +116,12 @@ pub fn is_object_name(name: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Scope {
     pub account: AccountName,
-    /// Where; sent as `X-TC-Region`.
+    /// Region of the API, sent as `X-TC-Region`.
     pub region: Region,
 }
 
 impl Scope {
-    /// Reads `ACCOUNT/REGION`, as a scope is shown.
+    /// Parses `ACCOUNT/REGION`, the form in which a scope is shown.
     pub fn parse(text: &str) -> Option<Self> {
         let (account, region) = text.split_once('/')?;
         Some(Self {
@@ -137,12 +137,12 @@ impl fmt::Display for Scope {
     }
 }
 
-/// What a desired state is declared for. Ordered, so that every listing is stable.
+/// The key of a desired state: one image in one scope. Ordered, so that every listing is stable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ImageKey {
     #[serde(flatten)]
     pub scope: Scope,
-    /// The CVM custom image.
+    /// Id of the CVM custom image.
     #[serde(rename = "image_id")]
     pub image: ImageId,
 }
@@ -153,7 +153,7 @@ impl fmt::Display for ImageKey {
     }
 }
 
-/// Whether Lighthouse may start servers from an image.
+/// Whether Lighthouse may create servers from an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShareState {
@@ -171,18 +171,18 @@ impl ShareState {
     }
 }
 
-/// The two values of `Permission` in `ModifyImageSharePermission`. The published CANCEL example
-/// prints `CANEL`; the parameter's text and the SDK say `CANCEL`.
+/// The two values of `Permission` in `ModifyImageSharePermission`. The published example of CANCEL shows `CANEL`; the
+/// description of the parameter and the SDK use `CANCEL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
-    /// Make the image available to Lighthouse.
+    /// Makes the image available to Lighthouse.
     Share,
     Cancel,
 }
 
 impl Permission {
-    /// The word on the wire.
+    /// The value in the API's request.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Share => "SHARE",
@@ -190,7 +190,7 @@ impl Permission {
         }
     }
 
-    /// The state that holds once the call took effect.
+    /// The state after the call took effect.
     pub const fn leads_to(self) -> ShareState {
         match self {
             Self::Share => ShareState::Shared,
@@ -198,7 +198,7 @@ impl Permission {
         }
     }
 
-    /// The call that brings `state` about.
+    /// The call that leads to `state`.
     pub const fn towards(state: ShareState) -> Self {
         match state {
             ShareState::Shared => Self::Share,
@@ -207,22 +207,22 @@ impl Permission {
     }
 }
 
-/// Why a state is the desired one, and so why a call is made. Each has its own limits and windows, and its
-/// own word in plans, reports and the history.
+/// Why a state is desired, and so why a call is made. Each cause has its own limits and windows, and its own word in
+/// plans, reports and the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// A manifest says so.
+    /// A manifest declares the state.
     Declared,
     /// The share's `until` has passed.
     Expired,
     /// No manifest names the image any longer, and pruning is on.
     Pruned,
-    /// A policy keeps newer images in its place.
+    /// A policy keeps newer images instead.
     Retention,
-    /// A policy wants it shared.
+    /// A policy wants the image shared.
     Policy,
-    /// A policy takes it back for good.
+    /// A policy revokes the image for good.
     Revoked,
 }
 
@@ -248,7 +248,7 @@ impl Cause {
         }
     }
 
-    /// Looks the word up.
+    /// Finds the cause by its word.
     pub fn new(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|cause| cause.as_str() == word)
     }

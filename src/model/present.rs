@@ -1,12 +1,12 @@
-//! The present of this machine, to date things with and to measure durations by.
+//! This machine's present time, used to date events and to measure durations.
 
 use chrono::TimeDelta;
 
 use super::Timestamp;
 
-/// This machine's time, and how far it can be wrong about how long ago something was: a clock that is set makes the time
-/// since an earlier stamp longer or shorter than it was. What is dated is dated late, and what is measured is measured
-/// from early on, so that a duration is never over too soon. It can take longer.
+/// This machine's time, and how wrong it can be about the age of something: when somebody sets a clock, the time since an
+/// earlier stamp becomes longer or shorter than it really was. Stamps use the latest possible time and measurements the
+/// earliest, so that a duration never ends too early. It can end late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Present {
     clock: Timestamp,
@@ -15,7 +15,7 @@ pub struct Present {
 }
 
 impl Present {
-    /// What the clock shows; and the earliest and the latest that it could show, had it not been set lately.
+    /// The clock's time, and the earliest and latest times that it could show if nobody had set it lately.
     pub fn new(clock: Timestamp, early: Timestamp, late: Timestamp) -> Self {
         Self {
             clock,
@@ -24,28 +24,28 @@ impl Present {
         }
     }
 
-    /// What the clock shows, for people.
+    /// The clock's time, for people to read.
     pub const fn clock(self) -> Timestamp {
         self.clock
     }
 
-    /// The date of something that a duration is measured from later on.
+    /// The date of an event from which a duration is measured later.
     pub const fn stamp(self) -> Timestamp {
         self.late
     }
 
-    /// How long ago something was that was dated with a [`Present::stamp`], at least.
+    /// The minimum time since an event that was dated with a [`Present::stamp`].
     pub fn since(self, stamp: Timestamp) -> TimeDelta {
         self.early - stamp
     }
 
-    /// Whether something that was dated with a [`Present::stamp`] came later than this.
+    /// Whether an event that was dated with a [`Present::stamp`] is later than this.
     pub fn is_before(self, stamp: Timestamp) -> bool {
         self.late < stamp
     }
 }
 
-/// Of a clock that nobody has set.
+/// For a clock that nobody has set.
 impl From<Timestamp> for Present {
     fn from(clock: Timestamp) -> Self {
         Self::new(clock, clock, clock)

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// A region in which image sharing exists.
 ///
-/// The 15 names are the complete list of the `ModifyImageSharePermission` page; the product itself
-/// has more regions, but this action refuses them.
+/// The 15 names are the complete list on the API page of `ModifyImageSharePermission`. The product itself has more
+/// regions, but this action refuses them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
 pub struct Region(u8);
@@ -31,13 +31,13 @@ const NAMES: [&str; 15] = [
     "sa-saopaulo",
 ];
 
-/// The text names no region that supports image sharing.
+/// The text does not name a region that supports image sharing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a region that supports image sharing")]
 pub struct UnknownRegion;
 
 impl Region {
-    /// Looks the name up.
+    /// Finds the region by its name.
     pub fn new(name: &str) -> Result<Self, UnknownRegion> {
         match NAMES.binary_search(&name) {
             Ok(index) => u8::try_from(index).map(Self).map_err(|_| UnknownRegion),
@@ -45,12 +45,12 @@ impl Region {
         }
     }
 
-    /// The first of them, for what must name one and does not depend on which.
+    /// The first region, for code that needs any region and does not depend on which.
     pub const fn first() -> Self {
         Self(0)
     }
 
-    /// All of them, in order of their names.
+    /// All regions, sorted by name.
     pub fn all() -> impl ExactSizeIterator<Item = Self> {
         (0u8..15).map(Self)
     }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_finds_itself_and_the_order_is_the_names() {
+    fn every_region_is_found_by_name_and_sorted_by_name() {
         assert!(NAMES.is_sorted());
         assert_eq!(Region::all().len(), NAMES.len());
         for region in Region::all() {

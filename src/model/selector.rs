@@ -1,4 +1,4 @@
-//! Labels, and the selector that narrows a run or a suspension to some images.
+//! Labels, and the selector that limits a run or a suspension to some images.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,54 +10,54 @@ use super::{AccountName, ImageId, ImageKey, Region, Scope};
 /// Labels of a manifest document.
 pub type Labels = BTreeMap<String, String>;
 
-/// Picks image keys: given accounts, any of them; likewise regions and images; given labels, all of them. What is
-/// not given picks everything.
+/// Selects image keys. A key must match one of the given accounts, one of the regions, one of the images, and all of the
+/// labels. A set that is not given matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Selector {
-    /// Any of these matches; an empty set matches all.
+    /// A key matches if its account is in this set; an empty set matches all.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub accounts: BTreeSet<AccountName>,
-    /// Any of these matches; an empty set matches all.
+    /// A key matches if its region is in this set; an empty set matches all.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub regions: BTreeSet<Region>,
-    /// Any of these matches; an empty set matches all.
+    /// A key matches if its image is in this set; an empty set matches all.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub images: BTreeSet<ImageId>,
-    /// All of these. An image that no manifest names has none.
+    /// A document must have all of these labels. An image that no manifest names has no labels.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: Labels,
 }
 
 impl Selector {
-    /// Whether it picks everything.
+    /// Whether the selector matches everything.
     pub fn is_all(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether it picks anything of `scope`.
+    /// Whether the selector can match an image of `scope`.
     pub fn reaches(&self, scope: &Scope) -> bool {
         given(&self.accounts, &scope.account) && given(&self.regions, &scope.region)
     }
 
-    /// Whether some key could be picked by both, labels aside.
+    /// Whether some key could match both selectors, without regard to labels.
     pub fn meets(&self, other: &Self) -> bool {
         overlap(&self.accounts, &other.accounts)
             && overlap(&self.regions, &other.regions)
             && overlap(&self.images, &other.images)
     }
 
-    /// Whether it picks the key, labels aside.
+    /// Whether the selector matches the key, without regard to labels.
     pub fn matches_key(&self, key: &ImageKey) -> bool {
         self.reaches(&key.scope) && given(&self.images, &key.image)
     }
 
-    /// Whether it picks the key, which a document with `labels` names.
+    /// Whether the selector matches the key of a document with `labels`.
     pub fn matches(&self, key: &ImageKey, labels: &Labels) -> bool {
         self.matches_key(key) && self.matches_labels(labels)
     }
 
-    /// Whether it picks from a document with `labels`.
+    /// Whether the selector matches images of a document with `labels`.
     pub fn matches_labels(&self, labels: &Labels) -> bool {
         let mut given = self.labels.iter();
         given.all(|(name, value)| labels.get(name) == Some(value))
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_given_narrows_and_what_is_not_does_not() {
+    fn only_the_given_fields_of_a_selector_narrow_it() {
         let key = ImageKey {
             scope: Scope {
                 account: AccountName::default(),

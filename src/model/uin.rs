@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-/// The number of a root account, to which its users, roles and their keys belong: 1 to 20 digits, the first not 0.
+/// The number of a root account, which owns its users, roles and their keys: 1 to 20 digits, the first not 0.
 ///
-/// Compared as written, so that each account has one spelling: it is a name, and no arithmetic is ever done with it.
+/// Compared as text, so that each account has one spelling. It is a name; no arithmetic is ever done with it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Uin(Arc<str>);
@@ -18,7 +18,7 @@ pub struct Uin(Arc<str>);
 pub struct MalformedUin;
 
 impl Uin {
-    /// Most digits; today's have 12.
+    /// Limit of digits; current numbers have 12.
     pub const LEN_MAX: usize = 20;
 
     /// Fails if the text does not follow the grammar above.
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c1_only_digits_without_a_leading_zero_pass() {
+    fn c1_a_uin_has_only_digits_and_no_leading_zero() {
         for good in ["1", "100000000001", "99999999999999999999"] {
             assert_eq!(Uin::new(good).map(|uin| uin.to_string()), Ok(good.into()));
         }

@@ -1,9 +1,9 @@
-//! Why a text that looks like a date, a time or both is none: a day, an hour or a minute that does not exist.
+//! Explains why a text that looks like a date, a time or both is not one: its day, hour or minute does not exist.
 
 use chrono::{Datelike, NaiveDate};
 
-/// What of a text like `2027-02-29T24:00:00Z` does not exist, for a person; `None` if it is written in another way, or all of it exists.
-/// The time of day may be missing.
+/// Describes, for a person, the part of a text like `2027-02-29T24:00:00Z` that does not exist. `None` if the text has
+/// another form or everything in it exists. The time of day may be missing.
 pub fn date_fault(text: &str) -> Option<String> {
     let (date, time) = match text.split_at_checked(10)? {
         (date, "") => (date, None),
@@ -23,7 +23,7 @@ pub fn date_fault(text: &str) -> Option<String> {
         let last = (28..=31).rev().find(|day| first.with_day(*day).is_some());
         let last = last.unwrap_or_default();
         return Some(match day {
-            0 => "days go from 01 on".to_owned(),
+            0 => "days begin at 01".to_owned(),
             _ => format!(
                 "there is no such day: {} has {last} days",
                 first.format("%B %Y")
@@ -33,7 +33,8 @@ pub fn date_fault(text: &str) -> Option<String> {
     time.and_then(|time| time_fault(time, "23"))
 }
 
-/// What of a time of day like `25:00` or `09:60` does not exist; `hour_max` is the last hour, for a person.
+/// Describes, for a person, the part of a time of day like `25:00` or `09:60` that does not exist. `hour_max` is the last
+/// valid hour.
 pub fn time_fault(text: &str, hour_max: &str) -> Option<String> {
     let [hour, minute] = numbers(text, ':', [2, 2])?;
     if minute > 59 {
@@ -54,7 +55,7 @@ pub fn time_fault(text: &str, hour_max: &str) -> Option<String> {
     }
 }
 
-/// Numbers of so many digits each.
+/// Splits a text into numbers that have the given counts of digits.
 fn numbers<const N: usize>(text: &str, separator: char, digits: [usize; N]) -> Option<[u16; N]> {
     let mut parts = text.split(separator);
     let mut numbers = [0; N];
@@ -73,14 +74,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r14_what_does_not_exist_is_said_and_what_does_is_not() {
+    fn r14_dates_and_times_that_do_not_exist_are_explained() {
         for (text, words) in [
             ("2027-02-29", "February 2027 has 28 days"),
             ("2027-02-29T00:00:00Z", "February 2027 has 28 days"),
             ("2028-02-30T00:00:00+08:00", "February 2028 has 29 days"),
             ("2027-04-31 10:00", "April 2027 has 30 days"),
             ("2027-12-32T00:00:00Z", "December 2027 has 31 days"),
-            ("2027-12-00T00:00:00Z", "days go from 01"),
+            ("2027-12-00T00:00:00Z", "days begin at 01"),
             ("2027-13-01T00:00:00Z", "no month 13"),
             ("2027-00-01", "no month 00"),
             ("2027-01-31T24:00:00Z", "00:00 of the next"),

@@ -1,36 +1,39 @@
-//! What of a text may be a secret, whoever typed it and wherever: user and password, query and fragment of a URL, and
-//! words that look like keys. A text is shown without them, or with each character of them masked.
+//! Finds the parts of a text that may be secrets, wherever somebody typed them: the user, password, query and fragment of
+//! a URL, and words that look like keys. A text is shown without these parts, or with each of their characters masked.
 
 use std::ops::Range;
 
-/// Parts of a URL's path that are no shorter and no plain words are what chats' webhooks are called by.
+/// Chat webhooks carry their secret in the path of the URL. A path part of at least this length that is no plain word may
+/// be one.
 const PATH_PART_LEN_MIN: usize = 8;
-/// Keys of the vendor's have 32 characters and more, and no word of this length has capitals, small letters and digits.
+/// The vendor's keys have at least 32 characters. No ordinary word of this length mixes capitals, small letters and
+/// digits.
 const KEY_LEN_MIN: usize = 20;
 
-/// Text without what may be a secret in it.
+/// Removes everything that may be a secret.
 pub fn without_secrets(text: &str) -> String {
     let mut parts = of_urls(text);
     parts.extend(keys(text));
     replaced(text, parts, |_| "…".to_owned())
 }
 
-/// Text without what may be a secret in a URL in it: for texts in which other words are names.
+/// Removes everything that may be a secret in a URL, for texts in which other words are names.
 pub fn without_url_secrets(text: &str) -> String {
     replaced(text, of_urls(text), |_| "…".to_owned())
 }
 
-/// Text with as many characters, in which those that may be of a secret are stars, so that columns hold.
+/// Replaces each character that may belong to a secret by a star. The length stays the same, so that columns stay
+/// aligned.
 pub fn masked(text: &str) -> String {
     let mut parts = of_urls(text);
     parts.extend(keys(text));
     replaced(text, parts, |part| "*".repeat(part.chars().count()))
 }
 
-/// Whether a text can be nothing but an ordinary word of a command line: a name, a number, a duration.
+/// Whether a text can only be an ordinary word of a command line: a name, a number, a duration.
 pub fn is_plain(text: &str) -> bool {
     const CHARS_MAX: usize = 32;
-    /// An image's id has eight.
+    /// Suffixes of image ids have eight characters.
     const MIXED_MAX: usize = 8;
     let is_mixed = |word: &str| {
         word.contains(|c: char| c.is_ascii_digit())
@@ -49,7 +52,7 @@ fn replaced(text: &str, mut parts: Vec<Range<usize>>, by: impl Fn(&str) -> Strin
     let (mut shown, mut end) = (String::with_capacity(text.len()), 0);
     for part in parts {
         let start = part.start.max(end);
-        // What was left out or masked before stays as it is.
+        // A part that an earlier call removed or masked stays as it is.
         let is_hidden = text[part.clone()].chars().all(|c| matches!(c, '*' | '…'));
         if start < part.end && !is_hidden {
             shown.push_str(&text[end..start]);
@@ -74,7 +77,7 @@ fn of_urls(text: &str) -> Vec<Range<usize>> {
             continue;
         };
         let authority = scheme + 3;
-        // A password may hold a slash or an `@` as it is, whatever that makes of the URL.
+        // A password may contain an unescaped slash or `@`, even where that makes the URL invalid.
         let host = it[authority..]
             .rfind('@')
             .map_or(authority, |at| authority + at);
@@ -86,7 +89,7 @@ fn of_urls(text: &str) -> Vec<Range<usize>> {
             parts.push(start + query + 1..word.end);
         }
         let path = it[host..query].find('/').map_or(query, |at| host + at);
-        // What stands for a port and is none: a user and a password without a host.
+        // Text in the place of a port that is not a port: a user and a password without a host.
         let port = it[host..path].rfind([':', ']']).map(|at| host + at + 1);
         if let Some(port) = port.filter(|port| !is_port(&it[*port..path])) {
             parts.push(start + port..start + path);
@@ -103,7 +106,7 @@ fn of_urls(text: &str) -> Vec<Range<usize>> {
     parts
 }
 
-/// Whether it is a port, or a place for one, or nothing.
+/// Whether the text is a port, a placeholder for one, or empty.
 fn is_port(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit() || b == b'*') || text.eq_ignore_ascii_case("port")
 }
@@ -120,7 +123,7 @@ fn keys(text: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// The longest runs of characters that `belongs` takes.
+/// The longest runs of characters for which `belongs` holds.
 fn ranges(text: &str, belongs: impl Fn(char) -> bool) -> Vec<Range<usize>> {
     let (mut found, mut start) = (Vec::new(), None);
     for (at, c) in text.char_indices() {
@@ -142,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b6_what_may_be_a_secret_is_left_out_and_the_rest_is_kept() {
+    fn b6_possible_secrets_are_left_out_and_the_rest_is_kept() {
         for (text, shown) in [
             ("https://github.com/a/b", "https://github.com/a/b"),
             ("see 'https://u:p@h/x' twice", "see 'https://…@h/x' twice"),
