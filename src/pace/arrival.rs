@@ -1,46 +1,46 @@
 //! Estimates when calls arrived at an access point, from how long their replies took. The API counts arrivals, and no
-//! reply says when its call arrived. It must not know rates or what a call is.
+//! reply says when its call arrived. This file must not know rates or what a call is.
 
 use std::time::Duration;
 
 use crate::model::Monotonic;
 
-/// Calls on open connections arrive later than the quickest by at most this. What a reply takes beyond it is not spent on
-/// the way: the service was busy.
+/// Calls on open connections arrive at most this much later than the quickest call. A reply that takes longer than that
+/// was not slowed by the network: the service was busy.
 const UNCERTAINTY_MAX: Duration = Duration::from_millis(60);
-/// The same for calls that may have had to connect first, as long as no reply tells how far away the access point is.
+/// The same for calls that may have to connect first, until replies show how far away the access point is.
 const COLD_UNCERTAINTY: Duration = Duration::from_millis(250);
-/// To connect takes two or three times as long as a call.
+/// Opening a connection takes two or three times as long as a call.
 const CONNECT_CALLS: u32 = 3;
 /// No call counts for longer than it would in the next window.
 const COLD_UNCERTAINTY_MAX: Duration = Duration::from_secs(1);
-/// Timers and schedulers, here and at the access point, are inexact by this.
+/// The inaccuracy of timers and schedulers, here and at the access point.
 const TIMER_SLACK: Duration = Duration::from_millis(2);
-/// The quickest reply is only trusted after this many replies.
+/// The quickest reply is trusted only after this many replies.
 const REPLIES_MIN: u32 = 20;
-/// The quickest of many replies is slower than the quickest possible one by more than this many parts of their spread
-/// once in 150 times, where each delay is as likely as any other (e⁻⁵).
+/// The quickest of many replies exceeds the quickest possible one by more than this many parts of their spread once in
+/// 150 times (e⁻⁵), if every delay is equally likely.
 const SAMPLING_ERROR_PARTS: u32 = 5;
-/// The quickest reply is that of the last few epochs, because the way may become longer.
+/// The quickest reply is taken from the last few epochs, because the network path may become longer.
 const EPOCH: Duration = Duration::from_secs(60);
-/// Few, because the way may become longer. Many, so that a way that was crowded for a while does not count as the
-/// quickest possible one.
+/// Few, because the network path may become longer. Many, so that a path that was congested for a while does not count as
+/// the quickest possible one.
 const EPOCHS: usize = 5;
 
-/// What the replies to one kind of call tell of the way to an access point.
+/// What the replies to one kind of call show about the network path to an access point.
 ///
-/// A call whose reply took longer than the quickest one arrived later by at most the difference. If it is the way there
-/// that varied, it arrived later by exactly that.
+/// A call whose reply took longer than the quickest one arrived later by at most the difference; by exactly the
+/// difference if only the path to the access point varied.
 #[derive(Debug, Default)]
 pub(super) struct ArrivalEstimator {
-    /// The quickest reply of this epoch, and of those before.
+    /// The quickest reply of this epoch, and of each epoch before it.
     quickest: [Option<Duration>; EPOCHS],
     epoch_ends: Monotonic,
     replies: u32,
 }
 
 impl ArrivalEstimator {
-    /// Takes in how long a reply took.
+    /// Records how long a reply took.
     pub(super) fn add_reply(&mut self, took: Duration, now: Monotonic) {
         if now >= self.epoch_ends {
             self.quickest.rotate_right(1);
@@ -52,8 +52,8 @@ impl ArrivalEstimator {
         self.replies = self.replies.saturating_add(1);
     }
 
-    /// By how much a call may have arrived later than one that is as quick as possible. `took` is how long its reply
-    /// took, if that is there; `cold` says whether the call may have had to connect first.
+    /// How much later a call may have arrived than the quickest possible one. `took` is how long its reply took, if the
+    /// reply has arrived; `cold` says whether the call may have had to connect first.
     pub(super) fn arrival_uncertainty(&self, took: Option<Duration>, cold: bool) -> Duration {
         let quickest = self.quickest.into_iter().flatten().min();
         let quickest = quickest.filter(|_| self.replies >= REPLIES_MIN);
@@ -61,7 +61,7 @@ impl ArrivalEstimator {
             (Some(took), Some(quickest)) => {
                 took.saturating_sub(quickest) + TIMER_SLACK + self.sampling_error()
             }
-            // It arrived before its reply did.
+            // A call arrives before its reply does.
             (Some(took), None) => took,
             (None, Some(quickest)) if cold => COLD_UNCERTAINTY.max(quickest * CONNECT_CALLS),
             (None, _) if cold => COLD_UNCERTAINTY,
@@ -74,7 +74,7 @@ impl ArrivalEstimator {
         })
     }
 
-    /// By how much the quickest reply so far is likely to be slower than the quickest possible one.
+    /// How much slower the quickest reply so far probably is than the quickest possible one.
     fn sampling_error(&self) -> Duration {
         UNCERTAINTY_MAX * SAMPLING_ERROR_PARTS / self.replies.max(1)
     }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reply_took_beyond_the_quickest_bounds_its_way() {
+    fn a_replys_delay_beyond_the_quickest_bounds_its_arrival() {
         let mut arrival = ArrivalEstimator::default();
         arrival.add_reply(ms(90), at(1));
         assert_eq!(
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn s6_a_call_that_may_have_to_connect_counts_for_as_long_as_that_can_take() {
+    fn s6_a_call_that_may_connect_first_counts_as_long_as_that_can_take() {
         let mut arrival = ArrivalEstimator::default();
         assert_eq!(arrival.arrival_uncertainty(None, true), COLD_UNCERTAINTY);
         assert_eq!(arrival.arrival_uncertainty(Some(ms(800)), true), ms(800));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_way_that_became_longer_is_learnt_within_some_minutes() {
+    fn a_longer_network_path_is_recognized_within_some_minutes() {
         let mut arrival = ArrivalEstimator::default();
         for _ in 0..REPLIES_MIN {
             arrival.add_reply(ms(70), at(0));

@@ -1,13 +1,13 @@
-//! How long to wait before something that failed is tried again. Pure: the random number is an argument. It must not
-//! know what failed.
+//! How long to wait before something that failed is tried again. Pure: the random number is an argument. This file must
+//! not know what failed.
 
 use std::time::Duration;
 
-/// Exponential backoff with full jitter: a random part of `base × 2^(attempt-1)`, capped, so that many
-/// who failed together do not come back together.
+/// Exponential backoff with full jitter: a random part of `base × 2^(attempt-1)`, capped, so that many callers that
+/// failed together do not retry together.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
-    /// The longest first wait.
+    /// Upper bound of the first wait.
     pub base: Duration,
     pub cap: Duration,
 }
@@ -18,13 +18,14 @@ impl Backoff {
         self.step(attempt).mul_f64(unit.clamp(0.0, 1.0))
     }
 
-    /// The wait after `attempt` failed, at least half of its step: for who must outlast something that takes a while.
+    /// The wait after `attempt` failed, at least half of its step: for callers that must outlast something that takes a
+    /// while.
     pub fn delay_of_half(&self, attempt: u32, unit: f64) -> Duration {
         self.step(attempt)
             .mul_f64((1.0 + unit.clamp(0.0, 1.0)) / 2.0)
     }
 
-    /// The wait without jitter, for where only one waits.
+    /// The wait without jitter, for a single caller.
     pub fn step(&self, attempt: u32) -> Duration {
         let factor = 1u32
             .checked_shl(attempt.saturating_sub(1))

@@ -1,5 +1,5 @@
-//! One rate bucket: when the next call may leave, so that neither our rate nor the API's limit is exceeded. Pure: the time
-//! is an argument. It must not know who waits at the bucket or what a call is.
+//! One rate bucket: when the next call may leave, so that neither our rate nor the API's limit is exceeded. Pure: the
+//! time is an argument. This file must not know who waits at the bucket or what a call is.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,54 +9,54 @@ use crate::model::Monotonic;
 
 /// The API counts calls in a sliding second.
 const WINDOW: Duration = Duration::from_secs(1);
-/// A send that is asked for this long after it could have left was not kept waiting by the bucket. A timer wakes a
-/// little late; a queue that was empty is later than this.
+/// A send that is requested at most this long after it could have left was kept waiting by the bucket: a timer wakes a
+/// little late. A request at an idle bucket comes later than this.
 const LATENESS_MAX: Duration = Duration::from_millis(10);
-/// Sends that the API's window has kept back catch up with their even spacing as far as this. With more, they would
-/// bunch; with less, every call that was long under way would lower the rate.
+/// How far sends that the API's window delayed may catch up with their even spacing. With more, they would bunch; with
+/// less, every call with a slow reply would lower the rate.
 const BEHIND_MAX: Duration = Duration::from_millis(60);
-/// How long a bucket stays clean before a throttled rate rises by one a second.
+/// How long a bucket goes without a throttled reply before its rate rises by one a second.
 const RECOVERY_STEP: Duration = Duration::from_secs(5);
-/// A throttled bucket still makes progress.
+/// The minimum rate, so that a throttled bucket still makes progress.
 const RATE_MIN: f64 = 1.0;
 
-/// How fast one bucket may be drawn from.
+/// The rate limits of one bucket.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
-    /// Sends in any sliding second, at most.
+    /// Maximum number of sends in any sliding second.
     pub per_second: u32,
-    /// Arrivals that the API allows in any sliding second.
+    /// Number of arrivals that the API allows in any sliding second.
     pub api_limit: u32,
-    /// Writes are spread evenly; pages may leave together.
+    /// Writes are spaced evenly; pages may leave together.
     pub evenly: bool,
 }
 
 /// A log of the last sends, and a rate that falls when the API throttles and rises again.
 ///
-/// It is a log and not a token bucket, because 20 tokens that are refilled at 20 a second let 40 calls fall into one
-/// sliding second.
+/// It is a log and not a token bucket, because 20 tokens that are refilled at 20 a second allow 40 calls in one sliding
+/// second.
 ///
 /// The bucket keeps two windows. Our own rate counts sends. The API counts arrivals, and calls that leave evenly arrive
-/// unevenly. The API's limit is therefore kept over the latest moments at which the calls can have arrived, as their
-/// replies tell (`arrival`). So no call is refused, however calls overtake each other within what a way may vary by, and
-/// no more of the rate is lost than the way took.
+/// unevenly. Therefore the API's limit is applied to the latest moments at which the calls can have arrived, according to
+/// their replies (`arrival`). So no call is refused even if calls overtake each other within the variation of the network
+/// delay, and the rate loses no more than that delay.
 ///
-/// A permit may be used late, and nobody knows when. As long as a permit is open, its send may leave at any moment, so
-/// that it takes a place in both windows. So no sliding second holds more sends than the rate at which the last of them was
-/// permitted, and a permit that is given back unused costs nothing but its place in the even spacing.
+/// A permit may be used late, at an unknown time. As long as a permit is open, its send may leave at any moment, so it
+/// occupies a place in both windows. So no sliding second holds more sends than the rate at which the last of them was
+/// permitted. A permit that is given back unused costs only its place in the even spacing.
 #[derive(Debug)]
 pub struct Bucket {
     pace: Pace,
-    /// The rate that throttled replies have left; `None` if the API has not throttled, or not for long enough.
+    /// The rate after throttled replies; `None` if the API has not throttled, or if the rate has recovered.
     throttled_to: Option<f64>,
-    /// The latest sends, oldest first, as far back as either window looks.
+    /// The latest sends, oldest first, as far back as either window reaches.
     sends: VecDeque<Sent>,
     /// Permits that have neither been used nor given back.
     open_permits: u32,
     arrival: ArrivalEstimator,
-    /// Where the next send belongs when they are spread evenly.
+    /// Earliest time of the next send when sends are spaced evenly.
     slot: Monotonic,
-    /// Nothing leaves before this, after a throttled reply.
+    /// Nothing leaves before this instant, after a throttled reply.
     closed_until: Monotonic,
     /// When a throttled reply last lowered the rate.
     slowed_at: Option<Monotonic>,
@@ -67,9 +67,9 @@ pub struct Bucket {
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     at: Monotonic,
-    /// Whether it may have had to connect first.
+    /// Whether the call may have had to connect first.
     cold: bool,
-    /// How long its reply took. `None` until that is there.
+    /// How long its reply took; `None` until the reply arrives.
     took: Option<Duration>,
 }
 
@@ -89,8 +89,8 @@ impl Bucket {
         }
     }
 
-    /// Sets the full rate. What throttled replies have left of it stays. The sends so far count in the new rate's window,
-    /// and the next one need not wait out the spacing of a lower rate.
+    /// Sets the full rate. A reduction by throttled replies stays. Earlier sends count in the new rate's window, and the
+    /// next send does not have to wait out the spacing of a lower rate.
     pub fn limit_to(&mut self, per_second: u32) {
         let before = self.rate();
         self.pace.per_second = per_second;
@@ -99,13 +99,13 @@ impl Bucket {
         }
     }
 
-    /// Sends a second at present.
+    /// The current number of sends a second.
     pub fn rate(&self) -> f64 {
         let full = f64::from(self.pace.per_second);
         self.throttled_to.map_or(full, |rate| rate.min(full))
     }
 
-    /// The earliest moment at which a send may be permitted. `None` if none may be before another permit ends.
+    /// The earliest moment at which a send may be permitted; `None` if another permit must end first.
     pub fn ready_at(&self) -> Option<Monotonic> {
         let mut at = self.closed_until;
         if self.pace.evenly || self.is_slowed() {
@@ -119,7 +119,7 @@ impl Bucket {
         Some(at.max(sends_pass).max(arrivals_pass))
     }
 
-    /// Permits a send at `now`. Whoever is given the permit owes [`Self::permit_ended`].
+    /// Permits a send at `now`. The receiver of the permit must call [`Self::permit_ended`] once.
     pub fn permitted(&mut self, now: Monotonic) {
         let was_idle = self
             .ready_at()
@@ -133,27 +133,27 @@ impl Bucket {
         self.open_permits += 1;
     }
 
-    /// A permitted send leaves now. `cold` says whether it may have to connect first.
+    /// Records that a permitted send leaves now. `cold` says whether it may have to connect first.
     pub fn left(&mut self, now: Monotonic, cold: bool) {
         self.sends.push_back(Sent {
             at: now,
             cold,
             took: None,
         });
-        // Twice as many as a window holds, because a call that was long under way counts for longer than a later one.
+        // Twice as many as a window holds, because a call with a slow reply counts for longer than a later one.
         let remembered = 2 * self.pace.api_limit.max(self.pace.per_second) as usize;
         while self.sends.len() > remembered {
             self.sends.pop_front();
         }
     }
 
-    /// A permit has been used or is given back.
+    /// Ends a permit, which was used or is given back.
     pub fn permit_ended(&mut self) {
         self.open_permits = self.open_permits.saturating_sub(1);
     }
 
-    /// The API refused a call of `sent_at` because of the rate. Replies to calls that left before the rate last fell say
-    /// nothing new.
+    /// Records that the API refused a call of `sent_at` because of the rate. Replies to calls that left before the rate
+    /// last fell carry no new information.
     pub fn throttled(&mut self, sent_at: Monotonic, now: Monotonic) {
         if self.slowed_at.is_some_and(|slowed| sent_at <= slowed) {
             return;
@@ -161,19 +161,19 @@ impl Bucket {
         self.throttled_to = Some((self.rate() / 2.0).max(RATE_MIN));
         self.slowed_at = Some(now);
         self.adjusted_at = now;
-        // One whole window without a call, so that the API's count starts afresh.
+        // One whole window without a call, so that the API's count starts from zero.
         self.closed_until = now + WINDOW;
         self.slot = self.closed_until;
     }
 
-    /// The API answered a call of `sent_at` and did not throttle it.
+    /// Records that the API answered a call of `sent_at` and did not throttle it.
     pub fn answered(&mut self, sent_at: Monotonic, now: Monotonic) {
         let took = now.since(sent_at);
-        // Any of those that left together will do: as a whole they have the same replies.
+        // Any of the calls that left together will do: together they have the same replies.
         let mut open = self.sends.iter_mut().rev();
         if let Some(sent) = open.find(|sent| sent.at == sent_at && sent.took.is_none()) {
             sent.took = Some(took);
-            // A call that had to connect is no measure of those that do not.
+            // A call that had to connect is no measure for calls that do not.
             if !sent.cold {
                 self.arrival.add_reply(took, now);
             }
@@ -181,7 +181,7 @@ impl Bucket {
         if let Some(rate) = self.throttled_to
             && now.since(self.adjusted_at) >= RECOVERY_STEP
         {
-            // Up to the API's limit, and not to the full rate, which may be raised meanwhile.
+            // It rises to the API's limit and not to the full rate, because the full rate may be raised in the meantime.
             let most = f64::from(self.pace.api_limit.max(self.pace.per_second));
             self.throttled_to = Some(rate + 1.0).filter(|rate| *rate < most);
             self.adjusted_at = now;
@@ -192,12 +192,12 @@ impl Bucket {
         self.rate() < f64::from(self.pace.per_second)
     }
 
-    /// The latest moment at which a send can have arrived, counted as if the quickest possible way took no time.
+    /// The latest moment at which a send can have arrived, if the quickest possible network delay counts as zero.
     fn arrived_by(&self, sent: &Sent) -> Monotonic {
         sent.at + self.arrival.arrival_uncertainty(sent.took, sent.cold)
     }
 
-    /// The rate as a count for the sliding window: rounded down, never below one.
+    /// The rate as a count for the sliding window: rounded down, at least one.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -208,12 +208,12 @@ impl Bucket {
     }
 }
 
-/// Time between two sends that are spread evenly.
+/// The time between two evenly spaced sends.
 fn spacing(rate: f64) -> Duration {
     Duration::from_secs_f64(1.0 / rate)
 }
 
-/// The moment from which on fewer than `count` of `moments` lie within a window. `None` if there is none.
+/// The moment from which fewer than `count` of `moments` lie within a window; `None` if there is none.
 fn window_passes(mut moments: Vec<Monotonic>, count: u32) -> Option<Monotonic> {
     if count == 0 {
         return None;
@@ -245,19 +245,19 @@ mod tests {
         Duration::from_millis(n)
     }
 
-    /// When the next send may leave, where none is permitted that has not left.
+    /// When the next send may leave, in a bucket without an open permit.
     fn ready(bucket: &Bucket) -> Monotonic {
         bucket.ready_at().expect("no permit is open")
     }
 
-    /// A send leaves the moment that it is permitted.
+    /// Permits a send that leaves at the same moment.
     fn send(bucket: &mut Bucket, now: Monotonic, cold: bool) {
         bucket.permitted(now);
         bucket.left(now, cold);
         bucket.permit_ended();
     }
 
-    /// Sends `count` times as early as allowed, each `late` milliseconds after it may.
+    /// Sends as early as allowed, each `lateness` milliseconds after it may leave.
     fn run(bucket: &mut Bucket, mut now: Monotonic, lateness: &[u64]) -> Vec<Monotonic> {
         lateness
             .iter()
@@ -287,7 +287,7 @@ mod tests {
         let gaps: Vec<_> = sends.windows(2).map(|w| w[1].since(w[0])).collect();
         assert!(gaps.iter().all(|&g| g >= ms(52)), "{gaps:?}");
         assert_eq!(most_in_window(&sends, WINDOW), 19);
-        // 200 writes at 19 a second take 10.5 s. That nobody answers costs less than 1 %.
+        // 200 writes at 19 a second take 10.5 s. Missing replies cost less than 1 %.
         assert!(sends[199].since(sends[0]) < Duration::from_secs_f64(199.0 / 19.0 * 1.01));
     }
 
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn c6_a_raised_rate_does_not_undo_what_throttling_has_left() {
+    fn c6_a_raised_rate_does_not_undo_throttling() {
         let mut bucket = Bucket::new(WRITES);
         let now = run(&mut bucket, Monotonic::default(), &[0])[0] + ms(100);
         bucket.throttled(now, now);
@@ -419,7 +419,7 @@ mod tests {
             delays in prop::collection::vec(60u64..=120, 100..300), evenly: bool, back in 0u64..100,
         ) {
             let pace = Pace { per_second: 20, api_limit: 20, evenly };
-            // One of the first has to be as quick as can be for that to be known.
+            // One of the first replies must be the quickest possible one, so that the bucket can learn it.
             let delays: Vec<_> = [60].into_iter().chain(delays).collect();
             let sends = exchange(&mut Bucket::new(pace), &delays, back, 0);
             prop_assert!(most_in_window(&arrivals(&sends, &delays), WINDOW) <= 20);
@@ -438,8 +438,8 @@ mod tests {
         }
     }
 
-    /// Sends as early as allowed, the first `cold` of them on new connections. Each call needs its delay to arrive, and its
-    /// reply needs `back` milliseconds.
+    /// Sends as early as allowed, the first `cold` of them on new connections. Each call needs its delay to arrive, and
+    /// its reply needs `back` milliseconds.
     fn exchange(bucket: &mut Bucket, delays: &[u64], back: u64, cold: usize) -> Vec<Monotonic> {
         let mut under_way: Vec<(Monotonic, Monotonic)> = Vec::new();
         let mut sends = Vec::new();
@@ -470,7 +470,7 @@ mod tests {
         arrivals
     }
 
-    /// Seconds for 2,000 writes to an access point whose jitter on the way there is drawn evenly up to 40 ms.
+    /// Seconds for 2,000 writes to an access point whose jitter on the path there is uniform up to 40 ms.
     fn seconds_for_2000_writes(rate: u32) -> f64 {
         let mut rng = fastrand::Rng::with_seed(7);
         let delays: Vec<_> = (0..2_001).map(|_| 45 + rng.u64(0..=40)).collect();
@@ -487,10 +487,10 @@ mod tests {
     }
 
     #[test]
-    fn s6_jitter_costs_a_rate_below_the_apis_nothing_and_the_full_rate_what_the_way_took() {
+    fn s6_jitter_costs_only_a_rate_that_equals_the_apis_limit() {
         let at_19 = seconds_for_2000_writes(19) / (2_000.0 / 19.0);
         assert!(at_19 < 1.003, "{at_19}");
-        // Half of the jitter on average, 20 ms of each second, and what catching up and inexact timers cost.
+        // Half of the jitter on average, 20 ms of each second, plus the cost of catching up and of inexact timers.
         let at_20 = seconds_for_2000_writes(20) / (2_000.0 / 20.0);
         assert!((1.015..1.028).contains(&at_20), "{at_20}");
     }

@@ -1,27 +1,27 @@
-//! Tells which calls may have to open a connection first, from how many were under way at once. The pool of connections
-//! belongs to the HTTP client, which does not say. It must not know rates or what a call is.
+//! Estimates which calls may have to open a connection first, from how many calls were under way at once. The HTTP client
+//! owns the connection pool and does not report it. This file must not know rates or what a call is.
 
 use std::time::Duration;
 
 use crate::model::Monotonic;
 
-/// A connection that was not needed for one or two intervals of this length may be closed.
+/// A connection that is unused for one or two intervals of this length may be closed.
 const IDLE: Duration = Duration::from_secs(15);
-/// For this long after more connections are needed than before, a call may find none that is open.
+/// How long a call may find no open connection after more connections are needed than before.
 const COLD: Duration = Duration::from_secs(1);
 
-/// How many connections to an access point are open, by how many calls were under way at once.
+/// How many connections to an access point are open, according to how many calls were under way at once.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionReuse {
     under_way: usize,
-    /// The most calls at once, in the current interval of [`IDLE`] and in the one before.
+    /// The most calls at once, in the current interval of [`IDLE`] and in the previous one.
     most: [usize; 2],
     interval_ends: Monotonic,
     cold_until: Monotonic,
 }
 
 impl ConnectionReuse {
-    /// A call leaves. True if it may have to connect first.
+    /// Records that a call leaves. Returns true if it may have to connect first.
     pub(super) fn call_leaves(&mut self, now: Monotonic) -> bool {
         if now >= self.interval_ends {
             let before = if now.since(self.interval_ends) < IDLE {
@@ -41,7 +41,7 @@ impl ConnectionReuse {
         now < self.cold_until
     }
 
-    /// A call that had left has ended, with a reply or without.
+    /// Records that a call has ended, with a reply or without.
     pub(super) fn call_ended(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
     }
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn s6_connections_are_cold_at_first_after_a_pause_and_when_more_are_needed() {
+    fn s6_connections_are_cold_at_start_after_a_pause_and_on_growth() {
         let mut reuse = ConnectionReuse::default();
         let mut alone = |seconds| {
             let cold = reuse.call_leaves(at(seconds));

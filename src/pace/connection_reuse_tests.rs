@@ -1,4 +1,4 @@
-//! The API's limit holds for calls that have to wait for a connection, as a pool of HTTP/1.1 makes them: each takes
+//! Tests that the API's limit holds for calls that have to wait for a connection, as in an HTTP/1.1 pool: each call takes
 //! whichever connection is free first.
 
 use std::cmp::Reverse;
@@ -17,11 +17,11 @@ fn at(milliseconds: u64) -> Monotonic {
 enum Event {
     /// A connection is open.
     Open,
-    /// The reply to the call that left then is there.
+    /// The reply to the call that left at this time has arrived.
     Reply(Monotonic),
 }
 
-/// An access point access_point away.
+/// A simulated access point at a fixed round-trip time.
 struct AccessPoint {
     bucket: Bucket,
     reuse: ConnectionReuse,
@@ -53,7 +53,7 @@ impl AccessPoint {
         }
     }
 
-    /// So many calls, the first of them not before `from`, and all that comes of them.
+    /// Sends `count` calls, the first of them not before `from`, and handles all their events.
     fn calls(&mut self, count: usize, from: Monotonic) {
         let (mut left, mut last) = (count, from);
         loop {
@@ -122,7 +122,7 @@ fn s6_calls_that_wait_for_a_connection_stay_within_the_apis_limit() {
     for round_trip in [10, 60, 90, 120, 200, 300] {
         for connect_trips in [2, 3] {
             for rate in [19, 20] {
-                // An edit of many images, out of nothing or after one that concerned a few.
+                // An edit of many images, on no open connections or after an edit of a few images.
                 for open in [0, 1, 3] {
                     let mut access_point = AccessPoint::new(rate, round_trip, connect_trips);
                     access_point.calls(open, at(0));

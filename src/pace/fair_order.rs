@@ -1,23 +1,24 @@
 //! The order in which calls that wait at one bucket leave: fair queueing, shortest group first, with a bound on how long
-//! a group is overtaken. Pure: the rate is an argument and nothing waits here. `queue` wakes whoever is next.
+//! a group is overtaken. Pure: the rate is an argument and nothing waits here; `queue` wakes the next call.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// No group is overtaken for longer than this by groups that came later. And no more calls are started at once than
-/// leave within it.
+/// No group is overtaken for longer than this by groups that came later. The groups that have started also have no more
+/// calls left than can leave within it.
 pub(super) const OVERTAKEN_MAX: Duration = Duration::from_secs(60);
 
 /// The groups that wait at one bucket, each with the calls that it still has to make: a single call, or the pages of a
 /// listing.
 ///
-/// The group with the fewest calls left goes first, and of groups with equally many the one that came first: single calls
-/// go in first-come order. A group that has been overtaken for [`OVERTAKEN_MAX`] goes before those that came later, call
-/// by call, until that is made up for: it advances, and so do they.
+/// The group with the fewest calls left goes first; of groups with equally many, the one that came first. So single calls
+/// leave in first-come order. A group that has been overtaken for [`OVERTAKEN_MAX`] goes before the groups that came
+/// later, one call at a time, until its delay falls below the limit: both it and they advance.
 ///
 /// A group of more than one call asks before it starts. Together, the groups that have started have no more calls left
-/// than leave within [`OVERTAKEN_MAX`]. A group that is larger than that by itself starts when no other has started, or
-/// once it has been overtaken for long enough; the other groups start without regard to it, and their calls go first.
+/// than can leave within [`OVERTAKEN_MAX`]. A group that is larger than that by itself starts when no other group has
+/// started, or once it has been overtaken for long enough. The other groups start without regard to it, and their calls
+/// go first.
 #[derive(Debug, Default)]
 pub(super) struct FairOrder {
     last_number: u64,
@@ -28,29 +29,29 @@ pub(super) struct FairOrder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct GroupId(u64);
 
-/// Identifies a call that waits. Ids are in the order in which calls came.
+/// Identifies a waiting call. Ids are in the order in which calls came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct CallId(u64);
 
 #[derive(Debug)]
 struct Group {
-    /// Calls that it still has to make.
+    /// Calls that the group still has to make.
     left: u32,
     progress: Progress,
-    /// Its calls that wait for their turn, each after its number in the group: one that is made again goes first.
+    /// Its waiting calls, sorted by their number in the group, so that a repeated call goes first.
     calls: BTreeSet<(u32, CallId)>,
-    /// For how long calls of groups that came later have gone before it, less what it has made up for.
+    /// How long calls of later groups have gone before it, minus the time that it has caught up.
     overtaken: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    /// It makes no calls, or a single one, which need not be admitted.
+    /// The group makes no calls, or a single one, which needs no admission.
     Idle,
-    /// It waits to be admitted.
+    /// The group waits to be admitted.
     Requested,
     Started,
-    /// It has started, and has more calls than all groups together may start.
+    /// The group has started, and has more calls than all groups together may start.
     StartedLarge,
 }
 
@@ -73,7 +74,7 @@ impl Group {
 }
 
 impl FairOrder {
-    /// A group comes, with one call to make as far as is known.
+    /// Adds a group, with one call to make as far as is known.
     pub(super) fn add_group(&mut self) -> GroupId {
         let id = GroupId(self.next_number());
         let group = Group {
@@ -86,12 +87,12 @@ impl FairOrder {
         id
     }
 
-    /// A group has no more calls to make, or is given up.
+    /// Removes a group that has no more calls to make or is given up.
     pub(super) fn remove_group(&mut self, id: GroupId) {
         self.groups.remove(&id);
     }
 
-    /// A call waits for its turn. Within a group, the call with the smallest number goes first.
+    /// Adds a waiting call. Within a group, the call with the smallest number goes first.
     pub(super) fn add_call(&mut self, id: GroupId, number: u32) -> CallId {
         let call = CallId(self.next_number());
         if let Some(group) = self.groups.get_mut(&id) {
@@ -100,7 +101,7 @@ impl FairOrder {
         call
     }
 
-    /// A call no longer waits for its turn.
+    /// Removes a call that no longer waits.
     pub(super) fn remove_call(&mut self, id: GroupId, call: CallId) {
         if let Some(group) = self.groups.get_mut(&id) {
             group.calls.retain(|(_, other)| *other != call);
@@ -115,30 +116,30 @@ impl FairOrder {
         waiting.min().map(|(_, call)| call)
     }
 
-    /// The turn of a call has come, at a bucket that `rate` calls leave a second.
+    /// Lets a call leave, at a bucket with a rate of `rate` calls a second.
     pub(super) fn grant(&mut self, id: GroupId, call: CallId, rate: f64) {
-        let turn = Duration::from_secs_f64(1.0 / rate);
+        let interval = Duration::from_secs_f64(1.0 / rate);
         self.remove_call(id, call);
         for (_, earlier) in self.groups.range_mut(..id) {
             if earlier.waits() {
-                earlier.overtaken += turn;
+                earlier.overtaken += interval;
             }
         }
         if let Some(group) = self.groups.get_mut(&id)
             && group.is_overdue()
         {
-            group.overtaken -= turn;
+            group.overtaken -= interval;
         }
     }
 
-    /// A call of a group succeeded and need not be made again.
+    /// Records that a call of a group succeeded and need not be repeated.
     pub(super) fn call_done(&mut self, id: GroupId) {
         if let Some(group) = self.groups.get_mut(&id) {
             group.left = group.left.saturating_sub(1);
         }
     }
 
-    /// A group wants to make `left` calls. [`Self::admit`] says when it may start.
+    /// Requests that a group may make `left` calls. [`Self::admit`] returns it when it may start.
     pub(super) fn request_start(&mut self, id: GroupId, left: u32) {
         if let Some(group) = self.groups.get_mut(&id) {
             group.left = left;
@@ -146,7 +147,7 @@ impl FairOrder {
         }
     }
 
-    /// Lets the groups start that may, where `rate` calls leave a second, and returns them.
+    /// Admits and returns the groups that may start, at a rate of `rate` calls a second.
     pub(super) fn admit(&mut self, rate: f64) -> Vec<GroupId> {
         let most = OVERTAKEN_MAX.as_secs_f64() * rate;
         let mut admitted = Vec::new();
@@ -183,7 +184,7 @@ impl FairOrder {
             } else if f64::from(started.saturating_add(group.left)) <= most {
                 return Some((id, Progress::Started));
             } else if group.is_overdue() {
-                // Those behind it have overtaken it for long enough.
+                // The groups behind it have overtaken it for long enough.
                 return None;
             }
         }
@@ -196,7 +197,7 @@ impl FairOrder {
         group.is_none_or(|group| group.progress != Progress::Requested)
     }
 
-    /// Calls that go before those of a group, as things stand.
+    /// The number of calls that go before those of a group in the current order.
     pub(super) fn calls_before(&self, id: GroupId) -> u32 {
         let Some(rank) = self.groups.get(&id).map(|group| group.rank(id)) else {
             return 0;

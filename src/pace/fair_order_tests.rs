@@ -1,10 +1,11 @@
-//! The order in which listings and single calls leave a bucket: who goes first, and who is overtaken for how long.
+//! Tests the order in which listings and single calls leave a bucket: which goes first, and how long others are
+//! overtaken.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Listings at a bucket from which one call leaves in each turn, and is answered in the same turn.
+/// Listings at a bucket from which one call leaves in each turn. The call is answered in the same turn.
 struct SimulatedBucket {
     order: FairOrder,
     rate: f64,
@@ -15,7 +16,7 @@ struct SimulatedBucket {
 struct Listing {
     id: GroupId,
     pages: u32,
-    /// Pages that wait for their turn.
+    /// Waiting pages, by number and id.
     calls: Vec<CallId>,
     /// The turns in which its pages left.
     left_in: Vec<usize>,
@@ -32,7 +33,7 @@ impl SimulatedBucket {
         }
     }
 
-    /// A listing of `pages` pages comes, which knows their number from the first one.
+    /// Adds a listing of `pages` pages. Its first page reveals their number.
     fn arrive(&mut self, pages: u32) -> usize {
         let id = self.order.add_group();
         self.order.request_start(id, 1);
@@ -50,7 +51,7 @@ impl SimulatedBucket {
     fn admit(&mut self) {
         for id in self.order.admit(self.rate) {
             let listing = self.listings.iter_mut().find(|listing| listing.id == id);
-            let listing = listing.expect("is there");
+            let listing = listing.expect("the listing exists");
             let pages = match listing.left_in.len() {
                 0 => 1,
                 _ => listing.pages - 1,
@@ -61,19 +62,19 @@ impl SimulatedBucket {
         }
     }
 
-    /// One call leaves. Returns the listing that it belongs to.
+    /// Lets one call leave, and returns the listing that it belongs to.
     fn tick(&mut self) -> Option<usize> {
         self.turn += 1;
         let call = self.order.next_call()?;
         let mut listings = self.listings.iter_mut().enumerate();
         let (index, listing) = listings
             .find(|(_, listing)| listing.calls.contains(&call))
-            .expect("somebody's");
+            .expect("a call belongs to a listing");
         listing.calls.retain(|other| *other != call);
         listing.left_in.push(self.turn);
         self.order.grant(listing.id, call, self.rate);
         self.order.call_done(listing.id);
-        let read = u32::try_from(listing.left_in.len()).expect("few");
+        let read = u32::try_from(listing.left_in.len()).expect("fewer than 2^32 pages");
         if read == listing.pages {
             self.order.remove_group(listing.id);
         } else if read == 1 {
@@ -84,7 +85,7 @@ impl SimulatedBucket {
         Some(index)
     }
 
-    /// The order in which the listings end, if no other comes.
+    /// The order in which the listings end, if no other listing comes.
     fn ends(&mut self) -> Vec<usize> {
         let mut ended = Vec::new();
         while let Some(index) = self.tick() {
@@ -100,7 +101,7 @@ impl SimulatedBucket {
         listing.left_in.len() == listing.pages as usize
     }
 
-    /// Pages left of the listings that have started, and how many have started that are larger than that allows.
+    /// Pages left of the listings that have started, and the number of started listings that are larger than the limit.
     fn started(&self) -> (f64, usize) {
         let (mut sum, mut large) = (0, 0);
         for group in self.order.groups.values() {
@@ -156,7 +157,7 @@ fn c8_a_small_listing_that_comes_later_waits_for_one_page_of_a_large_one() {
 }
 
 #[test]
-fn c8_no_more_is_begun_than_can_end_within_a_minute() {
+fn c8_no_more_is_started_than_can_end_within_a_minute() {
     let mut bucket = SimulatedBucket::new(1.0);
     for _ in 0..15 {
         bucket.arrive(20);
@@ -171,12 +172,12 @@ fn c8_no_more_is_begun_than_can_end_within_a_minute() {
             going_on.filter(|listing| listing.left_in.len() > 1 && listing.left_in.len() < 20);
         at_once = at_once.max(going_on.count());
     }
-    assert!(most > 40.0, "and no less than that: {most}");
-    assert_eq!(at_once, 1, "each goes through in one go");
+    assert!(most > 40.0, "the limit is used almost fully: {most}");
+    assert_eq!(at_once, 1, "each is admitted without a break");
 }
 
 #[test]
-fn c8_one_that_is_larger_than_all_that_may_be_begun_goes_on_all_the_same() {
+fn c8_a_listing_larger_than_the_limit_still_advances() {
     let mut bucket = SimulatedBucket::new(1.0);
     let large = bucket.arrive(200);
     let larger = bucket.arrive(300);
@@ -184,7 +185,7 @@ fn c8_one_that_is_larger_than_all_that_may_be_begun_goes_on_all_the_same() {
 }
 
 #[test]
-fn c8_who_gives_up_makes_room_for_others() {
+fn c8_a_group_that_gives_up_makes_room_for_others() {
     let mut order = FairOrder::default();
     let groups: Vec<_> = (0..4).map(|_| order.add_group()).collect();
     for &id in &groups {
@@ -202,7 +203,7 @@ fn c8_who_gives_up_makes_room_for_others() {
 }
 
 #[test]
-fn c8_l2_a_large_listing_among_small_ones_without_end_advances() {
+fn c8_l2_a_large_listing_advances_among_endless_small_ones() {
     const RATE: f64 = 2.0;
     for pages in [50, 100, 400] {
         let mut bucket = SimulatedBucket::new(RATE);
@@ -220,34 +221,34 @@ fn c8_l2_a_large_listing_among_small_ones_without_end_advances() {
             most = most.max(overtaken);
             assert!(
                 bucket.turn < 10 || in_a_row <= 2,
-                "{pages}: small ones wait"
+                "{pages}: small listings wait"
             );
         }
-        // A minute's calls, and then every other call.
-        assert!(most <= 121, "{pages}: passed over by {most}");
-        assert!(most >= 100, "{pages}: small ones go first: {most}");
+        // It is overtaken by a minute's calls, and then by every other call.
+        assert!(most <= 121, "{pages}: overtaken by {most}");
+        assert!(most >= 100, "{pages}: small listings go first: {most}");
         let took = bucket.turn;
         assert!(took <= 125 + 2 * pages as usize, "{pages}: {took}");
     }
 }
 
 proptest! {
-    /// For all times at which listings come, and all numbers of pages.
+    /// Holds for all arrival times of listings, and all numbers of pages.
     #[test]
-    fn c8_l2_each_ends_and_none_is_passed_over_for_long(
+    fn c8_l2_each_listing_ends_and_none_is_overtaken_for_long(
         rate in prop::sample::select(vec![1.0, 2.5, 10.0]),
         arrivals in prop::collection::vec((0usize..40, 1u32..160), 1..16),
     ) {
         let mut bucket = SimulatedBucket::new(rate);
         let minute = 60.0 * rate;
-        // For how many turns in a row each has been overtaken.
+        // For how many turns in a row each listing has been overtaken.
         let mut overtaken = vec![0usize; arrivals.len()];
         let mut arrivals = arrivals.into_iter().peekable();
         let mut rest = 0;
         loop {
             while let Some((after, _)) = arrivals.peek() && rest >= *after {
                 rest = 0;
-                bucket.arrive(arrivals.next().expect("is there").1);
+                bucket.arrive(arrivals.next().expect("a peeked arrival").1);
             }
             rest += 1;
             prop_assert!(bucket.started().0 <= minute);
@@ -261,7 +262,7 @@ proptest! {
             for earlier in (0..index).filter(|earlier| !bucket.is_over(*earlier)) {
                 overtaken[earlier] += 1;
             }
-            // Several that have waited for long take turns, and what has started ends before that.
+            // Several overdue listings alternate, and listings that have started end first.
             let most = overtaken.iter().max().copied().unwrap_or(0);
             prop_assert!(most as f64 <= 2.0 * minute + 40.0, "{most}");
         }
@@ -270,7 +271,7 @@ proptest! {
 }
 
 #[test]
-fn c8_a_page_that_is_read_again_goes_before_the_others_of_its_listing() {
+fn c8_a_page_that_is_read_again_goes_first_in_its_listing() {
     let mut order = FairOrder::default();
     let id = order.add_group();
     let [first, second] = [0, 1].map(|number| order.add_call(id, number));

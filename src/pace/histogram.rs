@@ -1,18 +1,18 @@
-//! Durations as a histogram counts them, for whoever shows how long things took. It must not know what took that long.
+//! A histogram of durations, for metrics and reports. This file must not know what took that long.
 
 use std::time::Duration;
 
-/// Durations, counted by how long they were.
+/// Durations, counted in buckets by their length.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DurationHistogram {
     pub count: u64,
     pub sum: Duration,
-    /// How many were within each of [`DurationHistogram::BOUNDS`], but not within the one before.
+    /// The number of durations within each of [`DurationHistogram::BOUNDS`], but above the previous bound.
     pub within: [u64; Self::BOUNDS.len()],
 }
 
 impl DurationHistogram {
-    /// Upper bounds in seconds: from a reply from nearby to a pass over thousands of images.
+    /// Upper bounds in seconds, from a reply of a nearby access point to a pass over thousands of images.
     pub const BOUNDS: [f64; 12] = [
         0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0,
     ];

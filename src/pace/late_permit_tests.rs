@@ -1,4 +1,4 @@
-//! No rate is exceeded by permits that are used late or never, whenever that is, and nobody starves behind them.
+//! Tests that permits that are used late or never exceed no rate, whenever they end, and starve no other call.
 
 use std::time::Duration;
 
@@ -8,29 +8,29 @@ use super::{Bucket, Pace};
 use crate::model::Monotonic;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// The latest that a call arrives after the quickest.
-const WAY_MAX: u64 = 60;
+/// The latest that a call arrives after the quickest one, in milliseconds.
+const DELAY_MAX: u64 = 60;
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// What becomes of a permit.
+/// How a simulated caller uses a permit.
 #[derive(Clone, Debug)]
 struct Use {
-    /// For how many milliseconds it is open.
+    /// For how many milliseconds the permit is open.
     held: u64,
-    /// How many milliseconds its call needs to arrive. `None` if it is never used.
-    way: Option<u64>,
-    /// What the rate is changed to before it.
+    /// How many milliseconds its call needs to arrive; `None` if the permit is never used.
+    delay: Option<u64>,
+    /// The rate that is set before the permit is taken.
     rate: Option<u32>,
 }
 
 fn a_use() -> impl Strategy<Value = Use> {
     let held = prop_oneof![Just(0), 0u64..200, 0u64..4_000];
-    let way = prop::option::weighted(0.8, 0..=WAY_MAX);
+    let delay = prop::option::weighted(0.8, 0..=DELAY_MAX);
     let rate = prop::option::weighted(0.05, 1u32..=20);
-    (held, way, rate).prop_map(|(held, way, rate)| Use { held, way, rate })
+    (held, delay, rate).prop_map(|(held, delay, rate)| Use { held, delay, rate })
 }
 
 /// A permit that has neither been used nor given back.
@@ -38,18 +38,18 @@ struct Open {
     ends: Monotonic,
     number: usize,
     rate: u32,
-    way: Option<u64>,
+    delay: Option<u64>,
 }
 
 /// A call that has left.
 struct Sent {
     at: Monotonic,
     arrived: Monotonic,
-    /// The number of its permit, and the rate at that time.
+    /// Number of its permit, and the rate at that time.
     permitted: (usize, u32),
 }
 
-/// A bucket and those who draw from it as early as they may.
+/// A bucket and callers that take permits from it as early as they may.
 struct Draws {
     bucket: Bucket,
     open: Vec<Open>,
@@ -57,8 +57,8 @@ struct Draws {
 }
 
 impl Draws {
-    /// Takes a permit for each of `uses`, and waits until all of them have ended. If `together`, permits end all together,
-    /// every 1.5 seconds.
+    /// Takes a permit for each of `uses`, and waits until all of them have ended. With `together`, permits end all
+    /// together, every 1.5 seconds.
     fn all(uses: Vec<Use>, evenly: bool, together: bool) -> Self {
         let pace = Pace {
             per_second: 20,
@@ -85,7 +85,7 @@ impl Draws {
                 ends,
                 number,
                 rate,
-                way: each.way,
+                delay: each.delay,
             });
         }
         while !draws.open.is_empty() {
@@ -95,7 +95,7 @@ impl Draws {
         draws
     }
 
-    /// Permits that end before the next one comes end meanwhile.
+    /// Waits for the next permit. Permits that end before it comes end in the meantime.
     fn wait_for_permit(&mut self, mut now: Monotonic) -> Monotonic {
         loop {
             if self.open.is_empty() {
@@ -119,13 +119,13 @@ impl Draws {
             ends,
             number,
             rate,
-            way,
+            delay,
         } = self.open.remove(0);
-        if let Some(way) = way {
+        if let Some(delay) = delay {
             self.bucket.left(ends, false);
             self.sent.push(Sent {
                 at: ends,
-                arrived: ends + ms(way),
+                arrived: ends + ms(delay),
                 permitted: (number, rate),
             });
         }
@@ -135,7 +135,10 @@ impl Draws {
 
     fn assert_ready_soon(&self, now: Monotonic) {
         let ready = self.bucket.ready_at().expect("no permit is open");
-        assert!(ready.since(now) <= SECOND + ms(WAY_MAX), "it starves");
+        assert!(
+            ready.since(now) <= SECOND + ms(DELAY_MAX),
+            "the next permit starves"
+        );
     }
 }
 
@@ -147,13 +150,13 @@ fn second_before<T>(all: &[T], moment: impl Fn(&T) -> Monotonic, end: Monotonic)
 
 proptest! {
     #[test]
-    fn c16_s6_permits_that_are_used_late_or_never_exceed_no_rate_and_starve_nobody(
+    fn c16_s6_late_and_unused_permits_exceed_no_rate_and_starve_no_call(
         uses in prop::collection::vec(a_use(), 1..150), evenly: bool, together: bool,
     ) {
         let draws = Draws::all(uses, evenly, together);
         for last in &draws.sent {
             let sent = second_before(&draws.sent, |sent| sent.at, last.at);
-            let (_, rate) = sent.iter().map(|sent| sent.permitted).max().expect("itself");
+            let (_, rate) = sent.iter().map(|sent| sent.permitted).max().expect("the last send itself");
             prop_assert!(sent.len() <= rate as usize, "{} at {rate}", sent.len());
             let arrived = second_before(&draws.sent, |sent| sent.arrived, last.arrived);
             prop_assert!(arrived.len() <= 20, "{} arrived", arrived.len());

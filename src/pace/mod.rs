@@ -1,10 +1,10 @@
-//! When a call may leave. There is one rate bucket per caller, access point and action, and everything that calls shares
-//! it. Single calls draw from a bucket in first-come order, so that scopes behind one access point take turns. Calls that
-//! belong together, such as the pages of a listing, go before those of larger groups. A permit to call is a value: until it
-//! is used or dropped, its call may leave at any moment as far as the bucket knows, so that permits that are used late
-//! exceed no rate. Backoff and a histogram of durations are here, too, because they stand beside rates in each client.
+//! Decides when a call may leave. There is one rate bucket per caller, access point and action, and everything that calls
+//! shares it. Single calls draw from a bucket in first-come order, so that scopes behind one access point alternate.
+//! Calls that belong together, such as the pages of a listing, go before those of larger groups. A permit to call is a
+//! value: until it is used or dropped, the bucket assumes that its call may leave at any moment, so that late use exceeds
+//! no rate. Backoff and a histogram of durations are here too, because every client needs them beside rates.
 //!
-//! It must not know what a call is.
+//! This module must not know what a call is.
 
 mod arrival;
 mod backoff;
@@ -31,24 +31,24 @@ pub use queue::{CallGroup, GroupCall, Permit};
 pub use rate_claims::RateClaim;
 use rate_claims::RateClaims;
 
-/// What the API counts by: sub-account, access region (the host a call enters at) and action.
+/// The key by which the API counts calls: sub-account, access region (the host that a call enters at) and action.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BucketKey {
-    /// The secret id, or what else stands for who calls. Two `Account` documents with one key share its quota.
+    /// The secret id, or another value that identifies the caller. Two `Account` documents with one key share its quota.
     pub caller: Rc<str>,
     /// `host` or `host:port`, as in the Host header.
     pub host: Rc<str>,
     pub action: &'static str,
 }
 
-/// Which buckets a throttled reply concerns.
+/// The set of buckets that a throttled reply concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThrottleScope {
-    /// This action at this access point.
+    /// Only this action at this access point.
     Bucket,
-    /// The whole account (`UinLimitExceeded`).
+    /// All calls of the account (`UinLimitExceeded`).
     Account,
-    /// Everything sent to this access point (`IPLimitExceeded`).
+    /// All calls to this access point (`IPLimitExceeded`).
     Host,
 }
 
@@ -56,19 +56,19 @@ pub enum ThrottleScope {
 #[derive(Default)]
 pub struct Pacer {
     buckets: RefCell<HashMap<BucketKey, Rc<BucketQueue>>>,
-    /// By host, because calls of all actions share connections.
+    /// Keyed by host, because calls of all actions share connections.
     connection_reuse: RefCell<HashMap<Rc<str>, ConnectionReuse>>,
     rate_claims: RateClaims,
 }
 
 impl Pacer {
-    /// A new group for calls that belong together.
+    /// Creates a group for calls that belong together.
     pub fn group(&self, key: &BucketKey, pace: Pace) -> CallGroup {
         CallGroup::at(&self.queue(key, pace))
     }
 
-    /// Waits until a call may leave. `call` says which call of a group it is, if it belongs to one. Dropping the future gives
-    /// the turn up and counts nothing.
+    /// Waits until a call may leave. `call` is its place in a group, if it belongs to one. Dropping the future gives up
+    /// the place in the queue and counts nothing.
     pub async fn permit(
         &self,
         clock: &impl Clock,
@@ -77,14 +77,15 @@ impl Pacer {
         call: Option<GroupCall<'_>>,
     ) -> Permit {
         let queue = self.queue(key, pace);
-        // With another key by now, the group waits at another bucket.
+        // If the key has changed in the meantime, the group waits at another bucket.
         match call.filter(|call| call.is_at(&queue)) {
             Some(call) => queue.permit(clock, call).await,
             None => queue.permit(clock, CallGroup::at(&queue).call(0)).await,
         }
     }
 
-    /// A call to the access point of `key` leaves at `now`. The caller owes [`Self::ended`].
+    /// Records that a call to the access point of `key` leaves at `now`. The caller must call [`Self::ended`] when it
+    /// ends.
     pub fn left(&self, key: &BucketKey, permit: Permit, now: Monotonic) {
         let mut reuse = self.connection_reuse.borrow_mut();
         let cold = match reuse.get_mut(&key.host) {
@@ -97,7 +98,7 @@ impl Pacer {
         permit.used(now, cold);
     }
 
-    /// A call that had left has ended, with a reply or without.
+    /// Records that a call has ended, with a reply or without.
     pub fn ended(&self, key: &BucketKey) {
         if let Some(reuse) = self.connection_reuse.borrow_mut().get_mut(&key.host) {
             reuse.call_ended();
@@ -125,7 +126,8 @@ impl Pacer {
         }
     }
 
-    /// A call of `sent_at` was answered. That tells how long the way is, and lets a slowed bucket recover.
+    /// Records that a call of `sent_at` was answered. The reply shows the network delay, and lets a slowed bucket
+    /// recover.
     pub fn answered(&self, key: &BucketKey, sent_at: Monotonic, now: Monotonic) {
         if let Some(queue) = self.buckets.borrow().get(key) {
             queue.bucket.borrow_mut().answered(sent_at, now);
@@ -133,19 +135,19 @@ impl Pacer {
         }
     }
 
-    /// A claim of `holder` to no more than `per_second` sends from the buckets for which [`Self::claim`] is called with it.
-    /// It lasts until it is dropped, and takes the place of an earlier claim of the same holder.
+    /// Creates a claim of `holder`, for no more than `per_second` sends from the buckets that [`Self::claim`] is called
+    /// for. It lasts until it is dropped, and replaces an earlier claim of the same holder.
     pub fn new_claim(&self, holder: &str, per_second: u32) -> Rc<RateClaim> {
         self.rate_claims.create(holder, per_second)
     }
 
-    /// Limits a bucket to what is claimed, from its next call on. With several claims, the lowest counts.
+    /// Limits a bucket to the claim, from its next call on. With several claims, the lowest counts.
     pub fn claim(&self, key: &BucketKey, claim: &Rc<RateClaim>) {
         self.rate_claims.add(key, claim);
         self.limit_to_claims(key);
     }
 
-    /// Sends a second at present, where the bucket has been used.
+    /// The current number of sends a second; `None` if the bucket has not been used.
     pub fn rate(&self, key: &BucketKey) -> Option<f64> {
         self.limit_to_claims(key);
         self.buckets.borrow().get(key).map(|queue| queue.rate())
@@ -162,7 +164,7 @@ impl Pacer {
         queue
     }
 
-    /// Claims come and go with the documents that they stand for, so that they are asked before each call.
+    /// Claims come and go with their documents, so they are evaluated before each call.
     fn limit_to_claims(&self, key: &BucketKey) {
         if let Some(queue) = self.buckets.borrow().get(key)
             && let Some(per_second) = self.rate_claims.lowest(key)
@@ -187,7 +189,7 @@ mod tests {
     use crate::host::SystemClock;
 
     #[tokio::test(start_paused = true)]
-    async fn p7_who_gives_up_in_line_takes_no_turn_from_the_next() {
+    async fn p7_a_call_that_gives_up_its_place_delays_no_other() {
         const PACE: Pace = Pace {
             per_second: 10,
             api_limit: 20,
@@ -204,7 +206,7 @@ mod tests {
             permit.map(|permit| permit.at()).boxed_local()
         };
         permit().await;
-        // The first of these has the turn and waits for its slot; the others stand behind it.
+        // The first of these is next and waits for its slot; the others queue behind it.
         let mut line = [permit(), permit(), permit(), permit()];
         for waiting in &mut line {
             assert_eq!(waiting.now_or_never(), None);
@@ -234,7 +236,7 @@ mod tests {
         let first = claim("first", 10);
         let second = claim("second", 3);
         assert_eq!(rate(), 3);
-        // A newer document of the same name; the earlier one still settles a call.
+        // A newer document of the same name, while a call under the earlier one still settles.
         let newer = claim("second", 7);
         pacer.claim(&key, &second);
         assert_eq!(rate(), 7);
@@ -264,7 +266,7 @@ mod tests {
         }
     }
 
-    /// Makes a call once it may leave, and returns when that was.
+    /// Makes a call as soon as it may leave, and returns when it left.
     async fn call(pacer: &Pacer, clock: &SystemClock, group: Option<GroupCall<'_>>) -> Monotonic {
         let permit = pacer.permit(clock, &reads(), READS, group).await;
         let at = permit.at();
@@ -285,7 +287,10 @@ mod tests {
         let mut line = [permit(), permit(), permit()];
         for _ in 0..2 {
             for waiting in &mut line {
-                assert!(waiting.now_or_never().is_none(), "the first is still open");
+                assert!(
+                    waiting.now_or_never().is_none(),
+                    "the first permit is still open"
+                );
             }
             later(10).await;
         }
@@ -295,7 +300,7 @@ mod tests {
         let dropped = clock.monotonic();
         let minute = Duration::from_secs(60);
         let second = timeout(minute, second).await.expect("its turn");
-        assert_eq!(second.at(), dropped, "one that is dropped has not left");
+        assert_eq!(second.at(), dropped, "a dropped permit counts as not sent");
         let mut third = third;
         assert!((&mut third).now_or_never().is_none());
         later(10).await;
@@ -307,7 +312,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn c8_a_call_that_comes_while_a_large_listing_waits_for_its_slot_goes_before_it() {
+    async fn c8_a_single_call_goes_before_waiting_pages_of_a_large_listing() {
         let (pacer, clock, key) = (Pacer::default(), SystemClock::start(), reads());
         let large = pacer.group(&key, READS);
         large.wait_to_start(40).await;
@@ -317,7 +322,7 @@ mod tests {
         assert_eq!(left.count(), 10, "the first second's");
         let mut small = call(&pacer, &clock, None).boxed_local();
         assert_eq!((&mut small).now_or_never(), None);
-        // All of them wait for the second slot, and are woken at once.
+        // All of them wait for the second slot and are woken together.
         let mut waiting = futures_util::future::join_all(pages.split_off(10));
         let first = tokio::select! {
             biased;
@@ -331,7 +336,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn c8_p7_a_listing_that_is_given_up_makes_room_and_leaves_no_call_behind() {
+    async fn c8_p7_an_abandoned_listing_makes_room_and_leaves_no_call() {
         let (pacer, clock, key) = (Pacer::default(), SystemClock::start(), reads());
         let most = 600;
         let group = || pacer.group(&key, READS);
@@ -344,7 +349,7 @@ mod tests {
         for _ in 0..10 {
             call(&pacer, &clock, Some(first.call(0))).await;
         }
-        // One of the first one's calls has the turn, and waits for its slot.
+        // A call of the first group is next and waits for its slot.
         let mut next = call(&pacer, &clock, Some(first.call(0))).boxed_local();
         assert_eq!((&mut next).now_or_never(), None);
         let mut single = call(&pacer, &clock, None).boxed_local();

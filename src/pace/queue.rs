@@ -1,5 +1,5 @@
-//! One bucket and the calls that wait for it. It joins the pure bucket and the pure order of `fair_order` with wakers,
-//! so that each call that waits is woken when its turn comes. It must not know what a call is.
+//! One bucket and the calls that wait for it. This file joins the pure bucket and the pure order of `fair_order` with
+//! wakers, so that each waiting call is woken when it may leave. It must not know what a call is.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -12,17 +12,17 @@ use super::fair_order::{CallId, FairOrder, GroupId};
 use crate::host::Clock;
 use crate::model::Monotonic;
 
-/// A bucket and the calls that wait at it. The next call waits for the bucket; every other one waits to be woken.
+/// A bucket and the calls that wait at it. The next call waits for the bucket; every other call waits to be woken.
 pub(super) struct BucketQueue {
     pub(super) bucket: RefCell<Bucket>,
     order: RefCell<FairOrder>,
-    /// Wakes calls that wait for their turn.
+    /// Wakes calls that wait for their place at the front.
     turn_wakers: RefCell<HashMap<CallId, Rc<Notify>>>,
-    /// Wakes groups that wait until they may start.
+    /// Wakes groups that wait for admission.
     start_wakers: RefCell<HashMap<GroupId, Rc<Notify>>>,
     /// The call that was last woken as the next one.
     woken: Cell<Option<CallId>>,
-    /// Wakes the next call where open permits have taken all places.
+    /// Wakes the next call where open permits occupied all places.
     permit_ended: Notify,
 }
 
@@ -38,7 +38,7 @@ impl BucketQueue {
         }
     }
 
-    /// Waits until a call may leave, and permits it.
+    /// Waits until a call may leave, and opens its permit.
     pub(super) async fn permit(self: &Rc<Self>, clock: &impl Clock, call: GroupCall<'_>) -> Permit {
         let (waiting, group) = (WaitingCall::enqueue(call), call.group);
         loop {
@@ -55,7 +55,7 @@ impl BucketQueue {
                     self.order.borrow_mut().grant(group.id, waiting.id, rate);
                     return permit;
                 }
-                // A call that comes meanwhile may go first.
+                // A call that comes in the meantime may go first.
                 Some(ready_at) => clock.sleep_until(ready_at).await,
                 None => self.permit_ended.notified().await,
             }
@@ -66,7 +66,7 @@ impl BucketQueue {
         self.bucket.borrow().rate()
     }
 
-    /// Something has changed: wakes the groups that may start now, and the call that is next now.
+    /// Wakes the groups that may start now, and the call that is next now. Called after every change.
     pub(super) fn wake(&self) {
         let admitted = self.order.borrow_mut().admit(self.rate());
         for group in admitted {
@@ -83,8 +83,8 @@ impl BucketQueue {
     }
 }
 
-/// The right to send one call from a bucket. It takes a place there until it is used ([`super::Pacer::left`]) or dropped,
-/// which gives it back.
+/// The right to send one call from a bucket. It occupies a place there until it is used ([`super::Pacer::left`]) or
+/// dropped, which gives it back.
 pub struct Permit {
     queue: Rc<BucketQueue>,
     at: Monotonic,
@@ -99,12 +99,12 @@ impl Permit {
         }
     }
 
-    /// When the call was permitted.
+    /// The moment when the call was permitted.
     pub fn at(&self) -> Monotonic {
         self.at
     }
 
-    /// The call leaves now. `cold` says whether it may have to connect first.
+    /// Records that the call leaves now. `cold` says whether it may have to connect first.
     pub(super) fn used(self, now: Monotonic, cold: bool) {
         self.queue.bucket.borrow_mut().left(now, cold);
     }
@@ -117,8 +117,8 @@ impl Drop for Permit {
     }
 }
 
-/// Calls at one bucket that belong together, such as the pages of a listing, or a single call. Dropping it gives up
-/// those that still wait.
+/// Calls at one bucket that belong together, such as the pages of a listing, or a single call. Dropping the group gives
+/// up its calls that still wait.
 pub struct CallGroup {
     queue: Rc<BucketQueue>,
     id: GroupId,
@@ -151,7 +151,7 @@ impl CallGroup {
         }
     }
 
-    /// One of its calls. Calls with smaller numbers go first, so that one that is made again does.
+    /// A call of the group by its number. Smaller numbers go first, so that a repeated call does.
     pub fn call(&self, number: u32) -> GroupCall<'_> {
         GroupCall {
             group: self,
@@ -168,18 +168,18 @@ impl CallGroup {
         }
     }
 
-    /// One of its calls succeeded and need not be made again.
+    /// Records that one of its calls succeeded and need not be repeated.
     pub fn call_done(&self) {
         self.queue.order.borrow_mut().call_done(self.id);
         self.queue.wake();
     }
 
-    /// Calls of other groups that go before its own, as things stand.
+    /// The number of calls of other groups that go before its own in the current order.
     pub fn calls_before(&self) -> u32 {
         self.queue.order.borrow().calls_before(self.id)
     }
 
-    /// Calls a second that leave from the bucket.
+    /// The number of calls a second that leave from the bucket.
     pub fn rate(&self) -> f64 {
         self.queue.rate()
     }
@@ -193,7 +193,7 @@ impl Drop for CallGroup {
     }
 }
 
-/// One call that waits for its turn. It is dropped when its turn has come, or to give it up.
+/// One call in the queue. It is dropped when the call may leave, or to give the call up.
 struct WaitingCall<'g> {
     group: &'g CallGroup,
     id: CallId,

@@ -1,5 +1,5 @@
-//! How fast those who share a bucket want it to be drawn from. A claim lasts as long as whoever made it, so that the limit
-//! follows the documents. It must not know what a bucket does with its limit.
+//! The rates to which the users of a shared bucket want to limit it. A claim lasts as long as its holder, so that the
+//! limit follows the documents. This file must not know what a bucket does with its limit.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 
 use super::BucketKey;
 
-/// What one holder asks for: at most so many sends a second.
+/// One holder's request for at most so many sends a second.
 #[derive(Debug)]
 pub struct RateClaim {
     holder: Rc<str>,
@@ -16,7 +16,7 @@ pub struct RateClaim {
     per_second: u32,
 }
 
-/// The claims to each bucket.
+/// The claims to each bucket, by its key.
 #[derive(Debug, Default)]
 pub(super) struct RateClaims {
     by_bucket: RefCell<HashMap<BucketKey, Vec<Weak<RateClaim>>>>,
@@ -34,8 +34,8 @@ impl RateClaims {
         })
     }
 
-    /// Adds a claim, unless a newer one of the same holder is known: who settles a last call under an earlier document says
-    /// nothing of the present one.
+    /// Adds a claim, unless a newer one of the same holder is known: a last call that still settles under an earlier
+    /// document does not change the limit of the current one.
     pub(super) fn add(&self, key: &BucketKey, claim: &Rc<RateClaim>) {
         let mut by_bucket = self.by_bucket.borrow_mut();
         let claims = by_bucket.entry(key.clone()).or_default();
@@ -53,7 +53,7 @@ impl RateClaims {
         claims.push(Rc::downgrade(claim));
     }
 
-    /// The lowest rate that is claimed for a bucket at present, if any is.
+    /// The lowest rate currently claimed for a bucket, if there is a claim.
     pub(super) fn lowest(&self, key: &BucketKey) -> Option<u32> {
         let by_bucket = self.by_bucket.borrow();
         let claims = by_bucket.get(key)?.iter().filter_map(Weak::upgrade);
