@@ -1,5 +1,5 @@
-//! Windows held, minute by minute, against a second reading of the rules that shares nothing with the first
-//! but the time zones' offsets, and uses these in one direction only: from an instant to what the clock shows.
+//! Compares windows, minute by minute, with an independent reading of the rules. The two share only the offsets of the
+//! time zones, and the test uses these in one direction only: from an instant to the local time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A window as the test says it.
+/// A window in the form in which the test describes it.
 #[derive(Clone, Debug)]
-struct Said {
+struct Described {
     kind: Kind,
     zone: &'static str,
     when: When,
@@ -19,9 +19,9 @@ struct Said {
 
 #[derive(Clone, Debug)]
 enum When {
-    /// Days from Monday, and minutes from midnight.
+    /// Days from Monday on, and minutes from midnight on.
     Daily { days: Vec<u8>, from: u16, to: u16 },
-    /// Minutes, hours, and days of the week from Monday; none stands for all.
+    /// Minutes, hours, and days of the week from Monday on; an empty list stands for all.
     Cron {
         minutes: Vec<u32>,
         hours: Vec<u32>,
@@ -30,7 +30,7 @@ enum When {
     },
 }
 
-impl Said {
+impl Described {
     fn window(&self) -> Window {
         let span = match &self.when {
             When::Daily { days, from, to } => {
@@ -75,7 +75,7 @@ impl Said {
         }
     }
 
-    /// Whether it is active, for each minute from `first` on. What a clock shows is counted in minutes.
+    /// Whether the window is active, for each minute from `first` on. Local times are counted in minutes.
     fn naively(&self, first: Timestamp, minutes: usize) -> Vec<bool> {
         const DAY: i64 = 24 * 60;
         let zone: chrono_tz::Tz = self.zone.parse().unwrap();
@@ -95,7 +95,7 @@ impl Said {
                     let within = |time: &i64| {
                         (i64::from(*from)..i64::from(*to) + next).contains(&(time - midnight))
                     };
-                    // One stretch, from the first minute that shows such a time to the last.
+                    // One stretch, from the first minute with such a local time to the last.
                     if is_on(days, midnight)
                         && let Some(start) = shown.iter().position(within)
                         && let Some(last) = shown.iter().rposition(within)
@@ -116,7 +116,7 @@ impl Said {
                         && (days.is_empty() || is_on(days, time))
                 };
                 for (n, &time) in shown.iter().enumerate() {
-                    // The times that the clock jumps over, and the one that it shows then.
+                    // The times that the clock jumps over, and the time that it shows afterwards.
                     let expected = n.checked_sub(1).map_or(time, |n| shown[n] + 1);
                     if (expected.min(time)..=time).any(starts) {
                         active[n..(n + length).min(minutes)].fill(true);
@@ -128,20 +128,25 @@ impl Said {
     }
 }
 
-/// Compares the two, for `days` days around `middle`; `margin` days before may matter, and as many after.
-fn compare(said: &[Said], middle: Timestamp, days: i64, margin: i64) {
-    let windows = Windows::new(said.iter().map(Said::window).collect());
+/// Compares the two for `days` days around `middle`. The calculation also covers `margin` days before and after.
+fn compare(described: &[Described], middle: Timestamp, days: i64, margin: i64) {
+    let windows = Windows::new(described.iter().map(Described::window).collect());
     let first = middle - TimeDelta::days(days / 2 + margin);
     let minutes = ((2 * margin + days) * 24 * 60) as usize;
     let mut denied = vec![false; minutes];
-    let mut allowed = vec![said.iter().all(|said| said.kind == Kind::Deny); minutes];
-    for said in said {
-        let into = if said.kind == Kind::Deny {
+    let mut allowed = vec![
+        described
+            .iter()
+            .all(|described| described.kind == Kind::Deny);
+        minutes
+    ];
+    for described in described {
+        let into = if described.kind == Kind::Deny {
             &mut denied
         } else {
             &mut allowed
         };
-        for (into, active) in into.iter_mut().zip(said.naively(first, minutes)) {
+        for (into, active) in into.iter_mut().zip(described.naively(first, minutes)) {
             *into |= active;
         }
     }
@@ -163,18 +168,18 @@ fn compare(said: &[Said], middle: Timestamp, days: i64, margin: i64) {
         assert_eq!(
             windows.closing(Cause::Pruned, at).is_none(),
             open[n],
-            "{said:?} at {at}"
+            "{described:?} at {at}"
         );
-        // When it opens is looked for beside each change, and once an hour or so.
+        // The next opening is compared beside each change, and about once an hour.
         let beside = open[n - 1] != open[n] || open[n + 1] != open[n];
         if !(beside || n % 61 == 0) {
             continue;
         }
         match windows.permits(Cause::Pruned, at) {
-            Ok(()) => assert!(open[n], "{said:?} is open at {at}"),
+            Ok(()) => assert!(open[n], "{described:?} is open at {at}"),
             Err(closed) => match next {
-                Some(next) => assert_eq!(closed.opens, Some(next), "{said:?} at {at}"),
-                // Beyond what was worked out.
+                Some(next) => assert_eq!(closed.opens, Some(next), "{described:?} at {at}"),
+                // The opening is beyond the calculated minutes.
                 None => assert!(
                     closed
                         .opens
@@ -191,8 +196,8 @@ fn utc(text: &str) -> Timestamp {
         .and_utc()
 }
 
-/// Zones, and days on which their clocks change, or not: by an hour, by half an hour, by two; at night, at
-/// midnight forwards and back over it; and a day that never was.
+/// Zones, and days on which their clocks change or do not change: by one hour, by half an hour, by two; at night, at
+/// midnight forwards and back over it; and a day that was skipped.
 const CHANGES: [(&str, &str); 16] = [
     ("Europe/Berlin", "2026-03-29"),
     ("Europe/Berlin", "2026-10-25"),
@@ -216,17 +221,17 @@ fn noon(day: &str) -> Timestamp {
     utc(&format!("{day} 12:00"))
 }
 
-fn daily(kind: Kind, zone: &'static str, days: &[u8], from: u16, to: u16) -> Said {
+fn daily(kind: Kind, zone: &'static str, days: &[u8], from: u16, to: u16) -> Described {
     let days = days.to_vec();
-    Said {
+    Described {
         kind,
         zone,
         when: When::Daily { days, from, to },
     }
 }
 
-/// A freeze over the weekend's nights within longer hours, and a long one among frequent openings.
-fn usual(zone: &'static str) -> [Vec<Said>; 2] {
+/// A freeze over the weekend's nights within longer hours, and a long freeze among frequent openings.
+fn usual(zone: &'static str) -> [Vec<Described>; 2] {
     let nights = daily(Kind::Deny, zone, &[4, 5, 6], 18 * 60, 2 * 60 + 30);
     let hours = daily(Kind::Allow, zone, &[0, 1, 2, 3, 4, 5, 6], 30, 23 * 60 + 45);
     let often = When::Cron {
@@ -241,12 +246,12 @@ fn usual(zone: &'static str) -> [Vec<Said>; 2] {
         days: vec![5],
         length: 49 * 60,
     };
-    let often = Said {
+    let often = Described {
         kind: Kind::Allow,
         zone,
         when: often,
     };
-    let long = Said {
+    let long = Described {
         kind: Kind::Deny,
         zone,
         when: long,
@@ -259,12 +264,12 @@ fn three_weeks_agree_minute_by_minute() {
     for (zone, day) in [CHANGES[0], CHANGES[3], CHANGES[4]] {
         usual(zone)
             .iter()
-            .for_each(|said| compare(said, noon(day), 21, 4));
+            .for_each(|described| compare(described, noon(day), 21, 4));
     }
 }
 
-/// What begins and ends where clocks change, and on both sides of midnight.
-fn edges(zone: &'static str) -> [Vec<Said>; 6] {
+/// Windows that begin and end where clocks change, and on both sides of midnight.
+fn edges(zone: &'static str) -> [Vec<Described>; 6] {
     let all = [0, 1, 2, 3, 4, 5, 6];
     let daily = |days, from, to| vec![daily(Kind::Allow, zone, days, from, to)];
     let late = |minutes: &[u32], hours: &[u32]| {
@@ -275,7 +280,7 @@ fn edges(zone: &'static str) -> [Vec<Said>; 6] {
             days: vec![],
             length: 5,
         };
-        vec![Said {
+        vec![Described {
             kind: Kind::Allow,
             zone,
             when,
@@ -294,15 +299,15 @@ fn edges(zone: &'static str) -> [Vec<Said>; 6] {
 #[test]
 fn two_days_around_each_change_agree_minute_by_minute() {
     for (zone, day) in CHANGES {
-        for said in usual(zone).iter().chain(&edges(zone)) {
-            compare(said, noon(day), 2, 4);
+        for described in usual(zone).iter().chain(&edges(zone)) {
+            compare(described, noon(day), 2, 4);
         }
     }
 }
 
 fn when() -> impl Strategy<Value = When> {
     let days = || prop::collection::vec(0u8..7, 1..7);
-    // Around the hours at which clocks change, and anywhere.
+    // Around the hours at which clocks change, and at any other time.
     let minute = || prop_oneof![0u16..200, 1380u16..1440, 0u16..1440];
     let daily = (days(), minute(), prop_oneof![minute(), Just(1440)])
         .prop_map(|(days, from, to)| When::Daily { days, from, to });
@@ -327,18 +332,20 @@ fn when() -> impl Strategy<Value = When> {
     prop_oneof![daily, cron]
 }
 
-fn said() -> impl Strategy<Value = (Vec<Said>, &'static str)> {
+fn described() -> impl Strategy<Value = (Vec<Described>, &'static str)> {
     (
         0..CHANGES.len(),
         prop::collection::vec((any::<bool>(), any::<bool>(), when()), 1..4),
     )
         .prop_map(|(place, windows)| {
             let (zone, day) = CHANGES[place];
-            let windows = windows.into_iter().map(|(deny, elsewhere, when)| Said {
-                kind: if deny { Kind::Deny } else { Kind::Allow },
-                zone: if elsewhere { "Asia/Kathmandu" } else { zone },
-                when,
-            });
+            let windows = windows
+                .into_iter()
+                .map(|(deny, elsewhere, when)| Described {
+                    kind: if deny { Kind::Deny } else { Kind::Allow },
+                    zone: if elsewhere { "Asia/Kathmandu" } else { zone },
+                    when,
+                });
             (windows.collect(), day)
         })
 }
@@ -347,7 +354,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_windows_around_any_change_agree_minute_by_minute((said, day) in said()) {
-        compare(&said, noon(day), 2, 9);
+    fn any_windows_around_any_change_agree_minute_by_minute((described, day) in described()) {
+        compare(&described, noon(day), 2, 9);
     }
 }

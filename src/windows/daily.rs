@@ -13,18 +13,18 @@ use super::zone::Zone;
 pub struct Days(u8);
 
 impl Days {
-    /// The words for the days, Monday first.
+    /// Words for the days, Monday first.
     pub const WORDS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
     pub const NONE: Self = Self(0);
     pub const ALL: Self = Self(0x7f);
 
-    /// Looks a word up.
+    /// Parses the word for a day.
     pub fn day(word: &str) -> Option<Weekday> {
         let number = Self::WORDS.iter().position(|known| *known == word)?;
         Weekday::try_from(u8::try_from(number).ok()?).ok()
     }
 
-    /// The days from `first` to `last`, which may be next week's.
+    /// The days from `first` to `last`, which may be in the next week.
     pub fn from_to(first: Weekday, last: Weekday) -> impl Iterator<Item = Weekday> {
         let length = last.days_since(first) + 1;
         std::iter::successors(Some(first), |day| Some(day.succ())).take(length as usize)
@@ -34,7 +34,7 @@ impl Days {
         self.0 |= 1 << day.num_days_from_monday();
     }
 
-    /// Whether a day is among them.
+    /// Whether the day is in the set.
     pub fn contains(self, day: Weekday) -> bool {
         self.0 & (1 << day.num_days_from_monday()) != 0
     }
@@ -64,7 +64,7 @@ impl TimeOfDay {
     /// The end of a day, `24:00`.
     pub const END: Self = Self(24 * 60);
 
-    /// Reads `HH:MM`, both of two digits.
+    /// Parses `HH:MM`, both with two digits.
     pub fn new(text: &str) -> Option<Self> {
         let (hour, minute) = text.split_once(':')?;
         let number = |digits: &str| {
@@ -76,13 +76,13 @@ impl TimeOfDay {
         (minute < 60 && time <= Self::END).then_some(time)
     }
 
-    /// That many minutes after midnight.
+    /// The time this many minutes after midnight.
     pub fn from_minutes(minutes: u16) -> Option<Self> {
         let time = Self(minutes);
         (time <= Self::END).then_some(time)
     }
 
-    /// What a calendar and a clock read then, on that day.
+    /// The local date and time at this time of day on `day`.
     fn on(self, day: NaiveDate) -> Option<NaiveDateTime> {
         day.and_time(NaiveTime::MIN)
             .checked_add_signed(TimeDelta::minutes(self.0.into()))
@@ -95,25 +95,25 @@ impl fmt::Display for TimeOfDay {
     }
 }
 
-/// The same time on some days of the week: while the clock on the wall shows a time within it.
+/// The same times on some days of the week: active while the local clock shows a time within them.
 ///
-/// A window is one stretch. Where the clock is put back within it or at its edge, it lasts until its times
-/// have passed for the last time; where the clock jumps over all of it, there is none that day.
+/// A window is one stretch. Where the clock is put back within it or at its edge, it lasts until its times have passed
+/// for the last time. Where the clock jumps over all of it, there is no window that day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Daily {
-    /// The days on which it starts.
+    /// Days on which the window starts.
     pub days: Days,
     pub from: TimeOfDay,
-    /// When it ends; on the next day, if not after `from`.
+    /// When it ends; on the next day, if this is not after `from`.
     pub to: TimeOfDay,
 }
 
 impl Daily {
-    /// Days that may pass between the day on which it starts and one on which it is active: it ends on the
-    /// next, and where the clock is put back over midnight it may see another's first minutes before.
+    /// Days that may pass between the day on which a window starts and a day on which it is active: it ends on the next
+    /// day, and where the clock is put back over midnight, the first minutes of yet another day may come before.
     pub(super) const REACH: u32 = 2;
 
-    /// Whether it never ends.
+    /// Whether the window never ends.
     pub(super) fn is_always(&self) -> bool {
         let whole =
             self.from == self.to || (self.from, self.to) == (TimeOfDay::START, TimeOfDay::END);
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_two_digits_and_end_with_the_day() {
+    fn times_have_two_digits_and_end_at_24_00() {
         for (text, minutes) in [
             ("00:00", 0),
             ("09:05", 545),
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn days_go_round_the_week() {
+    fn day_ranges_continue_into_the_next_week() {
         let mut days = Days::NONE;
         for day in Days::from_to(Weekday::Sat, Weekday::Mon) {
             days.insert(day);

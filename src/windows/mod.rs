@@ -1,9 +1,9 @@
-//! WINDOWS: when changes may be made at all, as an account's manifest says.
+//! WINDOWS: when changes may be made, as an account's manifest declares.
 //!
-//! A pure calendar: windows and an instant in, "yes" or "closed until" out. The rules are those of Argo CD's
-//! sync windows: an active `deny` closes; where there are `allow` windows and none is active, it is closed;
-//! otherwise it is open. Only windows that cover the cause of a change count for it. Everything is parsed
-//! once, so that asking is cheap. Knows nothing of manifests, plans or clocks.
+//! A pure calendar: windows and an instant in, "open" or "closed until" out. The rules are those of Argo CD's sync
+//! windows: an active `deny` closes; where there are `allow` windows and none is active, it is closed; otherwise it is
+//! open. Only windows that cover the cause of a change count for it. Everything is parsed once, so that a check is cheap.
+//! This module knows nothing of manifests, plans or clocks.
 
 mod daily;
 mod schedule;
@@ -20,61 +20,60 @@ pub use schedule::{Length, Schedule, Starts, StartsError};
 pub use window::{Kind, Span, Window};
 pub use zone::Zone;
 
-/// How far ahead the next opening is looked for.
+/// How far ahead the search for the next opening goes.
 const HORIZON: TimeDelta = TimeDelta::days(366);
-/// The beginning of 2028, a year that has each day of a calendar.
+/// The beginning of 2028, a leap year: it has every day of the calendar.
 const LEAP_YEAR: Timestamp = DateTime::from_timestamp_secs(1_830_297_600).expect("in the calendar");
-/// Ends and starts that are gone through on the way, so that windows that alternate by the minute for ever
-/// cost little too. One that ends twice an hour has fewer in a year.
+/// The most ends and starts that a search examines, so that even windows that alternate every minute cost little. A
+/// window that ends twice an hour has fewer in a year.
 const STEPS_MAX: u32 = 20_000;
 
-/// An account's windows. None, unless a manifest gives some: then everything is permitted at any time.
+/// An account's change windows. Without windows, everything is permitted at any time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Windows(Vec<Window>);
 
 /// Why a change may not be made now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// The first instant at which changes of this cause are permitted; `None` if none was found within a
-    /// year.
+    /// The first instant at which changes of this cause are permitted; `None` if none was found within a year.
     pub opens: Option<Timestamp>,
-    /// For a person: which window closes, until when, and the way out.
+    /// For a person: which window closes, until when, and the remedy.
     pub reason: String,
 }
 
 enum Closing<'w> {
-    /// An active `deny`, and when it ends.
+    /// An active `deny` window, and when it ends.
     Denied(&'w Window, Timestamp),
     /// There are `allow` windows, and none is active.
     NotAllowed,
 }
 
-/// When nothing closes for the first time.
+/// The first time at which no window closes.
 enum Opening {
     At(Timestamp),
-    /// Not at all, because of a `deny` that never ends.
+    /// Never, because of a `deny` that never ends.
     Never,
-    /// Not within the time that was looked at.
+    /// Not within the time that was searched.
     NotWithin,
-    /// It takes too long to find out.
+    /// The search took too many steps.
     Unknown,
 }
 
 impl Windows {
-    /// As many as an account may have: each is asked before each write.
+    /// The most windows that an account may have: each is checked before each write.
     pub const MAX: usize = 100;
 
-    /// The windows of one account.
+    /// Collects the windows of one account.
     pub fn new(windows: Vec<Window>) -> Self {
         Self(windows)
     }
 
-    /// Whether a change of this cause may be made at `at`, without a word on when it may.
+    /// Whether a change of this cause may be made at `at`, without a search for the next opening.
     pub fn is_open(&self, cause: Cause, at: Timestamp) -> bool {
         self.closing(cause, at).is_none()
     }
 
-    /// Whether a change of this cause may be made at `at`; if not, why, and when it may.
+    /// Whether a change of this cause may be made at `at`. If not, the error holds the reason and the next opening.
     pub fn permits(&self, cause: Cause, at: Timestamp) -> Result<(), Closed> {
         let Some(closing) = self.closing(cause, at) else {
             return Ok(());
@@ -102,7 +101,7 @@ impl Windows {
         windows.filter(move |window| window.kind == kind && window.causes.contains(&cause))
     }
 
-    /// The first that is active, and when it ends.
+    /// The first active window, and when it ends.
     fn active(&self, kind: Kind, cause: Cause, at: Timestamp) -> Option<(&Window, Timestamp)> {
         self.of(kind, cause)
             .find_map(|window| Some((window, window.end_of(at)?)))
@@ -117,7 +116,7 @@ impl Windows {
         (restricted && !allowed()).then_some(Closing::NotAllowed)
     }
 
-    /// Whether no change of this cause can ever be made. `false` also where that takes too long to find out.
+    /// Whether no change of this cause can ever be made. `false` also where this takes too many steps to find out.
     pub fn are_never_open(&self, cause: Cause) -> bool {
         let days_alone = self
             .0
@@ -127,7 +126,7 @@ impl Windows {
         match in_a_leap_year {
             Opening::At(_) | Opening::Unknown => false,
             Opening::Never => true,
-            // What happens each week has happened in a year. A day of the month falls on each day of the week within 28.
+            // A weekly pattern shows within a year. A day of the month falls on every day of the week within 28 years.
             Opening::NotWithin if days_alone => true,
             Opening::NotWithin => {
                 let opening = self.first_open(cause, LEAP_YEAR, HORIZON * 28);
@@ -136,7 +135,7 @@ impl Windows {
         }
     }
 
-    /// The first instant from `at` on, within a year, at which nothing closes.
+    /// The first instant from `at` on, within a year, at which no window closes.
     fn opening(&self, cause: Cause, at: Timestamp) -> Option<Timestamp> {
         match self.first_open(cause, at, HORIZON) {
             Opening::At(at) => Some(at),
@@ -144,8 +143,8 @@ impl Windows {
         }
     }
 
-    /// The first instant from `at` on at which nothing closes. What closes can stop doing so only where a
-    /// `deny` ends or an `allow` starts, so these are gone through one after another.
+    /// The first instant from `at` on at which no window closes. Only the end of a `deny` or the start of an `allow` can
+    /// open, so the search goes from one to the next.
     fn first_open(&self, cause: Cause, at: Timestamp, horizon: TimeDelta) -> Opening {
         if self.of(Kind::Deny, cause).any(Window::is_always) {
             return Opening::Never;

@@ -1,4 +1,4 @@
-//! What windows mean, by examples.
+//! Examples of what change windows permit.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn window(kind: Kind, causes: &[Cause], zone: &str, span: Span) -> Window {
     }
 }
 
-/// In Berlin, for all causes.
+/// A deny window in Berlin, for all causes.
 fn deny(span: Span) -> Window {
     window(Kind::Deny, &Cause::ALL, "Europe/Berlin", span)
 }
@@ -57,7 +57,7 @@ const WEEK: [Weekday; 7] = [
     Weekday::Sun,
 ];
 
-/// The nights of the weekend.
+/// A freeze over the nights of the weekend.
 fn freeze() -> Window {
     deny(daily(&WEEK[4..], "18:00", "06:00"))
 }
@@ -73,7 +73,7 @@ fn without_windows_everything_is_permitted() {
 }
 
 #[test]
-fn a_window_is_about_its_causes_only() {
+fn a_window_affects_only_its_causes() {
     let causes = [Cause::Pruned, Cause::Expired].into();
     let windows = Windows::new(vec![Window { causes, ..freeze() }]);
     let saturday = utc("2026-11-21 03:00");
@@ -88,10 +88,10 @@ fn a_window_is_about_its_causes_only() {
 }
 
 #[test]
-fn deny_beats_allow_and_the_opening_minds_both() {
+fn deny_wins_over_allow_and_the_next_opening_respects_both() {
     let windows = Windows::new(vec![allow(daily(&WEEK, "05:00", "07:00")), freeze()]);
     let closed = |at| windows.permits(Cause::Declared, utc(at)).unwrap_err();
-    // Saturday, 05:30 in Berlin: allowed, and denied until six.
+    // Saturday, 05:30 in Berlin: allowed, but denied until six.
     assert_eq!(
         closed("2026-11-21 04:30"),
         Closed {
@@ -101,12 +101,12 @@ fn deny_beats_allow_and_the_opening_minds_both() {
                 .to_owned(),
         }
     );
-    // Friday, 20:00: denied until six, when it is allowed already.
+    // Friday, 20:00: denied until six, when an allow window is already active.
     assert_eq!(
         closed("2026-11-20 19:00").opens,
         Some(utc("2026-11-21 05:00"))
     );
-    // Tuesday, 08:00: not allowed until five.
+    // Tuesday, 08:00: not allowed until five the next morning.
     let closed = closed("2026-11-24 07:00");
     assert_eq!(closed.opens, Some(utc("2026-11-25 04:00")));
     let reason = "no window that allows `declared` changes is active; opens 2026-11-25 05:00 Europe/Berlin; ";
@@ -114,7 +114,7 @@ fn deny_beats_allow_and_the_opening_minds_both() {
 }
 
 #[test]
-fn what_never_opens_says_so_and_costs_little() {
+fn windows_that_never_open_are_reported_at_little_cost() {
     for windows in [
         vec![deny(daily(&WEEK, "00:00", "24:00"))],
         vec![deny(cron("* * * * *", 1))],
@@ -148,7 +148,7 @@ fn a_rare_opening_is_found_within_a_year_and_not_beyond() {
 
 #[test]
 fn a_clock_put_back_over_midnight_may_start_a_window_of_the_day_before() {
-    // At 00:01 it was 23:01 again.
+    // At 00:01 the clock went back to 23:01.
     let span = cron("15 23 * * *", 5);
     let windows = Windows::new(vec![window(
         Kind::Allow,
@@ -190,7 +190,7 @@ fn the_ends_of_the_calendar_are_no_panic() {
 }
 
 #[test]
-fn r14_windows_that_can_never_be_open_are_known_and_rare_ones_are_not_taken_for_them() {
+fn r14_never_open_windows_are_told_from_rarely_open_ones() {
     use Weekday::{Fri, Mon, Sat, Sun, Thu, Tue, Wed};
     let all = [Mon, Tue, Wed, Thu, Fri, Sat, Sun];
     let allow = |span| window(Kind::Allow, &Cause::ALL, "UTC", span);
@@ -244,7 +244,7 @@ fn r14_windows_that_can_never_be_open_are_known_and_rare_ones_are_not_taken_for_
             deny(daily(&[Mon], "09:00", "10:00")),
         ],
         vec![allow(cron("0 9 29 2 *", 60))],
-        // The first 29 February that is no Tuesday is in 2032.
+        // The first 29 February that is not a Tuesday is in 2032.
         vec![
             allow(cron("0 9 29 2 *", 60)),
             deny(daily(&[Tue], "00:00", "24:00")),

@@ -11,9 +11,9 @@ use croner::parser::{CronParser, Seconds, Year};
 use super::stretch::{Run, Stretches, join};
 use super::zone::Zone;
 
-/// Characters of a cron expression that are looked at; a long list of minutes has some 150.
+/// Length limit of a cron expression; a long list of minutes has about 150 characters.
 const TEXT_MAX: usize = 200;
-/// What stands where in a cron expression.
+/// The meaning of each field of a cron expression.
 const FIELDS: [&str; 5] = [
     "minute",
     "hour",
@@ -22,7 +22,7 @@ const FIELDS: [&str; 5] = [
     "day of the week",
 ];
 
-/// Places in it at which more than numbers may stand.
+/// Positions of the fields that may hold more than numbers.
 const DAY: usize = 2;
 const MONTH: usize = 3;
 const WEEKDAY: usize = 4;
@@ -31,41 +31,41 @@ const MONTHS: [&str; 12] = [
 ];
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
-/// When windows start, as cron says it.
+/// When windows start, as a cron expression.
 ///
-/// Five fields: minute, hour, day of the month, month and day of the week (0 and 7 are Sunday), each `*`, a
-/// number, a range, a list or a step; months and days may be names. If both kinds of day are given, either
-/// will do. `L` is the last day, `15W` the weekday next to the 15th, `5#2` the second Friday.
+/// Five fields: minute, hour, day of the month, month and day of the week (0 and 7 are Sunday). Each is `*`, a number, a
+/// range, a list or a step; months and days may be names. If both kinds of day are given, a day matches if either
+/// matches. `L` is the last day, `15W` the weekday nearest to the 15th, `5#2` the second Friday.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Starts {
     text: String,
-    /// Large, and this is kept beside much smaller things.
+    /// Boxed, because it is large and is stored beside much smaller values.
     cron: Box<Cron>,
-    /// The minutes of a day, in order; the same on every day that has any.
+    /// The minutes of a day at which windows start, in order; the same on every day that has a start.
     minutes: Vec<u16>,
 }
 
 /// Why a text is not a [`Starts`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartsError {
-    /// Too few, too many, or far too long.
+    /// The text has too few fields, too many, or is far too long.
     #[error("five fields are needed: minute, hour, day of the month, month and day of the week")]
     Fields,
-    /// One of the fields.
-    #[error("`{text}` is no {name}")]
+    /// One field has an invalid value.
+    #[error("`{text}` is not a valid {name}")]
     Field {
-        /// What the field is for.
+        /// Name of the field for people.
         name: &'static str,
-        /// What stands in it.
+        /// Text of the field in the expression.
         text: String,
     },
-    /// Each field is right, but there is no such day.
+    /// Every field is valid, but no such day exists.
     #[error("no year has such a day")]
     Never,
 }
 
 impl Starts {
-    /// Checks the grammar, and that it starts at all.
+    /// Checks the grammar, and that some day matches.
     pub fn new(text: &str) -> Result<Self, StartsError> {
         if text.len() > TEXT_MAX {
             return Err(StartsError::Fields);
@@ -82,7 +82,7 @@ impl Starts {
         }
         let text = fields.join(" ");
         let cron = parse(&text).ok_or(StartsError::Fields)?;
-        // An error is a number beyond the clock's.
+        // An error would be a number that no clock shows.
         let has = |minute: &u16| {
             let (hour, minute) = (u32::from(minute / 60), u32::from(minute % 60));
             cron.pattern.hour_match(hour).unwrap_or(false)
@@ -107,20 +107,20 @@ impl Starts {
             return false;
         };
         let time = NaiveTime::MIN + TimeDelta::minutes(first.into());
-        // An error is a date beyond those that croner knows.
+        // An error would be a date that croner does not support.
         self.cron
             .is_time_matching(&day.and_time(time))
             .unwrap_or(false)
     }
 
-    /// Whether there is any such day. After 28 years, weekdays fall on the same dates again.
+    /// Whether any day matches. After 28 years, weekdays fall on the same dates again.
     fn ever(&self) -> bool {
         let first = NaiveDate::from_ymd_opt(2001, 1, 1);
         first.is_some_and(|first| first.iter_days().take(28 * 366).any(|day| self.on(day)))
     }
 }
 
-/// Whether one field is right by itself.
+/// Whether one field is valid by itself.
 fn is_field(position: usize, field: &str) -> bool {
     let mut fields = ["*"; 5];
     fields[position] = field;
@@ -132,8 +132,8 @@ fn is_field(position: usize, field: &str) -> bool {
         && parse(&fields.join(" ")).is_some()
 }
 
-/// Whether the parts between a field's signs are of the kinds that belong there. croner itself puts numbers
-/// for names wherever they stand, and would take `MON` for January.
+/// Whether the parts between a field's separators are of the kinds that belong there. croner itself replaces names by
+/// numbers in every field, and would read `MON` as January.
 fn is_part(position: usize, part: &str) -> bool {
     let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let good = part == "*" || number(part);
@@ -158,15 +158,15 @@ fn parse(text: &str) -> Option<Cron> {
     parser.parse(text).ok()
 }
 
-/// How long a scheduled window lasts: whole minutes.
+/// How long a scheduled window lasts, in whole minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Length(Duration);
 
 impl Length {
-    /// The shortest: schedules know minutes only.
+    /// The lower limit: schedules only know minutes.
     pub const MIN: Duration = Duration::from_secs(60);
-    /// The longest. What is closed for longer is better said with days, and this bounds how many days back
-    /// a window that is still active may have started.
+    /// The upper limit. Days are the better form for anything that closes for longer, and the limit bounds how many days
+    /// ago a window that is still active may have started.
     pub const MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
     pub fn new(length: Duration) -> Option<Self> {
@@ -179,20 +179,20 @@ impl Length {
     }
 }
 
-/// Windows that start when cron says, and last a while by the stopwatch.
+/// Windows that start at the times of a cron expression, and last for a fixed elapsed time.
 ///
-/// A start that the clock jumps over happens as it jumps, so that no freeze is lost; one that comes twice
+/// A start that the clock jumps over happens at the jump, so that no freeze is lost; a start whose time comes twice
 /// happens twice.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Schedule {
     starts: Starts,
     length: Length,
-    /// The stretches of a day on which the clock is left alone, from its midnight.
+    /// The stretches of a day without a clock change, from its midnight on.
     runs: Vec<Run>,
 }
 
 impl Schedule {
-    /// Joins the two, and works out what can be known beforehand.
+    /// Combines the two, and calculates in advance everything that does not depend on the day.
     pub fn new(starts: Starts, length: Length) -> Self {
         let minutes = starts.minutes.iter();
         let runs = join(
@@ -206,14 +206,14 @@ impl Schedule {
         }
     }
 
-    /// Days that may pass between the day on which it starts and one on which it is active: those that it
-    /// lasts, and one in case the clock is put forward, be it by a day.
+    /// Days that may pass between the day on which a window starts and a day on which it is active: its length, and one
+    /// more in case the clock is put forward, even by a day.
     pub(super) fn reach(&self) -> u32 {
         let days = self.length.0.as_secs().div_ceil(24 * 60 * 60);
         u32::try_from(days).unwrap_or(u32::MAX).saturating_add(1)
     }
 
-    /// Whether it never ends: one starts every minute.
+    /// Whether the window never ends, because one starts every minute.
     pub(super) fn is_always(&self) -> bool {
         self.starts.text == "* * * * *"
     }
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn the_field_at_fault_is_named() {
+    fn the_invalid_field_is_named() {
         for (text, name) in [
             ("60 9 * * *", "minute"),
             ("x 9 * * *", "minute"),
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn starts_that_touch_are_one_stretch() {
+    fn adjacent_starts_are_one_stretch() {
         let runs = |text, minutes: u64| {
             let length = Length::new(Duration::from_secs(minutes * 60)).unwrap();
             Schedule::new(Starts::new(text).unwrap(), length).runs.len()

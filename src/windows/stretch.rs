@@ -8,13 +8,13 @@ use crate::model::Timestamp;
 
 /// The stretches of time in which a window that starts on one day is active.
 pub(super) struct Stretches<'w> {
-    /// What the runs are measured from.
+    /// The instant that the runs are relative to.
     pub base: Timestamp,
-    /// In order, and apart from each other.
+    /// In order, and separate from each other.
     pub runs: Cow<'w, [Run]>,
 }
 
-/// A stretch relative to some instant. Holds `start`, and not `end`.
+/// A stretch relative to some instant. It includes `start` and excludes `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Run {
     pub start: TimeDelta,
@@ -22,7 +22,7 @@ pub(super) struct Run {
 }
 
 impl Stretches<'_> {
-    /// The end of the stretch that holds `at`.
+    /// The end of the stretch that contains `at`.
     pub(super) fn end_of(&self, at: Timestamp) -> Option<Timestamp> {
         let at = at.signed_duration_since(self.base);
         let begun = self.runs.partition_point(|run| run.start <= at);
@@ -38,7 +38,7 @@ impl Stretches<'_> {
     }
 }
 
-/// Joins stretches of one length that touch. `starts` come in order.
+/// Joins stretches of one length where they touch. `starts` must be in order.
 pub(super) fn join(starts: impl Iterator<Item = TimeDelta>, length: TimeDelta) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for start in starts {

@@ -16,9 +16,9 @@ use crate::words::brief;
 /// What a window does while it is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Changes are made only while one of these is active.
+    /// Changes are made only while a window of this kind is active.
     Allow,
-    /// No changes are made, whatever allows them.
+    /// No changes are made, even if an allow window is active.
     Deny,
 }
 
@@ -33,35 +33,35 @@ impl Kind {
         }
     }
 
-    /// Looks the word up.
+    /// Finds the kind by its word.
     pub fn new(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
-/// When a window is active.
+/// The times at which a window is active.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Span {
     /// On days of the week, from one time of day to another.
     Daily(Daily),
-    /// From when cron says, for a while.
+    /// From the times of a cron expression, for a fixed length.
     Scheduled(Schedule),
 }
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct Window {
     pub kind: Kind,
-    /// The changes it is about, by their causes.
+    /// The causes of the changes that the window affects.
     pub causes: BTreeSet<Cause>,
-    /// When it is active.
+    /// The times at which it is active.
     pub span: Span,
     pub zone: Zone,
-    /// The reason that is shown to people.
+    /// The reason that people see.
     pub reason: Option<String>,
 }
 
 impl Window {
-    /// Whether it never ends.
+    /// Whether the window never ends.
     pub(super) fn is_always(&self) -> bool {
         match &self.span {
             Span::Daily(daily) => daily.is_always(),
@@ -69,33 +69,33 @@ impl Window {
         }
     }
 
-    /// When it ends, if it is active at `at`. It may start again right then.
+    /// When the window ends, if it is active at `at`. It may start again at the same moment.
     pub(super) fn end_of(&self, at: Timestamp) -> Option<Timestamp> {
         let reach = match &self.span {
             Span::Daily(_) => Daily::REACH,
             Span::Scheduled(schedule) => schedule.reach(),
         };
         let today = self.zone.local(at)?.date();
-        // Backwards, as what started last ends last. From tomorrow: where the clock is put back over
-        // midnight, it may have been tomorrow already.
+        // The search goes backwards, because the last start ends last. It begins with tomorrow, because where the clock
+        // is put back over midnight, it may already have been tomorrow.
         let mut days = days(today, -i64::from(reach)..=1).rev();
         days.find_map(|day| self.stretches(day)?.end_of(at))
     }
 
-    /// When it starts next after `at`, if by `limit`.
+    /// The next start after `at`, if it is not after `limit`.
     pub(super) fn start_after(&self, at: Timestamp, limit: Timestamp) -> Option<Timestamp> {
         let today = self.zone.local(at)?.date();
         let ahead = limit.signed_duration_since(at).num_days();
-        // Yesterday's too: where the clock is put back over midnight, it may become yesterday again.
+        // Yesterday's starts too: where the clock is put back over midnight, it may become yesterday again.
         let mut starts = days(today, -1..=ahead.saturating_add(1))
             .map(|day| self.stretches(day)?.start_after(at));
         let first = starts.find_map(|start| start)?;
-        // And for the same reason the next day may start before this one's.
+        // For the same reason, the next day's first start may come before this day's.
         let second = starts.next().flatten();
         Some(second.map_or(first, |second| first.min(second))).filter(|start| *start <= limit)
     }
 
-    /// When it is active, if it starts on `day`.
+    /// The stretches in which the window is active if it starts on `day`.
     fn stretches(&self, day: NaiveDate) -> Option<Stretches<'_>> {
         match &self.span {
             Span::Daily(daily) => daily.stretches(day, self.zone),
@@ -104,7 +104,7 @@ impl Window {
     }
 }
 
-/// Days, by how far they are from `today`.
+/// Days by their distance from `today`.
 fn days(
     today: NaiveDate,
     range: RangeInclusive<i64>,

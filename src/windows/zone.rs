@@ -1,4 +1,4 @@
-//! Time zones, and the only conversion of local times into instants.
+//! Time zones, and the only place that converts local times into instants.
 
 use std::fmt;
 
@@ -7,35 +7,35 @@ use chrono_tz::{GapInfo, TZ_VARIANTS, Tz};
 
 use crate::model::Timestamp;
 
-/// A time zone of the IANA database, as it was when this program was built.
+/// A time zone of the IANA database, in the version at build time.
 ///
-/// Local times are turned into instants here and nowhere else. Where the clock is put forward, some local
-/// times do not exist; where it is put back, some occur twice. Each method says what it does with these, and
-/// gives `None` only beyond the calendar's end.
+/// Only this type turns local times into instants. Where the clock is put forward, some local times do not exist; where
+/// it is put back, some occur twice. Each method documents how it treats these, and returns `None` only beyond the end of
+/// the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Zone(Tz);
 
 impl Zone {
-    /// Where no zone is at hand.
+    /// The zone that is used where none is given.
     pub(super) const UTC: Self = Self(Tz::UTC);
 
-    /// Looks a name up, such as `Asia/Shanghai` or `UTC`.
+    /// Finds a zone by its name, such as `Asia/Shanghai` or `UTC`.
     pub fn new(name: &str) -> Option<Self> {
         name.parse().ok().map(Self)
     }
 
-    /// The names of all zones, in order.
+    /// Names of all zones, sorted.
     pub fn names() -> impl Iterator<Item = &'static str> {
         TZ_VARIANTS.iter().map(|zone| zone.name())
     }
 
-    /// What a clock there reads: always one time.
+    /// The local time at an instant, which is always unique.
     pub(super) fn local(self, at: Timestamp) -> Option<NaiveDateTime> {
         let utc = at.naive_utc();
         utc.checked_add_offset(self.0.offset_from_utc_datetime(&utc).fix())
     }
 
-    /// `at` as a clock there reads it, and where that is.
+    /// `at` as local time, followed by the name of the zone.
     pub(super) fn show(self, at: Timestamp) -> String {
         match self.local(at) {
             Some(local) => format!("{} {self}", local.format("%Y-%m-%d %H:%M")),
@@ -43,7 +43,7 @@ impl Zone {
         }
     }
 
-    /// The instants at which a clock there reads `local`: none in a gap, two where it is put back.
+    /// The instants at which the local time is `local`: none in a gap, two where the clock is put back.
     fn readings(self, local: NaiveDateTime) -> LocalResult<Timestamp> {
         let instant = |offset: &<Tz as TimeZone>::Offset| {
             Some(local.checked_sub_offset(offset.fix())?.and_utc())
@@ -65,8 +65,8 @@ impl Zone {
         GapInfo::new(&local, &self.0)?.end.map(|end| end.to_utc())
     }
 
-    /// When something that begins at `local` begins: the first time that the clock reads so, or when it
-    /// jumps over it.
+    /// The instant at which something that begins at `local` begins: the first time that the clock shows it, or the jump
+    /// over it.
     pub(super) fn beginning(self, local: NaiveDateTime) -> Option<Timestamp> {
         match self.readings(local) {
             LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => Some(at),
@@ -74,9 +74,9 @@ impl Zone {
         }
     }
 
-    /// When something that ends at `local` ends: just after the clock read an earlier time for the last
-    /// time. Not simply the last reading of `local`: where 03:00 becomes 02:00, what ends at 02:00 has
-    /// ended before 02:00 comes again.
+    /// The instant at which something that ends at `local` ends: just after the clock showed an earlier time for the last
+    /// time. This is not simply the last time that it shows `local`: where 03:00 becomes 02:00, something that ends at
+    /// 02:00 has ended before 02:00 comes again.
     pub(super) fn ending(self, local: NaiveDateTime) -> Option<Timestamp> {
         // Clocks change on whole seconds.
         let second = TimeDelta::seconds(1);
@@ -89,8 +89,8 @@ impl Zone {
         }
     }
 
-    /// Every instant at which something that happens at `local` happens: at each reading, or, where the
-    /// clock jumps over it, as it jumps.
+    /// Every instant at which something that happens at `local` happens: each time that the clock shows it, or the jump
+    /// over it.
     pub(super) fn occurrences(self, local: NaiveDateTime) -> impl Iterator<Item = Timestamp> {
         let (first, second) = match self.readings(local) {
             LocalResult::Single(at) => (Some(at), None),
@@ -100,7 +100,7 @@ impl Zone {
         first.into_iter().chain(second)
     }
 
-    /// The midnight with which `day` begins, if the clock is left alone until the next midnight.
+    /// The midnight at which `day` begins, if the clock does not change until the next midnight.
     pub(super) fn even_day(self, day: NaiveDate) -> Option<Timestamp> {
         let next = day.succ_opt()?.and_time(NaiveTime::MIN);
         let begins = day.and_time(NaiveTime::MIN);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_the_clock_skips_is_when_it_jumps() {
+    fn a_skipped_local_time_becomes_the_instant_of_the_jump() {
         let jump = Some(utc("2026-03-29 01:00"));
         for skipped in ["2026-03-29 02:00", "2026-03-29 02:30", "2026-03-29 03:00"] {
             assert_eq!(berlin().beginning(local(skipped)), jump, "{skipped}");
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn only_days_without_a_change_are_even() {
+    fn only_days_without_a_clock_change_are_even() {
         let day = |text: &str| local(&format!("{text} 00:00")).date();
         for (zone, text, even) in [
             ("Europe/Berlin", "2026-03-28", true),
