@@ -1,33 +1,33 @@
-//! The caps on how much of a scope one run may prune (S7). It must not know why an image is pruned.
+//! The caps on how much of a scope one run may prune (S7). This file must not know why an image is pruned.
 
 use std::fmt;
 
 use super::policy::{Bound, BoundOrigin, EXEMPT_BELOW, Policy};
 
-/// By how much a scope's pruning exceeds its caps.
+/// How far a scope's pruning exceeds its caps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CapExceeded {
     /// Images that would be pruned.
     pub cancels: usize,
-    /// `--max-cancels`, if it is in the way.
+    /// `--max-cancels`, if this cap is exceeded.
     pub count: Option<ExceededCap>,
-    /// `--max-cancels-percent`, if it is in the way.
+    /// `--max-cancels-percent`, if this cap is exceeded.
     pub percent: Option<ExceededCap>,
 }
 
-/// One cap that is in the way.
+/// One cap that is exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExceededCap {
     /// The number or percentage that it allows.
     pub max: u32,
-    /// Where it comes from.
+    /// Where its value comes from.
     pub origin: BoundOrigin,
-    /// What it must be at least.
+    /// The value that it must have at least.
     pub needs: usize,
 }
 
 impl CapExceeded {
-    /// Holds `cancels` of `of` images against the caps; `None`: within them.
+    /// Compares `cancels` out of `of` images with the caps; `None` if they are within them.
     pub(super) fn check_cap(cancels: usize, of: usize, policy: &Policy) -> Option<Self> {
         let count = (cancels > policy.max_cancels as usize).then_some(ExceededCap {
             max: policy.max_cancels,
@@ -48,7 +48,7 @@ impl CapExceeded {
         })
     }
 
-    /// The flags that let it pass.
+    /// The flags that would raise the caps far enough.
     pub fn flags(&self) -> String {
         let flags = [
             self.count.map(|cap| format!("--max-cancels {}", cap.needs)),
@@ -60,7 +60,7 @@ impl CapExceeded {
 }
 
 impl fmt::Display for CapExceeded {
-    /// The caps that are in the way, each with where it comes from.
+    /// The exceeded caps, each with the origin of its value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self
             .count

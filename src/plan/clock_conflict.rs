@@ -1,5 +1,5 @@
-//! What two clocks disagree about, where a decision depends on the time: what both say is done, or nothing is (B2). The
-//! values say what the conflict is; the planner decides what follows.
+//! The disagreement of two clocks where a decision depends on the time: a change is made only if both clocks agree on it
+//! (B2). These values describe the conflict; the planner decides what follows.
 
 use std::fmt;
 
@@ -8,42 +8,42 @@ use crate::model::{Clocks, ShareState, Timestamp};
 use crate::windows::Closed;
 use crate::words::rfc3339;
 
-/// This machine's clock and the access point's lead to different decisions.
+/// This machine's clock and the access point's clock lead to different decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClockConflict {
-    /// What the two clocks show.
+    /// Times that the two clocks show.
     pub clocks: Clocks,
-    /// What they disagree about.
+    /// The subject on which they disagree.
     pub about: ConflictSubject,
 }
 
-/// What two clocks disagree about.
+/// The subject on which two clocks disagree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConflictSubject {
     /// Which state a manifest asks for.
     DesiredState {
-        /// By this machine's clock.
+        /// State by this machine's clock.
         machine: ShareState,
-        /// By the access point's.
+        /// State by the access point's clock.
         api: ShareState,
     },
     /// Whether a change window is open.
     Window {
-        /// Why it is closed by one of them.
+        /// Why it is closed by one of the clocks.
         closed: Closed,
-        /// It is open by this machine's clock.
+        /// Whether it is open by this machine's clock.
         open_here: bool,
     },
     /// Whether a suspension has ended.
     Suspension {
         suspension: Suspension,
-        /// It is over by this machine's clock.
+        /// Whether it has ended by this machine's clock.
         over_here: bool,
     },
 }
 
 impl ClockConflict {
-    /// Whether not even the state that is asked for is known.
+    /// Whether even the desired state is unknown.
     pub fn is_about_desired_state(&self) -> bool {
         matches!(self.about, ConflictSubject::DesiredState { .. })
     }

@@ -1,4 +1,4 @@
-//! Decisions that depend on the time, by two clocks that differ.
+//! Tests decisions that depend on the time, with two clocks that differ.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ fn intent(from: Option<i64>, until: Option<i64>) -> DesiredShare {
     }
 }
 
-/// All that a case depends on; the rest is plain.
+/// The inputs of one case; everything else is ordinary.
 struct Case {
     intent: DesiredShare,
     shared: bool,
@@ -60,7 +60,7 @@ impl Case {
         }
     }
 
-    /// Changes are allowed for an hour from `cron` on.
+    /// Adds a window that allows changes for an hour from `cron` on.
     fn allowing(mut self, cron: &str) -> Self {
         let length = Length::new(Duration::from_secs(3600)).expect("a length");
         let schedule = Schedule::new(Starts::new(cron).expect("cron"), length);
@@ -144,7 +144,7 @@ fn disputed(decision: &Decision) -> Option<ConflictSubject> {
 }
 
 #[test]
-fn b2_what_is_withheld_is_the_change_whichever_clock_asks_for_it() {
+fn b2_the_change_is_withheld_whichever_clock_asks_for_it() {
     for (shared, desired, cause) in [
         (true, ShareState::Unshared, Cause::Expired),
         (false, ShareState::Shared, Cause::Declared),
@@ -162,8 +162,8 @@ fn b2_what_is_withheld_is_the_change_whichever_clock_asks_for_it() {
 }
 
 #[test]
-fn b2_where_the_clocks_agree_about_the_state_this_machines_says_the_cause() {
-    // After it by one clock, before it by the other: not shared by either.
+fn b2_if_the_clocks_agree_on_the_state_this_machine_gives_the_cause() {
+    // After it by one clock, before it by the other: not shared by either clock.
     for (ahead, cause) in [(-20, Cause::Expired), (20, Cause::Declared)] {
         let hours = if ahead < 0 { (-2, -1) } else { (1, 2) };
         let decision = Case::new(intent(Some(hours.0), Some(hours.1)), true, ahead).decision();
@@ -176,14 +176,14 @@ fn b2_where_the_clocks_agree_about_the_state_this_machines_says_the_cause() {
 }
 
 #[test]
-fn b2_what_cannot_be_seen_is_told_as_unseen() {
+fn b2_an_unobserved_scope_is_reported_as_unobserved() {
     let mut case = Case::new(intent(None, Some(6)), true, 20);
     case.unobserved = true;
     assert!(matches!(case.decision().verdict, Verdict::Unobserved(_)));
 }
 
 #[test]
-fn b2_a_suspension_by_both_clocks_is_told_before_one_by_one_clock() {
+fn b2_a_suspension_by_both_clocks_comes_before_one_by_one_clock() {
     let case = || Case::new(intent(None, None), false, 20);
     let disputed = |case: Case| disputed(&case.decision());
     assert!(matches!(
@@ -210,11 +210,11 @@ fn b2_a_window_must_be_open_by_both_clocks() {
         let decision = Case::new(intent(None, None), false, ahead)
             .allowing(cron)
             .decision();
-        let said = match disputed(&decision) {
+        let disputed_side = match disputed(&decision) {
             Some(ConflictSubject::Window { open_here, .. }) => Some(open_here),
             _ => None,
         };
-        assert_eq!(said, open_here, "{cron}");
+        assert_eq!(disputed_side, open_here, "{cron}");
         assert!(decision.verdict.is_intended(), "{cron}");
         let acts = cron == "0 10,14 * * *";
         assert_eq!(decision.verdict == Verdict::Act, acts, "{cron}");
@@ -222,11 +222,11 @@ fn b2_a_window_must_be_open_by_both_clocks() {
 }
 
 #[test]
-fn b2_it_turns_when_the_first_of_the_clocks_says_so() {
+fn b2_the_next_change_is_when_the_first_clock_reaches_it() {
     let none = || Case::new(intent(None, None), false, 20);
     let behind = || Case::new(intent(None, None), false, -20);
     for (case, next_change_at) in [
-        // The other clock is past it.
+        // The other clock is already past it.
         (Case::new(intent(None, Some(6)), true, 20), Some(6)),
         (Case::new(intent(None, Some(30)), true, 20), Some(10)),
         (Case::new(intent(None, Some(-6)), true, -20), Some(14)),
@@ -240,7 +240,7 @@ fn b2_it_turns_when_the_first_of_the_clocks_says_so() {
         (none().allowing("0 14 * * *"), Some(4)),
         (none().allowing("0 10 * * *"), Some(20)),
         (behind().allowing("0 18 * * *"), Some(4)),
-        // Closed by both: 16:00 here is first; 11:00 there is.
+        // Closed by both: first 16:00 by this clock; then 11:00 by the other.
         (none().allowing("0 16 * * *"), Some(2)),
         (none().allowing("0 11 * * *"), Some(1)),
     ] {
@@ -253,7 +253,7 @@ fn b2_it_turns_when_the_first_of_the_clocks_says_so() {
 }
 
 #[test]
-fn b2_a_reason_names_both_times_and_the_way_out() {
+fn b2_a_reason_names_both_times_and_the_remedy() {
     let cases = [
         Case::new(intent(None, Some(6)), true, 20),
         Case::new(intent(None, None), false, 20).suspended(Some(6)),

@@ -1,27 +1,27 @@
-//! The planner's truth table, row by row. Except in the first row, the desired state differs from the actual one. What a
-//! guard forbids (see `guard`) is filtered from the rows that act.
+//! The planner's truth table, row by row. Except in the first row, the desired state differs from the actual state.
+//! Actions that a guard forbids (see `guard`) are filtered from the rows that act.
 //!
-//! | seen | own writes towards it | else | verdict |
+//! | seen | own writes towards it | other condition | verdict |
 //! |---|---|---|---|
 //! | as desired | | | in sync |
-//! | as desired | the other way, acknowledged or outcome unknown, not long ago, in this run or an earlier one | | await |
+//! | as desired | opposite write, acknowledged or outcome unknown, recent, in this run or an earlier one | | await |
 //! | shared as desired, in a failed state | | | blocked |
 //! | shared as desired, syncing | | | pending |
-//! | other | acknowledged, not long ago | | await the read |
-//! | other | acknowledged, long ago, once | | act again |
+//! | other | acknowledged, recent | | await the read |
+//! | other | acknowledged once, long ago | | act again |
 //! | other | acknowledged twice, long ago | | failed |
 //! | still shared, in a failed state | CANCEL acknowledged, long ago | | blocked |
 //! | other | answered `ImageAlreadyShared` | | in sync |
-//! | other | outcome unknown, not long ago | | await |
+//! | other | outcome unknown, recent | | await |
 //! | other | outcome unknown, a few times | | act again |
 //! | other | outcome unknown, too often | | failed |
-//! | other | one answer in a row, that leaves the outcome open | it says that it is not shared | await, then blocked |
-//! | other | the same | it is documented to pass | act again, then failed |
+//! | other | the same answer repeatedly, which leaves the outcome open | the answer says that it is not shared | await, then blocked |
+//! | other | the same | the answer is documented as temporary | act again, then failed |
 //! | other | the same | | blocked |
 //! | other | blocked, or given up | | blocked, failed |
 //! | SHARE needed | none | absent, or a precondition fails | blocked |
 //! | SHARE needed | none | unshareable for no visible reason | await, then blocked |
-//! | other | none, but acknowledged by an earlier run, not long ago, and never seen | | await |
+//! | other | none, but acknowledged by an earlier run, recent, and never seen | | await |
 //! | other | none | | act |
 //! | reading denied | | | see `read_denied` |
 //! | unobserved | | | unobserved |
@@ -34,11 +34,11 @@ use crate::attempts::{AttemptLog, Problem, UnmetCondition};
 use crate::model::{ImageId, Monotonic, ShareState};
 use crate::observation::{Blueprint, BlueprintState, Eligibility, Observation, Precondition, Seen};
 
-/// How long the list of blueprints may lag before "unshareable" is believed.
+/// How long the list of blueprints may lag before the planner believes "unshareable".
 const DOUBT_SETTLES: Duration = Duration::from_secs(6);
 
-/// The last known state of an image, and the verdict before the guards. `shown` is the blueprint that the observation shows
-/// for it.
+/// The actual state of an image, and its verdict before the guards. `shown` is the blueprint that the observation shows
+/// for the image.
 pub(super) fn decide(
     inputs: &Inputs<'_>,
     id: &ImageId,
@@ -67,7 +67,7 @@ pub(super) fn decide(
         None => recent_writes::await_unconfirmed_write(inputs, id, desired)
             .unwrap_or_else(|| first_time(id, desired, seen, inputs.attempts, inputs.monotonic)),
     };
-    // The API's own word that the image is shared already is as good as seeing it.
+    // The API's answer that the image is already shared counts as much as an observation.
     match verdict {
         Verdict::InSync => (Actual::Shared(None), Verdict::InSync),
         verdict => (actual, verdict),
@@ -81,7 +81,7 @@ fn by_sight(shown: Option<&Blueprint>) -> Actual {
     }
 }
 
-/// A share is what servers can be started from.
+/// A share is complete once servers can be created from it.
 fn as_desired(shown: Option<&Blueprint>) -> Verdict {
     let Some(shown) = shown else {
         return Verdict::InSync;

@@ -1,4 +1,4 @@
-//! Each row of the truth table in `decide`, and the rows of `read_denied`.
+//! Tests each row of the truth table in `decide`, and the rows of `read_denied`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ fn planned(
     planned_with(&Inventory::default(), image, observation, attempts, seconds)
 }
 
-/// [`planned`], with what an earlier process has left in the store.
+/// Like [`planned`], with an inventory that an earlier process left in the store.
 fn planned_with(
     inventory: &Inventory,
     image: &DesiredImage,
@@ -133,7 +133,7 @@ fn verdict(
 }
 
 #[test]
-fn s17_what_is_as_desired_is_left_alone() {
+fn s17_an_image_in_the_desired_state_is_left_alone() {
     let none = AttemptLog::default();
     assert_eq!(
         verdict(SHARED, &seen(true, None), &none, 0),
@@ -156,7 +156,7 @@ fn a_difference_is_acted_on() {
 }
 
 #[test]
-fn a1_s2_an_unseen_scope_is_held_still_whatever_is_desired() {
+fn a1_s2_an_unobserved_scope_gets_no_change() {
     let none = AttemptLog::default();
     for intent in [SHARED, DesiredShare::Unshared] {
         let verdict = verdict(intent, &Observation::Unobserved(unobserved()), &none, 0);
@@ -182,7 +182,11 @@ fn a_protected_image_is_never_cancelled() {
         &AttemptLog::default(),
         0,
     );
-    assert_eq!(read_denied.actions().count(), 0, "not even blindly");
+    assert_eq!(
+        read_denied.actions().count(),
+        0,
+        "not even if reading is denied"
+    );
 }
 
 #[test]
@@ -212,7 +216,7 @@ fn a6_s4_an_acknowledged_write_is_awaited_and_repeated_once_at_most() {
 }
 
 #[test]
-fn t2_an_unknown_outcome_is_looked_at_before_it_is_repeated() {
+fn t2_a_write_with_unknown_outcome_is_observed_before_a_retry() {
     let (missing, attempts) = (seen(false, None), tried(ShareState::Shared, unclear(10)));
     assert_eq!(
         verdict(SHARED, &seen(true, None), &attempts, 10),
@@ -247,7 +251,7 @@ fn unknown_outcomes_end_in_failure() {
 }
 
 #[test]
-fn a8_already_shared_is_as_desired_even_before_reading_shows_it() {
+fn a8_already_shared_counts_as_in_sync_before_a_read_shows_it() {
     let attempts = tried(
         ShareState::Shared,
         LastResult::AlreadyShared { request_id: None },
@@ -259,7 +263,7 @@ fn a8_already_shared_is_as_desired_even_before_reading_shows_it() {
 }
 
 #[test]
-fn what_was_tried_towards_one_state_does_not_stop_the_other() {
+fn attempts_towards_one_state_do_not_stop_the_other() {
     let attempts = tried(ShareState::Shared, LastResult::Blocked(Problem::new("no")));
     assert!(matches!(
         verdict(SHARED, &seen(false, None), &attempts, 0),
@@ -272,7 +276,7 @@ fn what_was_tried_towards_one_state_does_not_stop_the_other() {
 }
 
 #[test]
-fn a15_a20_what_cannot_be_shared_costs_no_write() {
+fn a15_a20_an_unshareable_image_costs_no_write() {
     let none = AttemptLog::default();
     let failed = |failed| {
         Some(Eligibility::Unshareable {
@@ -305,7 +309,7 @@ fn a15_a20_what_cannot_be_shared_costs_no_write() {
 }
 
 #[test]
-fn unshareable_without_a_visible_reason_may_be_a_lagging_list_and_is_looked_at_again() {
+fn unshareable_without_a_visible_reason_is_observed_again() {
     let doubtful = seen(
         false,
         Some(Eligibility::Unshareable {
@@ -329,7 +333,7 @@ fn unshareable_without_a_visible_reason_may_be_a_lagging_list_and_is_looked_at_a
 }
 
 #[test]
-fn blind_goes_by_the_answers_to_its_own_writes() {
+fn with_reading_denied_the_answers_to_own_writes_decide() {
     let read_denied = Observation::ReadDenied(unobserved());
     let none = AttemptLog::default();
     assert_eq!(verdict(SHARED, &read_denied, &none, 0), Verdict::Act);
@@ -355,7 +359,7 @@ fn blind_goes_by_the_answers_to_its_own_writes() {
     );
 }
 
-/// What an earlier process has left: the API acknowledged `permission` so long ago.
+/// The inventory after an earlier process: the API acknowledged `permission` this long ago.
 fn written(permission: Permission, age: TimeDelta) -> Inventory {
     let mut record = InventoryEntry::default();
     record.record_acknowledged(permission, Some("lhbp-1"), false, noon() - age);
@@ -365,7 +369,7 @@ fn written(permission: Permission, age: TimeDelta) -> Inventory {
     }
 }
 
-/// What an earlier process has left: a write so long ago whose answer it did not get.
+/// The inventory after an earlier process: a write this long ago whose answer was lost.
 fn unanswered(permission: Permission, age: TimeDelta) -> Inventory {
     let open = OpenIntent {
         intent: IntentId(1),
@@ -379,7 +383,11 @@ fn unanswered(permission: Permission, age: TimeDelta) -> Inventory {
     }
 }
 
-fn told(inventory: &Inventory, intent: DesiredShare, observation: &Observation) -> Verdict {
+fn verdict_after(
+    inventory: &Inventory,
+    intent: DesiredShare,
+    observation: &Observation,
+) -> Verdict {
     let image = wanted(intent);
     let plan = planned_with(
         inventory,
@@ -405,14 +413,14 @@ const BOTH: [(Permission, DesiredShare); 2] = [
 ];
 
 #[test]
-fn c3_s4_a_write_the_other_way_is_awaited_though_the_image_shows_as_desired() {
+fn c3_s4_a_recent_opposite_write_is_awaited_though_not_visible() {
     for (permission, wish) in BOTH {
         let shown = seen(permission == Permission::Cancel, None);
         for left in [
             written(permission, TimeDelta::seconds(5)),
             unanswered(permission, TimeDelta::seconds(5)),
         ] {
-            let verdict = told(&left, wish, &shown);
+            let verdict = verdict_after(&left, wish, &shown);
             assert_eq!(waits_until(&verdict), Some(1_115), "{verdict:?}");
         }
         for left in [
@@ -420,9 +428,9 @@ fn c3_s4_a_write_the_other_way_is_awaited_though_the_image_shows_as_desired() {
             unanswered(permission, LAG_MAX),
         ] {
             assert_eq!(
-                told(&left, wish, &shown),
+                verdict_after(&left, wish, &shown),
                 Verdict::InSync,
-                "too old to show"
+                "too old to appear"
             );
         }
         for last in [acknowledged(995), unclear(995)] {
@@ -434,16 +442,16 @@ fn c3_s4_a_write_the_other_way_is_awaited_though_the_image_shows_as_desired() {
 }
 
 #[test]
-fn c3_s4_a_write_the_other_way_that_shows_is_undone_at_once() {
+fn c3_s4_a_visible_opposite_write_is_undone_at_once() {
     for (permission, wish) in BOTH {
         let shown = seen(permission == Permission::Share, None);
         let left = written(permission, TimeDelta::seconds(5));
-        assert_eq!(told(&left, wish, &shown), Verdict::Act);
+        assert_eq!(verdict_after(&left, wish, &shown), Verdict::Act);
     }
 }
 
 #[test]
-fn c3_a_write_of_an_earlier_run_that_no_look_has_shown_is_awaited() {
+fn c3_an_unconfirmed_write_of_an_earlier_run_is_awaited() {
     for (permission, _) in BOTH {
         let wish = match permission {
             Permission::Share => SHARED,
@@ -455,42 +463,52 @@ fn c3_a_write_of_an_earlier_run_that_no_look_has_shown_is_awaited() {
         };
         let shown = seen(permission == Permission::Cancel, Some(unshareable));
         let mut left = written(permission, TimeDelta::seconds(20));
-        assert_eq!(waits_until(&told(&left, wish, &shown)), Some(1_100));
+        assert_eq!(
+            waits_until(&verdict_after(&left, wish, &shown)),
+            Some(1_100)
+        );
         let record = left.images.get_mut(&img()).expect("a record");
         record.writes[0].confirmed = true;
-        let verdict = told(&left, wish, &shown);
+        let verdict = verdict_after(&left, wish, &shown);
         assert_eq!(
             verdict == Verdict::Act,
             permission == Permission::Cancel,
-            "it has shown since, so that this is drift: {verdict:?}"
+            "the write has appeared since, so this is drift: {verdict:?}"
         );
     }
 }
 
 #[test]
-fn c3_l1_a_date_in_the_future_is_waited_for_no_longer_than_the_lag_and_not_at_all_if_it_is_far() {
+fn c3_l1_a_future_date_is_awaited_for_at_most_the_lag() {
     let read_denied = Observation::ReadDenied(unobserved());
     for (permission, wish) in BOTH {
         let shown = seen(permission == Permission::Cancel, None);
         for (ahead, seconds) in [(60, Some(1_120)), (120, None), (5 * 3_600, None)] {
             let age = TimeDelta::seconds(-ahead);
             for left in [written(permission, age), unanswered(permission, age)] {
-                assert_eq!(waits_until(&told(&left, wish, &shown)), seconds, "{ahead}");
+                assert_eq!(
+                    waits_until(&verdict_after(&left, wish, &shown)),
+                    seconds,
+                    "{ahead}"
+                );
             }
             let open = unanswered(permission, age);
             assert_eq!(
-                waits_until(&told(&open, wish, &read_denied)),
+                waits_until(&verdict_after(&open, wish, &read_denied)),
                 None,
                 "{ahead}"
             );
         }
     }
     let left = written(Permission::Share, TimeDelta::hours(-5));
-    assert_eq!(told(&left, SHARED, &seen(false, None)), Verdict::Act);
+    assert_eq!(
+        verdict_after(&left, SHARED, &seen(false, None)),
+        Verdict::Act
+    );
 }
 
 #[test]
-fn c3_s4_an_image_that_a_manifest_names_no_longer_is_pruned_once_our_share_shows() {
+fn c3_s4_an_unnamed_image_is_pruned_once_our_share_is_visible() {
     let pruned = |prune, left: &Inventory| {
         let plan = unnamed(&seen(false, None), left, &AttemptLog::default(), prune);
         let decision = plan.decisions.get(&img());
@@ -500,7 +518,7 @@ fn c3_s4_an_image_that_a_manifest_names_no_longer_is_pruned_once_our_share_shows
     for prune in [Prune::Owned, Prune::Exclusive] {
         assert_eq!(pruned(prune, &left), Some(Some(615)));
         let old = written(Permission::Share, LAG_MAX);
-        assert_eq!(pruned(prune, &old), None, "nothing is to be said of it");
+        assert_eq!(pruned(prune, &old), None, "the plan does not mention it");
     }
     let open = unanswered(Permission::Share, TimeDelta::seconds(5));
     assert_eq!(pruned(Prune::Exclusive, &open), Some(Some(615)));
@@ -510,13 +528,13 @@ fn c3_s4_an_image_that_a_manifest_names_no_longer_is_pruned_once_our_share_shows
     assert_eq!(
         pruned(Prune::Owned, &shown),
         None,
-        "a look has shown it since"
+        "an observation has shown it since"
     );
     assert_eq!(pruned(Prune::None, &left), None);
 }
 
 #[test]
-fn c4_s24_where_reading_is_denied_the_apis_word_holds_for_a_day() {
+fn c4_s24_where_reading_is_denied_the_apis_answer_counts_for_a_day() {
     let read_denied = Observation::ReadDenied(unobserved());
     for (permission, other_wish) in BOTH {
         let wish = match permission {
@@ -529,8 +547,12 @@ fn c4_s24_where_reading_is_denied_the_apis_word_holds_for_a_day() {
             (24, Verdict::Act),
         ] {
             let left = written(permission, TimeDelta::hours(hours));
-            assert_eq!(told(&left, wish, &read_denied), verdict, "after {hours} h");
-            assert_eq!(told(&left, other_wish, &read_denied), Verdict::Act);
+            assert_eq!(
+                verdict_after(&left, wish, &read_denied),
+                verdict,
+                "after {hours} h"
+            );
+            assert_eq!(verdict_after(&left, other_wish, &read_denied), Verdict::Act);
         }
         let plan = planned_with(
             &written(permission, TimeDelta::hours(1)),
@@ -541,32 +563,35 @@ fn c4_s24_where_reading_is_denied_the_apis_word_holds_for_a_day() {
         );
         assert_eq!(plan.decisions[&img()].actual, Actual::Unknown);
         let wrong_clock = written(permission, TimeDelta::days(-400));
-        assert_eq!(told(&wrong_clock, wish, &read_denied), Verdict::Act);
+        assert_eq!(
+            verdict_after(&wrong_clock, wish, &read_denied),
+            Verdict::Act
+        );
     }
 }
 
 #[test]
-fn c4_a_later_write_without_an_answer_makes_the_apis_word_worth_nothing() {
+fn c4_a_later_unanswered_write_voids_the_apis_earlier_answer() {
     let read_denied = Observation::ReadDenied(unobserved());
     let mut left = written(Permission::Share, TimeDelta::hours(2));
     left.open_intents = unanswered(Permission::Cancel, TimeDelta::hours(1)).open_intents;
-    assert_eq!(told(&left, SHARED, &read_denied), Verdict::Act);
+    assert_eq!(verdict_after(&left, SHARED, &read_denied), Verdict::Act);
     left.open_intents = unanswered(Permission::Cancel, TimeDelta::hours(3)).open_intents;
     assert_eq!(
-        told(&left, SHARED, &read_denied),
+        verdict_after(&left, SHARED, &read_denied),
         Verdict::InSync,
-        "it came before"
+        "the unanswered write came first"
     );
     left.open_intents = unanswered(Permission::Cancel, TimeDelta::seconds(5)).open_intents;
     assert_eq!(
-        waits_until(&told(&left, SHARED, &read_denied)),
+        waits_until(&verdict_after(&left, SHARED, &read_denied)),
         Some(1_015),
-        "it may still be on its way"
+        "the unanswered write may still be in flight"
     );
 }
 
 #[test]
-fn c4_a_lost_answer_is_not_replaced_by_an_old_word() {
+fn c4_a_lost_answer_is_not_replaced_by_an_old_answer() {
     let read_denied = Observation::ReadDenied(unobserved());
     let mut left = written(Permission::Share, TimeDelta::hours(30));
     left.open_intents = unanswered(Permission::Share, TimeDelta::seconds(5)).open_intents;
@@ -576,7 +601,7 @@ fn c4_a_lost_answer_is_not_replaced_by_an_old_word() {
 }
 
 #[test]
-fn only_first_shares_are_asked_about() {
+fn eligibility_is_requested_only_for_first_shares() {
     let asked = |intent, attempts: &AttemptLog| {
         let plan = planned(
             &wanted(intent),
@@ -591,10 +616,10 @@ fn only_first_shares_are_asked_about() {
     assert_eq!(asked(DesiredShare::Unshared, &AttemptLog::default()), 0);
 }
 
-/// Every row of the truth table at once: whatever the inputs, at most one call per image follows, and
-/// none when the scope was not seen or the image is as desired.
+/// Checks every row of the truth table at once: for any inputs, at most one call per image follows, and none when the
+/// scope was not observed or the image is in the desired state.
 #[test]
-fn s15_s17_over_all_small_cases_no_call_goes_where_none_may() {
+fn s15_s17_no_forbidden_call_follows_from_any_small_case() {
     let lasts = [
         None,
         Some(acknowledged(0)),
@@ -707,14 +732,14 @@ fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
         assert!(
             matches!(&unknown, Verdict::Withheld(why) if matches!(**why, Withheld::UnknownManifests(_)))
         );
-        let told = unknown.why_not().expect("says why");
-        assert!(told.ends_with("git is missing; install it"), "{told}");
-        // It is not what a saved plan would do later.
+        let reason = unknown.why_not().expect("a reason");
+        assert!(reason.ends_with("git is missing; install it"), "{reason}");
+        // A saved plan would not do it later either.
         assert!(!unknown.is_intended());
     }
 }
 
-/// The image, shown as a blueprint in that state.
+/// The image, shown as a blueprint in the given state.
 fn seen_as(state: &str) -> Observation {
     let Observation::Seen(mut seen) = seen(true, None) else {
         panic!("it is seen")
@@ -737,7 +762,7 @@ fn answered(seconds: u64, code: &str) -> LastResult {
     }
 }
 
-/// So many such answers to CANCEL, ten seconds apart.
+/// `times` such answers to CANCEL, ten seconds apart.
 fn answers(code: &str, times: u64) -> AttemptLog {
     let mut attempts = AttemptLog::default();
     for n in 0..times {
@@ -757,7 +782,7 @@ const UNUSABLE: [&str; 5] = [
 ];
 
 #[test]
-fn c13_t4_a_share_is_what_servers_can_be_started_from() {
+fn c13_t4_a_share_counts_once_servers_can_be_started_from_it() {
     let none = AttemptLog::default();
     for state in ["NORMAL", "BRAND_NEW", "", "normal"] {
         let verdict = verdict(SHARED, &seen_as(state), &none, 0);
@@ -777,7 +802,7 @@ fn c13_t4_a_share_is_what_servers_can_be_started_from() {
         }
         let cancel = verdict(DesiredShare::Unshared, &seen_as(state), &none, 0);
         assert_eq!(cancel, Verdict::Act, "{state}");
-        // A CANCEL that is still open may take it away.
+        // A CANCEL that is still open may remove the share.
         let open = tried(ShareState::Unshared, unclear(0));
         let waits = verdict(SHARED, &seen_as(state), &open, 1);
         assert!(matches!(waits, Verdict::Await { .. }), "{state}: {waits:?}");
@@ -785,7 +810,7 @@ fn c13_t4_a_share_is_what_servers_can_be_started_from() {
 }
 
 #[test]
-fn t4_a_blueprint_that_stays_after_cancel_is_left_over_once_reading_cannot_lag_any_longer() {
+fn t4_a_blueprint_that_outlasts_cancel_and_the_lag_is_left_over() {
     for state in UNUSABLE {
         let attempts = tried(ShareState::Unshared, acknowledged(10));
         let verdict_at =
@@ -796,7 +821,7 @@ fn t4_a_blueprint_that_stays_after_cancel_is_left_over_once_reading_cannot_lag_a
             other => panic!("{state}: {other:?}"),
         }
     }
-    // One that servers can be started from is worth a second CANCEL.
+    // A usable blueprint is worth a second CANCEL.
     let attempts = tried(ShareState::Unshared, acknowledged(10));
     for state in ["NORMAL", "SYNCING", "BRAND_NEW"] {
         let verdict = verdict(DesiredShare::Unshared, &seen_as(state), &attempts, 130);
@@ -805,7 +830,7 @@ fn t4_a_blueprint_that_stays_after_cancel_is_left_over_once_reading_cannot_lag_a
 }
 
 #[test]
-fn t5_who_says_twice_that_there_is_no_image_means_it() {
+fn t5_the_answer_no_image_counts_after_two_times() {
     for state in ["NORMAL", "SYNCING_FAILED"] {
         let shown = seen_as(state);
         let once = answers(GONE, 1);
@@ -826,7 +851,7 @@ fn t5_who_says_twice_that_there_is_no_image_means_it() {
             other => panic!("{other:?}"),
         }
     }
-    // A9: gone from the list as well, it is as desired.
+    // A9: if it is gone from the list as well, it is in the desired state.
     let gone = verdict(
         DesiredShare::Unshared,
         &seen(false, None),
@@ -834,7 +859,7 @@ fn t5_who_says_twice_that_there_is_no_image_means_it() {
         10,
     );
     assert_eq!(gone, Verdict::InSync);
-    // Where reading is denied, the store has no word of it only if the share was ours: its blueprint may be left over.
+    // Where reading is denied, a missing stored answer means that the share was ours: its blueprint may be left over.
     let read_denied = Observation::ReadDenied(unobserved());
     match verdict(DesiredShare::Unshared, &read_denied, &answers(GONE, 2), 30) {
         Verdict::Blocked(problem) => assert_eq!(problem.unmet, Some(UnmetCondition::Leftover)),
@@ -843,7 +868,7 @@ fn t5_who_says_twice_that_there_is_no_image_means_it() {
 }
 
 #[test]
-fn t4_t5_who_says_twice_that_it_is_not_shared_is_waited_for_as_long_as_reading_may_lag() {
+fn t4_t5_two_not_shared_answers_are_believed_after_the_read_lag() {
     let twice = answers(NOT_SHARED, 2);
     for state in ["NORMAL", "SYNCING", "BRAND_NEW"] {
         let verdict_at =
@@ -865,7 +890,7 @@ fn t4_t5_who_says_twice_that_it_is_not_shared_is_waited_for_as_long_as_reading_m
 }
 
 #[test]
-fn t5_an_answer_that_keeps_coming_ends_the_tries_as_soon_as_its_kind_allows() {
+fn t5_a_repeated_answer_ends_the_retries_by_its_kind() {
     let table = [
         ("FailedOperation.CheckMFAError", 2, false),
         ("FailedOperation", 2, false),
@@ -894,7 +919,7 @@ fn t5_an_answer_that_keeps_coming_ends_the_tries_as_soon_as_its_kind_allows() {
 }
 
 #[test]
-fn t5_a_row_is_of_one_answer_to_one_wish() {
+fn t5_only_equal_answers_to_one_desired_state_count_in_a_row() {
     let mut attempts = answers(GONE, 1);
     attempts.record(
         img(),
@@ -907,7 +932,7 @@ fn t5_a_row_is_of_one_answer_to_one_wish() {
         verdict(DesiredShare::Unshared, &shown, &attempts, 30),
         Verdict::Act
     );
-    // A reply that was lost says nothing.
+    // A lost reply does not count.
     attempts.record(img(), ShareState::Unshared, unclear(30));
     assert_eq!(
         verdict(DesiredShare::Unshared, &shown, &attempts, 40),
@@ -918,7 +943,7 @@ fn t5_a_row_is_of_one_answer_to_one_wish() {
         verdict(DesiredShare::Unshared, &shown, &attempts, 50),
         Verdict::Blocked(_)
     ));
-    // What was answered to CANCEL says nothing of SHARE; nor of CANCEL, once one was acknowledged.
+    // Answers to CANCEL do not count for SHARE; nor for CANCEL after one was acknowledged.
     let mut turned = answers("FailedOperation.A", 1);
     turned.record(img(), ShareState::Shared, answered(10, "FailedOperation.A"));
     assert_eq!(
@@ -934,7 +959,7 @@ fn t5_a_row_is_of_one_answer_to_one_wish() {
     );
 }
 
-/// The plan at second 500 where no manifest names anything.
+/// The plan at second 500 if no manifest names anything.
 fn unnamed(
     observation: &Observation,
     inventory: &Inventory,
@@ -965,7 +990,7 @@ fn unnamed(
     })
 }
 
-/// What becomes of an image that is shared and that no manifest names, with `--prune exclusive`.
+/// The plan for an image that is shared and that no manifest names, with `--prune exclusive`.
 fn pruned(own: OwnImages, attempts: &AttemptLog) -> Plan {
     let Observation::Seen(mut seen) = seen(true, None) else {
         panic!("it is seen")
@@ -976,7 +1001,7 @@ fn pruned(own: OwnImages, attempts: &AttemptLog) -> Plan {
 }
 
 #[test]
-fn t8_nothing_is_pruned_but_what_is_known_to_be_the_accounts_own() {
+fn t8_only_images_known_as_the_accounts_own_are_pruned() {
     let none = AttemptLog::default();
     let withheld = |plan: &Plan| match &plan.decisions[&img()].verdict {
         Verdict::Withheld(why) => Withheld::clone(why),
@@ -984,7 +1009,10 @@ fn t8_nothing_is_pruned_but_what_is_known_to_be_the_accounts_own() {
     };
     let draft = pruned(OwnImages::NotAsked, &none);
     assert_eq!(withheld(&draft), Withheld::OwnImagesNotAsked);
-    assert!(needs_own_images(&draft), "it is asked then");
+    assert!(
+        needs_own_images(&draft),
+        "then the own images are requested"
+    );
     let unknown = pruned(OwnImages::Unknown(Unobserved::new("denied")), &none);
     assert_eq!(
         withheld(&unknown),
@@ -995,8 +1023,8 @@ fn t8_nothing_is_pruned_but_what_is_known_to_be_the_accounts_own() {
     let other = pruned(own([]), &none);
     assert!(other.decisions.is_empty() && !needs_own_images(&other));
     assert_eq!(other.unmanaged.strays[&img()].blueprint, "lhbp-1");
-    assert!(!other.is_gone(&img()), "it is still there");
-    // What this run has tried to cancel before the image was deleted is told of, and not tried again.
+    assert!(!other.is_gone(&img()), "the blueprint is still there");
+    // An image that this run tried to cancel before it was deleted is reported, and not tried again.
     let tried = pruned(own([]), &answers(GONE, 1));
     assert_eq!(withheld(&tried), Withheld::NotOwnImage);
 }

@@ -1,4 +1,4 @@
-//! What tests of the planner are made from: entries, blueprints and the account's own images.
+//! Builders for the planner's tests: entries, blueprints and the account's own images.
 
 use crate::desired::{DesiredImage, DesiredShare, Source};
 use crate::model::{AccountName, ImageId, Region, Scope};
@@ -11,7 +11,7 @@ pub(super) fn scope() -> Scope {
     }
 }
 
-/// An entry that asks for `share` and says nothing else.
+/// An entry that asks for `share` and sets nothing else.
 pub(super) fn wanted(share: DesiredShare) -> DesiredImage {
     DesiredImage {
         share,
@@ -28,7 +28,7 @@ pub(super) fn wanted(share: DesiredShare) -> DesiredImage {
     }
 }
 
-/// A blueprint without a name from which servers can be started.
+/// A blueprint without a name, in a usable state.
 pub(super) fn blueprint(id: &str) -> Blueprint {
     Blueprint {
         id: id.into(),
@@ -37,7 +37,7 @@ pub(super) fn blueprint(id: &str) -> Blueprint {
     }
 }
 
-/// An image of the account's own that can be shared.
+/// One of the account's own images that can be shared.
 pub(super) fn own_image(name: &str) -> OwnImage {
     OwnImage {
         name: name.into(),
@@ -50,13 +50,13 @@ pub(super) fn own_image(name: &str) -> OwnImage {
     }
 }
 
-/// The account has these images, without names.
+/// An account with these images, without names.
 pub(super) fn own(images: impl IntoIterator<Item = ImageId>) -> OwnImages {
     let images = images.into_iter().map(|image| (image, own_image("")));
     OwnImages::Known(images.collect())
 }
 
-/// The region has no instances.
+/// A region without any instances.
 pub(super) fn no_instances() -> Instances {
     Instances::Known(Default::default())
 }

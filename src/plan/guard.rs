@@ -1,8 +1,8 @@
 //! The guards: filters over drafted decisions that turn an action into `Verdict::Withheld` with a reason. Where several
 //! guards forbid an action, the first in the order below gives the reason.
 //!
-//! A cap that is exceeded withholds every CANCEL of its scope, not the surplus alone: if the list of images is wrong, its
-//! first tenth is wrong, too.
+//! An exceeded cap withholds every CANCEL of its scope, not only the surplus: if the list of images is wrong, its first
+//! tenth is wrong too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use crate::inventory::{InventoryEntry, OwnedShare, OwnershipState, UnexpectedLos
 use crate::model::{Cause, ImageId, ImageKey, Monotonic, Permission, ShareState};
 use crate::observation::{Instances, Observation, OwnImages, Seen};
 
-/// How long a scope with an unexpected loss is observed again before its actions are withheld: a lagging list recovers.
+/// How long a scope with an unexpected loss is observed again before its actions are withheld: a lagging list may
+/// recover.
 const LOSS_SETTLES: Duration = Duration::from_secs(10);
 
 type Decisions = BTreeMap<ImageId, Decision>;
@@ -45,8 +46,8 @@ pub(super) fn apply(
     loss
 }
 
-/// Marks the remaining actions as not tried where writes to the scope or its account are paused. Runs after the guards:
-/// what a guard forbids would not be done either way.
+/// Marks the remaining actions as not tried where writes to the scope or its account are paused. Runs after the guards,
+/// because an action that a guard forbids would not be done in any case.
 pub(super) fn pause_writes(attempts: &AttemptLog, decisions: &mut Decisions) {
     let Some(pause) = &attempts.write_pause else {
         return;
@@ -58,7 +59,7 @@ pub(super) fn pause_writes(attempts: &AttemptLog, decisions: &mut Decisions) {
     }
 }
 
-/// The guards that look at one image only, in the order of their precedence.
+/// The guards that examine a single image, in order of precedence.
 fn image_guards(
     inputs: &Inputs<'_>,
     closures: &WindowClosures,
@@ -79,7 +80,7 @@ fn image_guards(
     if cancels && inputs.policy.shares_only {
         return Some(Withheld::PartialManifests);
     }
-    // Looked up for a CANCEL alone: there may be many SHAREs.
+    // Looked up only for a CANCEL: there may be many SHAREs.
     let of_policy = cancels.then(named).flatten();
     let bounds = of_policy.and_then(|image| image.bounds.as_deref());
     if let Some(why) = cause_guards(inputs, decision.cause, owned) {
@@ -115,8 +116,8 @@ fn image_guards(
     })
 }
 
-/// The guards that hold for a prune, and those of them that hold for retention, too: it takes back whatever the policy
-/// matches, whoever shared it.
+/// The guards for pruning. Some of them also apply to retention, because it cancels every share that the policy matches,
+/// whoever made it.
 fn cause_guards(inputs: &Inputs<'_>, cause: Cause, owned: Option<&OwnedShare>) -> Option<Withheld> {
     let (prunes, retires) = (cause == Cause::Pruned, cause == Cause::Retention);
     if (prunes || retires)
@@ -134,8 +135,9 @@ fn cause_guards(inputs: &Inputs<'_>, cause: Cause, owned: Option<&OwnedShare>) -
     not_prunable(inputs, owned).or_else(|| hold().map(Withheld::PruneHeld))
 }
 
-/// Why an image is not cancelled that instances use, or may use. This guard is the last, so that instances are listed only if
-/// no other guard forbids the action. A declared `unshared` is not held back: its author sees the plan.
+/// Withholds the CANCEL of an image that instances use or may use. This guard is the last one, so that instances are
+/// listed only if no other guard forbids the action. It does not apply to a declared `unshared`, because its author sees
+/// the plan.
 fn in_use(
     inputs: &Inputs<'_>,
     image: &ImageId,
@@ -144,13 +146,13 @@ fn in_use(
 ) -> Option<Withheld> {
     let is_asked_for = cause == Cause::Declared || bounds.is_some_and(|bounds| bounds.in_use);
     match inputs.instances() {
-        // Asked for all the same, so that a person is warned.
+        // The list is still requested, so that a person can be warned.
         Instances::NotAsked if inputs.shown().contains_key(image) => {
             Some(Withheld::InstancesNotAsked)
         }
         _ if is_asked_for => None,
         Instances::NotAsked if !matches!(inputs.observation, Observation::Seen(_)) => {
-            let why = "as which blueprint it is shared cannot be read";
+            let why = "it is not possible to read which blueprint it is shared as";
             Some(Withheld::InUseUnknown(why.into()))
         }
         Instances::NotAsked => None,
@@ -159,8 +161,8 @@ fn in_use(
     }
 }
 
-/// Withholds the CANCELs of one cause that a policy asks for if more of them are due than it allows. What is withheld for
-/// another reason does not count; what this run has cancelled already does: the cap holds for the run, not for each
+/// Withholds the CANCELs of one cause that a policy asks for, if more are due than the policy allows. CANCELs withheld
+/// for another reason do not count. CANCELs that this run has already made do: the cap applies to the run, not to each
 /// observation.
 pub(super) fn policy_caps(inputs: &Inputs<'_>, decisions: &mut Decisions) {
     let mut due: BTreeMap<(Arc<str>, Cause), (usize, u32)> = BTreeMap::new();
@@ -210,8 +212,8 @@ fn bounds_of(inputs: &Inputs<'_>, image: &ImageId) -> Option<Arc<CancelBounds>> 
     inputs.desired.images.get(image)?.bounds.clone()
 }
 
-/// Why an image is not pruned that is not known to be the account's own. This guard comes late, so that the account's
-/// images are asked for only if no guard before it forbids the action.
+/// Withholds pruning of an image that is not known to be the account's own. This guard comes late, so that the account's
+/// images are requested only if no earlier guard forbids the action.
 fn not_own(own: &OwnImages, image: &ImageId) -> Option<Withheld> {
     match own {
         OwnImages::Known(own) if own.contains_key(image) => None,
@@ -221,8 +223,8 @@ fn not_own(own: &OwnImages, image: &ImageId) -> Option<Withheld> {
     }
 }
 
-/// Why the image is left alone, if a suspension covers it. A suspension ends once both clocks say that it is over. The
-/// common case is that there is none.
+/// Withholds a change that a suspension covers. A suspension ends only when both clocks agree that it is over. Most
+/// scopes have no suspension.
 fn suspended(inputs: &Inputs<'_>, image: &ImageId) -> Option<Withheld> {
     let suspensions = &inputs.inventory.suspensions;
     if suspensions.is_empty() {
@@ -255,7 +257,7 @@ fn suspended(inputs: &Inputs<'_>, image: &ImageId) -> Option<Withheld> {
     disputed
 }
 
-/// Why an image that no manifest names must not be pruned, judged by the account and by who shared it.
+/// Withholds pruning because of the account, or because of who shared the image.
 fn not_prunable(inputs: &Inputs<'_>, owned: Option<&OwnedShare>) -> Option<Withheld> {
     if !matches!(inputs.observation, Observation::Seen(_)) {
         return Some(Withheld::Unobserved);
@@ -269,7 +271,7 @@ fn not_prunable(inputs: &Inputs<'_>, owned: Option<&OwnedShare>) -> Option<Withh
     not_owned(owned, Withheld::NotOwned)
 }
 
-/// Why nothing is taken back that no entry names, judged by the account.
+/// Withholds every CANCEL that no entry asks for while the account is in doubt.
 fn account_in_doubt(inputs: &Inputs<'_>) -> Option<Withheld> {
     match &inputs.account.proof {
         AccountProof::Certain => None,
@@ -278,7 +280,7 @@ fn account_in_doubt(inputs: &Inputs<'_>) -> Option<Withheld> {
     }
 }
 
-/// Why a share does not count as our own, if it does not; `none` if nothing says that it is.
+/// Why a share does not count as ours; `none` is the reason if nothing shows that it is.
 fn not_owned(owned: Option<&OwnedShare>, none: Withheld) -> Option<Withheld> {
     match owned {
         Some(owned) if owned.disputed_since.is_some() => Some(Withheld::Disputed),
@@ -288,7 +290,7 @@ fn not_owned(owned: Option<&OwnedShare>, none: Withheld) -> Option<Withheld> {
     }
 }
 
-/// Whether much of what is ours does not show, and no person has accepted that.
+/// The unexpected loss, unless a person has accepted it.
 fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<UnexpectedLoss> {
     let shared = |intent: DesiredShare| {
         let clocks = inputs.clocks;
@@ -306,7 +308,7 @@ fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<UnexpectedLoss> {
 }
 
 /// An observation that lacks many owned images may be wrong, and acting on it would cancel too much or share everything
-/// again. Sharing the images again makes the observation complete but does not explain the loss, so that nothing is
+/// again. Sharing the images again makes the observation complete but does not explain the loss. Therefore nothing is
 /// cancelled for the rest of the run.
 fn unexpected_loss(inputs: &Inputs<'_>, now: Option<UnexpectedLoss>, decisions: &mut Decisions) {
     let why = match (now, inputs.attempts.loss) {
@@ -353,7 +355,7 @@ fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
     if ahead == 0 {
         return;
     }
-    // What this run has cancelled already counts: the cap holds for the run, not for each observation.
+    // Images that this run has already cancelled count: the cap applies to the run, not to each observation.
     let before = decisions
         .iter()
         .filter(|(image, decision)| {
@@ -370,16 +372,16 @@ fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
     let over = CapExceeded::check_cap(cancels, over_all.max(cancels), inputs.policy);
     let Some(over) = over else { return };
     for decision in decisions.values_mut() {
-        // What waits for a change window counts now, so that a saved plan can be carried out later.
+        // Changes that wait for a change window count now, so that a saved plan can be carried out later.
         if decision.verdict.is_intended() && decision.desired == ShareState::Unshared {
             decision.verdict = Verdict::Withheld(Withheld::TooMany(over).into());
         }
     }
 }
 
-/// The number of images that `--max-cancels-percent` is a percentage of: the owned images, or all shared ones with
-/// `--prune exclusive`, plus those that this run has pruned. Images that this run has shared do not count, because they
-/// would raise the cap.
+/// The number of images that `--max-cancels-percent` refers to: the owned images, or all shared ones with `--prune
+/// exclusive`, plus the images that this run has pruned. Images that this run has shared do not count, because they would
+/// raise the cap.
 fn base(inputs: &Inputs<'_>, seen: &Seen, decisions: &Decisions) -> usize {
     let ours = |entry: &InventoryEntry| entry.owned.as_ref().is_some_and(|owned| owned.confirmed);
     let images = inputs.inventory.images.iter();
@@ -388,7 +390,7 @@ fn base(inputs: &Inputs<'_>, seen: &Seen, decisions: &Decisions) -> usize {
             let shared = seen.shared.keys();
             shared.filter(|image| !seen.own.lack(image)).collect()
         }
-        // What an earlier run has cancelled, and a lagging list still shows, is among them.
+        // Includes images that an earlier run has cancelled and a lagging list still shows.
         Prune::Owned | Prune::None => images.filter(|(_, r)| ours(r)).map(|(id, _)| id).collect(),
     };
     let tried = |image: &ImageId, state| inputs.attempts.tried_towards(image, state).is_some();

@@ -1,4 +1,4 @@
-//! The guards that came with names and policies: what instances use, caps of policies, and what is not pruned.
+//! Tests the guards for names and policies: images in use, caps of policies, and images that are not pruned.
 
 use std::borrow::Cow;
 
@@ -45,7 +45,7 @@ fn img() -> ImageId {
     id("img-a")
 }
 
-/// A scope as it was seen, and what is asked of it. Everything that is put into it is shared.
+/// An observed scope and its desired state. Every image that is added is shared.
 struct Scene {
     images: BTreeMap<ImageId, DesiredImage>,
     left_alone: BTreeSet<ImageId>,
@@ -57,12 +57,12 @@ struct Scene {
     inventory: Inventory,
     attempts: AttemptLog,
     broken: BTreeMap<ImageId, Arc<str>>,
-    /// Whether what is shared cannot be read.
+    /// Whether reading the shares is denied.
     is_denied: bool,
 }
 
 impl Scene {
-    /// Nothing is asked, and the region has no instances.
+    /// A scope without a desired state, whose region has no instances.
     fn new() -> Self {
         Self {
             images: BTreeMap::new(),
@@ -83,7 +83,7 @@ impl Scene {
         }
     }
 
-    /// One image, of which `share` is asked; `None`: no document names it.
+    /// One image with the desired `share`; `None`: no document names it.
     fn of(share: Option<DesiredShare>) -> Self {
         let mut scene = Self::new();
         scene.show(&img());
@@ -106,7 +106,7 @@ impl Scene {
         self.seen.own = OwnImages::Known(images);
     }
 
-    /// An image that is cancelled for `cause` if each of the policies agrees, given with its cap.
+    /// Adds an image that is cancelled for `cause` if each of the policies agrees, given with its cap.
     fn cancel(&mut self, image: &ImageId, cause: Cause, policies: &[(&str, u32)]) {
         self.show(image);
         let bounds = CancelBounds {
@@ -128,14 +128,14 @@ impl Scene {
         image.bounds = Some(bounds.into());
     }
 
-    /// The image is ours, by the API's word.
+    /// Marks the image as ours, by the API's answer.
     fn own(&mut self, protected: bool) {
         let entry = self.inventory.images.entry(img()).or_default();
         entry.record_acknowledged(Permission::Share, None, protected, now() - LAG);
         entry.writes.clear();
     }
 
-    /// This run has cancelled the image, which shows no longer.
+    /// Records that this run has cancelled the image, which is not visible any longer.
     fn cancelled(&mut self, image: &ImageId) {
         self.seen.shared.remove(image);
         let last = LastResult::Acknowledged {
@@ -147,7 +147,7 @@ impl Scene {
             .record(image.clone(), ShareState::Unshared, last);
     }
 
-    /// `lhins-1` and `lhins-2` use the blueprint of the image.
+    /// Makes `lhins-1` and `lhins-2` use the blueprint of the image.
     fn use_it(&mut self, image: &ImageId) {
         let users = vec!["lhins-1".into(), "lhins-2".into()];
         let blueprint = self.seen.shared[image].id.clone();
@@ -194,14 +194,14 @@ impl Scene {
     }
 }
 
-/// Longer than any read lags.
+/// Longer than any read can lag.
 const LAG: TimeDelta = TimeDelta::days(1);
 
 fn withheld(why: Withheld) -> Verdict {
     Verdict::Withheld(why.into())
 }
 
-/// Whatever can ask for a CANCEL.
+/// Every cause that can lead to a CANCEL.
 fn cancels() -> [(Cause, Option<DesiredShare>); 5] {
     [
         (Cause::Declared, Some(DesiredShare::Unshared)),
@@ -213,7 +213,7 @@ fn cancels() -> [(Cause, Option<DesiredShare>); 5] {
 }
 
 #[test]
-fn n6_what_instances_use_is_kept_and_only_a_declared_unshared_goes() {
+fn n6_an_image_in_use_is_kept_unless_declared_unshared() {
     for (cause, share) in cancels() {
         let mut scene = Scene::of(share);
         assert_eq!(scene.decision().cause, cause);
@@ -242,7 +242,7 @@ fn n6_what_instances_use_is_kept_and_only_a_declared_unshared_goes() {
 }
 
 #[test]
-fn n6_s25_instances_that_cannot_be_listed_may_use_anything() {
+fn n6_s25_unlisted_instances_may_use_any_image() {
     for (cause, share) in cancels() {
         let mut scene = Scene::of(share);
         scene.seen.instances = Instances::Unknown("denied".into());
@@ -273,7 +273,7 @@ fn a_declared_unshared_warns_of_the_instances_that_use_it() {
         assert!(warning.contains(part), "{part}: {warning}");
     }
     scene.images.get_mut(&img()).expect("it is named").protect = true;
-    assert_eq!(scene.plan().warnings(), [""; 0], "it does not go");
+    assert_eq!(scene.plan().warnings(), [""; 0], "it is not cancelled");
 }
 
 #[test]
@@ -286,14 +286,18 @@ fn in_use_cancel_and_force_let_a_policys_share_go() {
         });
         scene.use_it(&img());
         assert_eq!(scene.verdict(), Verdict::Act, "{share:?}");
-        assert_eq!(scene.plan().in_use, BTreeMap::new(), "nobody declared it");
+        assert_eq!(
+            scene.plan().in_use,
+            BTreeMap::new(),
+            "no document declared it"
+        );
         scene.seen.instances = Instances::Unknown("denied".into());
         assert_eq!(scene.verdict(), Verdict::Act, "{share:?}");
     }
 }
 
 #[test]
-fn instances_are_asked_for_before_a_cancel_that_nothing_else_forbids() {
+fn instances_are_listed_only_before_an_otherwise_allowed_cancel() {
     for (cause, share) in cancels() {
         let mut scene = Scene::of(share);
         scene.seen.instances = Instances::NotAsked;
@@ -301,7 +305,7 @@ fn instances_are_asked_for_before_a_cancel_that_nothing_else_forbids() {
         let verdict = withheld(Withheld::InstancesNotAsked);
         assert_eq!(plan.decisions[&img()].verdict, verdict, "{cause:?}");
         assert!(needs_instances(&plan), "{cause:?}");
-        // Where another guard forbids it, they are no matter.
+        // If another guard forbids the action, instances do not matter.
         scene.own(true);
         let mut named = scene.images.values_mut();
         if let Some(image) = named.next() {
@@ -316,7 +320,7 @@ fn instances_are_asked_for_before_a_cancel_that_nothing_else_forbids() {
     let plan = scene.plan();
     assert!(
         needs_own_images(&plan) && !needs_instances(&plan),
-        "first whose it is"
+        "first whether it is the account's own"
     );
     let mut scene = Scene::of(Some(DesiredShare::Unshared));
     scene.seen.shared.clear();
@@ -324,7 +328,7 @@ fn instances_are_asked_for_before_a_cancel_that_nothing_else_forbids() {
     assert!(!needs_instances(&scene.plan()), "nothing is cancelled");
 }
 
-/// Which images go of those that are due.
+/// Which of the due images are cancelled.
 fn going(scene: &Scene) -> Vec<String> {
     let plan = scene.plan();
     plan.actions()
@@ -341,7 +345,7 @@ fn retired(count: usize, policies: &[(&str, u32)]) -> Scene {
 }
 
 #[test]
-fn five_of_at_most_five_go_and_none_of_six() {
+fn a_cap_of_five_allows_five_cancels_and_none_of_six() {
     assert_eq!(going(&retired(5, &[("golden", 5)])).len(), 5);
     let scene = retired(6, &[("golden", 5)]);
     assert_eq!(going(&scene), [""; 0]);
@@ -361,7 +365,7 @@ fn five_of_at_most_five_go_and_none_of_six() {
 }
 
 #[test]
-fn what_is_withheld_for_another_reason_is_not_counted_against_a_cap() {
+fn cancels_withheld_for_another_reason_do_not_count_for_a_cap() {
     let mut scene = retired(6, &[("golden", 5)]);
     scene.use_it(&id("img-3"));
     let rest = ["img-0", "img-1", "img-2", "img-4", "img-5"];
@@ -369,7 +373,7 @@ fn what_is_withheld_for_another_reason_is_not_counted_against_a_cap() {
     scene.seen.instances = no_instances();
     scene.images.get_mut(&id("img-3")).expect("due").protect = true;
     assert_eq!(going(&scene), rest);
-    // Nor is what a person declares.
+    // Declared CANCELs do not count either.
     let mut scene = retired(5, &[("golden", 5)]);
     scene.show(&id("img-5"));
     scene
@@ -400,13 +404,13 @@ fn an_image_of_two_policies_counts_for_both_and_needs_both() {
     scene.cancel(&id("img-b"), Cause::Retention, &[("other", 3)]);
     assert_eq!(going(&scene), ["img-a", "img-b"]);
     scene.cancel(&id("img-c"), Cause::Retention, &both);
-    assert_eq!(going(&scene), ["img-b"], "two of golden's one");
+    assert_eq!(going(&scene), ["img-b"], "golden allows one, two are due");
     scene.cancel(&id("img-d"), Cause::Retention, &[("other", 3)]);
-    assert_eq!(going(&scene), [""; 0], "four of other's three");
+    assert_eq!(going(&scene), [""; 0], "other allows three, four are due");
 }
 
 #[test]
-fn a_policy_that_keeps_to_its_own_retires_no_share_of_others() {
+fn a_policy_with_keep_owned_retires_no_share_of_others() {
     let mut scene = Scene::of(Some(RETENTION));
     scene.bound(CancelBounds {
         owned: true,
@@ -426,7 +430,7 @@ fn s7_a_cap_counts_what_this_run_has_cancelled_for_the_same_cause() {
     for n in 0..3 {
         scene.cancelled(&id(&format!("img-{n}")));
     }
-    assert_eq!(going(&scene), [""; 0], "three of six are gone");
+    assert_eq!(going(&scene), [""; 0], "three of six are cancelled");
     let cap = PolicyCap {
         policy: "golden".into(),
         cause: Cause::Retention,
@@ -435,7 +439,7 @@ fn s7_a_cap_counts_what_this_run_has_cancelled_for_the_same_cause() {
     };
     let verdict = &scene.plan().decisions[&id("img-3")].verdict;
     assert_eq!(*verdict, withheld(Withheld::PolicyCap(cap.into())));
-    // What went for another cause, or for another policy, does not count.
+    // CANCELs for another cause or another policy do not count.
     for (cause, policy) in [(Cause::Revoked, "golden"), (Cause::Retention, "other")] {
         let mut scene = retired(5, &[("golden", 5)]);
         for n in 5..9 {
@@ -478,13 +482,13 @@ fn s10_shares_in_doubt_are_not_a_policys_own() {
     assert_eq!(scene.verdict(), Verdict::Act, "whoever shared it");
 }
 
-/// Labels of a team's document.
+/// Labels of the document of one team.
 fn of_team(team: &str) -> Arc<Labels> {
     let labels: Labels = [("team".to_owned(), team.to_owned())].into();
     Arc::new(labels)
 }
 
-/// What the team `platform` has suspended.
+/// A suspension that the team `platform` has made.
 fn suspension() -> Suspension {
     Suspension {
         id: 1,
@@ -500,7 +504,7 @@ fn suspension() -> Suspension {
 }
 
 #[test]
-fn a_suspension_of_any_document_that_speaks_of_an_image_covers_it() {
+fn a_suspension_of_any_document_of_an_image_covers_it() {
     for (cause, share) in cancels() {
         let mut scene = Scene::of(share);
         scene.inventory.suspensions = vec![suspension()];
@@ -518,7 +522,7 @@ fn a_suspension_of_any_document_that_speaks_of_an_image_covers_it() {
 }
 
 #[test]
-fn a_suspension_is_asked_of_each_document_before_a_write_leaves() {
+fn before_a_write_each_document_is_checked_for_a_suspension() {
     let attempt = |labels: &[Arc<Labels>]| Attempt {
         key: ImageKey {
             scope: scope(),
@@ -546,7 +550,7 @@ fn a_suspension_is_asked_of_each_document_before_a_write_leaves() {
 }
 
 #[test]
-fn s26_nothing_is_retired_while_whose_the_account_is_is_not_proven() {
+fn s26_nothing_is_retired_while_the_account_is_unproven() {
     let why = "two names may be one account".to_owned();
     for (cause, share) in cancels() {
         let mut scene = Scene::of(share);
@@ -603,7 +607,7 @@ fn n6_an_expired_share_is_withheld_where_what_is_shared_cannot_be_read() {
 }
 
 #[test]
-fn s24_what_a_policy_calls_broken_is_a_persons_task_whatever_its_state() {
+fn s24_a_share_that_a_policy_calls_broken_is_blocked_in_any_state() {
     let wanted_by_policy = DesiredShare::ByPolicy {
         state: ShareState::Shared,
         cause: Cause::Policy,
@@ -624,14 +628,14 @@ fn s24_what_a_policy_calls_broken_is_a_persons_task_whatever_its_state() {
         };
         assert!(problem.message.contains(why), "{problem}");
         assert!(problem.message.contains("lhbp-img-a"), "{problem}");
-        // One that goes is no matter.
+        // The state of an image that is cancelled does not matter.
         scene.images.insert(img(), wanted(RETENTION));
         assert_eq!(scene.verdict(), Verdict::Act, "{state:?}");
     }
 }
 
 #[test]
-fn a_hold_on_pruning_withholds_that_and_nothing_else() {
+fn a_hold_on_pruning_withholds_only_pruning() {
     let why: Arc<str> = "no image here is called `golden`".into();
     for (cause, share) in cancels() {
         let mut scene = Scene::of(share);
@@ -645,7 +649,7 @@ fn a_hold_on_pruning_withholds_that_and_nothing_else() {
 }
 
 #[test]
-fn a_protection_of_before_holds_until_an_entry_says_otherwise() {
+fn an_earlier_protection_holds_until_an_entry_overrides_it() {
     for (cause, share) in cancels() {
         let mut scene = Scene::of(share);
         scene.own(true);
@@ -658,7 +662,7 @@ fn a_protection_of_before_holds_until_an_entry_says_otherwise() {
 }
 
 #[test]
-fn protection_outlasts_whatever_asks_for_a_cancel() {
+fn protection_withholds_every_cause_of_a_cancel() {
     for (cause, share) in cancels() {
         let mut scene = Scene::of(share);
         let Some(image) = scene.images.get_mut(&img()) else {
@@ -670,7 +674,7 @@ fn protection_outlasts_whatever_asks_for_a_cancel() {
 }
 
 #[test]
-fn g3_retention_waits_until_the_manifests_are_known_to_be_whole() {
+fn g3_retention_waits_until_the_manifests_are_complete() {
     let why: Arc<str> = "git is missing; install it".into();
     for (cause, share) in cancels() {
         let mut scene = Scene::of(share);
@@ -704,9 +708,9 @@ fn c1_after_a_change_of_the_account_nothing_is_retired_in_that_run() {
 }
 
 #[test]
-fn s1_what_documents_speak_of_and_ask_nothing_of_is_not_pruned() {
+fn s1_an_image_that_documents_leave_alone_is_not_pruned() {
     let mut scene = Scene::of(None);
-    assert_eq!(scene.verdict(), Verdict::Act, "no document speaks of it");
+    assert_eq!(scene.verdict(), Verdict::Act, "no document mentions it");
     scene.left_alone.insert(img());
     for ours in [false, true] {
         if ours {
@@ -714,12 +718,16 @@ fn s1_what_documents_speak_of_and_ask_nothing_of_is_not_pruned() {
         }
         let plan = scene.plan();
         assert!(plan.decisions.is_empty(), "{plan:?}");
-        assert_eq!(plan.unmanaged, Default::default(), "nor is it unnamed");
+        assert_eq!(
+            plan.unmanaged,
+            Default::default(),
+            "nor does it count as unnamed"
+        );
     }
 }
 
 #[test]
-fn what_a_person_must_settle_first_is_held_as_it_is() {
+fn an_image_that_a_person_must_settle_is_held_in_its_state() {
     for shared in [true, false] {
         let mut scene = Scene::of(None);
         if !shared {
@@ -748,7 +756,7 @@ fn what_a_person_must_settle_first_is_held_as_it_is() {
 }
 
 #[test]
-fn only_retention_is_withheld_in_the_normal_course() {
+fn only_withheld_retention_needs_no_person() {
     let in_use = || Withheld::InUse(vec!["lhins-1".into()]);
     let decision = |cause, verdict| Decision {
         cause,
@@ -784,7 +792,7 @@ fn only_retention_is_withheld_in_the_normal_course() {
 }
 
 #[test]
-fn the_reasons_are_one_sentence_each_and_name_what_they_are_about() {
+fn each_reason_is_one_sentence_and_names_its_subject() {
     let cap = PolicyCap {
         policy: "golden".into(),
         cause: Cause::Retention,
@@ -817,9 +825,9 @@ fn the_reasons_are_one_sentence_each_and_name_what_they_are_about() {
     }
 }
 
-/// A policy's document names the image to people, too.
+/// A policy's document also gives the image its name.
 #[test]
-fn a_decision_says_which_document_asks_for_it() {
+fn a_decision_names_the_document_that_asks_for_it() {
     let mut scene = Scene::of(Some(RETENTION));
     let document = Arc::new(DocumentMetadata {
         name: "golden".into(),
@@ -832,5 +840,9 @@ fn a_decision_says_which_document_asks_for_it() {
     assert_eq!(entry.document, document);
     assert_eq!(entry.note.as_deref(), Some("the old kernel"));
     assert!(!entry.protect);
-    assert_eq!(Scene::of(None).decision().entry, None, "nobody asks for it");
+    assert_eq!(
+        Scene::of(None).decision().entry,
+        None,
+        "no document asks for it"
+    );
 }

@@ -1,4 +1,4 @@
-//! What a plan for one scope is made from. It must not know any verdict.
+//! The inputs of a plan for one scope. This file must not know any verdict.
 
 use std::collections::BTreeMap;
 
@@ -13,31 +13,31 @@ use crate::observation::{Blueprint, Instances, Observation, OwnImages};
 use crate::resolve::ResolvedScope;
 use crate::windows::Windows;
 
-/// Everything that a plan for one scope follows from.
+/// All inputs of a plan for one scope.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     pub scope: &'a Scope,
-    /// What the manifests ask of the scope.
+    /// Desired state of the scope according to the manifests.
     pub desired: &'a ResolvedScope<'a>,
-    /// Whose the images are.
+    /// Account that the images belong to.
     pub account: &'a ScopeAccount,
     pub observation: &'a Observation,
-    /// What the store knows of the scope: owned images, suspensions, open writes.
+    /// What the store knows about the scope: owned images, suspensions, open writes.
     pub inventory: &'a Inventory,
-    /// What this run wrote, and how it ended.
+    /// This run's writes and their results.
     pub attempts: &'a AttemptLog,
     /// The change windows of the account.
     pub windows: &'a Windows,
-    /// What may be pruned.
+    /// Bounds on what may be pruned.
     pub policy: &'a Policy,
-    /// The saved plan that is carried out, if one is.
+    /// Actions of the saved plan that is carried out, if there is one.
     pub approved: Option<&'a ApprovedActions>,
-    /// The clocks that `from`, `until`, windows and suspensions are evaluated by. A change that depends on the time is made
-    /// only if both clocks agree.
+    /// The clocks by which `from`, `until`, windows and suspensions are evaluated. A change that depends on the time is
+    /// made only if both clocks agree.
     pub clocks: Clocks,
-    /// Measures how long ago writes were that the store knows of.
+    /// Measures the age of writes in the store.
     pub present: Present,
-    /// Measures how long ago writes of this process were.
+    /// Measures the age of writes of this process.
     pub monotonic: Monotonic,
 }
 
@@ -65,7 +65,7 @@ impl Inputs<'_> {
         }
     }
 
-    /// The instances that use the image's blueprint; `None` if there are none, or it is not known.
+    /// The instances that use the image's blueprint; `None` if there are none or their use is not known.
     pub(super) fn users_of(&self, image: &ImageId) -> Option<Vec<SmolStr>> {
         let Instances::Known(by_blueprint) = self.instances() else {
             return None;

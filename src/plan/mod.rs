@@ -1,8 +1,7 @@
-//! DESIRED + OBSERVATION + INVENTORY + ATTEMPTS → PLAN. Pure and total: the same arguments always give the same plan,
-//! and each desired image gets exactly one [`Verdict`]. What is refused is a verdict with its reason,
-//! never an error.
+//! DESIRED + OBSERVATION + INVENTORY + ATTEMPTS → PLAN. Pure and total: the same arguments always give the same plan, and
+//! each desired image gets exactly one [`Verdict`]. A refusal is a verdict with its reason, never an error.
 //!
-//! Knows neither clocks nor the network; executing a plan takes no further decision.
+//! The planner knows neither clocks nor the network. The execution of a plan takes no further decision.
 
 mod account;
 mod budget;
@@ -56,7 +55,7 @@ pub use result::{
 pub use saved::{BoundsExceeded, PlanDifference, SavedAction, SavedPlan, SavedPlanError};
 pub use withheld::{PolicyCap, Withheld};
 
-/// Decides for every image of the scope that a manifest names or that is to be pruned.
+/// Decides for every image of the scope that a manifest names or that is due for pruning.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let mut shown = SortedLookup::new(inputs.shown());
     let named = inputs.desired.images.iter().map(|(&id, &image)| {
@@ -120,7 +119,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
 }
 
-/// A decision about an image that a person must settle something about first: nothing is done.
+/// The decision for an image that a person must settle first: nothing is done.
 fn held_decision(inputs: &Inputs<'_>, id: &ImageId, verdict: &ResolvedVerdict) -> Decision {
     let shown = inputs.shown().get(id);
     let actual = match (inputs.observation, shown) {
@@ -140,7 +139,8 @@ fn held_decision(inputs: &Inputs<'_>, id: &ImageId, verdict: &ResolvedVerdict) -
     }
 }
 
-/// The name that people know an image by: that of its entry, else that of the image, else that of its blueprint.
+/// The name by which people know an image: the name in its entry, or else the image's own name, or else the name of its
+/// blueprint.
 fn image_name(
     inputs: &Inputs<'_>,
     id: &ImageId,
@@ -166,7 +166,7 @@ fn named_decision(
     let (actual, mut verdict) = decide::decide(inputs, id, desired, shown);
     let says_nothing_yet = inputs.clocks.all(|now| image.share.is_to_come(now));
     if says_nothing_yet && !matches!(verdict, Verdict::Unobserved(_)) {
-        // What is shared already is left as it is.
+        // An image that is already shared stays as it is.
         desired = actual.state().unwrap_or(desired);
         verdict = Verdict::InSync;
     }
@@ -234,7 +234,7 @@ fn unnamed_decision(inputs: &Inputs<'_>, id: &ImageId) -> Decision {
     }
 }
 
-/// The images that are about to be shared for the first time. Their eligibility is asked for before a write is spent.
+/// The images that are about to be shared for the first time. Their eligibility is requested before a write is sent.
 pub fn share_candidates(plan: &Plan, attempts: &AttemptLog) -> Vec<ImageId> {
     let candidates = plan.decisions.iter().filter(|(id, decision)| {
         decision.verdict == Verdict::Act
@@ -244,8 +244,8 @@ pub fn share_candidates(plan: &Plan, attempts: &AttemptLog) -> Vec<ImageId> {
     candidates.map(|(id, _)| id.clone()).collect()
 }
 
-/// Whether the plan cancels a share, now or once a guard that may pass no longer withholds it. The account's instances must
-/// be known then.
+/// Whether the plan cancels a share, now or once a temporary guard no longer withholds it. Then the account's instances
+/// must be known.
 pub fn needs_instances(plan: &Plan) -> bool {
     let mut decisions = plan.decisions.values();
     decisions.any(|decision| {
@@ -257,8 +257,8 @@ pub fn needs_instances(plan: &Plan) -> bool {
     })
 }
 
-/// Whether the plan prunes an image, now or once a guard that may pass no longer withholds it (a window, a suspension, a
-/// cap, clocks that disagree). The account's own images must be known then.
+/// Whether the plan prunes an image, now or once a temporary guard (a window, a suspension, a cap, clocks that disagree)
+/// no longer withholds it. Then the account's own images must be known.
 pub fn needs_own_images(plan: &Plan) -> bool {
     let mut decisions = plan.decisions.values();
     decisions.any(|decision| {

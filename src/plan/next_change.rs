@@ -1,4 +1,4 @@
-//! When time alone may change a decision of a plan, so that its scope is observed again then.
+//! The time at which time alone may change a decision of a plan, so that its scope is observed again then.
 
 use std::collections::BTreeMap;
 

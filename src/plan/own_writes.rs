@@ -1,4 +1,4 @@
-//! What follows from the writes of this run towards the desired state, whether or not the scope can be read.
+//! The verdicts that follow from this run's writes towards the desired state, whether or not the scope can be read.
 
 use std::time::Duration;
 
@@ -10,21 +10,22 @@ use crate::inventory::LAG;
 use crate::model::{Monotonic, ShareState};
 use crate::observation::{Blueprint, BlueprintState};
 
-/// A write that never shows is sent twice, no more.
+/// A write that no read ever shows is sent at most twice.
 const ACKNOWLEDGED_MAX: u32 = 2;
-/// How long an unanswered SHARE may still show before it is sent again. Short: the answer to the
-/// second, `ImageAlreadyShared`, tells for certain.
+/// How long an unanswered SHARE may still appear before it is sent again. It is short, because the answer to the second
+/// SHARE, `ImageAlreadyShared`, is conclusive.
 const SHARE_SETTLES: Duration = Duration::from_secs(2);
-/// The same for CANCEL. Longer: what a second CANCEL answers is not documented.
+/// The same for CANCEL. It is longer, because the answer to a second CANCEL is not documented.
 const CANCEL_SETTLES: Duration = Duration::from_secs(10);
-/// Unanswered writes for one image. With every tenth reply lost, eight in a row fail once in 10^8.
+/// Limit of unanswered writes for one image. With every tenth reply lost, eight in a row fail once in 10^8.
 pub(super) const UNCLEAR_MAX: u32 = 8;
-/// The same answer to one write, where looking shows the opposite: who says so twice means it.
+/// How often the same answer must come to one write, if observations show the opposite, until it counts.
 const SAME_ANSWER_MAX: u32 = 2;
-/// The same for an operation that failed: once, and two more tries.
+/// The same for an operation that failed: the first attempt, and two more.
 const FAILED_OPERATION_MAX: u32 = 3;
 
-/// Where what was answered and what is seen cannot both be so, and neither time nor another call changes that.
+/// The verdict where the answers and the observation contradict each other, and neither time nor another call can change
+/// that.
 pub(super) fn contradicted(
     tried: &ImageAttempts,
     shown: Option<&Blueprint>,
@@ -35,7 +36,7 @@ pub(super) fn contradicted(
         _ => None,
     };
     match (&tried.last, &tried.answer) {
-        // A share in such a state is not ended by a second CANCEL.
+        // A second CANCEL would not end a share in such a state.
         (LastResult::Acknowledged { at, request_id, .. }, _)
             if tried.towards == ShareState::Unshared && monotonic >= *at + LAG =>
         {
@@ -49,7 +50,7 @@ pub(super) fn contradicted(
             }
             let until = answer.since + LAG;
             Some(match said {
-                // What is listed may lag behind a CANCEL of somebody else, or of ours whose answer was lost.
+                // The list may lag behind somebody else's CANCEL, or behind ours whose answer was lost.
                 Hint::NotShared if unusable.is_none() && monotonic < until => Verdict::Await {
                     until,
                     reason: Awaiting::Outcome(problem.clone()).into(),
@@ -66,7 +67,7 @@ pub(super) fn contradicted(
     }
 }
 
-/// How often an answer has to come in a row to be believed.
+/// How often in a row an answer must come to be believed.
 fn most(said: Hint) -> u32 {
     match said {
         Hint::NoImage | Hint::NotShared | Hint::Nothing => SAME_ANSWER_MAX,
@@ -75,7 +76,7 @@ fn most(said: Hint) -> u32 {
     }
 }
 
-/// What follows from the writes of this run that were to bring the state about.
+/// The verdict that follows from this run's writes towards the desired state.
 pub(super) fn after_own_write(tried: &ImageAttempts, monotonic: Monotonic) -> Verdict {
     match &tried.last {
         LastResult::Acknowledged { at, .. } if monotonic < *at + LAG => Verdict::Await {

@@ -1,4 +1,4 @@
-//! The bounds of the command line on what a run may cancel, and which of two policies is stricter (S7).
+//! The limits of the command line on what a run may cancel, and how to find the stricter of two policies (S7).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,38 +8,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{ImageId, Permission, Scope};
 
-/// What may be cancelled without a manifest that asks for it, and how much of it at once.
+/// The limits on cancelling images that no manifest asks to cancel, and on how many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Which images that no manifest names are cancelled.
+    /// Which images are cancelled although no manifest names them.
     pub prune: Prune,
-    /// Most images pruned in one scope and run.
+    /// The most images that one run may prune in one scope.
     pub max_cancels: u32,
-    /// The same as a part of what is ours there (of all that is shared, with [`Prune::Exclusive`]), in percent; does not
-    /// apply to fewer than [`EXEMPT_BELOW`].
+    /// The same limit as a percentage of our shares in the scope (of all shares, with [`Prune::Exclusive`]). It does not
+    /// apply to fewer than [`EXEMPT_BELOW`] images.
     pub max_cancels_percent: u32,
-    /// Where the two caps come from, for people.
+    /// Origins of the two caps, for people.
     pub cap_origins: CapOrigins,
-    /// So many shares of ours may have vanished at once in a scope: a person has looked.
+    /// Numbers of our shares that may have vanished at once in each scope, because a person has checked them.
     pub accept_lost: AcceptedLosses,
-    /// The manifests are incomplete: no CANCEL may be computed from them.
+    /// Whether the manifests are incomplete, so that no CANCEL may be computed from them.
     pub shares_only: bool,
-    /// Where reading is denied, an image counts as in the state that the API acknowledged for so long. It is no bound on
-    /// what may be cancelled, so that a saved plan does not carry it.
+    /// How long the API's answer counts as the state of an image where reading is denied. It does not limit what may be
+    /// cancelled, so a saved plan does not contain it.
     pub trust_acknowledged: TimeDelta,
-    /// Nobody waits for a share until servers can be started from it: whoever asks comes back for that.
+    /// Whether the caller does not wait until servers can be started from a share, because it checks again later.
     pub no_wait: bool,
 }
 
-/// The losses that flags accept, by scope. Flags live as long as the process, and so does this, so that a policy can be
-/// copied.
+/// The losses that flags accept, by scope. Flags live as long as the process, and so does this value, so that a policy
+/// can be copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AcceptedLosses(&'static [(Scope, u32)]);
 
 impl AcceptedLosses {
     pub const NONE: Self = Self(&[]);
 
-    /// Each scope with the number of images that may be lost in it.
+    /// The scopes, each with the number of images that may be lost in it.
     pub fn iter(self) -> impl Iterator<Item = &'static (Scope, u32)> {
         self.0.iter()
     }
@@ -53,25 +53,25 @@ impl FromIterator<(Scope, u32)> for AcceptedLosses {
     }
 }
 
-/// Percentages mean little of a few images.
+/// The number of images below which the percentage does not apply, because it would mean little.
 pub const EXEMPT_BELOW: usize = 10;
 
-/// Which images that no manifest names are cancelled.
+/// Which images are cancelled although no manifest names them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Prune {
     #[default]
     None,
-    /// Those that sharekeeper itself shared.
+    /// The images that sharekeeper itself shared.
     Owned,
-    /// All that are shared, whoever did it.
+    /// All shared images, whoever shared them.
     Exclusive,
 }
 
 impl Prune {
     pub const ALL: [Self; 3] = [Self::None, Self::Owned, Self::Exclusive];
 
-    /// The word after `--prune`.
+    /// The value of the flag `--prune`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -81,12 +81,12 @@ impl Prune {
     }
 }
 
-/// Where the caps of a [`Policy`] come from.
+/// The origins of the caps of a [`Policy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CapOrigins {
-    /// Where [`Policy::max_cancels`] comes from.
+    /// Origin of the value of [`Policy::max_cancels`].
     pub count: BoundOrigin,
-    /// Where [`Policy::max_cancels_percent`] comes from.
+    /// Origin of the value of [`Policy::max_cancels_percent`].
     pub percent: BoundOrigin,
 }
 
@@ -97,20 +97,20 @@ impl CapOrigins {
     };
 }
 
-/// Where a bound comes from.
+/// The origin of a bound's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BoundOrigin {
-    /// Nobody gave another value.
+    /// No other value was given.
     Default,
-    /// It stood on the command line.
+    /// A flag on the command line.
     Flag,
-    /// A variable of the environment holds it.
+    /// A variable of the environment.
     Variable,
     SavedPlan,
 }
 
 impl BoundOrigin {
-    /// The origin of `bound`, for a person.
+    /// Describes the origin of `bound` for a person.
     pub(super) fn of(self, bound: &Bound) -> &'static str {
         match (self, bound) {
             (Self::Default, _) => "the default",
@@ -165,14 +165,14 @@ impl Policy {
         no_wait: false,
     };
 
-    /// The size of the loss that may have happened in a scope; 0: none.
+    /// The accepted size of a loss in a scope; 0 if none is accepted.
     pub fn accepted_loss(&self, scope: &Scope) -> u32 {
         let mut losses = self.accept_lost.iter();
         let of_scope = losses.find(|(of, _)| of == scope);
         of_scope.map_or(0, |(_, lost)| *lost)
     }
 
-    /// Each bound that a flag sets.
+    /// Each bound that a flag can set.
     fn bounds(&self) -> [Bound; 4] {
         [
             Bound::Prune(self.prune),
@@ -182,7 +182,7 @@ impl Policy {
         ]
     }
 
-    /// The caps on what is pruned at once in a scope, each with where it comes from, for people.
+    /// The caps on pruning at once in a scope, each with its origin, for people.
     pub fn caps(&self) -> [(Bound, &'static str); 2] {
         let CapOrigins { count, percent } = self.cap_origins;
         let (most, part) = (
@@ -193,20 +193,20 @@ impl Policy {
         [(most, origins.0), (part, origins.1)]
     }
 
-    /// The flags that make this policy out of the default.
+    /// The flags that turn the default into this policy.
     pub fn flags(&self) -> Vec<Bound> {
         let pairs = self.bounds().into_iter().zip(Self::DEFAULT.bounds());
         let differ = pairs.filter(|(own, default)| own != default);
         differ.map(|(own, _)| own).collect()
     }
 
-    /// Each bound that allows something that the same bound of `allowed` does not, with the latter.
+    /// Each bound that allows something that the same bound of `allowed` forbids, paired with the latter.
     pub fn exceeds(&self, allowed: &Self) -> Vec<(Bound, Bound)> {
         let wider = [
             self.prune > allowed.prune,
             self.max_cancels > allowed.max_cancels,
             self.max_cancels_percent > allowed.max_cancels_percent,
-            // A loss is accepted if it is of exactly that size, so that any other size accepts something else.
+            // A loss is accepted only at its exact size, so any other size accepts something else.
             self.accept_lost
                 .iter()
                 .any(|(scope, lost)| allowed.accepted_loss(scope) != *lost),
@@ -216,7 +216,7 @@ impl Policy {
         wider.map(|(pair, _)| pair).collect()
     }
 
-    /// Of each bound the stricter: it allows what both policies allow.
+    /// Takes the stricter of each bound, so that the result allows only what both policies allow.
     pub fn stricter(&self, other: &Self) -> Self {
         Self {
             prune: self.prune.min(other.prune),
@@ -251,5 +251,5 @@ impl Default for Policy {
     }
 }
 
-/// The actions of a saved plan for one scope: nothing else may be done.
+/// The actions of a saved plan for one scope. Nothing else may be done there.
 pub type ApprovedActions = BTreeMap<ImageId, Permission>;

@@ -1,15 +1,15 @@
-//! The truth table where reading is denied. All that is known of an image is what the API answered to writes, in this run
-//! and in earlier ones; whether it is as desired rests on that answer alone.
+//! The truth table for scopes that cannot be read. The API's answers to writes, in this run and in earlier ones, are all
+//! that is known about an image, and they alone decide whether it is in sync.
 //!
 //! | last answer | own writes towards it | verdict |
 //! |---|---|---|
-//! | | the other way, without an answer, not long ago | await |
+//! | | opposite write, without an answer, recent | await |
 //! | as desired, within `--trust-acknowledged` | none, or final | in sync |
 //! | older, the other state, or none | none | act |
 //! | | acknowledged, or already shared | in sync |
-//! | | outcome unknown, not long ago | await |
+//! | | outcome unknown, recent | await |
 //! | | outcome unknown, a few times | act again |
-//! | | outcome unknown too often, or with the same answer several times in a row; or blocked; or given up | failed, blocked |
+//! | | outcome unknown too often, or the same answer several times in a row; or blocked; or given up | failed, blocked |
 
 use chrono::TimeDelta;
 
@@ -20,8 +20,8 @@ use crate::attempts::{LastResult, Problem};
 use crate::inventory::{AnsweredState, OpenIntent};
 use crate::model::{ImageId, ShareState};
 
-/// A write without an answer may still be on its way for so long: twice the deadline of a call, and some.
-const ON_ITS_WAY: TimeDelta = TimeDelta::seconds(20);
+/// How long a write without an answer may still be in flight: a little more than twice the deadline of a call.
+const IN_FLIGHT: TimeDelta = TimeDelta::seconds(20);
 
 pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> Verdict {
     let open = inputs
@@ -29,23 +29,23 @@ pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> 
         .open_intents
         .get(id)
         .map_or(&[][..], Vec::as_slice);
-    let mut other_way = open.iter().rev();
-    let other_way = other_way.find(|intent| intent.permission.leads_to() != desired);
-    if let Some(wait) = other_way.and_then(|intent| on_its_way(inputs, intent)) {
+    let mut opposite = open.iter().rev();
+    let opposite = opposite.find(|intent| intent.permission.leads_to() != desired);
+    if let Some(wait) = opposite.and_then(|intent| in_flight(inputs, intent)) {
         return wait;
     }
-    let word = word(inputs, id, desired, other_way);
+    let answer = last_answer(inputs, id, desired, opposite);
     let Some(tried) = inputs.attempts.tried_towards(id, desired) else {
-        return match word.is_some_and(|word| is_trusted(inputs, word)) {
+        return match answer.is_some_and(|answer| is_trusted(inputs, answer)) {
             true => Verdict::InSync,
             false => Verdict::Act,
         };
     };
     match tried.last {
         LastResult::Acknowledged { .. } | LastResult::AlreadyShared { .. } => Verdict::InSync,
-        // The recorded answer is the one to this write: otherwise its intent would still be open.
+        // The recorded answer belongs to this write: otherwise its intent would still be open.
         LastResult::Unclear { .. }
-            if word.is_some_and(|word| open.iter().all(|intent| intent.at < word.at)) =>
+            if answer.is_some_and(|answer| open.iter().all(|intent| intent.at < answer.at)) =>
         {
             Verdict::InSync
         }
@@ -54,26 +54,26 @@ pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> 
     }
 }
 
-/// The last answer of the API, if it says that the image is as desired. It does not count if a later write towards the
-/// opposite state ended without an answer.
-fn word(
+/// The API's last answer, if it says that the image is in the desired state. It does not count if a later write towards
+/// the opposite state ended without an answer.
+fn last_answer(
     inputs: &Inputs<'_>,
     id: &ImageId,
     desired: ShareState,
-    other_way: Option<&OpenIntent>,
+    opposite: Option<&OpenIntent>,
 ) -> Option<AnsweredState> {
-    let word = inputs.inventory.images.get(id)?.last_answer?;
-    let holds = word.state == desired && other_way.is_none_or(|intent| intent.at < word.at);
-    holds.then_some(word)
+    let answer = inputs.inventory.images.get(id)?.last_answer?;
+    let holds = answer.state == desired && opposite.is_none_or(|intent| intent.at < answer.at);
+    holds.then_some(answer)
 }
 
-fn is_trusted(inputs: &Inputs<'_>, word: AnsweredState) -> bool {
-    // A date in the far future comes from a clock that was wrong.
-    inputs.present.since(word.at).abs() < inputs.policy.trust_acknowledged
+fn is_trusted(inputs: &Inputs<'_>, answer: AnsweredState) -> bool {
+    // A date in the far future comes from a wrong clock.
+    inputs.present.since(answer.at).abs() < inputs.policy.trust_acknowledged
 }
 
-fn on_its_way(inputs: &Inputs<'_>, intent: &OpenIntent) -> Option<Verdict> {
-    let until = wait_ends(inputs, inputs.present.since(intent.at), ON_ITS_WAY)?;
+fn in_flight(inputs: &Inputs<'_>, intent: &OpenIntent) -> Option<Verdict> {
+    let until = wait_ends(inputs, inputs.present.since(intent.at), IN_FLIGHT)?;
     let problem = Problem::new("an earlier write ended without an answer");
     Some(Verdict::Await {
         until,

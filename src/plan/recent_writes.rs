@@ -1,5 +1,5 @@
-//! Recent writes, of this process or an earlier one, that the observation may not show yet. They count whatever is desired
-//! now: an acknowledged share appears in the end, even if no manifest asks for it any longer (S4).
+//! Recent writes, of this process or an earlier one, that the observation may not show yet. They count whatever the
+//! desired state is now: an acknowledged share appears in the end, even if no manifest asks for it any longer (S4).
 
 use chrono::TimeDelta;
 
@@ -8,19 +8,19 @@ use crate::attempts::{ImageAttempts, LastResult, Problem};
 use crate::inventory::{InventoryEntry, LAG, LAG_MAX, OpenIntent};
 use crate::model::{ImageId, Monotonic, ShareState};
 
-/// What to wait for if an image shows as `desired` and a recent write towards the opposite state may still appear. The
+/// The wait for an image that shows as `desired` although a recent write towards the opposite state may still appear. The
 /// wait ends once the newest such write is older than [`LAG_MAX`].
 pub(super) fn await_opposite_write(
     inputs: &Inputs<'_>,
     id: &ImageId,
     desired: ShareState,
 ) -> Option<Verdict> {
-    let other_way = inputs.attempts.tried.get(id);
-    let other_way = other_way.filter(|tried| tried.towards != desired);
+    let opposite = inputs.attempts.tried.get(id);
+    let opposite = opposite.filter(|tried| tried.towards != desired);
     let entry = inputs.inventory.images.get(id);
     let open = inputs.inventory.open_intents.get(id);
     let waits = [
-        other_way.and_then(of_this_run),
+        opposite.and_then(of_this_run),
         entry.and_then(|entry| acknowledged(inputs, entry, desired)),
         open.and_then(|open| unanswered(inputs, open, desired)),
     ];
@@ -32,8 +32,8 @@ pub(super) fn await_opposite_write(
     })
 }
 
-/// Whether an image that is not shown may still appear because of a recent SHARE of ours that no observation has shown.
-/// An image that was shown and is gone needs no wait: a pass that prunes observes again anyway.
+/// Whether an image that is not visible may still appear because of a recent SHARE of ours that no observation has shown.
+/// An image that was visible and is gone needs no wait: a pass that prunes observes again in any case.
 pub(super) fn may_still_appear(inputs: &Inputs<'_>, id: &ImageId) -> bool {
     let entry = inputs.inventory.images.get(id);
     let newest = entry.and_then(|entry| entry.writes.last());
@@ -42,7 +42,7 @@ pub(super) fn may_still_appear(inputs: &Inputs<'_>, id: &ImageId) -> bool {
     !was_shown && await_opposite_write(inputs, id, ShareState::Unshared).is_some()
 }
 
-/// What to wait for if an image does not show as `desired`, though the API acknowledged a recent write of an earlier
+/// The wait for an image that does not show as `desired`, although the API acknowledged a recent write of an earlier
 /// process and no observation has confirmed it.
 pub(super) fn await_unconfirmed_write(
     inputs: &Inputs<'_>,
@@ -77,8 +77,8 @@ fn acknowledged(
     entry: &InventoryEntry,
     desired: ShareState,
 ) -> Option<(Monotonic, Awaiting)> {
-    let word = entry.last_answer.filter(|word| word.state != desired)?;
-    let until = lag_ends(inputs, inputs.present.since(word.at))?;
+    let answer = entry.last_answer.filter(|answer| answer.state != desired)?;
+    let until = lag_ends(inputs, inputs.present.since(answer.at))?;
     Some((until, Awaiting::OwnWrite))
 }
 
@@ -94,13 +94,13 @@ fn unanswered(
     Some((until, Awaiting::Outcome(problem)))
 }
 
-/// When an observation cannot lag behind a write of `age` ago any longer; `None` if it cannot now.
+/// The end of the time in which an observation may lag behind a write of age `age`; `None` if it has passed.
 fn lag_ends(inputs: &Inputs<'_>, age: TimeDelta) -> Option<Monotonic> {
     wait_ends(inputs, age, LAG_MAX)
 }
 
-/// When `most` will have passed since an event of `age` ago; `None` if it has passed. A date in the future comes from a
-/// clock that has been set back since; waiting for it would never end.
+/// The moment at which `most` will have passed since an event of age `age`; `None` if it has passed. A date in the future
+/// comes from a clock that has been set back since; waiting for it would never end.
 pub(super) fn wait_ends(inputs: &Inputs<'_>, age: TimeDelta, most: TimeDelta) -> Option<Monotonic> {
     let left = (most - age).min(most).to_std().ok()?;
     (!left.is_zero() && age > -most).then(|| inputs.monotonic + left)

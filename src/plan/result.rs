@@ -1,4 +1,4 @@
-//! What the planner says of a scope and of each of its images: values that the engine carries out and the reports show.
+//! The planner's results for a scope and each of its images: values that the engine carries out and the reports show.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::model::{
 use crate::observation::Unobserved;
 use crate::resolve::{Resolution, UnresolvedName};
 
-/// What to do about one scope.
+/// The plan for one scope.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub scope: Scope,
@@ -24,48 +24,48 @@ pub struct Plan {
     pub uin: Option<Uin>,
     /// Account names whose inventory rows the scope takes over.
     pub taken_over: BTreeSet<AccountName>,
-    /// Earlier names of the account, by which people may have suspended the scope.
+    /// Earlier names of the account, which people may have used to suspend the scope.
     pub aliases: Arc<BTreeSet<AccountName>>,
     /// Whether the scope was observed.
     pub view: View,
-    /// Pruning was asked for, but the scope was not observed, so that nothing was pruned.
+    /// Pruning was requested, but the scope was not observed, so nothing was pruned.
     pub prune_skipped: bool,
-    /// One decision for each desired image, and for each that is to be pruned, in order of the ids.
+    /// One decision for each desired image and for each image that is due for pruning, in order of the ids.
     pub decisions: BTreeMap<ImageId, Decision>,
     /// Images that are shared, that no manifest names, and that are left alone.
     pub unmanaged: Unmanaged,
-    /// Of the images that are shared as desired, those whose blueprint is in an undocumented state.
+    /// Blueprints in an undocumented state, for images that are shared as desired.
     pub undocumented_states: BTreeMap<ImageId, UndocumentedState>,
-    /// Images that count as not shared, though the API never said so.
+    /// Images that count as not shared, although the API never confirmed it.
     pub presumed_unshared: BTreeSet<ImageId>,
-    /// Set if many owned images do not show.
+    /// Set if many owned images are not visible.
     pub loss: Option<UnexpectedLoss>,
     /// The first time, by this machine's clock, at which a decision may change without any other event: a share begins or
     /// ends, a window opens, or a suspension is over by one of the clocks.
     pub next_change_at: Option<Timestamp>,
-    /// Names of selected entries that mean no image, or several. A person must act.
+    /// Names in selected entries that match no image, or several. A person must act.
     pub unresolved: Vec<UnresolvedName>,
-    /// Why selected policies hold still, by their names. A person must act.
+    /// Why selected policies make no change, by policy name. A person must act.
     pub policy_holds: BTreeMap<Arc<str>, Arc<str>>,
-    /// Instances that use an image which a manifest declares `unshared` and whose share is cancelled all the same. Once a pass
-    /// is over, the plan that it ended with has those that the pass has cancelled.
+    /// Instances that use an image which a manifest declares `unshared` and whose share is still cancelled. At the end of
+    /// a pass, the final plan also contains the images that the pass has cancelled.
     pub in_use: BTreeMap<ImageId, Vec<SmolStr>>,
-    /// What the documents ask of each image, where they name images by more than ids.
+    /// The desired state of each image, where documents name images by more than ids.
     pub resolution: Arc<Resolution>,
 }
 
-/// Whether a scope was observed when it was planned. A plan without decisions needs it, too.
+/// Whether a scope was observed when it was planned. A plan without decisions needs this too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum View {
     Seen,
-    /// Reading is denied; what is known comes from the answers to writes.
+    /// Reading is denied; the API's answers to writes are all that is known.
     ReadDenied(Unobserved),
-    /// Not observed; holds the reason.
+    /// The scope was not observed; holds the reason.
     Unobserved(Unobserved),
 }
 
 impl View {
-    /// The word in documents.
+    /// The word that documents use.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Seen => "seen",
@@ -74,7 +74,7 @@ impl View {
         }
     }
 
-    /// Why the scope was not seen, if it was not.
+    /// Why the scope was not seen, unless it was.
     pub const fn why(&self) -> Option<&Unobserved> {
         match self {
             Self::Seen => None,
@@ -90,7 +90,7 @@ pub struct Unmanaged {
     pub ours: BTreeSet<ImageId>,
     /// Images that somebody else seems to have shared.
     pub foreign: BTreeSet<ImageId>,
-    /// Images that are known not to be the account's own: CANCEL has no effect on them.
+    /// Images that are known not to belong to the account: CANCEL has no effect on them.
     pub strays: BTreeMap<ImageId, Stray>,
 }
 
@@ -99,7 +99,8 @@ pub struct Unmanaged {
 pub struct Stray {
     /// The blueprint id, `lhbp-…`.
     pub blueprint: SmolStr,
-    /// sharekeeper shared it, so that it is left over from a deleted image. Otherwise it may belong to another account.
+    /// Whether sharekeeper shared it, so that it is left over from a deleted image. Otherwise it may belong to another
+    /// account.
     pub ours: bool,
 }
 
@@ -108,42 +109,42 @@ pub struct Stray {
 pub struct UndocumentedState {
     /// The blueprint id, `lhbp-…`.
     pub blueprint: SmolStr,
-    /// What the state is called; empty where there is none.
+    /// Text of the state; empty if the API gave none.
     pub state: String,
 }
 
-/// What to do about one image.
+/// The planner's decision for one image.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// The desired state. If the clocks disagree about it, the state that would be a change.
+    /// The desired state. If the clocks disagree about it, the state that would need a change.
     pub desired: ShareState,
-    /// Why it is desired. If the clocks disagree about the cause alone, this machine's clock decides.
+    /// Why the state is desired. If the clocks disagree only about the cause, this machine's clock decides.
     pub cause: Cause,
-    /// The manifest line that asks for it; none for an image that is pruned.
+    /// The manifest line that asks for it; `None` for an image that is pruned.
     pub source: Option<Source>,
     /// The state as last seen.
     pub actual: Actual,
-    /// When the desired share ends by itself.
+    /// When the desired share expires.
     pub until: Option<Timestamp>,
     pub verdict: Verdict,
     /// The image's name, where it is known.
     pub name: Option<SmolStr>,
-    /// What else the document says of it; none for an image that is pruned or held.
+    /// The other fields of its document entry; `None` for an image that is pruned or held.
     pub entry: Option<Entry>,
 }
 
-/// What a document says of an image, besides the state.
+/// The fields of a document entry besides the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub document: Arc<DocumentMetadata>,
-    /// Never CANCEL, whatever asks for it.
+    /// Whether CANCEL is forbidden for every cause.
     pub protect: bool,
-    /// When the share that is asked for begins, where it does not begin at once.
+    /// When the desired share begins, if it does not begin at once.
     pub from: Option<Timestamp>,
     pub note: Option<Arc<str>>,
 }
 
-/// The state of an image as far as it is known.
+/// The state of an image, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actual {
     /// Shared; holds the blueprint id if it is known.
@@ -152,47 +153,47 @@ pub enum Actual {
     Unknown,
 }
 
-/// What to do about one image, or why nothing is done. Reasons are boxed because most images are in sync and a plan may
+/// The action for one image, or why nothing is done. Reasons are boxed, because most images are in sync and a plan may
 /// hold a million of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     InSync,
-    /// One call, towards the desired state.
+    /// One call towards the desired state.
     Act,
     /// Observe again before anything else, until `until` at the latest.
     Await {
-        /// Then another decision falls.
+        /// The time at which another decision is made.
         until: Monotonic,
-        /// What is waited for.
+        /// The event that the image waits for.
         reason: Box<Awaiting>,
     },
-    /// Shared as desired, but no server can be started from it yet. Waiting may be enough.
+    /// The image is shared as desired, but no server can be started from it yet. Waiting may be enough.
     Pending(Box<Problem>),
-    /// A person must act.
+    /// A person must act before it can change.
     Blocked(Box<Problem>),
-    /// A guard forbids it.
+    /// A guard forbids the change.
     Withheld(Box<Withheld>),
     /// Given up after retries; holds the last problem.
     Failed(Box<Problem>),
-    /// One call, which is not tried for now because writes to the scope or its account are paused.
+    /// One call, which is not tried for now, because writes to the scope or its account are paused.
     NotTried(Box<WritePause>),
     /// The scope was not observed, so nothing is done.
     Unobserved(Box<Unobserved>),
 }
 
-/// What is waited for.
+/// The event that an image waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Awaiting {
-    /// The API acknowledged our write, and reading does not show it yet.
+    /// The API acknowledged our write, but no read shows it yet.
     OwnWrite,
-    /// The outcome of our write is unknown; it may still show.
+    /// The outcome of our write is unknown; it may still appear.
     Outcome(Problem),
-    /// The API says that the image cannot be shared, and its fields do not show why. It may be shared already without
-    /// showing yet. Holds the API's reason.
+    /// The API says that the image cannot be shared, but its fields do not show why. It may already be shared and not
+    /// visible yet. Holds the API's reason.
     Doubt(String),
-    /// Many owned images do not show; the next observation may show them.
+    /// Many owned images are not visible; the next observation may show them.
     Loss(String),
-    /// Other regions of its policy have not been seen yet.
+    /// Other regions of its policy have not been observed yet.
     Regions,
 }
 
@@ -223,8 +224,8 @@ impl fmt::Display for Awaiting {
 }
 
 impl Verdict {
-    /// Whether it is a call now, or once a window opens, a suspension ends or writes are no longer paused. A saved plan holds
-    /// these, and the caps count them.
+    /// Whether it is a call now, or once a window opens, a suspension ends or writes are no longer paused. A saved plan
+    /// contains these, and the caps count them.
     pub fn is_intended(&self) -> bool {
         match self {
             Self::Act | Self::NotTried(_) => true,
@@ -238,18 +239,18 @@ impl Verdict {
         }
     }
 
-    /// Whether the clocks disagree about the state that is asked for, so that there may be a call or none.
+    /// Whether the clocks disagree about the desired state, so that a call may or may not be needed.
     pub fn is_unsettled(&self) -> bool {
         matches!(self, Self::Withheld(why)
             if matches!(&**why, Withheld::ClocksDisagree(conflict) if conflict.is_about_desired_state()))
     }
 
-    /// Whether a guard holds the image until a person says otherwise.
+    /// Whether a guard holds the image until a person changes something.
     pub fn is_held_open(&self) -> bool {
         matches!(self, Self::Withheld(why) if why.has_no_end())
     }
 
-    /// Why there is no call, in words; `None` if there is one.
+    /// Why no call is made, as text; `None` if one is made.
     pub fn why_not(&self) -> Option<String> {
         Some(match self {
             Self::Act => return None,
@@ -266,15 +267,15 @@ impl Verdict {
 }
 
 impl Decision {
-    /// Whether it is withheld in the normal course of things, so that no person need act: what a policy would retire is in use
-    /// or not ours.
+    /// Whether it is withheld in normal operation, so that no person must act: an image that a policy would retire is in
+    /// use or not ours.
     pub fn is_normal_course(&self) -> bool {
         self.cause == Cause::Retention
             && matches!(&self.verdict, Verdict::Withheld(why)
                 if matches!(**why, Withheld::InUse(_) | Withheld::NotOwnedByPolicy))
     }
 
-    /// Whether policies ask for it.
+    /// Whether a policy asks for it.
     pub fn is_by_policy(&self) -> bool {
         matches!(
             self.cause,
@@ -282,14 +283,14 @@ impl Decision {
         )
     }
 
-    /// Whether the image is as desired by the API's answers to writes, because reading is denied.
+    /// Whether the image is in sync only by the API's answers to writes, because reading is denied.
     pub fn is_by_word(&self) -> bool {
         self.verdict == Verdict::InSync && self.actual == Actual::Unknown
     }
 }
 
 impl Plan {
-    /// The calls that the plan asks for, in order.
+    /// The calls of the plan, in order.
     pub fn actions(&self) -> impl Iterator<Item = (&ImageId, Permission, &Decision)> {
         let acts = self
             .decisions
@@ -298,7 +299,7 @@ impl Plan {
         acts.map(|(id, decision)| (id, Permission::towards(decision.desired), decision))
     }
 
-    /// Lets what policies ask for wait until the other regions were seen, which is looked at in the next round.
+    /// Makes the actions of policies wait until the other regions were observed; the next round checks that.
     pub fn await_regions(&mut self, now: Monotonic) {
         let actions = self.decisions.values_mut();
         let actions = actions.filter(|it| it.verdict == Verdict::Act && it.is_by_policy());
@@ -310,7 +311,7 @@ impl Plan {
         }
     }
 
-    /// Why the scope was not seen, if it was not.
+    /// Why the scope was not observed, unless it was.
     pub fn unobserved(&self) -> Option<&Unobserved> {
         match &self.view {
             View::Unobserved(unobserved) => Some(unobserved),
@@ -318,7 +319,7 @@ impl Plan {
         }
     }
 
-    /// Why reading is denied, if it is and the plan was made without it.
+    /// Why reading is denied, if the plan was made without it.
     pub fn read_denied(&self) -> Option<&Unobserved> {
         match &self.view {
             View::ReadDenied(unobserved) => Some(unobserved),
@@ -326,7 +327,7 @@ impl Plan {
         }
     }
 
-    /// Whether the scope was seen, and the image is not shared in it, though no manifest names it.
+    /// Whether the scope was observed, and the image is not shared in it and no manifest names it.
     pub fn is_gone(&self, image: &ImageId) -> bool {
         self.view == View::Seen
             && !self.decisions.contains_key(image)
@@ -335,13 +336,13 @@ impl Plan {
             && !self.unmanaged.strays.contains_key(image)
     }
 
-    /// Whether an image is shared and not ready yet, so that it is worth observing again.
+    /// Whether an image is shared but not ready yet, so that it is worth observing again.
     pub fn is_pending(&self) -> bool {
         let mut decisions = self.decisions.values();
         decisions.any(|decision| matches!(decision.verdict, Verdict::Pending(_)))
     }
 
-    /// Why what is still to do is not tried for now, if so.
+    /// Why the remaining changes are not tried for now, if writes are paused.
     pub fn write_pause(&self) -> Option<&WritePause> {
         let mut verdicts = self.decisions.values().map(|decision| &decision.verdict);
         verdicts.find_map(|verdict| match verdict {
@@ -350,7 +351,7 @@ impl Plan {
         })
     }
 
-    /// When the first of the decisions that wait falls, if any waits.
+    /// The earliest end of a wait, if any decision waits.
     pub fn awaiting_until(&self) -> Option<Monotonic> {
         let awaiting = self
             .decisions

@@ -1,9 +1,9 @@
-//! A plan in a file: what was reviewed is what is done, or nothing is.
+//! A plan in a file: exactly what was reviewed is carried out, or nothing is.
 //!
-//! It holds actions, the policy and the selection they were made with, and no secret. Anybody may have made the file, so it
-//! allows nothing by itself. When it is carried out, the same plan is made anew, and unless that has the very same actions
-//! the saved one is stale. What may be done is bounded by the command line: a plan that was made with wider bounds is
-//! refused whole ([`SavedPlan::policy_within`]).
+//! It holds the actions, with the policy and selection that they were made with, and no secret. Anybody may have written
+//! the file, so it allows nothing by itself. When it is carried out, the plan is made again, and unless the new plan has
+//! exactly the same actions, the saved one is stale. The command line limits what may be done: a plan that was made with
+//! wider bounds is refused as a whole ([`SavedPlan::policy_within`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,12 +20,12 @@ use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Sel
 use crate::resolve::ResolvedVerdict;
 use crate::words::brief;
 
-/// Why a call is no longer made of which no document speaks.
+/// Why a call that no document mentions is no longer made.
 const NOBODY_ASKS: &str = "no manifest asks for it";
 
-/// What the file says it is.
+/// The value of `kind` in the file.
 const KIND: &str = "sharekeeper-plan";
-/// The version of the file's form.
+/// The version of the file's format.
 const VERSION: u32 = 1;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,40 +33,40 @@ const VERSION: u32 = 1;
 pub struct SavedPlan {
     kind: String,
     format_version: u32,
-    /// When it was made.
+    /// Time at which the plan was made.
     pub made_at: Timestamp,
     /// Name and version of the program that made it.
     pub made_by: String,
     /// The git commit of the manifests.
     pub commit: Option<String>,
-    /// The part of the manifests it was made for.
+    /// The part of the manifests that the plan covers.
     pub selector: Selector,
-    /// The bounds it was made with.
+    /// The bounds that the plan was made with.
     pub policy: SavedPolicy,
-    /// The `uin` of each account that gives one.
+    /// The `uin` of each account whose document gives one.
     pub uins: BTreeMap<AccountName, String>,
-    /// Exactly what is to be done, in order. What waits for a window, or for a suspension to end, is in it, too.
+    /// All planned actions, in order, including those that wait for a window or for the end of a suspension.
     pub actions: Vec<SavedAction>,
-    /// Over everything above, so that a file that was cut or edited is noticed. Anybody can make it anew.
+    /// A digest of everything above, so that a truncated or edited file is noticed. Anybody can compute it again.
     digest: String,
-    /// Over the same. Nobody without the [`PlanKey`] can make it.
+    /// A MAC of the same bytes. Nobody can compute it without the [`PlanKey`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mac: Option<String>,
 }
 
-/// [`Policy`], as the file has it. Nothing but a check against the command line makes a [`Policy`] of it.
+/// [`Policy`] in the form of the file. Only the check against the command line turns it into a [`Policy`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedPolicy {
     prune: Prune,
     max_cancels: u32,
     max_cancels_percent: u32,
-    /// By scope, as `ACCOUNT/REGION`.
+    /// Accepted losses by scope, as `ACCOUNT/REGION`.
     #[serde(with = "by_scope")]
     accept_lost: AcceptedLosses,
 }
 
-/// Keys of a JSON object are texts.
+/// A JSON object needs strings as keys.
 mod by_scope {
     use std::collections::BTreeMap;
 
@@ -102,62 +102,62 @@ pub struct SavedAction {
     pub key: ImageKey,
     pub action: Permission,
     pub cause: Cause,
-    /// The manifest line that asks for it.
+    /// The manifest line that asks for the action.
     pub source: Option<SourceLocation>,
 }
 
 /// Why a file is not a saved plan that can be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SavedPlanError {
-    /// Not JSON of this form.
+    /// The file is not JSON of this form.
     #[error("it is not a saved plan: {0}; make one with `sharekeeper plan --out FILE`")]
     Form(String),
-    /// Made by a version that this one does not know.
+    /// The file has a version that this program does not know.
     #[error(
-        "its format version is {0}, and this version of sharekeeper knows {VERSION}; make it anew"
+        "its format version is {0}, but this version of sharekeeper knows {VERSION}; make the plan again"
     )]
     Version(u32),
-    #[error("it was changed after it was made (its digest does not fit); make it anew")]
+    #[error("it was changed after it was made (its digest does not match); make the plan again")]
     Digest,
-    /// Which of the two is meant, nobody can tell.
-    #[error("it has more than one action for {0}; make it anew")]
+    /// It has two actions for one image, and nobody can know which one is meant.
+    #[error("it has more than one action for {0}; make the plan again")]
     Twice(ImageKey),
-    /// A key was given, and nothing in the file can be held against it.
+    /// A key was given, but the file has no MAC to verify.
     #[error(
-        "it has no MAC, so nobody can tell who made it; make it with `sharekeeper plan --out FILE --plan-key-file FILE`"
+        "it has no MAC, so its author cannot be verified; make it with `sharekeeper plan --out FILE --plan-key-file FILE`"
     )]
     Unsigned,
-    /// Not made with the key that was given.
+    /// The MAC does not match the given key.
     #[error(
-        "its MAC was not made with this key: somebody else made or changed it, or the key is another; do not use it, and make it anew"
+        "its MAC was not made with this key: somebody else made or changed it, or the key differs; do not use it, and make the plan again"
     )]
     Mac,
 }
 
-/// A saved plan was made with wider bounds than those that it is to be carried out within.
+/// A saved plan was made with wider bounds than the command line allows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it needs more than this command line allows ({}), so nothing was done; look through it, and if all of it is meant, repeat: {}",
+    "it needs more than this command line allows ({}), so nothing was done; check the plan, and if all of it is intended, repeat: {}",
     list(.0.iter().map(|(_, allowed)| allowed), ", "),
     list(.0.iter().map(|(needed, _)| needed), " ")
 )]
 pub struct BoundsExceeded(pub Vec<(Bound, Bound)>);
 
-/// One difference between a saved plan and the plan that would be made now.
+/// One difference between a saved plan and a new plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlanDifference {
     #[serde(flatten)]
     pub key: ImageKey,
-    /// What the saved plan does.
+    /// Action in the saved plan.
     pub planned: Option<Permission>,
-    /// What would be done now.
+    /// Action in the new plan.
     pub now: Option<Permission>,
-    /// Why nothing would be done now, where that is so.
+    /// Why nothing would be done now, if that is so.
     pub reason: Option<String>,
 }
 
 impl SavedPlan {
-    /// The actions of `plans`.
+    /// Collects the actions of `plans`.
     pub fn new<'a>(
         plans: impl IntoIterator<Item = &'a Plan>,
         selector: &Selector,
@@ -205,12 +205,12 @@ impl SavedPlan {
         self.mac = Some(key.sign(&self.bytes()));
     }
 
-    /// Whether it has a MAC; nobody has checked it.
+    /// Whether it has a MAC. This does not verify it.
     pub fn is_signed(&self) -> bool {
         self.mac.is_some()
     }
 
-    /// Demands that it was made by somebody who has the key.
+    /// Fails unless the plan was made by somebody who has the key.
     pub fn verify(&self, key: &PlanKey) -> Result<(), SavedPlanError> {
         let mac = self.mac.as_ref().ok_or(SavedPlanError::Unsigned)?;
         match key.verifies(&self.bytes(), mac) {
@@ -219,14 +219,14 @@ impl SavedPlan {
         }
     }
 
-    /// Reads a file's text.
+    /// Parses a file's text.
     pub fn parse(text: &str) -> Result<Self, SavedPlanError> {
         #[derive(Deserialize)]
         struct Head {
             kind: String,
             format_version: u32,
         }
-        // It may quote the file.
+        // The error may quote the file.
         let form = |error: serde_json::Error| SavedPlanError::Form(brief(&error.to_string()));
         let head: Head = serde_json::from_str(text).map_err(form)?;
         if head.kind != KIND {
@@ -257,9 +257,9 @@ impl SavedPlan {
         format!("{}\n", text.unwrap_or_default())
     }
 
-    /// The bounds to carry it out within, where `allowed` are those of the command line. It is refused if it was made with
-    /// any that is wider, whether or not its actions need that: what a plan needs is what it was made with. Otherwise each
-    /// bound is the stricter of the two.
+    /// The bounds for carrying it out, where `allowed` are the bounds of the command line. The plan is refused if it was
+    /// made with any wider bound, whether or not its actions need it, because a plan needs the bounds that it was made
+    /// with. Otherwise each bound is the stricter of the two.
     pub fn policy_within(&self, allowed: &Policy) -> Result<Policy, BoundsExceeded> {
         let own = Policy {
             prune: self.policy.prune,
@@ -280,7 +280,7 @@ impl SavedPlan {
         }
     }
 
-    /// The first account that it acts on whose `uin` is not among `uins` as it was when the plan was made, and what it was.
+    /// The first account with an action whose `uin` differs between `uins` and the saved plan, with its saved value.
     pub fn other_uin(
         &self,
         uins: &BTreeMap<AccountName, String>,
@@ -290,7 +290,7 @@ impl SavedPlan {
         Some((other, self.uins.get(other)))
     }
 
-    /// What it allows, by scope.
+    /// The allowed actions, by scope.
     pub fn approved_by_scope(&self) -> BTreeMap<Scope, ApprovedActions> {
         let mut approved_by_scope: BTreeMap<_, ApprovedActions> = BTreeMap::new();
         for action in &self.actions {
@@ -302,8 +302,8 @@ impl SavedPlan {
         approved_by_scope
     }
 
-    /// What has moved since it was made, held against the plans that would be made now; nothing: it may be carried out.
-    /// What is as planned already has been done: a run that was killed is run again.
+    /// The differences between this plan and the plans that would be made now; if there are none, it may be carried out.
+    /// An image that is already in its planned state is no difference, so that a killed run can be repeated.
     pub fn differences<'a>(&self, now: impl IntoIterator<Item = &'a Plan>) -> Vec<PlanDifference> {
         let mut planned: BTreeMap<_, _> = self
             .actions
@@ -314,7 +314,7 @@ impl SavedPlan {
         let mut plans: BTreeMap<&Scope, &Plan> = BTreeMap::new();
         for plan in now {
             plans.insert(&plan.scope, plan);
-            // What was to be pruned and is gone has been pruned.
+            // An image that was due for pruning and is gone has been pruned.
             planned.retain(|key, action| {
                 let done = action.action == Permission::Cancel
                     && key.scope == plan.scope
@@ -327,7 +327,7 @@ impl SavedPlan {
                 let permission = Permission::towards(decision.desired);
                 let intended = decision.verdict.is_intended();
                 let as_planned = match planned {
-                    // Whether it has moved is not known either. The run withholds it, and goes on with the rest.
+                    // It is not known either whether it differs. The run withholds it and continues with the rest.
                     _ if decision.verdict.is_unsettled() => true,
                     Some(action) => {
                         action.action == permission
@@ -368,7 +368,7 @@ impl SavedPlan {
         format!("sha256:{}", hex::encode(Sha256::digest(self.bytes())))
     }
 
-    /// What digest and MAC are made over.
+    /// The bytes that the digest and the MAC cover.
     fn bytes(&self) -> Vec<u8> {
         let bare = Self {
             digest: String::new(),
@@ -379,7 +379,7 @@ impl SavedPlan {
     }
 }
 
-/// What asks for a call, in a word and with the policy that does.
+/// The cause of a call as text, with the policy that asks for it.
 fn asked_by(plan: &Plan, image: &ImageId, decision: &Decision) -> String {
     let resolved = plan.resolution.images.get(image);
     let document = decision.entry.as_ref().map(|entry| &entry.document.name);
@@ -387,12 +387,12 @@ fn asked_by(plan: &Plan, image: &ImageId, decision: &Decision) -> String {
         (Cause::Policy | Cause::Retention | Cause::Revoked, Some(resolved), Some(policy)) => {
             format!("{} by policy `{policy}`", resolved.verdict.word())
         }
-        (Cause::Pruned, ..) => "to be pruned: no manifest names it".to_owned(),
+        (Cause::Pruned, ..) => "due for pruning: no manifest names it".to_owned(),
         (cause, ..) => cause.as_str().to_owned(),
     }
 }
 
-/// Why nothing is asked of an image.
+/// Why no document asks for a change of an image.
 fn unasked(plan: &Plan, image: &ImageId) -> String {
     let resolved = plan.resolution.images.get(image);
     let spoken_of = resolved.filter(|resolved| {

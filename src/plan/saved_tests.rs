@@ -1,4 +1,4 @@
-//! Saved plans: what is carried out is what was reviewed, and files that were changed are refused.
+//! Tests saved plans: exactly what was reviewed is carried out, and changed files are refused.
 
 use chrono::DateTime;
 
@@ -69,7 +69,7 @@ const SHARE: (&str, ShareState, Verdict) = ("img-a", ShareState::Shared, Verdict
 const CANCEL: (&str, ShareState, Verdict) = ("img-b", ShareState::Unshared, Verdict::Act);
 
 #[test]
-fn what_is_written_is_read_back() {
+fn a_saved_plan_is_read_back_as_written() {
     let saved = saved(&plan(&[
         SHARE,
         CANCEL,
@@ -83,7 +83,7 @@ fn what_is_written_is_read_back() {
     });
     let within = within.expect("its own bounds are stricter");
     assert_eq!((within.prune, within.max_cancels), (Prune::Owned, 3));
-    assert_eq!(again.actions.len(), 2, "what is in sync is no action");
+    assert_eq!(again.actions.len(), 2, "an image in sync needs no action");
     let approved = again
         .approved_by_scope()
         .into_values()
@@ -100,7 +100,7 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
-fn p9_what_moved_is_shown_and_what_did_not_is_not() {
+fn p9_only_real_differences_are_shown() {
     let saved = saved(&plan(&[SHARE, CANCEL]));
     assert_eq!(saved.differences([&plan(&[CANCEL, SHARE])]), []);
     let withheld = Verdict::Withheld(Box::new(Withheld::Protected));
@@ -121,7 +121,7 @@ fn p9_what_moved_is_shown_and_what_did_not_is_not() {
     assert_eq!(
         saved.differences([&turned]).len(),
         1,
-        "the other way is another action"
+        "the opposite action is a difference"
     );
     let mut left_alone = plan(&[SHARE]);
     let image = ImageId::new("img-b").expect("an id");
@@ -131,7 +131,7 @@ fn p9_what_moved_is_shown_and_what_did_not_is_not() {
     assert_eq!(
         saved.differences([&plan(&[SHARE])]),
         [],
-        "named no longer and not shared either: it was pruned before a kill"
+        "no longer named and not shared: it was pruned before the kill"
     );
 }
 
@@ -155,7 +155,7 @@ fn a_file_that_was_cut_edited_or_is_newer_is_refused() {
 }
 
 #[test]
-fn p9_what_waits_for_its_hour_is_planned_and_what_was_done_before_a_kill_has_not_moved() {
+fn p9_waiting_changes_are_planned_and_done_ones_are_no_difference() {
     let closed = Verdict::Withheld(Box::new(Withheld::WindowClosed(Closed {
         opens: None,
         reason: "closed".into(),
@@ -174,7 +174,7 @@ fn p9_what_waits_for_its_hour_is_planned_and_what_was_done_before_a_kill_has_not
 }
 
 #[test]
-fn p9_the_same_call_for_another_cause_has_moved() {
+fn p9_the_same_call_for_another_cause_is_a_difference() {
     let saved = saved(&plan(&[CANCEL]));
     let mut now = plan(&[CANCEL]);
     now.decisions
@@ -182,7 +182,7 @@ fn p9_the_same_call_for_another_cause_has_moved() {
         .for_each(|decision| decision.cause = Cause::Pruned);
     assert_eq!(
         saved.differences([&now])[0].to_string(),
-        "default/ap-tokyo/img-b: planned CANCEL, now CANCEL (to be pruned: no manifest names it)"
+        "default/ap-tokyo/img-b: planned CANCEL, now CANCEL (due for pruning: no manifest names it)"
     );
 }
 
@@ -211,9 +211,9 @@ fn saved_with(policy: &Policy) -> SavedPlan {
 }
 
 #[test]
-fn b1_s7_a_plan_is_held_to_each_bound_of_the_command_line() {
+fn b1_s7_each_bound_of_the_command_line_limits_a_saved_plan() {
     use Prune::{Exclusive, None, Owned};
-    // What it was made with; what is allowed; the flags to repeat.
+    // The bounds of the plan; the allowed bounds; the flags to repeat.
     for (made, allowed, repeat) in [
         ((None, 10, 25, 0), (None, 10, 25, 0), ""),
         ((Exclusive, 1000, 100, 0), (Exclusive, 1000, 100, 0), ""),
@@ -231,7 +231,7 @@ fn b1_s7_a_plan_is_held_to_each_bound_of_the_command_line() {
         ((Owned, 10, 25, 0), (Exclusive, 10, 25, 0), ""),
         ((None, 11, 25, 0), (None, 10, 25, 0), "--max-cancels 11"),
         ((None, 9, 25, 0), (None, 10, 25, 0), ""),
-        // What equals the default is as much a bound as anything else.
+        // A bound that equals the default counts like any other.
         ((Owned, 10, 25, 0), (Owned, 3, 25, 0), "--max-cancels 10"),
         (
             (None, 10, 26, 0),
@@ -245,7 +245,7 @@ fn b1_s7_a_plan_is_held_to_each_bound_of_the_command_line() {
             "--accept-lost default/ap-tokyo=2",
         ),
         ((None, 10, 25, 2), (None, 10, 25, 2), ""),
-        // A loss is accepted at its exact size: a smaller one is no narrower.
+        // A loss is accepted at its exact size: a smaller one is not narrower.
         (
             (None, 10, 25, 2),
             (None, 10, 25, 3),
@@ -300,11 +300,11 @@ fn b1_s7_of_two_policies_the_stricter_is_within_both() {
     }
 }
 
-/// Changes the file's text as somebody would who makes the digest anew.
+/// Changes the file's text like somebody who also computes the digest again.
 fn forged(saved: &SavedPlan, from: &str, to: &str) -> String {
     let text = saved.text().replace(from, to);
-    assert_ne!(text, saved.text(), "{from} is in it");
-    let mut forged: SavedPlan = serde_json::from_str(&text).expect("its form is right");
+    assert_ne!(text, saved.text(), "{from} occurs in the text");
+    let mut forged: SavedPlan = serde_json::from_str(&text).expect("valid JSON of a plan");
     forged.digest = forged.digest();
     forged.text()
 }
@@ -313,7 +313,7 @@ fn forged(saved: &SavedPlan, from: &str, to: &str) -> String {
 fn b1_two_actions_for_one_image_and_absurd_bounds_are_refused() {
     let saved = saved(&plan(&[SHARE, CANCEL]));
     let twice =
-        SavedPlan::parse(&forged(&saved, "img-b", "img-a")).expect_err("contradicts itself");
+        SavedPlan::parse(&forged(&saved, "img-b", "img-a")).expect_err("two actions for one image");
     assert!(matches!(twice, SavedPlanError::Twice(_)));
     assert!(
         twice
@@ -329,7 +329,7 @@ fn b1_two_actions_for_one_image_and_absurd_bounds_are_refused() {
         SavedPlan::parse(&absurd),
         Err(SavedPlanError::Form(_))
     ));
-    // The order is nobody's concern.
+    // The order of the actions does not matter.
     let mut turned = saved.clone();
     turned.actions.reverse();
     turned.digest = turned.digest();
@@ -338,7 +338,7 @@ fn b1_two_actions_for_one_image_and_absurd_bounds_are_refused() {
 }
 
 #[test]
-fn b1_s22_an_error_shows_nothing_of_the_file_that_could_be_an_escape() {
+fn b1_s22_an_error_shows_no_escape_from_the_file() {
     let text = saved(&plan(&[SHARE])).text();
     for (from, to) in [
         ("\"actions\":", "\"\u{1b}[2Jactions\":"),
@@ -348,18 +348,18 @@ fn b1_s22_an_error_shows_nothing_of_the_file_that_could_be_an_escape() {
     ] {
         let bad = text.replace(from, to);
         assert_ne!(bad, text);
-        let error = SavedPlan::parse(&bad).expect_err("no plan").to_string();
+        let error = SavedPlan::parse(&bad).expect_err("not a plan").to_string();
         assert!(!error.chars().any(char::is_control), "{error:?}");
     }
 }
 
 #[test]
-fn b1_s5_a_mac_ends_with_the_file_it_was_made_for() {
+fn b1_s5_a_mac_is_valid_only_for_its_own_file() {
     let key = PlanKey::new(&[7; 32]).expect("a key");
     let other = PlanKey::new(&[8; 32]).expect("a key");
     let unsigned = saved(&plan(&[SHARE, CANCEL]));
     assert_eq!(unsigned.verify(&key), Err(SavedPlanError::Unsigned));
-    assert!(!unsigned.text().contains("mac"), "as it has always been");
+    assert!(!unsigned.text().contains("mac"), "as in earlier versions");
     let mut signed = unsigned.clone();
     signed.sign(&key);
     let read = SavedPlan::parse(&signed.text()).expect("valid");
@@ -370,7 +370,7 @@ fn b1_s5_a_mac_ends_with_the_file_it_was_made_for() {
         ("img-b", "img-x"),
         ("\"max_cancels\": 3", "\"max_cancels\": 4"),
     ] {
-        let read = SavedPlan::parse(&forged(&signed, from, to)).expect("its digest is right");
+        let read = SavedPlan::parse(&forged(&signed, from, to)).expect("the digest matches");
         assert_eq!(read.verify(&key), Err(SavedPlanError::Mac));
     }
     let mut digest = signed.clone();
@@ -379,7 +379,7 @@ fn b1_s5_a_mac_ends_with_the_file_it_was_made_for() {
 }
 
 #[test]
-fn b1_p10_a_uin_that_was_left_out_or_put_in_is_another() {
+fn b1_p10_a_removed_or_added_uin_counts_as_different() {
     let name = AccountName::default();
     let uins = |uin: &str| BTreeMap::from([(name.clone(), uin.to_owned())]);
     let mut saved = saved(&plan(&[SHARE]));
@@ -391,5 +391,5 @@ fn b1_p10_a_uin_that_was_left_out_or_put_in_is_another() {
     assert_eq!(saved.other_uin(&uins("2")), Some((&name, Some(&was))));
     assert_eq!(saved.other_uin(&BTreeMap::new()), Some((&name, Some(&was))));
     saved.actions.clear();
-    assert_eq!(saved.other_uin(&uins("2")), None, "it does nothing there");
+    assert_eq!(saved.other_uin(&uins("2")), None, "it has no action there");
 }

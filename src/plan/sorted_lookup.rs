@@ -1,11 +1,12 @@
-//! A faster map lookup for keys that come in ascending order: planning a scope walks two ordered maps side by side.
+//! A faster map lookup for keys that come in ascending order: planning a scope walks through two ordered maps in
+//! parallel.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, btree_map};
 use std::iter::Peekable;
 
-/// Looks up keys that come in order, in one walk over the map: where most keys are in it, the next one is at hand.
+/// Looks up keys that come in order, in one walk through the map. This is fast where most keys are in the map.
 pub(super) struct SortedLookup<'a, K, V> {
     rest: Peekable<btree_map::Iter<'a, K, V>>,
 }
@@ -17,7 +18,7 @@ impl<'a, K, V> SortedLookup<'a, K, V> {
         }
     }
 
-    /// What is under `key`. No key after this one may be smaller.
+    /// The value of `key`. No later key may be smaller than this one.
     pub(super) fn find<Q: Ord>(&mut self, key: &Q) -> Option<&'a V>
     where
         K: Borrow<Q>,

@@ -1,4 +1,4 @@
-//! Images that no manifest names: which of them a plan speaks of, and which it prunes.
+//! Images that no manifest names: which of them a plan includes, and which of them it prunes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +12,9 @@ use crate::model::{ImageId, ImageKey, Labels, ShareState};
 use crate::observation::Observation;
 
 impl Inputs<'_> {
-    /// The images that no manifest names and that the plan must speak of: those that show as shared, those that this run has
-    /// cancelled, those that may still appear because of a recent SHARE and, if nothing is observed, those of the saved plan.
+    /// The images that no manifest names but that the plan must include: those that are visible as shared, those that
+    /// this run has cancelled, those that may still appear because of a recent SHARE and, without an observation, those
+    /// of the saved plan.
     pub(super) fn unnamed(&self) -> BTreeSet<&ImageId> {
         let cancelled = |(image, tried): (_, &ImageAttempts)| {
             (tried.towards == ShareState::Unshared).then_some(image)
@@ -51,11 +52,11 @@ impl Inputs<'_> {
         images
     }
 
-    /// Whether an image that no manifest names is to be cancelled, before the guards.
+    /// Whether an image that no manifest names is due for pruning, before the guards.
     pub(super) fn prunes(&self, image: &ImageId) -> bool {
         let mode = match self.policy.prune {
             Prune::None => false,
-            // An image that this run has cancelled is not owned any longer, but must still be reported.
+            // An image that this run has cancelled is no longer owned, but must still be reported.
             Prune::Owned => {
                 let cancelled = self.attempts.tried_towards(image, ShareState::Unshared);
                 self.owns(image) || cancelled.is_some()
@@ -74,7 +75,7 @@ impl Inputs<'_> {
         mode && self.desired.selector.matches(&key(), &Labels::new())
     }
 
-    /// The blueprint of an image that is known not to be the account's own.
+    /// The blueprint of an image that is known not to belong to the account.
     pub(super) fn stray(&self, image: &ImageId) -> Option<Stray> {
         let shown = self.shown().get(image)?;
         self.own_images().lack(image).then(|| Stray {

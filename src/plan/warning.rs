@@ -1,4 +1,4 @@
-//! Warnings of a plan: what a person should look at, though no change is held back because of it.
+//! Warnings of a plan: points that a person should check, although no change is withheld because of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::model::{Cause, ImageId, ShareState};
 use crate::observation::BlueprintState;
 use crate::words::{first_of, plural};
 
-/// What counts as not shared, though the API never said so.
+/// The images that count as not shared, although the API never confirmed it.
 pub(super) fn presumed_unshared(
     inputs: &Inputs<'_>,
     decisions: &BTreeMap<ImageId, Decision>,
@@ -23,8 +23,8 @@ pub(super) fn presumed_unshared(
     presumed.map(|(image, _)| image.clone()).collect()
 }
 
-/// The instances that use what a manifest declares `unshared` and is about to be cancelled. The author of the manifest
-/// decides; a date that comes is decided by nobody, and withheld.
+/// The instances that use an image which a manifest declares `unshared` and which is about to be cancelled. Here the
+/// author of the manifest has decided; an expiry date decides without a person, so it is withheld.
 pub(super) fn declared_in_use(
     inputs: &Inputs<'_>,
     decisions: &BTreeMap<ImageId, Decision>,
@@ -38,7 +38,7 @@ pub(super) fn declared_in_use(
     used.collect()
 }
 
-/// Of what is shared as desired, each blueprint in a state that is not documented.
+/// Blueprints in an undocumented state, for images that are shared as desired.
 pub(super) fn undocumented_states(
     inputs: &Inputs<'_>,
     decisions: &BTreeMap<ImageId, Decision>,
@@ -58,8 +58,8 @@ pub(super) fn undocumented_states(
 }
 
 impl Plan {
-    /// What a person should be warned of, though nothing is in the way: shares in states that are not documented, which
-    /// count as usable, and what is only presumed not to be shared.
+    /// Warnings that block nothing: shares in undocumented states, which count as usable, and images that are only
+    /// presumed not to be shared.
     pub fn warnings(&self) -> Vec<String> {
         let mut states: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (image, UndocumentedState { blueprint, state }) in &self.undocumented_states {
@@ -72,7 +72,7 @@ impl Plan {
                 state => format!("in state {state}, which is not documented"),
             };
             format!(
-                "{}: shared, with a blueprint {what}: {}; that counts as shared: check that servers can be started from it",
+                "{}: shared, with a blueprint {what}: {}; it counts as shared; check that servers can be started from it",
                 self.scope,
                 first_of(&images)
             )
@@ -81,14 +81,14 @@ impl Plan {
         warnings.extend(self.in_use.iter().map(|(image, instances)| {
             let ids: Vec<_> = instances.iter().map(ToString::to_string).collect();
             format!(
-                "{}: {image} is declared unshared, and used by {}: {}; what a CANCEL does to them is not documented",
+                "{}: {image} is declared unshared, but {} use it: {}; the effect of a CANCEL on them is not documented",
                 self.scope,
                 plural(ids.len() as u64, "instance"),
                 first_of(&ids)
             )
         }));
-        let told = self.resolution.warnings.iter();
-        warnings.extend(told.map(|warning| format!("{}: {warning}", self.scope)));
+        let resolution_warnings = self.resolution.warnings.iter();
+        warnings.extend(resolution_warnings.map(|warning| format!("{}: {warning}", self.scope)));
         if !self.presumed_unshared.is_empty() {
             let images: Vec<_> = self
                 .presumed_unshared
@@ -96,8 +96,8 @@ impl Plan {
                 .map(ToString::to_string)
                 .collect();
             warnings.push(format!(
-                "{}: taken for not shared, because each CANCEL failed twice in the same way, sharekeeper never shared them and reading is \
-                 denied: {}; allow lighthouse:DescribeBlueprints for this key in CAM, or look in the console",
+                "{}: counted as not shared, because each CANCEL failed twice in the same way, sharekeeper never shared them and \
+                 reading is denied: {}; allow lighthouse:DescribeBlueprints for this key in CAM, or check in the console",
                 self.scope,
                 first_of(&images)
             ));

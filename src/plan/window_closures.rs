@@ -1,5 +1,5 @@
-//! Why change windows forbid changes now, by this machine's clock and by the access point's: a change must be permitted by
-//! both.
+//! Why change windows forbid changes now, by this machine's clock and by the access point's clock. Both must permit a
+//! change.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use super::withheld::Withheld;
 use crate::model::{Cause, Clocks, Timestamp};
 use crate::windows::{Closed, Windows};
 
-/// For each cause, why changes may not be made now, by each clock. To find when a window opens can take a while, and the
-/// answer holds for every image.
+/// Why changes may not be made now, by cause and clock. The search for the next opening can take a while, and its result
+/// applies to every image.
 pub(super) struct WindowClosures {
     clocks: Clocks,
     by_cause: BTreeMap<Cause, Closing>,
@@ -25,7 +25,7 @@ impl WindowClosures {
         let of = |cause| {
             let closed = |now| windows.permits(cause, now).err();
             let machine = closed(clocks.machine());
-            // One clock, one answer.
+            // Without a second clock, there is one answer.
             let api = match clocks.api() {
                 Some(api) => closed(api),
                 None => machine.clone(),
@@ -38,7 +38,7 @@ impl WindowClosures {
         }
     }
 
-    /// Why a change of this cause is withheld: it must be permitted by both clocks.
+    /// Why a change of this cause is withheld: both clocks must permit it.
     pub(super) fn withhold(&self, cause: Cause) -> Option<Withheld> {
         let disputed = |closed: &Closed, open_here| {
             let closed = closed.clone();
@@ -64,7 +64,7 @@ impl WindowClosures {
         }
     }
 
-    /// When changes of this cause are permitted next, as either clock will show it.
+    /// The times at which changes of this cause are permitted next, by each clock.
     pub(super) fn openings(&self, cause: Cause) -> impl Iterator<Item = Timestamp> {
         let closing = self.by_cause.get(&cause);
         let closed = closing

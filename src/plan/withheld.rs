@@ -17,78 +17,79 @@ const PROTECTED: &str = "the image is protected; remove `protect: true` to let i
 const PROTECTED_BEFORE: &str =
     "the image was protected when a manifest last named it; to let it go, declare it `unshared`";
 const PARTIAL_MANIFESTS: &str =
-    "some manifests have errors, so no CANCEL is made; mend them to let it be cancelled";
-const PROBABLE: &str = "sharekeeper probably shared it, but the answer was lost; `sharekeeper adopt --image` it to let it be \
-                        pruned, or declare it `unshared`";
+    "some manifests have errors, so no CANCEL is made; fix them to let it be cancelled";
+const PROBABLE: &str = "sharekeeper probably shared it, but the API's answer was lost; to let it be pruned, run `sharekeeper adopt \
+                        --image` for it, or declare it `unshared`";
 const NOT_OWNED: &str = "sharekeeper did not share it; declare it `unshared` to have it cancelled";
-const DISPUTED: &str = "it shows as another blueprint than the one that sharekeeper's share became; if it still does in ten \
-                        minutes, it is somebody else's";
-const UNOBSERVED: &str =
-    "nothing is pruned unseen; let this key read (DescribeBlueprints), or wait until reading works";
-const OWN_IMAGES_NOT_ASKED: &str = "whether it is one of the account's own images was not asked";
-const NOT_OWN_IMAGE: &str = "it is not among the account's own images any longer, so that CANCEL does nothing; if a blueprint is \
-                             left over, delete that in the Lighthouse console or with DeleteBlueprints";
+const DISPUTED: &str = "it shows as another blueprint than the one that sharekeeper created; if that is still so in ten minutes, \
+                        the share belongs to somebody else";
+const UNOBSERVED: &str = "nothing is pruned without an observation; let this key read (DescribeBlueprints), or wait until reading works";
+const OWN_IMAGES_NOT_ASKED: &str =
+    "it was not checked whether it is one of the account's own images";
+const NOT_OWN_IMAGE: &str = "it is no longer among the account's own images, so CANCEL has no effect; if a blueprint is left over, \
+                             delete that in the Lighthouse console or with DeleteBlueprints";
 const NOT_OWNED_BY_POLICY: &str =
     "sharekeeper did not share it, and the policy retires only its own shares (`keep.owned: true`)";
-const INSTANCES_NOT_ASKED: &str = "whether instances use it was not asked";
+const INSTANCES_NOT_ASKED: &str = "it was not checked whether instances use it";
 
-/// Why a guard forbids a change. Its text tells a person the way out.
+/// Why a guard forbids a change. The text also tells a person the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Withheld {
-    /// `protect: true`: never CANCEL, whatever asks for it.
+    /// `protect: true`: CANCEL is forbidden for every cause.
     Protected,
-    /// No manifest names it any longer; the last one that did protected it.
+    /// No manifest names it any longer, and the last one that did protected it.
     ProtectedBefore,
-    /// Some manifests could not be read, so nobody knows what they ask for.
+    /// Some manifests could not be read, so their desired state is unknown.
     PartialManifests,
-    /// Whether the manifests are all that there are is not known: why, and the way out.
+    /// It is not known whether the manifests are complete; holds the reason and the remedy.
     UnknownManifests(Arc<str>),
-    /// A person asked for it to be left alone.
+    /// A person has suspended it.
     Suspended(Suspension),
-    /// Somebody else kept reversing us.
+    /// Another party kept reversing our changes.
     Parked(Timestamp),
-    /// Outside the account's windows for changes of this cause.
+    /// The account's windows for this cause are closed.
     WindowClosed(Closed),
-    /// Ours in all likelihood, but the answer that would prove it was lost.
+    /// The share is probably ours, but the answer that would prove it was lost.
     Probable,
     NotOwned,
-    /// Ours shows as another blueprint than it was.
+    /// Our share shows as another blueprint than before.
     Disputed,
-    /// The scope could not be seen.
+    /// The scope could not be observed.
     Unobserved,
-    /// Whether it is the account's own image was not asked: no more than a draft of a plan says so.
+    /// It was not checked whether the image is the account's own. Only the draft of a plan has this reason.
     OwnImagesNotAsked,
-    /// Which images are the account's own could not be found out; holds why.
+    /// The account's own images could not be listed; holds the reason.
     OwnImagesUnknown(String),
-    /// It is not among the account's own images any longer.
+    /// The image is no longer among the account's own.
     NotOwnImage,
-    /// Much of what is ours does not show.
+    /// Many of our shares are not visible.
     Lost(Scope, UnexpectedLoss),
-    /// Much of what is ours did not show earlier in this run, and was shared anew.
+    /// Many of our shares were not visible earlier in this run, and were shared again.
     LostBefore(UnexpectedLoss),
-    /// Whose the credentials are is not known, and another account name could be the same account; holds why.
+    /// The account of the credentials is not known, and another account name could mean the same account; holds the
+    /// reason.
     AccountUnproven(String),
-    /// The first run under another account, or with a key that nothing proves to be of the same one.
+    /// The first run under another account, or with a key that is not proven to belong to the same one.
     AccountChanged(AccountDoubt),
-    /// Too many images would be pruned at once.
+    /// More images would be pruned at once than the caps allow.
     TooMany(CapExceeded),
     /// The saved plan does not hold this action.
     NotInPlan,
     /// It depends on the time, and the clocks disagree about it.
     ClocksDisagree(Box<ClockConflict>),
-    /// A person must settle first what documents mean by the image; holds why.
+    /// A person must settle what the documents mean for the image; holds the reason.
     Held(Arc<str>),
-    /// Nothing is pruned for now; holds why.
+    /// Pruning is held for now; holds the reason.
     PruneHeld(Arc<str>),
     /// More CANCELs of one cause are due than a policy allows.
     PolicyCap(Box<PolicyCap>),
-    /// A policy retires only shares of our own.
+    /// The policy retires only our own shares.
     NotOwnedByPolicy,
     /// Instances use the blueprint; holds their ids.
     InUse(Vec<SmolStr>),
-    /// Whether instances use it could not be found out; holds why.
+    /// It could not be checked whether instances use it; holds the reason.
     InUseUnknown(String),
-    /// Whether instances use it was not asked: no more than a draft of a plan says so.
+    /// It was not checked whether instances use it. Only the draft of a plan has this reason.
     InstancesNotAsked,
 }
 
@@ -97,7 +98,7 @@ pub enum Withheld {
 pub struct PolicyCap {
     pub policy: Arc<str>,
     pub cause: Cause,
-    /// CANCELs that are due.
+    /// Number of CANCELs that are due.
     pub due: usize,
     pub max: u32,
 }
@@ -109,8 +110,8 @@ impl Withheld {
 }
 
 impl Withheld {
-    /// Whether it is held back until a person says otherwise: suspended without an end, protected, or shut out by windows
-    /// that are not known to open.
+    /// Whether it is withheld until a person changes something: suspended without an end, protected, or excluded by
+    /// windows that are not known to open.
     pub fn has_no_end(&self) -> bool {
         match self {
             Self::Suspended(suspension) => suspension.until.is_none(),
@@ -163,12 +164,12 @@ impl fmt::Display for Withheld {
             Self::PartialManifests => f.write_str(PARTIAL_MANIFESTS),
             Self::UnknownManifests(why) => write!(
                 f,
-                "whether a manifest is missing is not known, and one that is may name it: {why}"
+                "it is not known whether a manifest is missing, and a missing one may name it: {why}"
             ),
             Self::Suspended(suspension) => f.write_str(&suspension.describe()),
             Self::Parked(since) => write!(
                 f,
-                "parked since {}: somebody else keeps reversing it; settle who owns the image, then `sharekeeper resume --image` it",
+                "parked since {}: somebody else keeps reversing it; settle who owns the image, then run `sharekeeper resume --image` for it",
                 rfc3339(*since)
             ),
             Self::WindowClosed(closed) => f.write_str(&closed.reason),
@@ -179,29 +180,30 @@ impl fmt::Display for Withheld {
             Self::OwnImagesNotAsked => f.write_str(OWN_IMAGES_NOT_ASKED),
             Self::OwnImagesUnknown(why) => write!(
                 f,
-                "nothing is pruned while it is not known which images are the account's own: {why}"
+                "nothing is pruned until it is known which images are the account's own: {why}"
             ),
             Self::NotOwnImage => f.write_str(NOT_OWN_IMAGE),
             Self::Lost(scope, UnexpectedLoss { lost, of }) => write!(
                 f,
                 "{lost} of {of} images that sharekeeper shared here are suddenly not shown as shared; \
-                 check that these are the right account and credentials; if somebody has cancelled them, `--accept-lost {scope}={lost}` \
-                 goes on, or `sharekeeper accept {scope}={lost}` where a process runs or that flag has accepted another loss before"
+                 check that these are the right account and credentials; if somebody has cancelled them, accept this with \
+                 `--accept-lost {scope}={lost}`, or with `sharekeeper accept {scope}={lost}` where a process runs or the flag has \
+                 accepted another loss before"
             ),
             Self::LostBefore(UnexpectedLoss { lost, of }) => write!(
                 f,
-                "earlier in this run {lost} of {of} images that sharekeeper shared here were not shown as shared, and were shared anew; \
-                 nothing is cancelled on the same run: look what happened, and run it again"
+                "earlier in this run {lost} of {of} images that sharekeeper shared here were not shown as shared, and were shared \
+                 again; the same run cancels nothing: find out what happened, then run it again"
             ),
             Self::AccountUnproven(why) => write!(
                 f,
-                "nothing is pruned while it is not known which account these credentials belong to: {why}; allow \
+                "nothing is pruned until it is known which account these credentials belong to: {why}; allow \
                  `sts:GetCallerIdentity` for the key, then give each account its `spec.uin`; `sharekeeper doctor` checks both"
             ),
             Self::AccountChanged(doubt) => f.write_str(&first_run(doubt)),
             Self::TooMany(exceeded) => write!(
                 f,
-                "{} would be pruned here, more than the caps allow: {exceeded}; so no CANCEL is made; if all of them are meant: {}",
+                "{} would be pruned here, more than the caps allow: {exceeded}; so no CANCEL is made; if all of them are intended: {}",
                 plural(exceeded.cancels as u64, "image"),
                 exceeded.flags()
             ),
@@ -222,7 +224,7 @@ impl fmt::Display for PolicyCap {
         write!(
             f,
             "{} are due by policy `{}` here ({}), more than its `maxCancels: {}`, so none of them is made; if all of them are \
-             meant, raise `keep.maxCancels`",
+             intended, raise `keep.maxCancels`",
             plural(self.due as u64, "CANCEL"),
             self.policy,
             self.cause.as_str(),
@@ -238,18 +240,18 @@ fn in_use(instances: &[SmolStr]) -> String {
 }
 
 fn in_use_unknown(why: &str) -> String {
-    format!("whether instances use it is not known, so that it counts as used: {why}")
+    format!("it is not known whether instances use it, so it counts as used: {why}")
 }
 
 fn first_run(doubt: &AccountDoubt) -> String {
     match doubt {
         AccountDoubt::Changed { was, is } => format!(
-            "the state was used with uin {was} under this account name, and the credentials belong to uin {is}, so this run \
-             prunes nothing; check that uin {is} is meant, then run it again (`run`: send SIGHUP)"
+            "the state was used with uin {was} under this account name, but the credentials belong to uin {is}, so this run \
+             prunes nothing; check that uin {is} is intended, then run it again (`run`: send SIGHUP)"
         ),
         AccountDoubt::Unproven(why) => format!(
-            "{why}, so this run prunes nothing; check that the account is the one that is meant, then run it again (`run`: send \
-             SIGHUP); with `spec.uin` in the Account document this is known beforehand"
+            "{why}, so this run prunes nothing; check that the account is the intended one, then run it again (`run`: send \
+             SIGHUP); with `spec.uin` in the Account document this is known in advance"
         ),
     }
 }

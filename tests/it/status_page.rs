@@ -115,7 +115,7 @@ fn what_is_wrong_is_there_with_its_reason_remedy_and_reference() {
         assert!(text.contains(words), "{words}");
     }
     assert_eq!(
-        text.matches("goes on, or `sharekeeper accept").count(),
+        text.matches("or with `sharekeeper accept").count(),
         2,
         "told once at the top, and once among what happened"
     );

@@ -241,7 +241,7 @@ async fn c4_an_image_that_was_never_shared_costs_one_cancel_where_the_answer_is_
             let presumed = code.starts_with("FailedOperation");
             let warnings = ended.scopes[0].plan.warnings();
             let told = warnings.iter().any(|warning| {
-                warning.contains("taken for not shared") && warning.contains(&id(0))
+                warning.contains("counted as not shared") && warning.contains(&id(0))
             });
             assert_eq!(told, presumed, "{code}: {warnings:?}");
             world.pass(Duration::from_secs(60)).await;

@@ -95,7 +95,7 @@ fn b1_s7_a_plan_that_was_made_with_wider_guards_needs_its_flags_again() {
         0,
     );
     let before = bench.files();
-    let repeat = "nothing was done; look through it, and if all of it is meant, repeat: ";
+    let repeat = "nothing was done; check the plan, and if all of it is intended, repeat: ";
     let all = WIDE.join(" ");
     for flags in [&[] as &[_], &NARROW] {
         refused(&bench, flags, 64, &["plan.json", repeat, &all]);

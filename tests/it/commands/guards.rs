@@ -66,7 +66,7 @@ fn s7_a_cap_withholds_every_cancel_of_its_scope_and_names_the_flags_that_let_it_
     holds(&message, &["--max-cancels 11 --max-cancels-percent 79"]);
     let message = &why_withheld(&bench.json(&prune, 3));
     let (what, flags) = message
-        .split_once("if all of them are meant: ")
+        .split_once("if all of them are intended: ")
         .expect("flags");
     holds(
         what,
@@ -259,7 +259,7 @@ fn s7_a_sudden_loss_withholds_until_a_person_accepts_it() {
         &[
             "2 of 4 images that sharekeeper shared here are suddenly not shown",
             "the right account and credentials",
-            "`--accept-lost default/ap-tokyo=2` goes on",
+            "accept this with `--accept-lost default/ap-tokyo=2`",
         ],
     );
     let document = bench.json(&["reconcile", "--prune", "owned", "--accept-lost", "2"], 0);
@@ -320,7 +320,7 @@ fn n13_a_cap_says_what_it_is_and_where_it_comes_from() {
     bench.declare("tokyo", TOKYO, &["img-a"]);
     let prune = ["reconcile", "--prune", "owned"];
     let typed = bench.json(&[&prune[..], &["--max-cancels", "1"]].concat(), 3);
-    let words = "`--max-cancels 1` (from the command line); so no CANCEL is made; if all of them are meant: --max-cancels 3";
+    let words = "`--max-cancels 1` (from the command line); so no CANCEL is made; if all of them are intended: --max-cancels 3";
     holds(&why_withheld(&typed), &[words]);
     let set = command(&[&prune[..], &["--sim", "--state-dir", "state"]].concat())
         .env("SHAREKEEPER_MAX_CANCELS", "2")

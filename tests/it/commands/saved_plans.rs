@@ -135,15 +135,15 @@ fn p9_a_file_that_is_not_a_plan_as_it_was_made_is_refused() {
     for (text, words) in [
         (
             saved.replace("img-down", "img-prod"),
-            "its digest does not fit",
+            "its digest does not match",
         ),
         (
             saved.replace("\"max_cancels\": 10", "\"max_cancels\": 99"),
-            "its digest does not fit",
+            "its digest does not match",
         ),
         (
             saved.replace("\"format_version\": 1", "\"format_version\": 2"),
-            "its format version is 2, and this version of sharekeeper knows 1",
+            "its format version is 2, but this version of sharekeeper knows 1",
         ),
         (cut.to_owned(), "it is not a saved plan"),
         (
