@@ -149,7 +149,7 @@ pub enum DaemonView {
     None,
     /// The daemon that has the state, as of at most a minute ago.
     Live(Box<DaemonSummary>),
-    /// What there is does not hold any longer, or cannot be read.
+    /// What there is is over, or cannot be read.
     Stale(StaleSummary),
 }
 

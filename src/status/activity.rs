@@ -1,38 +1,39 @@
-//! What a scope is doing, and how its passes end.
+//! The current activity of a scope, and the results of its passes.
 
 use crate::model::Timestamp;
 
-/// What a scope is doing.
+/// The current activity of a scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Activity {
     /// It waits for its first pass.
     #[default]
     New,
-    /// A pass is under way.
+    /// A pass is in progress.
     Running {
-        /// When the pass began.
+        /// Start time of the pass.
         since: Timestamp,
-        /// Writes answered in it.
+        /// Writes that the API has answered in this pass.
         answered: u64,
-        /// Of these, those that the API acknowledged.
+        /// The acknowledged writes among these.
         acknowledged: u64,
-        /// Writes that it has acknowledged or ahead, by its last plan; `None` before its first, and where nothing is written.
+        /// Acknowledged writes plus writes still due, according to the pass's last plan; `None` before its first plan and
+        /// where nothing is written.
         planned: Option<u64>,
     },
-    /// There is nothing to do until the next pass.
+    /// Nothing is to be done until the next pass.
     Idle {
-        /// When the next pass is due.
+        /// Time at which the next pass is due.
         next: Timestamp,
     },
-    /// There are no further passes while the process lives, because of a fault in sharekeeper.
+    /// A bug in sharekeeper stopped the scope; it has no further passes while the process lives.
     Halted {
-        /// One line for a person.
+        /// One line that explains it to a person.
         why: String,
     },
 }
 
 impl Activity {
-    /// The word in documents.
+    /// The word in JSON documents.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::New => "new",
@@ -43,18 +44,18 @@ impl Activity {
     }
 }
 
-/// How a pass ended.
+/// The result of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PassResult {
-    /// Everything is as desired.
+    /// Everything is in the desired state.
     Synced,
-    /// Some of it is not, and is tried again or waits for a person.
+    /// Some images are not in the desired state; they are tried again or wait for a person.
     Incomplete,
     /// The scope was not observed.
     Unobserved,
-    /// Newer manifests or the end of the process ended it.
+    /// Newer manifests or the end of the process stopped it.
     Stopped,
-    /// A fault in sharekeeper ended it.
+    /// A bug in sharekeeper ended it.
     Panicked,
 }
 

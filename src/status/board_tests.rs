@@ -1,4 +1,4 @@
-//! The board, from plans and answers to what is reported and kept.
+//! Tests the board: from plans and answers to the transitions that it reports and keeps.
 
 use std::time::Duration;
 
@@ -87,14 +87,14 @@ fn unobserved() -> Verdict {
     Verdict::Unobserved(Box::new(Unobserved::new("down")))
 }
 
-/// A board on which a pass over the scope has begun.
+/// A board with a scope whose pass has started.
 fn board() -> Board {
     let mut board = Board::new(at(0), false);
     board.pass_began(&scope(), at(0));
     board
 }
 
-/// What a board reports of these plans, made a minute apart.
+/// The board's reports for these plans, made a minute apart.
 fn reported(plans: impl IntoIterator<Item = Plan>) -> Vec<(i64, TransitionKind)> {
     let mut board = board();
     let mut reported = Vec::new();
@@ -106,7 +106,7 @@ fn reported(plans: impl IntoIterator<Item = Plan>) -> Vec<(i64, TransitionKind)>
 }
 
 #[test]
-fn what_was_as_desired_and_is_not_any_longer_has_drifted_and_that_is_reported_once() {
+fn drift_from_the_desired_state_is_reported_once() {
     use Verdict::{Act, InSync};
     let verdicts = [InSync, Act, Act, unobserved(), Act, InSync, InSync];
     assert_eq!(
@@ -119,7 +119,7 @@ fn what_was_as_desired_and_is_not_any_longer_has_drifted_and_that_is_reported_on
 }
 
 #[test]
-fn what_is_asked_for_anew_has_not_drifted() {
+fn a_newly_desired_state_is_not_drift() {
     let asked = [
         decision(ShareState::Shared, Verdict::Act),
         decision(ShareState::Shared, Verdict::InSync),
@@ -130,7 +130,7 @@ fn what_is_asked_for_anew_has_not_drifted() {
 }
 
 #[test]
-fn what_a_person_must_act_on_is_reported_once_for_each_reason_and_when_it_is_over() {
+fn each_reason_for_a_block_is_reported_once_and_so_is_its_end() {
     let refused = |code: &str| {
         Verdict::Blocked(Box::new(Problem {
             code: Some(code.into()),
@@ -157,7 +157,7 @@ fn what_a_person_must_act_on_is_reported_once_for_each_reason_and_when_it_is_ove
 }
 
 #[test]
-fn an_image_that_is_still_being_made_is_no_news() {
+fn an_image_that_is_still_being_created_is_not_reported() {
     let waits = Verdict::Blocked(Box::new(Problem::unmet(
         UnmetCondition::NotYet,
         "the image is CREATING",
@@ -173,7 +173,7 @@ fn an_image_that_is_still_being_made_is_no_news() {
 }
 
 #[test]
-fn c13_t4_what_no_server_can_be_started_from_is_no_drift_and_waits_or_needs_a_person() {
+fn c13_t4_an_unusable_share_is_no_drift_and_waits_or_needs_a_person() {
     let unmet = |unmet| Verdict::Blocked(Box::new(Problem::unmet(unmet, "why")));
     let shared = |verdict| {
         let mut decision = decision(ShareState::Shared, verdict);
@@ -232,7 +232,7 @@ fn c13_t4_what_no_server_can_be_started_from_is_no_drift_and_waits_or_needs_a_pe
 }
 
 #[test]
-fn c13_warnings_of_a_scope_stand_until_an_observation_is_without_them() {
+fn c13_warnings_of_a_scope_last_until_an_observation_has_none() {
     let undocumented_states = || {
         let mut plan = plan(Verdict::InSync);
         let undocumented_states = crate::plan::UndocumentedState {
@@ -259,11 +259,11 @@ fn c13_warnings_of_a_scope_stand_until_an_observation_is_without_them() {
         .zip(0..)
         .map(|(plan, minute)| warnings(plan, minute))
         .collect();
-    assert_eq!(counts, [1, 1, 1, 0], "what cannot be seen is no news");
+    assert_eq!(counts, [1, 1, 1, 0], "an unobserved image causes no report");
 }
 
 #[test]
-fn a_guard_is_reported_once_for_its_scope_and_not_cleared_by_what_is_not_seen() {
+fn a_guard_is_reported_once_and_not_cleared_without_observation() {
     let held = || Verdict::Withheld(Box::new(Withheld::PartialManifests));
     let verdicts = [held(), held(), unobserved(), held(), Verdict::InSync];
     assert_eq!(
@@ -276,7 +276,7 @@ fn a_guard_is_reported_once_for_its_scope_and_not_cleared_by_what_is_not_seen() 
 }
 
 #[test]
-fn conditions_keep_since_when_they_hold() {
+fn conditions_keep_the_time_since_which_they_hold() {
     let mut board = board();
     let verdicts = [Verdict::InSync, Verdict::InSync, Verdict::Act, Verdict::Act];
     for (minute, verdict) in (0..).zip(verdicts) {
@@ -313,7 +313,7 @@ fn passes(verdicts: impl IntoIterator<Item = (Verdict, PassResult)>) -> Vec<(i64
 }
 
 #[test]
-fn one_lost_page_is_no_news_and_three_passes_in_vain_are() {
+fn three_failed_passes_are_reported_and_one_lost_page_is_not() {
     use PassResult::{Stopped, Synced, Unobserved};
     let lost = || (unobserved(), Unobserved);
     let fine = || (Verdict::InSync, Synced);
@@ -365,7 +365,7 @@ fn a_share_that_ends_is_reported_once_until_its_end_is_moved() {
 }
 
 #[test]
-fn s21_what_is_kept_to_be_shown_is_bounded() {
+fn s21_the_recent_events_on_the_board_are_bounded() {
     let mut board = board();
     for minute in 0..1000 {
         let verdict = if minute % 2 == 0 {
@@ -397,7 +397,7 @@ fn s21_what_is_kept_to_be_shown_is_bounded() {
 }
 
 #[test]
-fn it_is_ready_once_every_scope_was_observed_and_something_was_seen() {
+fn readiness_needs_a_try_for_every_scope_and_one_observation() {
     let mut board = Board::new(at(0), false);
     let problem = "manifests: holds no manifests".to_owned();
     board.manifests_failed(vec![problem.clone()], at(0));
@@ -406,8 +406,8 @@ fn it_is_ready_once_every_scope_was_observed_and_something_was_seen() {
     board.add_scopes([scope()].iter());
     board.manifests_loaded(LoadedManifests::default(), at(0));
     board.pass_began(&scope(), at(1));
-    let reasons = board.ready().expect_err("not looked at");
-    assert_eq!(reasons, ["default/ap-tokyo: not looked at yet"]);
+    let reasons = board.ready().expect_err("not observed");
+    assert_eq!(reasons, ["default/ap-tokyo: not observed yet"]);
     let mut ended = |verdict, activity, result| {
         board.planned(&plan(verdict), at(2));
         board.pass_ended(&scope(), result, Duration::ZERO, activity, at(2));
@@ -416,7 +416,7 @@ fn it_is_ready_once_every_scope_was_observed_and_something_was_seen() {
     let idle = || Activity::Idle { next: at(99) };
     let (alive, ready) = ended(Verdict::InSync, idle(), PassResult::Synced);
     assert_eq!((alive, ready), (Ok(()), Ok(())));
-    // Reported once, however often it is found.
+    // Reported once, even if it is found several times.
     let mut lost = Board::new(at(0), false);
     for (times, now) in [(1, at(3)), (0, at(4))] {
         let transitions = lost.state_lost("the state was removed".into(), now);
@@ -426,7 +426,7 @@ fn it_is_ready_once_every_scope_was_observed_and_something_was_seen() {
     let (alive, ready) = ended(unobserved(), idle(), PassResult::Unobserved);
     assert_eq!(alive, Ok(()));
     assert_eq!(
-        ready.expect_err("nothing is seen"),
+        ready.expect_err("nothing is observed"),
         ["default/ap-tokyo: not observed: down"]
     );
     let halted = Activity::Halted {
@@ -438,7 +438,7 @@ fn it_is_ready_once_every_scope_was_observed_and_something_was_seen() {
 }
 
 #[test]
-fn what_was_reported_ends_when_no_manifest_asks_for_it_any_longer() {
+fn reports_end_when_no_manifest_names_their_subject() {
     let refused = Verdict::Blocked(Box::new(Problem::new("no")));
     let nothing = Plan {
         decisions: BTreeMap::new(),
@@ -472,12 +472,12 @@ fn what_was_reported_ends_when_no_manifest_asks_for_it_any_longer() {
         kinds(board.retain_scopes(|_| false, at(3))),
         [TransitionKind::GuardCleared]
     );
-    // A pass that was under way brings nothing of it back.
+    // A pass that was in progress does not report any of it again.
     assert!(board.planned(&plan(Verdict::Act), at(4)).is_empty());
     assert!(board.scopes.is_empty());
 }
 
-/// A plan with an entry whose name means no image, and a policy that holds still.
+/// A plan with an entry whose name matches no image, and with a policy that is held.
 fn unsettled() -> Plan {
     let entry = crate::desired::DesiredImage {
         share: crate::desired::DesiredShare::Unshared,
@@ -508,7 +508,7 @@ fn unsettled() -> Plan {
 }
 
 #[test]
-fn what_a_person_must_settle_stands_until_an_observation_is_without_it() {
+fn findings_last_until_an_observation_is_without_them() {
     let mut board = board();
     let mut found = |plan: &Plan, minute| {
         board.planned(plan, at(minute));
@@ -526,16 +526,20 @@ fn what_a_person_must_settle_stands_until_an_observation_is_without_it() {
     assert_eq!(
         found(&plan(unobserved()), 2).0,
         both,
-        "what cannot be seen is no news"
+        "an unobserved scope causes no report"
     );
-    assert_eq!(found(&unsettled(), 3).0, both, "it is as old as it is");
+    assert_eq!(
+        found(&unsettled(), 3).0,
+        both,
+        "the time when it was found stays"
+    );
     let (none, summary) = found(&plan(Verdict::InSync), 4);
     assert_eq!(none, []);
     assert!(!summary.contains("need"), "{summary}");
 }
 
 #[test]
-fn retention_that_waits_in_the_normal_course_is_no_drift_and_needs_nobody() {
+fn retention_that_waits_normally_is_no_drift_and_needs_no_person() {
     let kept = Decision {
         cause: Cause::Retention,
         actual: Actual::Shared(Some("lhbp-1".into())),
@@ -551,7 +555,7 @@ fn retention_that_waits_in_the_normal_course_is_no_drift_and_needs_nobody() {
 }
 
 #[test]
-fn a_name_is_known_as_long_as_nothing_else_is_seen() {
+fn an_images_name_stays_until_an_observation_shows_another() {
     let mut board = board();
     let key = ImageKey {
         scope: scope(),
@@ -569,7 +573,7 @@ fn a_name_is_known_as_long_as_nothing_else_is_seen() {
     assert_eq!(board.image_name(&key), None);
 }
 
-/// The states, reasons and number of images that need a person under these plans, made a minute apart.
+/// The states, reasons and numbers of images that need a person under these plans, made a minute apart.
 fn stands(plans: impl IntoIterator<Item = Plan>) -> Vec<(SyncState, Reason, usize)> {
     let mut board = board();
     let plans = (0..).zip(plans);
@@ -591,7 +595,7 @@ fn awaits(reason: crate::plan::Awaiting) -> Verdict {
 }
 
 #[test]
-fn r2_a_verdict_stands_while_it_is_tried_again_until_there_is_another_one() {
+fn r2_a_verdict_lasts_through_retries_until_another_one() {
     use crate::plan::Awaiting::{Outcome, OwnWrite};
     let failed = |code: &str| {
         Verdict::Failed(Box::new(Problem {
@@ -646,7 +650,7 @@ fn r2_a_verdict_stands_while_it_is_tried_again_until_there_is_another_one() {
 }
 
 #[test]
-fn r2_what_a_look_shows_to_be_over_is_over() {
+fn r2_a_block_ends_when_an_observation_shows_its_end() {
     let unmet = |unmet| Verdict::Blocked(Box::new(Problem::unmet(unmet, "why")));
     let withheld = Verdict::Withheld(Box::new(Withheld::Protected));
     let pending = (SyncState::Pending, Reason::Pending, 0);
@@ -659,7 +663,7 @@ fn r2_what_a_look_shows_to_be_over_is_over() {
     ] {
         assert_eq!(stands([verdict, Verdict::Act].map(plan))[1], pending);
     }
-    // Another state is asked for, of which nothing is known yet.
+    // Another state is desired now, and nothing is known about it yet.
     let failed = Verdict::Failed(Box::new(Problem::new("no")));
     let turned = [
         decision(ShareState::Shared, failed),
@@ -669,7 +673,7 @@ fn r2_what_a_look_shows_to_be_over_is_over() {
 }
 
 #[test]
-fn r2_a_guard_that_waits_for_a_second_look_is_neither_cleared_nor_tripped_anew() {
+fn r2_a_guard_that_awaits_an_observation_is_not_reported_again() {
     use crate::plan::Awaiting::{Loss, Regions};
     let held = || Verdict::Withheld(Box::new(Withheld::PartialManifests));
     let verdicts = || {
@@ -685,7 +689,7 @@ fn r2_a_guard_that_waits_for_a_second_look_is_neither_cleared_nor_tripped_anew()
 }
 
 #[test]
-fn r2_what_was_not_tried_is_ahead_once_a_write_of_its_scope_is_permitted() {
+fn r2_untried_writes_are_due_again_after_a_permitted_write() {
     let mut board = board();
     let pause = crate::attempts::WritePause::of_scope(Problem::new("denied"));
     let states = |board: &Board| board.scopes[&scope()].images[&id("img-a")].sync_state();

@@ -1,5 +1,5 @@
-//! What is in the way of many images at once: a broken account, a region that is not seen, a permission that is missing.
-//! Each cause is one finding, with the regions and images that it holds up, for every document that tells of it. Pure.
+//! Causes that affect many images at once: a broken account, a region that cannot be read, a missing permission. Each
+//! cause is one finding, with its regions and images, for every document that reports it. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,51 +11,51 @@ use crate::model::{AccountName, Region, Scope};
 use crate::observation::Unobserved;
 use crate::plan::View;
 
-/// Images of a cause that are named; there may be thousands.
+/// The most images that a cause names; there may be thousands.
 pub const NAMED_MAX: usize = 8;
 
-/// One thing that is in the way, of however many images.
+/// One cause that prevents changes of any number of images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
     pub account: AccountName,
-    /// Where it is in the way.
+    /// Regions in which it occurs.
     pub regions: BTreeSet<Region>,
     pub kind: CauseKind,
-    /// The error code of the API or of ours, where there is one.
+    /// Error code of the API or of sharekeeper, where there is one.
     pub code: Option<String>,
     /// One line for a person, without the remedy.
     pub message: String,
-    /// What a person can do, where that is known.
+    /// The remedy for a person, where one is known.
     pub remedy: Option<String>,
-    /// The RequestId of the first answer that told of it.
+    /// RequestId of the first answer with this cause.
     pub request_id: Option<String>,
-    /// How many images it holds up.
+    /// Number of images that it affects.
     pub images: u64,
-    /// The first few of them, where each was refused by itself.
+    /// The first few affected images, if each was refused on its own.
     pub names: Vec<String>,
 }
 
-/// What sort of thing is in the way.
+/// The kind of a cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CauseKind {
-    /// The credentials do not work, or are another account's.
+    /// The credentials do not work, or belong to another account.
     AccountBroken,
-    /// The role is missing by which Lighthouse reads the account's images.
+    /// The service role by which Lighthouse reads the account's images is missing.
     RoleMissing,
-    /// CAM does not allow the key what is asked.
+    /// CAM does not allow this action to the key.
     PermissionMissing,
-    /// The region is not open to the account, or the action is not offered there.
+    /// The region is not available to the account, or does not offer the action.
     RegionNotOffered,
-    /// Reading is denied; it is worked on without seeing what is shared.
+    /// Reading is denied; sharekeeper works without seeing the shares.
     ReadDenied,
-    /// The regions could not be seen.
+    /// The regions could not be read.
     NotSeen,
     /// Nothing more is tried for now, for another reason.
     NotTried,
 }
 
 impl CauseKind {
-    /// The word in documents.
+    /// The word in JSON documents.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AccountBroken => "account_broken",
@@ -68,7 +68,7 @@ impl CauseKind {
         }
     }
 
-    /// What an error code says of more than one image; `None` where it is about the image alone.
+    /// The kind of cause that an error code stands for; `None` if it concerns only the image.
     pub fn of_code(code: &str) -> Option<Self> {
         let family = code.split('.').next().unwrap_or_default();
         if family == "UnsupportedRegion" || code == "AuthFailure.InvalidRegion" {
@@ -87,19 +87,19 @@ impl CauseKind {
     }
 }
 
-/// What is in the way of something, as it is met at one place.
+/// One occurrence of a cause at one place.
 #[derive(Clone, Copy, Debug)]
 pub struct Trouble<'a> {
     pub kind: CauseKind,
     pub code: Option<&'a str>,
-    /// One line for a person; the remedy may end it, in parentheses.
+    /// One line for a person; it may end with the remedy in parentheses.
     pub message: &'a str,
     pub remedy: Option<&'a str>,
     pub request_id: Option<&'a str>,
 }
 
 impl<'a> Trouble<'a> {
-    /// Why a scope is not seen.
+    /// Why a scope could not be observed.
     pub fn of_unobserved(why: &'a Unobserved) -> Self {
         let code = why.code.as_deref();
         let kind = match why.account_broken {
@@ -120,7 +120,7 @@ impl<'a> Trouble<'a> {
         }
     }
 
-    /// Why a scope is worked on without seeing it.
+    /// Why sharekeeper works on a scope without reading it.
     pub fn of_read_denied(why: &'a Unobserved) -> Self {
         Self {
             kind: CauseKind::ReadDenied,
@@ -128,7 +128,7 @@ impl<'a> Trouble<'a> {
         }
     }
 
-    /// Why an image was refused, if that is about more than the image.
+    /// Why an image was refused, if the reason concerns more than the image.
     pub fn of_refused(problem: &'a Problem) -> Option<Self> {
         let code = problem.code.as_deref()?;
         let kind = CauseKind::of_code(code).filter(|_| problem.unmet.is_none())?;
@@ -173,8 +173,8 @@ impl<'a> Trouble<'a> {
         }
     }
 
-    /// The message without the remedy, and with `{region}` for the region: where each region has an access point of its own,
-    /// they are dead for one reason.
+    /// The message without the remedy, and with `{region}` for the name of the region: where each region has its own
+    /// access point, all of them may be down for one reason.
     fn words(&self, region: Region) -> String {
         let tail = self.remedy.map(|remedy| format!(" ({remedy})"));
         let message = tail.and_then(|tail| self.message.strip_suffix(&*tail));
@@ -184,8 +184,8 @@ impl<'a> Trouble<'a> {
     }
 }
 
-/// Two troubles with one key are one cause: the same code and remedy, whatever the API's words name; without a code, the
-/// same words.
+/// Two troubles with one key are one cause. They have the same code and remedy, whatever the API's text names; or,
+/// without a code, the same text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     account: AccountName,
@@ -194,14 +194,14 @@ pub(super) struct Key {
     remedy: Option<String>,
 }
 
-/// Gathers troubles into causes.
+/// Collects occurrences of trouble into causes.
 #[derive(Clone, Debug, Default)]
 pub struct Causes {
     found: BTreeMap<Key, Cause>,
 }
 
 impl Causes {
-    /// Adds a trouble that holds up so many images of a scope; `name` is the image's own, where it is one.
+    /// Adds a trouble that affects `images` images of a scope; `name` is the name of a single image.
     pub fn add(&mut self, scope: &Scope, trouble: Trouble<'_>, images: u64, name: Option<String>) {
         let Trouble { kind, code, .. } = trouble;
         let cause = self
@@ -228,7 +228,7 @@ impl Causes {
         }
     }
 
-    /// How many images what is in the way here holds up, as far as it was added.
+    /// The number of images affected by this cause, as far as they were added.
     pub fn images(&self, scope: &Scope, trouble: Trouble<'_>) -> u64 {
         let cause = self.found.get(&trouble.key(scope));
         cause.map_or(0, |cause| cause.images)
@@ -239,7 +239,7 @@ impl Causes {
         self.found.get(key)
     }
 
-    /// All causes, by account, the widest kind first. What is in the way in one region names it.
+    /// All causes, by account, the widest kind first. The message of a cause in a single region names the region.
     pub fn into_vec(self) -> Vec<Cause> {
         self.into_list().causes
     }
@@ -258,19 +258,19 @@ impl Causes {
     }
 }
 
-/// All causes of a board, and which image is held up by which.
+/// All causes of a board, and a lookup from each image to its cause.
 pub struct CauseList {
     causes: Vec<Cause>,
     places: BTreeMap<Key, usize>,
 }
 
 impl CauseList {
-    /// By account, the widest kind first.
+    /// The causes by account, the widest kind first.
     pub fn causes(&self) -> &[Cause] {
         &self.causes
     }
 
-    /// The place of the cause that holds up all images of a scope, because it is not seen.
+    /// The index of the cause that affects all images of a scope because it cannot be observed.
     pub fn of_unseen(&self, scope: &Scope, status: &ScopeStatus) -> Option<usize> {
         let Some(View::Unobserved(why)) = &status.view else {
             return None;
@@ -278,7 +278,7 @@ impl CauseList {
         self.place(scope, Trouble::of_unobserved(why))
     }
 
-    /// The place of the cause that holds up an image of a scope that is seen, if it is not the image's own matter.
+    /// The index of the cause that affects an image of an observed scope, if it does not concern the image alone.
     pub fn of_image(
         &self,
         scope: &Scope,
@@ -294,12 +294,12 @@ impl CauseList {
 }
 
 impl Board {
-    /// What is in the way in the scopes that are picked.
+    /// The causes in the selected scopes.
     pub fn causes(&self, is_picked: impl Fn(&Scope) -> bool) -> Vec<Cause> {
         self.cause_list(is_picked).causes
     }
 
-    /// What is in the way in the scopes that are picked, and of which images.
+    /// The causes in the selected scopes, with the lookup from images to causes.
     pub fn cause_list(&self, is_picked: impl Fn(&Scope) -> bool) -> CauseList {
         self.causes_by_key(is_picked).into_list()
     }
@@ -314,7 +314,7 @@ impl Board {
         causes
     }
 
-    /// The key of the cause for which something was reported.
+    /// The key of the cause that a transition reports.
     pub(super) fn key_of(&self, transition: &Transition) -> Option<Key> {
         match &transition.subject {
             Subject::Image(key) => {
@@ -342,7 +342,7 @@ impl Board {
 }
 
 impl ScopeStatus {
-    /// Why nothing is seen or done in the scope as a whole.
+    /// Why nothing is observed or done in the whole scope.
     fn trouble(&self) -> Option<Trouble<'_>> {
         match &self.view {
             _ if matches!(self.activity, Activity::Halted { .. }) => None,
@@ -376,7 +376,7 @@ impl ScopeStatus {
         }
     }
 
-    /// What is in the way of an image that is not its own matter.
+    /// The trouble of an image, if it does not concern the image alone.
     fn trouble_of<'s>(&'s self, image: &'s ImageStatus) -> Option<Trouble<'s>> {
         if image.reason == Reason::NotTried
             && let Some(pause) = self.stall.write_pause()
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn n10_a_dead_access_point_is_one_cause_whatever_the_regions() {
+    fn n10_a_dead_access_point_is_one_cause_in_all_regions() {
         let mut causes = Causes::default();
         for region in Region::all() {
             let why = format!("lighthouse.{region}.example: connection refused");
@@ -438,13 +438,13 @@ mod tests {
     }
 
     #[test]
-    fn n10_one_permission_is_one_cause_of_each_account() {
+    fn n10_a_missing_permission_is_one_cause_per_account() {
         let mut causes = Causes::default();
         for account in ["one", "two"] {
             for region in ["ap-tokyo", "ap-seoul"] {
                 for image in 0..20 {
                     let problem = denied(region, &format!("r-{region}-{image}"));
-                    let trouble = Trouble::of_refused(&problem).expect("of more than an image");
+                    let trouble = Trouble::of_refused(&problem).expect("a cause of several images");
                     let name = Some(format!("img-{image}"));
                     causes.add(&scope(account, region), trouble, 1, name);
                 }
@@ -461,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn n10_what_is_wrong_with_an_image_is_no_cause() {
+    fn n10_a_problem_of_a_single_image_is_not_a_cause() {
         for code in [
             "UnsupportedOperation.ImageUnableToShare",
             "ResourceNotFound.ImageIdNotFound",

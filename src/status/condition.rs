@@ -1,4 +1,4 @@
-//! Conditions of an image, as kstatus and Kubernetes have them: what holds, and since when.
+//! Conditions of an image, like those of kstatus and Kubernetes: their status, and since when it has been so.
 
 use crate::model::Timestamp;
 
@@ -7,16 +7,16 @@ use crate::model::Timestamp;
 pub struct Condition {
     /// Whether the condition holds.
     pub status: Truth,
-    /// Since when it is so.
+    /// Time since when it has this status.
     pub since: Timestamp,
 }
 
-/// The status of a condition: yes, no, or not known.
+/// The status of a condition: yes, no, or unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {
     True,
     False,
-    /// It cannot be told.
+    /// The status cannot be determined.
     Unknown,
 }
 
@@ -38,7 +38,7 @@ impl From<bool> for Truth {
 }
 
 impl Condition {
-    /// The same condition after an observation that says `status`: `since` moves only if that is new.
+    /// The condition after an observation with this `status`; `since` changes only if the status changes.
     pub(super) fn updated(before: Option<Self>, status: Truth, now: Timestamp) -> Self {
         match before {
             Some(before) if before.status == status => before,
@@ -46,7 +46,7 @@ impl Condition {
         }
     }
 
-    /// Whether it is known to hold.
+    /// Whether the condition is known to hold.
     pub fn holds(self) -> bool {
         self.status == Truth::True
     }

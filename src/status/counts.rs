@@ -1,4 +1,4 @@
-//! Images counted by sync state, anew by whoever asks: a pass over 30,000 of them takes a millisecond.
+//! Counts of images by sync state. They are computed on each request: a pass over 30,000 images takes a millisecond.
 
 use std::ops::AddAssign;
 
@@ -13,18 +13,18 @@ pub struct Counts {
     pub withheld: usize,
     pub waiting: usize,
     pub unknown: usize,
-    /// Of all of them, those that are seen to be in another state than desired.
+    /// Images in any state that were seen in a state other than the desired one.
     pub drifted: usize,
-    /// Of all of them, those that will not become as desired without a person.
+    /// Images in any state that do not reach the desired state without a person.
     pub stalled: usize,
-    /// Of those that are withheld, those that stay so until a person says otherwise.
+    /// Withheld images that stay withheld until a person changes that.
     pub held: usize,
-    /// Of those that are as desired, those of which only the API's answers to writes say so.
+    /// Images in sync for which only the API's answers to writes show it.
     pub by_word: usize,
 }
 
 impl Counts {
-    /// Images in any state; each is in exactly one.
+    /// Number of images in any state; each image is in exactly one.
     pub const fn total(&self) -> usize {
         self.in_sync + self.pending + self.blocked + self.withheld + self.waiting + self.unknown
     }

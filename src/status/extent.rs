@@ -1,22 +1,22 @@
-//! How far a transition reaches that stands for several: where, how many images, and the first few of them.
+//! The extent of a transition that represents several: its regions, the number of images, and the names of the first few.
 
 use std::collections::BTreeSet;
 
 use crate::model::Region;
 use crate::words::first_of;
 
-/// What a report that stands for several covers.
+/// The subjects that a combined report covers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
     pub regions: BTreeSet<Region>,
-    /// How many images it holds up, or held up.
+    /// Number of images that it affects or affected.
     pub images: u64,
-    /// The names of the first few of them, where each was reported by itself.
+    /// Names of the first few images, if each was reported on its own.
     pub names: Vec<String>,
 }
 
 impl Extent {
-    /// The regions for people, however many there are.
+    /// The names of the regions for people, shortened if there are many.
     pub fn regions_text(&self) -> String {
         let regions: Vec<_> = self.regions.iter().map(|region| region.as_str()).collect();
         first_of(&regions)

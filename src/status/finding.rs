@@ -1,36 +1,36 @@
-//! What a person must settle in a scope and that no single image stands for: names that mean no image, or several, and
-//! policies that hold still.
+//! Points of a scope that a person must settle and that belong to no single image: names that match no image or several,
+//! and policies that are held.
 
 use crate::desired::Source;
 use crate::model::Timestamp;
 use crate::plan::Plan;
 use crate::resolve::NameProblem;
 
-/// Something that a person must settle in a scope.
+/// A point that a person must settle in a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub kind: FindingKind,
-    /// The name of an image, or of a policy.
+    /// Name of an image, or of a policy.
     pub subject: String,
     /// One line for a person, with the remedy.
     pub message: String,
-    /// The entry; `None` for a policy.
+    /// Manifest entry with the name; `None` for a policy.
     pub source: Option<Source>,
-    /// When it was first found.
+    /// Time when it was first found.
     pub since: Timestamp,
 }
 
-/// What a finding is about.
+/// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FindingKind {
-    /// An entry's name that means no image, or several.
+    /// The name in an entry matches no image, or several.
     UnresolvedName,
-    /// A policy that does nothing until something is settled.
+    /// A policy does nothing until a person settles something.
     PolicyHold,
 }
 
 impl FindingKind {
-    /// The word in documents.
+    /// The word in JSON documents.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::UnresolvedName => "unresolved_name",
@@ -38,7 +38,7 @@ impl FindingKind {
         }
     }
 
-    /// What the subject is, for people.
+    /// The kind of the subject, for people.
     pub const fn noun(self) -> &'static str {
         match self {
             Self::UnresolvedName => "name",
@@ -48,20 +48,20 @@ impl FindingKind {
 }
 
 impl Finding {
-    /// Whether both say the same, whenever they were found.
+    /// Whether both findings are equal, apart from their times.
     pub fn is_same(&self, other: &Self) -> bool {
-        let said = |finding: &Self| {
+        let content = |finding: &Self| {
             (
                 finding.kind,
                 finding.subject.clone(),
                 finding.message.clone(),
             )
         };
-        said(self) == said(other)
+        content(self) == content(other)
     }
 }
 
-/// What the plan finds. What was found `before` keeps its time.
+/// The findings of a plan. A finding that is also in `before` keeps its time.
 pub(super) fn of_plan(plan: &Plan, before: &[Finding], now: Timestamp) -> Vec<Finding> {
     let unresolved = plan.unresolved.iter();
     let names = unresolved.filter(|name| name.kind != NameProblem::NotSeen);

@@ -1,6 +1,6 @@
-//! What begins or ends for many at once is told once. A dead access point stalls fifteen regions one after the other, and a
-//! missing permission blocks each image by itself: such reports wait here until their account rests, and those of one cause
-//! become one. Pure: the time is an argument.
+//! Combines reports that begin or end for many subjects at once. A dead access point stalls fifteen regions one after the
+//! other, and a missing permission blocks each image on its own. Such reports wait here until their account is idle, and
+//! those with one cause become a single report. Pure: the time is an argument.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,29 +11,29 @@ use super::told::Told;
 use super::{Activity, Board, NAMED_MAX, Reason, Subject, Transition, TransitionKind, push_recent};
 use crate::model::{AccountName, Region, Scope, Timestamp};
 
-/// How long a beginning waits for passes of its account that are under way, at the most.
+/// The longest time that the report of a beginning waits for passes of its account that are in progress.
 const BEGIN_PATIENCE: Duration = Duration::from_secs(60);
-/// How long an end waits for the others of its account, at the most: each region is looked at once in five minutes, or a
-/// tenth later.
+/// The longest time that the report of an end waits for others of its account. Each region is observed once in five
+/// minutes, or up to a tenth later.
 const END_PATIENCE: Duration = Duration::from_secs(6 * 60);
 
-/// Reports that wait for others like them.
+/// Reports that wait for similar ones.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gathering {
     accounts: BTreeMap<AccountName, Waiting>,
 }
 
-/// The reports of one account that wait.
+/// The waiting reports of one account.
 #[derive(Clone, Debug, Default)]
 struct Waiting {
     begun: Vec<Transition>,
     ended: Vec<Transition>,
-    /// The regions in which a cause was reported, until nothing is reported of the account's regions any longer.
+    /// The regions in which a cause was reported, until no region of the account has an open report.
     covered: BTreeMap<Key, BTreeSet<Region>>,
 }
 
 impl Waiting {
-    /// Adds a report, unless its opposite waits: then there is nothing to tell.
+    /// Adds a report. If the opposite report waits, both are dropped: then there is nothing to report.
     fn put(&mut self, new: Transition) {
         let (own, others) = match new.kind.is_good() {
             true => (&mut self.ended, &mut self.begun),
@@ -43,7 +43,7 @@ impl Waiting {
             other.subject == new.subject && new.kind.opposite() == Some(other.kind)
         };
         match others.iter().position(is_opposite) {
-            // An account can be told of for two reasons.
+            // Two different reports may exist for one account.
             Some(at) if !matches!(new.subject, Subject::Account(_)) => drop(others.remove(at)),
             _ => own.push(new),
         }
@@ -55,10 +55,11 @@ impl Waiting {
 }
 
 impl Board {
-    /// What is to be told of what is new: what stands for itself, and what waited for others like it long enough. To be
-    /// called from time to time, too, with nothing new.
+    /// Returns the reports to send now: those of `new` that stand alone, and those that have waited long enough for
+    /// similar ones. It must also be called from time to time without new reports.
     pub fn gather(&mut self, new: Vec<Transition>, now: Timestamp) -> Vec<Transition> {
-        let (of_many, mut told): (Vec<_>, Vec<_>) = new.into_iter().partition(|new| new.is_of_many);
+        let (of_many, mut to_report): (Vec<_>, Vec<_>) =
+            new.into_iter().partition(|new| new.is_of_many);
         for transition in of_many {
             if let Some(account) = transition.subject.account().cloned() {
                 let waiting = self.gathering.accounts.entry(account).or_default();
@@ -78,23 +79,23 @@ impl Board {
         for transition in &gathered {
             push_recent(&mut self.transitions, transition.clone());
         }
-        told.extend(gathered);
-        told
+        to_report.extend(gathered);
+        to_report
     }
 
-    /// Whether anything waits to be told together with others like it.
+    /// Whether any report waits to be combined with similar ones.
     pub fn is_gathering(&self) -> bool {
         let mut waiting = self.gathering.accounts.values();
         waiting.any(|waiting| !waiting.begun.is_empty() || !waiting.ended.is_empty())
     }
 
-    /// Tells what has waited long enough.
+    /// Adds the reports that have waited long enough to `to_report`.
     fn settle(
         &self,
         account: &AccountName,
         waiting: &mut Waiting,
         now: Timestamp,
-        told: &mut Vec<Transition>,
+        to_report: &mut Vec<Transition>,
     ) {
         let is_late = |of: &[Transition], patience| of.iter().any(|one| one.at + patience <= now);
         let account_ends = waiting.ended.iter().any(is_of_account);
@@ -102,7 +103,7 @@ impl Board {
             && (account_ends || self.rests(account) || is_late(&waiting.begun, BEGIN_PATIENCE))
         {
             let begun = std::mem::take(&mut waiting.begun);
-            told.extend(self.tell_begun(account, begun, &mut waiting.covered));
+            to_report.extend(self.tell_begun(account, begun, &mut waiting.covered));
         }
         let (images, regions): (Vec<_>, Vec<_>) = std::mem::take(&mut waiting.ended)
             .into_iter()
@@ -115,7 +116,7 @@ impl Board {
             (images, !self.is_any_denied(account)),
         ] {
             match is_over || is_late(&ended, END_PATIENCE) {
-                true => told.extend(self.tell_ended(account, ended)),
+                true => to_report.extend(self.tell_ended(account, ended)),
                 false => waiting.ended.extend(ended),
             }
         }
@@ -124,7 +125,7 @@ impl Board {
         }
     }
 
-    /// Whether no pass of the account is under way or waits to be the first of its scope.
+    /// Whether the account is idle: no pass is in progress, and no scope waits for its first pass.
     fn rests(&self, account: &AccountName) -> bool {
         self.scopes_of(account).all(|(_, status)| {
             matches!(
@@ -134,7 +135,7 @@ impl Board {
         })
     }
 
-    /// Whether it is reported of any image of the account that it is denied.
+    /// Whether any image of the account is reported as denied.
     fn is_any_denied(&self, account: &AccountName) -> bool {
         self.scopes_of(account).any(|(_, status)| {
             let shown = status.images.values().map(|image| &image.reported);
@@ -143,7 +144,7 @@ impl Board {
         })
     }
 
-    /// One report for each cause of what has begun. What has no known cause is told by itself.
+    /// Combines the beginnings by cause into one report each. A beginning without a known cause is reported on its own.
     fn tell_begun(
         &self,
         account: &AccountName,
@@ -151,24 +152,24 @@ impl Board {
         covered: &mut BTreeMap<Key, BTreeSet<Region>>,
     ) -> Vec<Transition> {
         let causes = self.causes_by_key(|scope| scope.account == *account);
-        let (mut told, mut by_cause) = (Vec::new(), BTreeMap::<Key, Vec<Transition>>::new());
+        let (mut reports, mut by_cause) = (Vec::new(), BTreeMap::<Key, Vec<Transition>>::new());
         for transition in begun {
             match self.key_of(&transition) {
                 Some(key) => {
                     let known = covered.get(&key);
                     let is_known =
                         |scope: &Scope| known.is_some_and(|known| known.contains(&scope.region));
-                    // A stall that the report of its cause has named is no news.
+                    // A stall that is already covered by the report of its cause is not reported again.
                     if !matches!(&transition.subject, Subject::Scope(scope) if is_known(scope)) {
                         by_cause.entry(key).or_default().push(transition);
                     }
                 }
-                None => told.push(transition),
+                None => reports.push(transition),
             }
         }
         for (key, begun) in by_cause {
             let extent = match causes.get(&key) {
-                // All of a broken account waits, whether it was looked at since or not.
+                // The whole broken account waits, whether or not it was observed since.
                 Some(cause) if cause.kind == CauseKind::AccountBroken => {
                     self.extent_of_subjects(&begun)
                 }
@@ -179,26 +180,26 @@ impl Board {
                 let known = covered.entry(key).or_default();
                 known.extend(extent.regions.iter().copied());
             }
-            told.extend(joined(account, begun, extent));
+            reports.extend(joined(account, begun, extent));
         }
-        told
+        reports
     }
 
-    /// One report for each way of ending.
+    /// Combines the ends into one report per kind and message.
     fn tell_ended(&self, account: &AccountName, ended: Vec<Transition>) -> Vec<Transition> {
         let mut alike = BTreeMap::<_, Vec<Transition>>::new();
         for transition in ended {
             let key = (transition.kind, transition.message.clone());
             alike.entry(key).or_default().push(transition);
         }
-        let told = alike.into_values().filter_map(|ended| {
+        let reports = alike.into_values().filter_map(|ended| {
             let extent = self.extent_of_subjects(&ended);
             joined(account, ended, extent)
         });
-        told.collect()
+        reports.collect()
     }
 
-    /// What the subjects of reports come to.
+    /// The regions and images that the subjects of these reports cover together.
     fn extent_of_subjects(&self, all: &[Transition]) -> Extent {
         let mut extent = Extent::default();
         let mut scopes = BTreeSet::new();
@@ -230,7 +231,8 @@ impl Board {
         extent
     }
 
-    /// What was told, without what still waits to be told, and with that of which the end waits.
+    /// Corrects `told` for waiting reports: a beginning that still waits was not reported yet, and a subject whose end
+    /// waits is still reported.
     pub(super) fn correct_told(&self, told: &mut Told) {
         for waiting in self.gathering.accounts.values() {
             for begun in &waiting.begun {
@@ -259,9 +261,10 @@ fn extent_of(cause: &Cause) -> Extent {
     }
 }
 
-/// One report for several, of what covers them all. Its message is that of the widest, without the one region that it names.
+/// Combines several reports into one with this extent. Its message is that of the widest subject, with a placeholder for
+/// the single region that it names.
 fn joined(account: &AccountName, mut all: Vec<Transition>, extent: Extent) -> Option<Transition> {
-    // The sort is stable: the first of the widest stays the first.
+    // The sort is stable, so the first report of the widest kind stays first.
     all.sort_by_key(|one| match one.subject {
         Subject::Account(_) => 0,
         Subject::Scope(_) => 1,
@@ -299,7 +302,7 @@ fn joined(account: &AccountName, mut all: Vec<Transition>, extent: Extent) -> Op
 }
 
 impl TransitionKind {
-    /// The kind that ends what this one begins, or begins what it ends.
+    /// The kind that ends what this one begins, or the reverse.
     const fn opposite(self) -> Option<Self> {
         match self {
             Self::Stalled => Some(Self::Recovered),

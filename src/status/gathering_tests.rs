@@ -1,4 +1,4 @@
-//! What is told of what begins and ends for many at once, over several passes.
+//! Tests the combined reports of beginnings and ends for many subjects, over several passes.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ fn scope(region: &str) -> Scope {
     }
 }
 
-/// A verdict on each image of a scope.
+/// A verdict for each image of a scope.
 fn denied() -> Verdict {
     Verdict::Blocked(Box::new(Problem {
         code: Some("UnauthorizedOperation.NoPermission".into()),
@@ -33,7 +33,7 @@ fn denied() -> Verdict {
     }))
 }
 
-/// The access point of each region is dead, or the account is broken.
+/// The access point of each region is down, or the account is broken.
 fn unseen(region: &str, account_broken: bool) -> Verdict {
     Verdict::Unobserved(Box::new(Unobserved {
         account_broken,
@@ -53,7 +53,7 @@ impl Daemon {
         self.board.pass_began(&scope(region), at(self.minute));
     }
 
-    /// A pass over this many images comes to the verdict on each; what is told.
+    /// Ends a pass with this verdict for this many images, and returns the reports.
     fn ended(&mut self, region: &str, verdict: &Verdict, images: usize) -> Vec<Transition> {
         let now = at(self.minute);
         let mut plan = plan_in(&scope(region), verdict.clone());
@@ -75,7 +75,7 @@ impl Daemon {
         told
     }
 
-    /// Passes over all regions run side by side, a minute later.
+    /// Runs passes over all regions in parallel, a minute later.
     fn round(&mut self, verdict: impl Fn(&str) -> Verdict, images: usize) -> Vec<Transition> {
         self.minute += 1;
         REGIONS.iter().for_each(|region| self.began(region));
@@ -89,7 +89,7 @@ impl Daemon {
     }
 }
 
-/// Kind, subject, number of regions and images.
+/// Kind, subject, number of regions and number of images.
 fn lines(told: &[Transition]) -> Vec<String> {
     let line = |one: &Transition| {
         let extent = one.extent.as_deref().cloned().unwrap_or_default();
@@ -103,7 +103,7 @@ fn fine(_: &str) -> Verdict {
     Verdict::InSync
 }
 
-/// Nothing is shared yet, so that what is denied has not drifted.
+/// Nothing is shared yet, so a denied image has not drifted.
 fn asked(_: &str) -> Verdict {
     Verdict::Act
 }
@@ -113,7 +113,7 @@ fn dead(region: &str) -> Verdict {
 }
 
 #[test]
-fn n10_a_dead_access_point_is_told_once_and_ends_once() {
+fn n10_a_dead_access_point_is_reported_once_and_so_is_its_end() {
     let mut daemon = Daemon::new();
     assert!(daemon.round(fine, 4).is_empty());
     assert!(daemon.round(dead, 4).is_empty());
@@ -133,11 +133,11 @@ fn n10_a_dead_access_point_is_told_once_and_ends_once() {
     );
     assert!(daemon.round(fine, 4).is_empty());
     let shown = daemon.board.transitions().iter().cloned();
-    assert_eq!(shown.count(), 2, "what is shown is what was told");
+    assert_eq!(shown.count(), 2, "the board shows the reports");
 }
 
 #[test]
-fn n10_a_region_that_stalls_later_of_the_same_cause_is_no_news() {
+fn n10_a_later_stall_with_a_reported_cause_is_not_reported() {
     let mut daemon = Daemon::new();
     let [bangkok, seoul, tokyo] = REGIONS;
     daemon.round(fine, 4);
@@ -157,7 +157,7 @@ fn n10_a_region_that_stalls_later_of_the_same_cause_is_no_news() {
     assert_eq!(
         lines(&told),
         ["recovered default/ap-seoul 1 4"],
-        "others may never end"
+        "the others may never recover"
     );
     daemon.began(bangkok);
     assert!(daemon.ended(bangkok, &Verdict::InSync, 4).is_empty());
@@ -167,7 +167,7 @@ fn n10_a_region_that_stalls_later_of_the_same_cause_is_no_news() {
 }
 
 #[test]
-fn n10_images_denied_in_one_round_are_one_report_with_their_number() {
+fn n10_images_denied_in_one_round_are_one_report_with_a_count() {
     let mut daemon = Daemon::new();
     daemon.round(asked, 32);
     let told = daemon.round(|_| denied(), 32);
@@ -175,7 +175,7 @@ fn n10_images_denied_in_one_round_are_one_report_with_their_number() {
     let extent = told[0].extent.as_deref().expect("several");
     assert_eq!(extent.names.len(), NAMED_MAX);
     assert!(daemon.round(|_| denied(), 32).is_empty());
-    // One more is news, by itself.
+    // Another image is reported on its own.
     daemon.began("ap-tokyo");
     let told = daemon.ended("ap-tokyo", &denied(), 33);
     assert_eq!(lines(&told), ["blocked default/ap-tokyo/img-32 0 0"]);
@@ -184,7 +184,7 @@ fn n10_images_denied_in_one_round_are_one_report_with_their_number() {
 }
 
 #[test]
-fn n10_a_broken_account_is_told_with_all_that_waits_for_it() {
+fn n10_a_broken_account_is_reported_with_all_its_images() {
     let mut daemon = Daemon::new();
     daemon.round(fine, 5);
     let told = daemon.round(|region| unseen(region, true), 5);
@@ -196,7 +196,7 @@ fn n10_a_broken_account_is_told_with_all_that_waits_for_it() {
 }
 
 #[test]
-fn n10_a_pass_that_takes_long_holds_no_report_up_for_more_than_a_minute() {
+fn n10_a_long_pass_delays_no_report_by_more_than_a_minute() {
     let mut daemon = Daemon::new();
     daemon.round(asked, 2);
     daemon.began("ap-seoul");
@@ -209,7 +209,7 @@ fn n10_a_pass_that_takes_long_holds_no_report_up_for_more_than_a_minute() {
 }
 
 #[test]
-fn n10_what_ends_before_it_was_told_is_not_told_at_all() {
+fn n10_a_problem_that_ends_before_its_report_is_not_reported() {
     let mut daemon = Daemon::new();
     daemon.round(asked, 2);
     daemon.began("ap-seoul");
@@ -222,19 +222,19 @@ fn n10_what_ends_before_it_was_told_is_not_told_at_all() {
 }
 
 #[test]
-fn n10_a_restart_tells_what_still_waited_to_be_told() {
+fn n10_a_restart_reports_what_still_waited() {
     let mut daemon = Daemon::new();
     daemon.round(asked, 2);
     let nothing = daemon.board.told();
     daemon.began("ap-seoul");
     daemon.began("ap-tokyo");
     daemon.ended("ap-tokyo", &denied(), 2);
-    assert_eq!(daemon.board.told(), nothing, "it was not told yet");
+    assert_eq!(daemon.board.told(), nothing, "it was not reported yet");
     daemon.later(1);
     let told = daemon.board.told();
     assert_ne!(told, nothing);
     daemon.ended("ap-seoul", &denied(), 2);
-    // One region is as desired, and the other one is not: the end waits, so that it is kept what was told.
+    // One region is in sync and the other is not: the end waits, so the stored reports stay.
     let both = daemon.board.told();
     daemon.began("ap-tokyo");
     assert!(daemon.ended("ap-tokyo", &Verdict::InSync, 2).is_empty());
@@ -254,7 +254,7 @@ fn n10_a_restart_tells_what_still_waited_to_be_told() {
 }
 
 #[test]
-fn n10_regions_with_other_causes_are_told_of_by_themselves() {
+fn n10_regions_with_other_causes_are_reported_on_their_own() {
     let mut daemon = Daemon::new();
     daemon.round(fine, 1);
     let other = |region: &str| match region {

@@ -1,4 +1,4 @@
-//! Whether the process does its work: the state directory, liveness, readiness, and one line for the supervisor.
+//! The health of the process: the state directory, liveness, readiness, and one line for the supervisor.
 
 use super::{Activity, Board, Counts, Subject, Transition, TransitionKind};
 use crate::model::Timestamp;
@@ -8,36 +8,36 @@ use crate::words::plural;
 /// Whether the state directory can be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StateStatus {
-    /// It had never been used before this process opened it, and there is something to prune: nothing counts as ours.
+    /// The state directory had never been used before, and there is something to prune: nothing counts as ours.
     pub is_new: bool,
-    /// Why nothing can be recorded, and so nothing is done.
+    /// Why nothing can be recorded, and therefore nothing is done.
     pub lost: Option<String>,
-    /// What hinders it without an end to work.
+    /// A problem of the state that does not stop the work.
     pub warning: Option<String>,
 }
 
 impl Board {
-    /// The state had never been used before this process opened it.
+    /// Records that the state directory had never been used before this process opened it.
     pub fn state_created(&mut self) {
         self.state.is_new = true;
         self.version += 1;
     }
 
-    /// What hinders the state without an end to work, if anything does.
+    /// Records a problem of the state that does not stop the work, or its end.
     pub fn state_hindered(&mut self, warning: Option<String>) {
         self.state.warning = warning;
         self.version += 1;
     }
 
-    /// It can be recorded again what is done. Returns what of it is new.
+    /// Records that the state can be written again. Returns the new transitions.
     pub fn state_recovered(&mut self, now: Timestamp) -> Vec<Transition> {
         let was_lost = self.state.lost.take().is_some();
-        let message = "the state can be written again, so work goes on";
+        let message = "the state can be written again; sharekeeper continues";
         let transition = Transition::new(Subject::State, TransitionKind::Recovered, message, now);
         self.record(was_lost.then_some(transition).into_iter().collect())
     }
 
-    /// Nothing can be recorded any longer. Returns what of it is new.
+    /// Records that the state cannot be written any longer. Returns the new transitions.
     pub fn state_lost(&mut self, why: String, now: Timestamp) -> Vec<Transition> {
         let is_known = self.state.lost.replace(why.clone()).is_some();
         let message = format!("nothing is done: {why}");
@@ -45,7 +45,7 @@ impl Board {
         self.record((!is_known).then_some(transition).into_iter().collect())
     }
 
-    /// One line for whoever asks the supervisor (systemd) for the status.
+    /// One line about the whole process, for the status of the supervisor (systemd).
     pub fn summary(&self) -> String {
         let mut counts = Counts::default();
         for scope in self.scopes.values() {
@@ -71,7 +71,7 @@ impl Board {
         };
         let held = match counts.held {
             0 => String::new(),
-            held => format!(", {held} held back until a person says otherwise"),
+            held => format!(", {held} withheld until a person changes that"),
         };
         let observed = match self.observe_only {
             true => "; nothing is written (observe only)",
@@ -83,7 +83,7 @@ impl Board {
         )
     }
 
-    /// Whether the process does its work; if not, why it should be started anew.
+    /// Whether the process does its work; the error says why it should be restarted.
     pub fn alive(&self) -> Result<(), String> {
         if let Some(lost) = &self.state.lost {
             return Err(lost.clone());
@@ -98,9 +98,9 @@ impl Board {
         halted.map_or(Ok(()), Err)
     }
 
-    /// There may be nothing left that waits for its first look.
+    /// Notes whether every scope has been observed or tried once.
     pub(super) fn note_looked_over(&mut self) {
-        // Each pass asks, so that this must not be a walk over all scopes once it is known.
+        // Each pass calls this, so it must not walk over all scopes once the answer is known.
         if self.is_looked_over || self.manifests.loaded_at.is_none() {
             return;
         }
@@ -108,15 +108,16 @@ impl Board {
         self.is_looked_over = scopes.all(|status| status.view.is_some());
     }
 
-    /// Whether all that the manifests name was looked at once, and something can be seen; if not, why not, in one line each.
-    /// How long writes take does not matter, nor do scopes that newer manifests add: they are looked at as soon as may be.
-    /// Manifests that broke after a good set was loaded do not matter: that set is in use.
+    /// Whether every scope in the manifests was tried once, and at least one could be observed; the errors say why not,
+    /// one line each. The duration of writes does not matter. Neither do scopes that newer manifests add, because they
+    /// are observed as soon as possible, nor manifests that broke after a valid set was loaded, because that set stays in
+    /// use.
     pub fn ready(&self) -> Result<(), Vec<String>> {
         let mut reasons: Vec<String> = self.alive().err().into_iter().collect();
         if self.manifests.loaded_at.is_none() {
             reasons.push(match self.manifests.problems.first() {
-                Some(problem) => format!("no good manifests yet: {problem}"),
-                None => "the manifests are not read yet".into(),
+                Some(problem) => format!("no valid manifests yet: {problem}"),
+                None => "the manifests have not been read yet".into(),
             });
         }
         let unseen = self
@@ -127,7 +128,7 @@ impl Board {
             reasons.extend(
                 unseen
                     .clone()
-                    .map(|(scope, _)| format!("{scope}: not looked at yet")),
+                    .map(|(scope, _)| format!("{scope}: not observed yet")),
             );
         }
         let unobserved = self.scopes.iter().filter_map(|(scope, status)| {
@@ -137,7 +138,8 @@ impl Board {
             Some(format!("{scope}: not observed: {}", unobserved.told()))
         });
         let unobserved: Vec<_> = unobserved.collect();
-        // One scope that cannot be observed does not make the process unready; if none can be, nothing works.
+        // A single scope that cannot be observed does not make the process unready; if none can be observed, nothing
+        // works.
         let looked_at = self.scopes.len() - unseen.count();
         if !unobserved.is_empty() && unobserved.len() == looked_at {
             reasons.extend(unobserved);

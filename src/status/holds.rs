@@ -1,5 +1,5 @@
-//! What people and change windows hold back at present, whether or not any change is due: a suspension that nobody sees
-//! until it bites is a suspension that nobody ends.
+//! The suspensions and closed change windows in force, whether or not any change is due. If a suspension were visible
+//! only when it blocks a change, nobody would end it.
 
 use std::sync::Arc;
 
@@ -12,24 +12,24 @@ use crate::plan::{Plan, Verdict, Withheld};
 use crate::windows::{Closed, Windows};
 use crate::words::rfc3339;
 
-/// The suspensions and the closed change windows that are in force at one moment.
+/// The suspensions and closed change windows that are in force at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holds {
-    /// In the order of their ids.
+    /// Suspensions sorted by id.
     pub suspensions: Vec<Suspension>,
-    /// In the order of the accounts, each with one entry for each reason.
+    /// Windows sorted by account, with one entry for each opening time.
     pub windows: Vec<ClosedWindow>,
 }
 
-/// Why changes of some causes may not be made in an account for now.
+/// A closed window: why changes of some causes may not be made in an account for now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClosedWindow {
     pub account: AccountName,
-    /// The causes of the changes that are held back.
+    /// Causes of the changes that are withheld.
     pub causes: Vec<Cause>,
     /// When such changes are permitted again; `None` if no opening was found within a year.
     pub opens: Option<Timestamp>,
-    /// For a person: which window closes, until when, and the way out.
+    /// For a person: which window closes, until when, and the remedy.
     pub reason: String,
 }
 
@@ -41,9 +41,9 @@ pub struct HoldChanges {
 }
 
 impl Holds {
-    /// What of `suspensions` and of the accounts' windows is in force by one of the clocks, at least. To find when a window
-    /// opens can take a while, so an answer that is among those of `before` is kept for as long as it holds; `before` must
-    /// be of the same windows.
+    /// The `suspensions` and closed windows that are in force by at least one of the clocks. The search for an opening
+    /// can take a while, so an answer in `before` is reused as long as it holds; `before` must belong to the same
+    /// windows.
     pub fn at<'a>(
         suspensions: &[Suspension],
         accounts: impl Iterator<Item = (&'a AccountName, &'a Windows)>,
@@ -59,41 +59,43 @@ impl Holds {
         }
     }
 
-    /// Whether nothing is held back.
+    /// Whether nothing is in force.
     pub fn is_empty(&self) -> bool {
         self.suspensions.is_empty() && self.windows.is_empty()
     }
 
-    /// Each hold in one line for a person: what, until when, by whom and why, and the way out.
+    /// One line for each hold, for a person: what it covers, until when, by whom and why, and the remedy.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         let suspensions = self.suspensions.iter().map(suspension_line);
         suspensions.chain(self.windows.iter().map(ClosedWindow::line))
     }
 
-    /// [`Holds::lines`] without those that withheld images of the plans name already.
+    /// [`Holds::lines`] without the holds that withheld images of the plans already mention.
     pub fn untold_lines<'p>(&self, plans: impl Iterator<Item = &'p Plan>) -> Vec<String> {
         let decisions = plans.flat_map(|plan| plan.decisions.values());
-        let told: Vec<&Withheld> = decisions
+        let withheld: Vec<&Withheld> = decisions
             .filter_map(|decision| match &decision.verdict {
                 Verdict::Withheld(why) => Some(&**why),
                 _ => None,
             })
             .collect();
-        let is_told = |one: &Suspension| {
-            let mut told = told.iter();
-            told.any(|why| matches!(why, Withheld::Suspended(told) if told.id == one.id))
+        let is_mentioned = |one: &Suspension| {
+            let mut withheld = withheld.iter();
+            withheld.any(|why| matches!(why, Withheld::Suspended(known) if known.id == one.id))
         };
-        let is_window_told = |one: &ClosedWindow| {
-            let mut told = told.iter();
-            told.any(|why| matches!(why, Withheld::WindowClosed(told) if told.reason == one.reason))
+        let is_window_mentioned = |one: &ClosedWindow| {
+            let mut withheld = withheld.iter();
+            withheld.any(
+                |why| matches!(why, Withheld::WindowClosed(known) if known.reason == one.reason),
+            )
         };
-        let suspensions = self.suspensions.iter().filter(|one| !is_told(one));
-        let windows = self.windows.iter().filter(|one| !is_window_told(one));
+        let suspensions = self.suspensions.iter().filter(|one| !is_mentioned(one));
+        let windows = self.windows.iter().filter(|one| !is_window_mentioned(one));
         let windows = windows.map(ClosedWindow::line);
         suspensions.map(suspension_line).chain(windows).collect()
     }
 
-    /// What began and what ended since `before`.
+    /// The holds that began and that ended since `before`.
     fn changes_since(&self, before: &Self) -> HoldChanges {
         let is_in = |holds: &Self, line: &String| holds.lines().any(|other| other == *line);
         let began = self.lines().filter(|line| !is_in(before, line));
@@ -101,7 +103,7 @@ impl Holds {
         let ended = suspensions.filter(|one| !self.suspensions.contains(one));
         let ended = ended.map(|one| {
             let (id, selector) = (one.id, &one.selector);
-            format!("{selector}: suspension {id} does not hold any longer")
+            format!("{selector}: suspension {id} is over")
         });
         let is_closed = |one: &ClosedWindow| {
             let mut closed = self.windows.iter();
@@ -119,7 +121,7 @@ impl Holds {
     }
 }
 
-/// A suspension in one line, after what it covers.
+/// Describes a suspension in one line, beginning with what it covers.
 fn suspension_line(suspension: &Suspension) -> String {
     let since = rfc3339(suspension.since);
     format!(
@@ -129,7 +131,7 @@ fn suspension_line(suspension: &Suspension) -> String {
     )
 }
 
-/// Why something is suspended, by whom and until when, and the way out.
+/// Describes why something is suspended, by whom and until when, and the remedy.
 fn suspension_message(suspension: &Suspension) -> String {
     let until = suspension.until.map(rfc3339);
     let until = until.map_or_else(String::new, |until| format!(", until {until}"));
@@ -148,7 +150,7 @@ impl ClosedWindow {
         )
     }
 
-    /// The changes that are held back, for a person.
+    /// Describes the withheld changes for a person.
     pub fn causes_text(&self) -> String {
         if self.causes == Cause::ALL {
             return "changes".to_owned();
@@ -158,7 +160,7 @@ impl ClosedWindow {
     }
 }
 
-/// Why changes may not be made in an account, with one entry for each time of opening.
+/// Why changes may not be made in an account, with one entry for each opening time.
 fn closed(
     account: &AccountName,
     windows: &Windows,
@@ -198,12 +200,12 @@ fn closed(
 }
 
 impl Board {
-    /// What is held back at present.
+    /// The suspensions and closed windows in force.
     pub fn holds(&self) -> &Holds {
         &self.holds
     }
 
-    /// Takes in what is held back now. Returns what began and what ended.
+    /// Replaces the holds. Returns those that began and those that ended.
     pub fn holds_now(&mut self, holds: Holds) -> HoldChanges {
         if holds == *self.holds {
             return HoldChanges::default();
@@ -214,8 +216,8 @@ impl Board {
         changes
     }
 
-    /// Reports each suspension once when it comes into force, and once when it does not hold any longer. To be called once
-    /// the suspensions are known.
+    /// Reports each suspension once when it takes effect, and once when it is over. To be called only after the
+    /// suspensions are known.
     pub fn report_suspensions(&mut self, now: Timestamp) -> Vec<Transition> {
         let in_force = &self.holds.suspensions;
         let transition = |selector: &Selector, kind, message| {
@@ -236,7 +238,7 @@ impl Board {
         let is_over = |id: &u64| !in_force.iter().any(|one| one.id == *id);
         let ended = reported.iter().filter(|(id, _)| is_over(id));
         let ended = ended.map(|(id, selector)| {
-            let message = format!("suspension {id} does not hold any longer");
+            let message = format!("suspension {id} is over");
             transition(selector, TransitionKind::Resumed, message)
         });
         let transitions: Vec<_> = began.chain(ended).collect();
@@ -248,7 +250,8 @@ impl Board {
         self.record(transitions)
     }
 
-    /// The suspensions that reach a scope, by an earlier name of its account too, and name an image of it if they name any.
+    /// Counts the suspensions that cover a scope, also under an earlier name of its account. A suspension that names
+    /// images must name one of the scope.
     pub fn suspensions_of(&self, scope: &Scope) -> usize {
         let status = self.scopes.get(scope);
         let names_any = |selector: &Selector| {

@@ -1,4 +1,4 @@
-//! What is in force when, and what is new of it.
+//! Tests which holds are in force when, and which changes are reported.
 
 use std::collections::BTreeMap;
 
@@ -71,7 +71,7 @@ fn n2_a_window_is_closed_for_its_causes_by_either_clock() {
 }
 
 #[test]
-fn n2_what_is_known_of_a_window_is_kept_until_it_opens() {
+fn n2_the_answer_about_a_window_is_reused_until_it_opens() {
     let windows = at_noon(&Cause::ALL);
     let mut before = Holds {
         suspensions: Vec::new(),
@@ -81,13 +81,13 @@ fn n2_what_is_known_of_a_window_is_kept_until_it_opens() {
     let later = held(&windows, Clocks::machine_only(at(59)), &before);
     assert_eq!(later, before.windows);
     assert_eq!(held(&windows, Clocks::machine_only(at(60)), &before), []);
-    // The next day it is looked for anew.
+    // The next day, the opening is searched again.
     let next_day = held(&windows, Clocks::machine_only(at(24 * 60)), &before);
     assert_eq!(next_day[0].opens, Some(at(25 * 60)));
 }
 
 #[test]
-fn n2_the_board_tells_once_what_begins_and_what_ends() {
+fn n2_the_board_reports_each_beginning_and_end_once() {
     let mut board = Board::new(at(0), false);
     let holds = Holds {
         suspensions: vec![suspension(1, None)],
@@ -103,13 +103,13 @@ fn n2_the_board_tells_once_what_begins_and_what_ends() {
     assert!(changes.began[1].starts_with("account default: changes are not made now: "));
     let version = board.version();
     assert_eq!(board.holds_now(holds), HoldChanges::default());
-    assert_eq!(board.version(), version, "nothing is new");
+    assert_eq!(board.version(), version, "nothing changed");
     let changes = board.holds_now(Holds::default());
     assert_eq!(changes.began, [""; 0]);
     assert_eq!(
         changes.ended,
         [
-            "everything: suspension 1 does not hold any longer",
+            "everything: suspension 1 is over",
             "account default: changes may be made again"
         ]
     );
@@ -117,7 +117,7 @@ fn n2_the_board_tells_once_what_begins_and_what_ends() {
 }
 
 #[test]
-fn n2_a_suspension_is_reported_at_its_begin_and_end_over_restarts() {
+fn n2_a_suspensions_start_and_end_are_reported_across_restarts() {
     let told = |transitions: Vec<Transition>| -> Vec<String> {
         let lines = transitions.iter();
         let line =
@@ -153,13 +153,13 @@ fn n2_a_suspension_is_reported_at_its_begin_and_end_over_restarts() {
     next.holds_now(with(vec![suspension(1, None)]));
     assert_eq!(
         told(next.report_suspensions(at(61))),
-        ["resumed account prod: suspension 2 does not hold any longer"]
+        ["resumed account prod: suspension 2 is over"]
     );
     assert!(next.report_suspensions(at(62)).is_empty());
 }
 
 #[test]
-fn n2_a_suspension_by_an_earlier_name_counts_where_the_account_is_now() {
+fn n2_a_suspension_by_an_earlier_name_covers_the_account_today() {
     let mut board = Board::new(at(0), false);
     let region = |name| crate::model::Region::new(name).expect("a region");
     let [renamed, other] = ["ap-tokyo", "ap-seoul"].map(|name| Scope {

@@ -1,4 +1,4 @@
-//! What is known of one image, and how a decision about it changes that.
+//! The status of one image, and how a decision about the image changes it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,59 +14,59 @@ use crate::observation::Unobserved;
 use crate::plan::{Actual, Awaiting, Decision, Verdict};
 use crate::words::with_request_id;
 
-/// What is known of one image, and since when.
+/// The status of one image, and since when it has been so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageStatus {
-    /// The name that people know it by, where it is known.
+    /// Name by which people know it, if it has one.
     pub name: Option<SmolStr>,
-    /// The state asked for now.
+    /// The state that is desired now.
     pub desired: ShareState,
-    /// Why that state is asked for.
+    /// Why that state is desired.
     pub cause: Cause,
-    /// The state as last seen; `None` if the last observation did not show it.
+    /// The state when it was last seen; `None` if the last observation did not show it.
     pub actual: Option<ShareState>,
-    /// The blueprint that it shows as, where it is shared and known.
+    /// The blueprint that it is shared as, where it is known.
     pub blueprint: Option<Box<str>>,
-    /// The manifest line that asks for it; none for an image that is pruned.
+    /// Manifest line that asks for it; `None` for an image that is pruned.
     pub source: Option<Source>,
-    /// When the share that is asked for ends by itself.
+    /// When the desired share expires.
     pub until: Option<Timestamp>,
     /// Why it has its sync state.
     pub reason: Reason,
-    /// What is in the way; `None` if nothing is.
+    /// What prevents the change; `None` if nothing does.
     pub details: Option<Box<StatusDetails>>,
-    /// It is as desired.
+    /// Holds while the image is in the desired state.
     pub ready: Condition,
-    /// It is seen to be in another state than desired.
+    /// Holds while it is seen in a state other than the desired one.
     pub drifted: Condition,
-    /// It will not become as desired without a person.
+    /// Holds while it does not reach the desired state without a person.
     pub stalled: Condition,
-    /// It meets the conditions for sharing.
+    /// Holds while it meets the conditions for sharing.
     pub eligible: Condition,
-    /// It is held back until a person says otherwise, and needs nobody before that: suspended, protected, or shut out by
+    /// It is withheld until a person changes that, and needs nobody until then: suspended, protected, or excluded by
     /// windows that are not known to open.
     pub is_held_open: bool,
-    /// What was reported of it, and is not over.
+    /// Reports about it that are not over.
     pub(super) reported: Reported,
-    /// Calls led to what is said of it, and only a call can show that it is over.
+    /// Whether its status results from calls, so that only a call can end it.
     is_of_calls: bool,
-    /// It is tried again, and what is said of it is what the last try came to.
+    /// Whether it is being retried, so that its status is that of the last attempt.
     is_tried_again: bool,
 }
 
-/// What was reported of an image and is not over, for all that is known.
+/// Reports about an image that are not over, as far as is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reported {
-    /// Somebody else changed it after it had been as desired, and it has not been since.
+    /// Somebody else changed it from the desired state, and it has not returned to it.
     pub(super) changed_outside: bool,
-    /// The reason for which a person must act, until it is as desired.
+    /// Why a person must act, until it is in the desired state.
     pub(super) block: Option<Reason>,
-    /// When its share ends, if it was said that this is soon.
+    /// When its share expires, if it was reported that this is soon.
     pub(super) expiry: Option<Timestamp>,
 }
 
 impl Reported {
-    /// The block after a decision that leads to `reason`, if it brings anything new.
+    /// The block after a decision that leads to `reason`, where `None` brings no new reason.
     fn block_after(self, decision: &Decision, reason: Option<Reason>) -> Option<Reason> {
         match reason {
             _ if decision.verdict == Verdict::InSync => None,
@@ -76,23 +76,23 @@ impl Reported {
     }
 }
 
-/// What is in the way of an image, beyond the one word of its reason.
+/// What prevents a change of an image, in more detail than its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusDetails {
-    /// One line for a person, with the remedy. Many images often have the same.
+    /// One line for a person, with the remedy. Many images often share one text.
     pub message: Arc<str>,
     /// The API's error code.
     pub code: Option<String>,
-    /// The RequestId that the vendor's support asks for.
+    /// RequestId, for which the vendor's support asks.
     pub request_id: Option<String>,
-    /// What a person can do, which ends `message` in parentheses, where the answer alone tells.
+    /// The remedy, which ends `message` in parentheses, if the answer alone determines it.
     pub remedy: Option<Box<str>>,
-    /// When it is tried again, if that is not in the next pass.
+    /// Time of the next attempt, if it is not the next pass.
     pub next_try: Option<Timestamp>,
 }
 
 impl ImageStatus {
-    /// The status that a decision leads to, where `before` was known and `was` was reported.
+    /// The status after a decision, where `before` was the previous status and `was` the open reports.
     pub(super) fn updated(
         before: Option<&Self>,
         was: Reported,
@@ -114,7 +114,8 @@ impl ImageStatus {
         let same_desired = before.filter(|before| before.desired == decision.desired);
         let was_ready = same_desired.is_some_and(|before| before.ready.holds());
         let was_changed = was.changed_outside && (before.is_none() || same_desired.is_some());
-        // A share that expired or was asked to change was not changed by somebody else. Neither is what cannot be seen.
+        // A share that expired or whose desired state changed was not changed by somebody else. Neither was an image that
+        // cannot be seen.
         let changed_outside = match drifted {
             Truth::True => was_ready || was_changed,
             Truth::Unknown => was_changed,
@@ -122,7 +123,7 @@ impl ImageStatus {
         };
         Self {
             name: match (&decision.name, before) {
-                // An observation that failed knows the names of entries alone.
+                // A failed observation only knows the names in entries.
                 (None, Some(before)) if unobserved => before.name.clone(),
                 (name, _) => name.clone(),
             },
@@ -162,8 +163,7 @@ impl ImageStatus {
         }
     }
 
-    /// The decision about an image that a scope which is out of sight does not show, and of which its plan therefore says
-    /// nothing.
+    /// A decision for an image of an unobserved scope, whose plan does not mention the image.
     pub(super) fn unseen(&self, why: &Unobserved) -> Decision {
         Decision {
             desired: self.desired,
@@ -177,8 +177,8 @@ impl ImageStatus {
         }
     }
 
-    /// Whether what is said of it stands under a decision that tries again or waits, and so brings nothing new. Otherwise a
-    /// failure would seem to be over for as long as it is retried, and an alert about it would begin anew each time.
+    /// Whether the status stays as it is under a decision that retries or waits and so brings nothing new. Otherwise a
+    /// failure would seem to be over during each retry, and an alert about it would start again each time.
     fn stands_under(&self, decision: &Decision) -> bool {
         if self.desired != decision.desired {
             return false;
@@ -201,7 +201,7 @@ impl ImageStatus {
         }
     }
 
-    /// No call is ever made, whatever is ahead.
+    /// Notes that no call is ever made, even if one is due.
     pub(super) fn is_only_observed(&mut self, messages: &mut MessageCache) {
         if self.reason == Reason::Pending && self.details.is_none() {
             let would = match self.desired {
@@ -219,7 +219,8 @@ impl ImageStatus {
         }
     }
 
-    /// A write to its scope was permitted. If it was not tried because none was, that is over: its call is ahead.
+    /// Handles a permitted write to its scope. If the image was not tried because writes were denied, that is over, and
+    /// its call is due.
     pub(super) fn write_permitted(&mut self, now: Timestamp) {
         if self.waits_for_permission() {
             self.reason = Reason::Pending;
@@ -229,29 +230,29 @@ impl ImageStatus {
         }
     }
 
-    /// Whether it was not tried because others of its scope were denied, and is to be tried again.
+    /// Whether it was not tried because other writes of its scope were denied, and is going to be retried.
     pub(super) fn waits_for_permission(&self) -> bool {
         self.is_tried_again && self.reason == Reason::NotTried
     }
 
-    /// What is in the way, of an image whose next try is now.
+    /// The details of an image whose next attempt is now.
     fn details_without_next_try(&self) -> Option<Box<StatusDetails>> {
         let mut details = self.details.clone()?;
         details.next_try = None;
         Some(details)
     }
 
-    /// Whether somebody else changed it after it had been as desired, and it has not been since.
+    /// Whether somebody else changed it from the desired state, and it has not returned to it.
     pub fn is_changed_outside(&self) -> bool {
         self.reported.changed_outside
     }
 
-    /// Whether it counts as desired by the API's answer to a write, because reading is denied.
+    /// Whether it counts as in sync by the API's answer to a write, because reading is denied.
     pub fn is_by_word(&self) -> bool {
         self.ready.holds() && self.actual.is_none()
     }
 
-    /// Since when it has its sync state: since a person is needed, where one is.
+    /// Since when it has its sync state. If a person is needed: since when.
     pub fn since(&self) -> Timestamp {
         if self.stalled.holds() {
             self.stalled.since
@@ -260,7 +261,7 @@ impl ImageStatus {
         }
     }
 
-    /// One line for a person about what is in the way, with the RequestId; empty if nothing is.
+    /// One line for a person about what prevents the change, with the RequestId; empty if nothing does.
     pub(super) fn message_or_empty(&self) -> String {
         let details = self.details.as_ref();
         details.map_or_else(String::new, |details| {
@@ -269,8 +270,8 @@ impl ImageStatus {
     }
 }
 
-/// Whether calls led to a verdict, so that only a call can show that it is over. Most conditions for sharing are looked at,
-/// and are met as soon as a look says so.
+/// Whether a verdict results from calls, so that only a call can end it. Most conditions for sharing are observed
+/// instead, and are met as soon as an observation shows it.
 fn is_of_calls(verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Failed(_) | Verdict::NotTried(_) => true,
@@ -292,7 +293,7 @@ fn is_of_calls(verdict: &Verdict) -> bool {
     }
 }
 
-/// Whether it is seen to be in another state than desired, so that it matters.
+/// Whether it is seen in a state other than the desired one in a way that matters.
 fn drifted(decision: &Decision) -> Truth {
     let in_sync = decision.verdict == Verdict::InSync;
     match decision.actual.state() {
@@ -312,7 +313,7 @@ fn eligible(decision: &Decision) -> Truth {
     }
 }
 
-/// Whether it is a condition for sharing that is not met.
+/// Whether the problem is an unmet condition for sharing.
 fn is_ineligible(problem: &Problem) -> bool {
     match problem.unmet {
         Some(UnmetCondition::Absent | UnmetCondition::NotYet | UnmetCondition::Never) => true,
@@ -327,7 +328,7 @@ fn details(decision: &Decision, messages: &mut MessageCache) -> Option<Box<Statu
             let remedy = problem.remedy.clone();
             (problem.code.clone(), problem.request_id.clone(), remedy)
         }
-        // The RequestId is another image's.
+        // The RequestId belongs to another image.
         Verdict::NotTried(pause) => (
             pause.problem.code.clone(),
             None,

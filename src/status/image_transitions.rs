@@ -1,4 +1,4 @@
-//! What is new of one image between two observations, and what ends when no manifest names it any longer.
+//! Transitions of one image between two observations, and their ends when no manifest names it any longer.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::reason::Reason;
 use super::transition::{Subject, Transition, TransitionKind};
 use crate::model::{AccountName, ImageId, ImageKey, Scope, ShareState, Timestamp};
 
-/// What is new of an image of which this was reported.
+/// The new transitions of an image, where `was` holds its open reports.
 pub(super) fn between(
     was: Reported,
     after: &ImageStatus,
@@ -26,18 +26,21 @@ pub(super) fn between(
         };
         transitions.push(transition(TransitionKind::DriftAppeared, what.into()));
     } else if was.changed_outside && after.ready.holds() {
-        let message = "it is as desired again".into();
+        let message = "it is in the desired state again".into();
         transitions.push(transition(TransitionKind::DriftResolved, message));
     }
     match (was.block, after.reported.block) {
-        // A missing role is reported of the account.
+        // A missing role is reported for the account.
         (_, Some(Reason::RoleMissing)) | (Some(Reason::RoleMissing), None) => {}
         (was, Some(is)) if was != Some(is) => {
             let blocked = transition(TransitionKind::Blocked, after.message_or_empty());
             transitions.push(with_others(blocked, is));
         }
         (Some(was), None) => {
-            let unblocked = transition(TransitionKind::Unblocked, "it is as desired".into());
+            let unblocked = transition(
+                TransitionKind::Unblocked,
+                "it is in the desired state".into(),
+            );
             transitions.push(with_others(unblocked, was));
         }
         _ => {}
@@ -45,7 +48,7 @@ pub(super) fn between(
     transitions
 }
 
-/// A permission is missing, as a rule, for many images at once.
+/// Marks a missing permission, which usually affects many images at once, for combined reporting.
 fn with_others(transition: Transition, reason: Reason) -> Transition {
     match reason {
         Reason::NoPermission => transition.of_many(),
@@ -53,7 +56,7 @@ fn with_others(transition: Transition, reason: Reason) -> Transition {
     }
 }
 
-/// Ends what was reported of an image that no manifest names any longer. A missing role is its account's.
+/// Ends the reports about an image that no manifest names any longer. A missing role belongs to its account instead.
 pub(super) fn of_removal(
     reported: Reported,
     scope: &Scope,
@@ -75,8 +78,8 @@ pub(super) fn of_removal(
     drift.into_iter().chain(blocked)
 }
 
-/// The service role is the account's: that it is missing is reported once, and not for each image. `reported` are the
-/// accounts of which it was, and `was` is what was reported of the image before.
+/// Reports a missing service role once for its account, and not for each image. `reported` are the accounts with such a
+/// report, and `was` is the image's previous report.
 pub(super) fn of_service_role(
     reported: &mut BTreeSet<AccountName>,
     account: &AccountName,

@@ -1,51 +1,51 @@
-//! Where the manifests come from, and whether they can be used.
+//! The origin of the manifests, and whether they can be used.
 
 use super::{Board, Subject, Transition, TransitionKind};
 use crate::model::Timestamp;
 
-/// Where the manifests come from, and whether they can be used.
+/// The origin of the manifests, and whether they can be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ManifestsStatus {
     /// For a person: paths, or a git URL with its ref, without secrets.
     pub origin: String,
     /// The git commit of the set in use.
     pub commit: Option<String>,
-    /// When that set was loaded; `None`: there was no good one yet.
+    /// When that set was loaded; `None` if there has been no valid set yet.
     pub loaded_at: Option<Timestamp>,
-    /// Images that it names.
+    /// Number of images that it names.
     pub images: usize,
-    /// Policies that it has.
+    /// Number of policies that it has.
     pub policies: usize,
-    /// What is wrong with what is there now; the last good set is used meanwhile. One line for each problem.
+    /// The problems of the current files, one line each; meanwhile, the last valid set is used.
     pub problems: Vec<String>,
-    /// Since when there are problems.
+    /// Time since when there are problems.
     pub broken_since: Option<Timestamp>,
-    /// Times that manifests or their source could not be used, since the process began.
+    /// How often the manifests or their source could not be used since the process started.
     pub errors: u64,
 }
 
-/// A set of manifests that can be used, as far as the board shows it.
+/// The properties of a valid set of manifests that the board shows.
 #[derive(Clone, Debug, Default)]
 pub struct LoadedManifests {
-    /// The git commit that holds them, where it is known.
+    /// Git commit that holds them, where it is known.
     pub commit: Option<String>,
-    /// Images that they name.
+    /// Number of images that they name.
     pub images: usize,
-    /// Policies that they have.
+    /// Number of policies that they have.
     pub policies: usize,
     /// Why some files were left out, one line each.
     pub problems: Vec<String>,
 }
 
 impl Board {
-    /// The same board with the manifests' origin, for a person.
+    /// Sets the manifests' origin, as text for a person.
     #[must_use]
     pub fn with_origin(mut self, origin: String) -> Self {
         self.manifests.origin = origin;
         self
     }
 
-    /// A set of manifests was loaded and is used from now on. Returns what of it is new.
+    /// Records that a set of manifests was loaded and is used from now on. Returns the new transitions.
     pub fn manifests_loaded(&mut self, set: LoadedManifests, now: Timestamp) -> Vec<Transition> {
         self.manifests.commit = set.commit;
         self.manifests.loaded_at = Some(now);
@@ -55,7 +55,8 @@ impl Board {
         self.manifests_have(set.problems, now)
     }
 
-    /// Manifests or their source cannot be used; the last good set stays. Returns what of it is new.
+    /// Records that the manifests or their source cannot be used; the last valid set stays in use. Returns the new
+    /// transitions.
     pub fn manifests_failed(&mut self, problems: Vec<String>, now: Timestamp) -> Vec<Transition> {
         self.manifests_have(problems, now)
     }
@@ -94,11 +95,11 @@ impl ManifestsStatus {
         format!("{}: {first}{more}", self.standstill())
     }
 
-    /// What follows from it that the manifests cannot be used.
+    /// What it means that the manifests cannot be used.
     pub fn standstill(&self) -> &'static str {
         match self.loaded_at {
-            Some(_) => "the manifests cannot be used, the last good ones are worked on meanwhile",
-            None => "the manifests cannot be used, nothing is worked on until they can be",
+            Some(_) => "the manifests cannot be used; the last good ones stay in force",
+            None => "the manifests cannot be used; nothing is done until they can be used",
         }
     }
 }

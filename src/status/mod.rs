@@ -1,9 +1,9 @@
-//! STATUS: the state of everything, since when and why: what the status page, metrics, logs and notifications are made
-//! from.
+//! STATUS: the current state of everything, since when and why. The status page, metrics, logs and notifications are made
+//! from it.
 //!
-//! A [`Board`] takes in plans and answers as they come and returns what of it is new ([`Transition`]). Pure: the time is an
-//! argument. It decides nothing, and nothing is decided by it. Bounded: by the images that the manifests name, and by
-//! [`RECENT_MAX`].
+//! A [`Board`] receives plans and answers as they come and returns the new [`Transition`]s. Pure: the time is an
+//! argument. The board decides nothing, and no decision depends on it. Its size is bounded by the images that the
+//! manifests name, and by [`RECENT_MAX`].
 
 mod account_totals;
 mod activity;
@@ -63,14 +63,14 @@ pub use told::{Told, ToldError};
 pub use transition::{Subject, Transition, TransitionKind};
 pub use write_bucket::WriteBucket;
 
-/// Recent changes and transitions that are kept to be shown.
+/// The number of recent changes and of recent transitions that are kept for display.
 pub const RECENT_MAX: usize = 200;
 
-/// The status of the manifests, the state directory and every scope. It changes only through methods that say what
-/// happened; the files of this module hold them by subject.
+/// The status of the manifests, the state directory and every scope. It changes only through methods that describe
+/// events; the files of this module group these methods by subject.
 ///
-/// A clone shares what is large with the board: a millisecond for thousands of scopes and any number of images. What
-/// changes afterwards is copied first, one scope at a time.
+/// A clone shares large parts with the board, so it takes a millisecond for thousands of scopes and any number of images.
+/// A later change first copies the scope that it changes.
 #[derive(Clone, Debug)]
 pub struct Board {
     version: u64,
@@ -79,32 +79,33 @@ pub struct Board {
     manifests: ManifestsStatus,
     state: StateStatus,
     holds: Arc<Holds>,
-    /// `None` on a board that is not shown.
+    /// `None` on a board that is not shown to anyone.
     run_settings: Option<Arc<RunSettings>>,
     scopes: BTreeMap<Scope, Arc<ScopeStatus>>,
     changes: VecDeque<Change>,
     transitions: VecDeque<Transition>,
     account_totals: BTreeMap<AccountName, AccountTotals>,
-    /// There was a moment at which all that the manifests name had been looked at.
+    /// Whether all scopes in the manifests had been tried at some moment.
     is_looked_over: bool,
-    /// How long passes took over scopes that have been removed since.
+    /// Durations of passes over scopes that have been removed since.
     past_durations: DurationHistogram,
-    /// Accounts that were reported as broken, and at which version.
+    /// Accounts that were reported as broken, with the board's version at that time.
     broken_accounts: BTreeMap<AccountName, u64>,
     /// Accounts that were reported as lacking the service role.
     accounts_without_role: BTreeSet<AccountName>,
-    /// Accounts that were reported as denied all that is tried.
+    /// Accounts that were reported because all their writes are denied.
     denied_accounts: BTreeSet<AccountName>,
-    /// What an earlier process reported of subjects that this one knows nothing of yet.
+    /// An earlier process's reports about subjects that this process knows nothing about yet.
     remembered: Told,
-    /// What waits to be told together with others like it.
+    /// Reports that wait to be combined with similar ones.
     gathering: gathering::Gathering,
     /// Suspensions that were reported and are not over, by their ids.
     reported_suspensions: BTreeMap<u64, Selector>,
 }
 
 impl Board {
-    /// A board of a process that began at `started`. Nothing is known yet. `observe_only`: nothing is ever written.
+    /// A board of a process that started at `started`. Nothing is known yet. With `observe_only`, nothing is ever
+    /// written.
     pub fn new(started: Timestamp, observe_only: bool) -> Self {
         Self {
             version: 0,
@@ -129,22 +130,22 @@ impl Board {
         }
     }
 
-    /// Counts what was taken in, so that a reader knows whether anything is new.
+    /// A counter of changes, so that a reader can recognize whether anything is new.
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// When the process began.
+    /// When the process started.
     pub fn started(&self) -> Timestamp {
         self.started
     }
 
-    /// Whether nothing is ever written.
+    /// Whether the process never writes.
     pub fn observe_only(&self) -> bool {
         self.observe_only
     }
 
-    /// Where the manifests come from, and whether they can be used.
+    /// The origin of the manifests, and whether they can be used.
     pub fn manifests(&self) -> &ManifestsStatus {
         &self.manifests
     }
@@ -154,27 +155,27 @@ impl Board {
         &self.state
     }
 
-    /// Each account and region that the manifests name, in order.
+    /// Every account and region that the manifests name, in order.
     pub fn scopes(&self) -> &BTreeMap<Scope, Arc<ScopeStatus>> {
         &self.scopes
     }
 
-    /// The last writes that were answered, the newest last.
+    /// The last answered writes, newest last.
     pub fn changes(&self) -> &VecDeque<Change> {
         &self.changes
     }
 
-    /// The last transitions, the newest last.
+    /// The last transitions, newest last.
     pub fn transitions(&self) -> &VecDeque<Transition> {
         &self.transitions
     }
 
-    /// What is counted for each account of which anything was counted yet.
+    /// Counts for each account for which something was counted.
     pub fn account_totals(&self) -> &BTreeMap<AccountName, AccountTotals> {
         &self.account_totals
     }
 
-    /// How long all passes took since the process began. It never falls, though scopes are removed.
+    /// Durations of all passes since the process started. The counts never fall, even if scopes are removed.
     pub fn durations(&self) -> DurationHistogram {
         let mut all = self.past_durations.clone();
         for status in self.scopes.values() {
@@ -183,19 +184,19 @@ impl Board {
         all
     }
 
-    /// The name that people know an image by, where it is known.
+    /// The name by which people know an image, if it has one.
     pub fn image_name(&self, key: &ImageKey) -> Option<&str> {
         let image = self.scopes.get(&key.scope)?.images.get(&key.image)?;
         image.name.as_deref()
     }
 
-    /// What a person must settle, beside single images, in all scopes.
+    /// The number of points that a person must settle, apart from single images, in all scopes.
     pub fn findings(&self) -> usize {
         let scopes = self.scopes.values();
         scopes.map(|status| status.findings.len()).sum()
     }
 
-    /// The scopes of an account, which stand together.
+    /// The scopes of an account, which are adjacent in the map.
     fn scopes_of(&self, account: &AccountName) -> impl Iterator<Item = (&Scope, &ScopeStatus)> {
         let first = Scope {
             account: account.clone(),
@@ -206,8 +207,8 @@ impl Board {
         of_account.map(|(scope, status)| (scope, &**status))
     }
 
-    /// Ends a change of the board: it has a new version, and `transitions` are kept to be shown. Those of many are kept once
-    /// they are told ([`Board::gather`]).
+    /// Ends a change of the board: it gets a new version, and `transitions` are kept for display. Combined transitions
+    /// are kept only when they are reported ([`Board::gather`]).
     fn record(&mut self, mut transitions: Vec<Transition>) -> Vec<Transition> {
         self.version += 1;
         for transition in &mut transitions {
@@ -222,7 +223,7 @@ impl Board {
     }
 }
 
-/// The scope to change. Clones of the board keep what they have of it.
+/// The scope to change. Clones of the board keep their version of it.
 fn scope_mut<'s>(
     scopes: &'s mut BTreeMap<Scope, Arc<ScopeStatus>>,
     scope: &Scope,

@@ -1,4 +1,4 @@
-//! What a pass over a scope does to the board: it begins, plans, writes and ends.
+//! The effects of a pass over a scope on the board: its start, plans, writes and end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::plan::{Decision, Plan, View};
 use crate::words::rfc3339;
 
 impl Board {
-    /// A pass over a scope begins.
+    /// Records the start of a pass over a scope.
     pub fn pass_began(&mut self, scope: &Scope, now: Timestamp) {
         let status = Arc::make_mut(self.scopes.entry(scope.clone()).or_default());
         status.activity = Activity::Running {
@@ -29,10 +29,10 @@ impl Board {
         status.stall.pass_began(self.version);
     }
 
-    /// Takes in the plan that an observation led to. Returns what of it is new.
+    /// Records a plan after an observation. Returns the new transitions.
     pub fn planned(&mut self, plan: &Plan, now: Timestamp) -> Vec<Transition> {
         let (mut transitions, mut messages) = (Vec::new(), MessageCache::default());
-        // The scope may have been removed while a pass over it was under way.
+        // The scope may have been removed during the pass.
         let Some(status) = scope_mut(&mut self.scopes, &plan.scope) else {
             return transitions;
         };
@@ -53,7 +53,7 @@ impl Board {
                 after.is_only_observed(&mut messages);
             }
             if status.stall.explains(&decision.verdict) {
-                // Reported once, of the scope.
+                // Reported once, for the scope.
                 after.reported.block = was.block;
             }
             let key = || ImageKey {
@@ -91,7 +91,7 @@ impl Board {
         self.record(transitions)
     }
 
-    /// Takes in how a write was answered.
+    /// Records the answer to a write.
     pub fn answered(&mut self, change: Change) {
         if let Some(status) = scope_mut(&mut self.scopes, &change.key.scope) {
             status.answered(&change);
@@ -106,7 +106,7 @@ impl Board {
         self.version += 1;
     }
 
-    /// A pass has ended, and `activity` follows. Returns what of it is new.
+    /// Records the end of a pass and the `activity` that follows. Returns the new transitions.
     pub fn pass_ended(
         &mut self,
         scope: &Scope,
@@ -132,7 +132,7 @@ impl Board {
         self.record(transitions)
     }
 
-    /// Takes in when the images that failed are tried again.
+    /// Records when failed images are tried again.
     pub fn retries_scheduled(
         &mut self,
         scope: &Scope,
@@ -154,7 +154,7 @@ impl Board {
         self.version += 1;
     }
 
-    /// Reports the shares of a scope that end by themselves within `ahead`, each once.
+    /// Reports each share of a scope that expires within `ahead` once.
     pub fn report_expiring(
         &mut self,
         scope: &Scope,
@@ -197,15 +197,15 @@ impl Board {
 }
 
 impl ScopeStatus {
-    /// Images of which a plan says nothing because the scope was out of sight when it was made: those that are pruned, and
-    /// those that names and policies mean. What cannot be seen is no news.
+    /// Images that a plan does not mention because the scope was not observed: images that are pruned, and those that
+    /// names and policies select. An image that cannot be seen causes no report.
     fn unseen_images(&self, plan: &Plan) -> BTreeMap<ImageId, Decision> {
         let (why, is_blind) = match &plan.view {
             View::Seen => return BTreeMap::new(),
             View::ReadDenied(why) => (why, false),
             View::Unobserved(why) => (why, true),
         };
-        // Reading may be denied for ever, so that only what would be news is kept then.
+        // Reading may stay denied forever, so only images with an open report are kept then.
         let is_kept = |image: &ImageStatus| {
             is_blind || image.source.is_none() || image.reported != Reported::default()
         };
@@ -216,7 +216,7 @@ impl ScopeStatus {
             .collect()
     }
 
-    /// Takes in how a write was answered. One that never left was not.
+    /// Records the answer to a write, except for a write that was never sent.
     fn answered(&mut self, change: &Change) {
         let is_permitted = matches!(
             change.result,
@@ -236,7 +236,7 @@ impl ScopeStatus {
             *self.changes.entry(kind).or_default() += 1;
         }
         if is_permitted && self.stall.write_permitted() {
-            // Where none waits, what clones of the board share need not be copied.
+            // If no image waits, the part that clones share need not be copied.
             if self.images.values().any(ImageStatus::waits_for_permission) {
                 let images = Arc::make_mut(&mut self.images).values_mut();
                 images.for_each(|image| image.write_permitted(change.at));

@@ -1,4 +1,4 @@
-//! Images that policies leave as they are: they have no decision, and a person wants to know why nothing happens to them.
+//! Images that policies leave as they are. They have no decision, but a person wants to know why nothing happens to them.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use crate::resolve::ResolvedVerdict;
 pub struct PolicyImage {
     pub id: ImageId,
     pub name: Option<ImageName>,
-    /// The verdict's word, such as `kept`.
+    /// Word of the verdict, such as `kept`.
     pub verdict: &'static str,
-    /// Why, where there is more to say than the word and the time.
+    /// The reason, where there is more to say than the word and the time.
     pub reason: Option<Arc<str>>,
-    /// When the verdict passes by itself, if a time is known.
+    /// When the verdict ends by itself, if a time is known.
     pub until: Option<Timestamp>,
 }
 

@@ -1,17 +1,17 @@
-//! How far the writes of passes that are under way have come. An acknowledged write is not yet seen, so its image stays
-//! pending until the next look; this is what moves meanwhile.
+//! The progress of writes in current passes. An acknowledged write has not been observed yet, so its image stays pending
+//! until the next observation; these counts change in the meantime.
 
 use std::ops::AddAssign;
 
 use super::{Activity, Board, Counts, ScopeStatus};
 use crate::plan::{Plan, Verdict};
 
-/// Writes of passes that are under way.
+/// Writes of all current passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Writes that the API acknowledged.
     pub acknowledged: u64,
-    /// Those and the writes that are ahead.
+    /// Acknowledged writes plus those that are still due.
     pub planned: u64,
 }
 
@@ -23,7 +23,7 @@ impl AddAssign for Progress {
 }
 
 impl Board {
-    /// The writes of all passes that are under way and have any to make.
+    /// The writes of all current passes that have any.
     pub fn progress(&self) -> Progress {
         let mut all = Progress::default();
         let scopes = self.scopes.values();
@@ -35,7 +35,7 @@ impl Board {
 }
 
 impl ScopeStatus {
-    /// The writes of the pass that is under way, if it has any to make.
+    /// The writes of the current pass, if it has any.
     pub fn progress(&self) -> Option<Progress> {
         let Activity::Running {
             acknowledged,
@@ -45,14 +45,14 @@ impl ScopeStatus {
         else {
             return None;
         };
-        // A write can be acknowledged that no plan of this pass had, where one was in flight when it was made.
+        // A write that was in flight when the plan was made can be acknowledged without being in any plan of this pass.
         (planned > 0).then_some(Progress {
             acknowledged: acknowledged.min(planned),
             planned,
         })
     }
 
-    /// Writes that are ahead: of images that are pending, those that no write of this pass was acknowledged of.
+    /// Writes that are still due: the pending images without an acknowledged write in this pass.
     pub fn writes_ahead(&self, counts: &Counts) -> usize {
         match self.progress() {
             Some(Progress {
@@ -66,7 +66,7 @@ impl ScopeStatus {
         }
     }
 
-    /// A plan of the pass that is under way says what it has to write from here on.
+    /// Records the number of writes that a plan of the current pass still has to make.
     pub(super) fn writes_planned(&mut self, plan: &Plan) {
         if let Activity::Running {
             acknowledged,

@@ -1,15 +1,15 @@
-//! Whether the observation of a scope waits for its turn to read. That is reported once, until a pass does not wait.
+//! Whether the observation of a scope waits for the read rate limit. That is reported once, until a pass does not wait.
 
 use super::{Board, scope_mut};
 use crate::model::Scope;
 use crate::observation::Reading;
 
-/// Whether the observations of a scope wait for their turn to read.
+/// Whether the observations of a scope wait for the read rate limit.
 #[derive(Clone, Debug, Default)]
 pub struct Reads {
-    /// How far the observation under way was when it was found to wait; `None` if none waits.
+    /// Progress of the current observation when it was found to wait; `None` if none waits.
     pub waits: Option<Reading>,
-    /// An observation of the pass that is under way, or else of the last one, had to wait.
+    /// Whether an observation of the current pass, or else of the last one, had to wait.
     has_waited: bool,
     is_reported: bool,
 }
@@ -30,7 +30,7 @@ impl Reads {
 }
 
 impl Board {
-    /// The observation of a scope waits for its turn to read. Returns whether that is to be reported.
+    /// Records that the observation of a scope waits for the rate limit. Returns whether to report it.
     pub fn read_delayed(&mut self, scope: &Scope, reading: Reading) -> bool {
         let Some(status) = scope_mut(&mut self.scopes, scope) else {
             return false;
@@ -63,7 +63,10 @@ mod tests {
             before: 19,
             per_second: 1.0,
         };
-        assert!(!board.read_delayed(&scope, reading), "no pass is under way");
+        assert!(
+            !board.read_delayed(&scope, reading),
+            "no pass is in progress"
+        );
         let mut reported = Vec::new();
         for delayed in [2, 1, 0, 1] {
             board.pass_began(&scope, now);

@@ -1,4 +1,4 @@
-//! Why an image has its sync state: one word from a closed set, for documents, metrics and searches.
+//! Why an image has its sync state: one word from a closed set, for JSON documents, metrics and searches.
 
 use crate::attempts::{Problem, UnmetCondition};
 use crate::model::{Cause, ShareState};
@@ -6,7 +6,7 @@ use crate::plan::{Decision, Verdict, Withheld};
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Why an image has its sync state, in one word: a closed set, fit for a metric's label.
+        /// Why an image has its sync state, in one word of a closed set that is suitable as a metric's label.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason { $($(#[$doc])* $name,)* }
 
@@ -14,7 +14,7 @@ macro_rules! reasons {
             /// Every reason, in the order of the page's groups and the metrics' series.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// CamelCase, as the reasons of Kubernetes conditions are.
+            /// The reason in CamelCase, like reasons of Kubernetes conditions.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)* }
             }
@@ -23,68 +23,69 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Shared, as desired.
+    /// Shared, in the desired state.
     Shared,
-    /// Not shared, as desired.
+    /// Not shared, in the desired state.
     Cancelled,
     /// Not shared, because its `until` has passed.
     Expired,
-    /// A call is ahead.
+    /// A call is due now.
     Pending,
-    /// The API said yes, and reading does not show it yet; or the outcome of a call is open.
+    /// The API accepted the call, but no read shows it yet; or the outcome of a call is open.
     Confirming,
-    /// The image is still being made; it is shared once it is NORMAL.
+    /// The image is still being created; it is shared once it is NORMAL.
     WaitingForImage,
-    /// Shared, and its blueprint is still SYNCING: no server can be started from it yet.
+    /// Shared, but its blueprint is still SYNCING: no server can be started from it yet.
     Syncing,
-    /// Shared, and its blueprint is in a state that no server can be started from.
+    /// Shared, but its blueprint is in a state that no server can be started from.
     BlueprintUnusable,
-    /// To be cancelled, and its blueprint is left over: CANCEL does nothing about it.
+    /// Due for CANCEL, but its blueprint is left over: CANCEL has no effect on it.
     LeftoverBlueprint,
     /// It does not meet the conditions for sharing.
     NotEligible,
-    /// There is no such image.
+    /// No image has this id.
     ImageNotFound,
-    /// Servers use it, so that it cannot be cancelled.
+    /// Servers use it, so it cannot be cancelled.
     ImageInUse,
-    /// Another operation holds it.
+    /// Another operation on the image is in progress.
     ImageOccupied,
-    /// The API answered too many times that its rate limit was exceeded.
+    /// The API answered too often that its rate limit was exceeded.
     Throttled,
     /// The key lacks a permission.
     NoPermission,
     /// The service role is missing, or cannot be assumed.
     RoleMissing,
-    /// The API refused it for another reason.
+    /// The API refused the call for another reason.
     Refused,
     /// Given up for now, after retries.
     Failed,
-    /// A guard withholds it: too much at once, a suspicious view, incomplete manifests, clocks that disagree.
+    /// A guard withholds the change: too many at once, a suspicious observation, incomplete manifests, clocks that
+    /// disagree.
     GuardTripped,
-    /// `protect: true`.
+    /// The entry has `protect: true`.
     Protected,
     /// A person suspended changes of it.
     Suspended,
     /// Outside the account's change windows.
     OutsideWindow,
-    /// Somebody else keeps reversing us.
+    /// Another party keeps reversing our changes.
     Parked,
-    /// It is not sharekeeper's own, so it is not pruned.
+    /// It is not sharekeeper's own share, so it is not pruned.
     NotOwned,
-    /// A policy would retire it, and leaves it for now: instances use it, or it is not ours.
+    /// A policy would retire it but leaves it for now: instances use it, or it is not ours.
     Kept,
-    /// What documents mean by it must be settled first: a name, or entries that disagree.
+    /// A person must first settle what the documents mean: a name, or entries that disagree.
     Held,
-    /// It was not tried, because its account or region is in the way of all that is to be done there.
+    /// It was not tried, because its account or region prevents all changes there.
     NotTried,
-    /// The scope could not be seen.
+    /// The scope could not be observed.
     NotObserved,
-    /// The credentials do not work, or are another account's.
+    /// The credentials do not work, or belong to another account.
     AccountBroken,
 }
 
 impl Reason {
-    /// Whether a person has to act.
+    /// Whether a person must act.
     pub const fn needs_a_person(self) -> bool {
         matches!(
             self,
@@ -106,7 +107,7 @@ impl Reason {
         )
     }
 
-    /// Whether something forbids a change that is asked for.
+    /// Whether something forbids a desired change.
     pub const fn is_withheld(self) -> bool {
         matches!(
             self,
@@ -121,7 +122,7 @@ impl Reason {
         )
     }
 
-    /// Whether the image itself or the API is in the way.
+    /// Whether the image itself or the API prevents the change.
     pub const fn is_blocked(self) -> bool {
         matches!(
             self,
@@ -139,7 +140,7 @@ impl Reason {
         )
     }
 
-    /// Whether a person has to act on the image itself, whatever becomes of the rest.
+    /// Whether a person must act on the image itself, independently of other images.
     pub(super) fn blocks_image(self) -> bool {
         (self.is_blocked() && self.needs_a_person()) || self == Self::Parked
     }

@@ -1,5 +1,5 @@
-//! What becomes of the board when manifests name other scopes: new ones wait to be looked at, and what was reported of those
-//! that are gone ends.
+//! Adapts the board to manifests with other scopes: new scopes wait for their first observation, and reports about
+//! removed scopes end.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{Board, Subject, Transition, TransitionKind};
 use crate::model::{AccountName, Scope, Timestamp};
 
 impl Board {
-    /// Adds the scopes that it does not have yet: nothing of them is known.
+    /// Adds the scopes that the board does not have yet, without any knowledge of them.
     pub fn add_scopes<'s>(&mut self, scopes: impl Iterator<Item = &'s Scope>) {
         for scope in scopes {
             if !self.scopes.contains_key(scope) {
@@ -19,8 +19,8 @@ impl Board {
         self.version += 1;
     }
 
-    /// Removes the scopes that are not to be kept. Returns the end of what was reported of them, and of accounts that
-    /// have no scope left.
+    /// Removes the scopes that `keep` rejects. Returns the end of the reports about them, and about accounts without any
+    /// scope left.
     pub fn retain_scopes(
         &mut self,
         keep: impl Fn(&Scope) -> bool,

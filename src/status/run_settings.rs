@@ -1,5 +1,5 @@
-//! How the process was started, as far as a reader of the board needs it: what may be pruned, and which commands reach
-//! this very process and its state.
+//! How the process was started, as far as a reader of the board needs it: what may be pruned, and which command-line
+//! options reach this process and its state.
 
 use std::sync::Arc;
 
@@ -9,22 +9,22 @@ use crate::plan::Policy;
 /// How the process was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunSettings {
-    /// What may be pruned, and the caps.
+    /// Limits on pruning, and the caps.
     pub policy: Policy,
-    /// What `--state-dir` must be for a command that uses the same state: an absolute path; `None` if it cannot be typed.
+    /// Value of `--state-dir` for a command that uses the same state: an absolute path; `None` if it cannot be typed.
     pub state_dir: Option<String>,
-    /// Files and directories of the manifests, as absolute paths; empty where a command cannot be given them.
+    /// Manifest files and directories as absolute paths; empty if a command cannot take them.
     pub manifests: Vec<String>,
-    /// It works against the simulator.
+    /// Whether it works against the simulator.
     pub uses_sim: bool,
-    /// `--endpoint`, where it was given.
+    /// Value of `--endpoint`, where it was given.
     pub endpoint: Option<String>,
-    /// The process id, for signals.
+    /// The process id, for sending signals.
     pub pid: u32,
 }
 
 impl Board {
-    /// Adds how the process was started.
+    /// Sets how the process was started.
     pub fn with_run_settings(self, settings: Arc<RunSettings>) -> Self {
         Self {
             run_settings: Some(settings),
@@ -32,7 +32,7 @@ impl Board {
         }
     }
 
-    /// How the process was started, on a board that is shown.
+    /// How the process was started; `None` on a board that is not shown.
     pub fn run_settings(&self) -> Option<&RunSettings> {
         self.run_settings.as_deref()
     }

@@ -1,4 +1,4 @@
-//! What is known of one account in one region. Readers get it from the board by reference; nothing outside this module
+//! The status of one account in one region. Readers get it from the board by reference; nothing outside this module
 //! changes it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,63 +19,64 @@ use crate::model::{AccountName, ImageId, Permission, Scope, Timestamp, Uin};
 use crate::pace::DurationHistogram;
 use crate::plan::{Plan, View};
 
-/// What is known of one account in one region. What grows with the images is shared by clones.
+/// The status of one account in one region. Clones share the parts that grow with the images.
 #[derive(Clone, Debug, Default)]
 pub struct ScopeStatus {
-    /// Each image that is named or to be pruned, in order.
+    /// Images that are named or due for pruning, in order.
     pub images: Arc<BTreeMap<ImageId, ImageStatus>>,
-    /// The root account, as far as the last observation knew it.
+    /// The uin of the root account, if the last observation knew it.
     pub uin: Option<Uin>,
-    /// Earlier names of the account, by which people may have suspended the scope.
+    /// Earlier names of the account, which people may have used to suspend the scope.
     pub(super) aliases: Arc<BTreeSet<AccountName>>,
-    /// Whether the last observation saw it; `None` before the first.
+    /// Whether the last observation saw the scope; `None` before the first.
     pub view: Option<View>,
-    /// When it was last seen whole.
+    /// When the scope was last observed completely.
     pub seen_at: Option<Timestamp>,
-    /// When everything in it was last as desired.
+    /// When all its images were last in the desired state.
     pub synced_at: Option<Timestamp>,
-    /// Shared, named by no manifest, and sharekeeper's own.
+    /// Number of shares that no manifest names and that are sharekeeper's own.
     pub unmanaged_ours: usize,
-    /// Shared, named by no manifest, and not sharekeeper's own.
+    /// Number of shares that no manifest names and that are not sharekeeper's own.
     pub unmanaged_foreign: usize,
-    /// Not the account's own images, as far as they were asked for: another account's, or left over from deleted ones.
+    /// Number of shares whose image is not the account's own, as far as this was checked: another account's, or left over
+    /// from deleted images.
     pub unmanaged_strays: usize,
-    /// What a person should be warned of, though nothing is in the way.
+    /// Warnings for a person that block nothing.
     pub warnings: Arc<[String]>,
-    /// What a person must settle, beside single images.
+    /// Points that a person must settle, apart from single images.
     pub findings: Arc<[Finding]>,
-    /// What policies keep, leave alone or let wait.
+    /// Images that policies keep, leave alone or let wait.
     pub policy_images: Arc<[PolicyImage]>,
-    /// Much of what is sharekeeper's own does not show.
+    /// Set if many of sharekeeper's own shares are not visible.
     pub loss: Option<UnexpectedLoss>,
-    /// What the daemon does with it at present.
+    /// The daemon's current activity in the scope.
     pub activity: Activity,
-    /// Where its writes leave, as far as it is known.
+    /// The rate bucket of its writes, as far as it is known.
     pub write_bucket: Option<WriteBucket>,
-    /// Writes that the API answered or may have taken, by what they do and what came of it.
+    /// Writes that the API answered or may have received, by action and result.
     pub changes: BTreeMap<(Permission, WriteResult), u64>,
-    /// How long passes took.
+    /// Durations of its passes.
     pub durations: DurationHistogram,
     /// When the last pass ended.
     pub passed_at: Option<Timestamp>,
-    /// Passes in a row that did not see the scope.
+    /// Consecutive passes that did not observe the scope.
     pub unseen_passes: u32,
-    /// Whether an observation waits for its turn to read.
+    /// Whether an observation waits for the read rate limit.
     pub reads: Reads,
-    /// The message of the guard that withholds changes, as reported.
+    /// The reported message of the guard that withholds changes.
     reported_guard: Option<String>,
     pub(super) stall: ScopeStall,
-    /// What an earlier process reported of images that no plan has spoken of since.
+    /// An earlier process's reports about images that no plan has mentioned since.
     pub(super) remembered: BTreeMap<ImageId, Reported>,
 }
 
 impl ScopeStatus {
-    /// Whether nothing is seen or done in it.
+    /// Whether nothing is observed or done in it.
     pub fn is_stalled(&self) -> bool {
         self.stall.is_stalled()
     }
 
-    /// Takes in what an observation says of the scope as a whole.
+    /// Records the results of an observation for the whole scope.
     pub(super) fn observed(&mut self, plan: &Plan, now: Timestamp) {
         self.reads.observed();
         self.uin.clone_from(&plan.uin);
@@ -84,7 +85,7 @@ impl ScopeStatus {
         self.unmanaged_ours = plan.unmanaged.ours.len();
         self.unmanaged_foreign = plan.unmanaged.foreign.len();
         self.unmanaged_strays = plan.unmanaged.strays.len();
-        // An observation that failed has no warnings and finds nothing, which does not mean that they are over.
+        // A failed observation has no warnings and no findings, which does not mean that they are over.
         if plan.unobserved().is_none() {
             self.warnings = plan.warnings().into();
             self.findings = finding::of_plan(plan, &self.findings, now).into();
@@ -96,7 +97,7 @@ impl ScopeStatus {
         }
     }
 
-    /// A guard is reported once for its scope, whatever the number of images.
+    /// Reports a guard once for its scope, for any number of images.
     pub(super) fn guard_transition(&mut self, scope: &Scope, now: Timestamp) -> Option<Transition> {
         let tripped = self
             .images
@@ -109,7 +110,7 @@ impl ScopeStatus {
                 TransitionKind::GuardCleared,
                 "no guard withholds changes".to_owned(),
             ),
-            // Where nothing was seen, the guard had nothing to judge.
+            // Without an observation, the guard had nothing to check.
             (Some(_), None) => return None,
             (None, None) | (Some(_), Some(_)) => {
                 self.reported_guard = tripped;
@@ -123,12 +124,12 @@ impl ScopeStatus {
         })
     }
 
-    /// Whether it was reported that a guard withholds changes.
+    /// Whether a guard is reported to withhold changes.
     pub(super) fn is_guard_reported(&self) -> bool {
         self.reported_guard.is_some()
     }
 
-    /// The status of a scope of which nothing is known but what an earlier process reported.
+    /// The status of a scope of which only an earlier process's reports are known.
     pub(super) fn remembering(
         guard: bool,
         stall: bool,
@@ -143,7 +144,7 @@ impl ScopeStatus {
         status
     }
 
-    /// Ends what was reported of the scope, because no manifest names it any longer.
+    /// Ends the reports about the scope, because no manifest names it any longer.
     pub(super) fn removal_transitions(&self, scope: &Scope, now: Timestamp) -> Vec<Transition> {
         let guard = self
             .reported_guard

@@ -1,4 +1,4 @@
-//! What a clone of the board costs, and that it stays as it was.
+//! Tests that a clone of the board is cheap and stays unchanged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn change(scope: &Scope) -> Change {
 /// A change of the board.
 type Event = Box<dyn Fn(&mut Board, &Scope)>;
 
-/// All that happens to a scope without an observation.
+/// All events of a scope other than observations.
 fn events_beside_observations() -> [Event; 5] {
     [
         Box::new(|board, scope| board.pass_began(scope, at(2))),
@@ -88,7 +88,7 @@ fn b3_a_clone_of_the_board_shares_all_scopes_and_a_change_copies_no_image() {
 }
 
 #[test]
-fn b3_a_board_goes_to_another_thread() {
+fn b3_a_board_can_be_sent_to_another_thread() {
     fn crosses<T: Send + Sync + 'static>() {}
     crosses::<Board>();
 }

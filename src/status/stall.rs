@@ -1,32 +1,33 @@
-//! Whether nothing is seen or done in one scope, and why. Knows neither the other scopes of its account nor the board.
+//! Whether nothing is observed or done in one scope, and why. This file knows neither the other scopes of the account nor
+//! the board.
 
 use super::activity::PassResult;
 use super::reason::Reason;
 use crate::attempts::WritePause;
 use crate::plan::{Plan, Verdict};
 
-/// Passes in a row that did not see a scope before it counts as stalled. One lost page means nothing.
+/// Consecutive passes that must fail to observe a scope before it counts as stalled. One lost page means nothing.
 const UNSEEN_PASSES_MAX: u32 = 3;
 
-/// Whether nothing is seen or done in a scope.
+/// Whether nothing is observed or done in a scope.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ScopeStall {
-    /// Nothing is seen or done in it, for whatever reason.
+    /// Nothing is observed or done in it, for any reason.
     is_stalled: bool,
-    /// It was reported on its own, and its end will be.
+    /// It was reported on its own, so its end will be reported too.
     is_reported: bool,
-    /// Passes in a row that did not see it, though its account works for all that is known.
+    /// Consecutive passes that did not observe it, although its account works as far as is known.
     lost_passes: u32,
-    /// The board's version when the last pass began.
+    /// The board's version when the last pass started.
     began_at_version: u64,
-    /// Why what is to be done in it is not tried, until something is permitted or nothing is denied any longer.
+    /// Why its changes are not tried, until a write is permitted or no longer denied.
     write_pause: Option<WritePause>,
-    /// A write has been permitted since the last pass began.
+    /// Whether a write has been permitted since the last pass started.
     has_permitted: bool,
 }
 
 impl ScopeStall {
-    /// Whether nothing is seen or done in the scope, for whatever reason.
+    /// Whether nothing is observed or done in the scope, for any reason.
     pub(super) fn is_stalled(&self) -> bool {
         self.is_stalled
     }
@@ -36,12 +37,12 @@ impl ScopeStall {
         self.is_reported
     }
 
-    /// Whether too many passes in a row did not see the scope, though its account works for all that is known.
+    /// Whether too many consecutive passes did not observe the scope, although its account works as far as is known.
     pub(super) fn is_lost(&self) -> bool {
         self.lost_passes >= UNSEEN_PASSES_MAX
     }
 
-    /// Whether the last pass began after the board had this version.
+    /// Whether the last pass started after the board had this version.
     pub(super) fn began_after(&self, version: u64) -> bool {
         self.began_at_version > version
     }
@@ -56,22 +57,22 @@ impl ScopeStall {
         self.write_pause.as_ref()
     }
 
-    /// Keeps whether the scope is reported on its own.
+    /// Stores whether the scope is reported on its own.
     pub(super) fn set_reported(&mut self, is_reported: bool) {
         self.is_reported = is_reported;
     }
 
-    /// A pass begins, at this version of the board.
+    /// Records the start of a pass at this version of the board.
     pub(super) fn pass_began(&mut self, version: u64) {
         self.began_at_version = version;
-        // Only the next pass tells which of the images are denied alone.
+        // Only the next pass shows which images are denied on their own.
         if std::mem::take(&mut self.has_permitted) {
             self.write_pause = None;
         }
     }
 
-    /// Takes in what a plan leaves untried. A plan that leaves nothing untried ends the pause, unless all its images were
-    /// denied one by one in the meantime.
+    /// Records which changes a plan leaves untried. A plan that leaves none untried ends the pause, unless all its images
+    /// were denied one by one in the meantime.
     pub(super) fn planned(&mut self, plan: &Plan) {
         let mut verdicts = plan.decisions.values().map(|decision| &decision.verdict);
         if let Some(pause) = plan.write_pause() {
@@ -82,12 +83,12 @@ impl ScopeStall {
         }
     }
 
-    /// The API permitted a write. Returns whether it is the first since the last pass began.
+    /// Records that the API permitted a write. Returns whether it is the first since the last pass started.
     pub(super) fn write_permitted(&mut self) -> bool {
         !std::mem::replace(&mut self.has_permitted, true)
     }
 
-    /// Takes in how a pass ended. `unseen_passes` counts those in a row that did not see the scope.
+    /// Records the end of a pass. `unseen_passes` counts the consecutive passes that did not observe the scope.
     pub(super) fn pass_ended(
         &mut self,
         result: PassResult,
@@ -106,7 +107,7 @@ impl ScopeStall {
                 let is_unseen = *unseen_passes >= UNSEEN_PASSES_MAX;
                 self.is_stalled |= is_halted || account_broken || is_unseen;
             }
-            // A pass that was interrupted says nothing either way.
+            // An interrupted pass shows neither a stall nor a recovery.
             PassResult::Stopped => {}
             PassResult::Synced | PassResult::Incomplete | PassResult::Panicked => {
                 *unseen_passes = 0;
@@ -116,7 +117,7 @@ impl ScopeStall {
         }
     }
 
-    /// Whether an image is denied for the reason for which writes are paused.
+    /// Whether an image is denied for the same reason as the write pause.
     pub(super) fn explains(&self, verdict: &Verdict) -> bool {
         match (verdict, &self.write_pause) {
             (Verdict::Blocked(problem), Some(pause)) => {
@@ -126,7 +127,7 @@ impl ScopeStall {
         }
     }
 
-    /// Why nothing is done in the scope, or in its whole account. A missing service role is reported as such instead.
+    /// Why nothing is done in the scope, or in its whole account. A missing service role has its own report instead.
     pub(super) fn denial(&self, of_account: bool) -> Option<String> {
         let pause = self.write_pause.as_ref()?;
         (pause.of_account == of_account && !lacks_role(pause))

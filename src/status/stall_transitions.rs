@@ -1,5 +1,5 @@
-//! What is reported of scopes and accounts in which nothing is seen or done. What is wrong with an account is reported
-//! once, and not for each of its scopes.
+//! Reports about scopes and accounts in which nothing is observed or done. A problem of an account is reported once, and
+//! not for each of its scopes.
 
 use super::{
     Activity, Board, PassResult, ScopeStatus, Subject, Transition, TransitionKind, scope_mut,
@@ -8,11 +8,11 @@ use crate::model::{AccountName, Scope, Timestamp};
 use crate::observation::Unobserved;
 use crate::plan::View;
 
-/// What is said of an account that was broken and is not any longer.
+/// The message for an account that was broken and works again.
 pub(super) const ACCOUNT_WORKS: &str = "it works again";
 
 impl Board {
-    /// Takes in how a pass ended. Returns what of it is new of the scope and of its account.
+    /// Records the end of a pass. Returns the new transitions of the scope and of its account.
     pub(super) fn stall_transitions(
         &mut self,
         scope: &Scope,
@@ -40,7 +40,8 @@ impl Board {
         transitions
     }
 
-    /// An account that breaks or works again. `broken` is why a pass over `scope` found it broken, if it did.
+    /// The transition of an account that breaks or works again. `broken` is the reason if a pass over `scope` found it
+    /// broken.
     fn account_transition(
         &mut self,
         scope: &Scope,
@@ -55,10 +56,10 @@ impl Board {
                 self.broken_accounts.insert(account, self.version);
                 (
                     TransitionKind::Stalled,
-                    format!("nothing is seen or done in it: {why}"),
+                    format!("nothing is observed or done in it: {why}"),
                 )
             }
-            // A pass that began before the account broke does not prove that it works again.
+            // A pass that started before the account broke does not prove that it works again.
             (Some(&at), _) if was_seen && status.stall.began_after(at) => {
                 self.broken_accounts.remove(&scope.account);
                 (TransitionKind::Recovered, ACCOUNT_WORKS.to_owned())
@@ -69,7 +70,8 @@ impl Board {
         Some(Transition::new(subject, kind, message, now).of_many())
     }
 
-    /// A scope that stalls on its own or recovers. `why` is why it was not observed, if it was not.
+    /// The transition of a scope that stalls on its own or recovers. `why` is the reason why it was not observed, if it
+    /// was not.
     fn scope_transition(
         &mut self,
         scope: &Scope,
@@ -78,7 +80,7 @@ impl Board {
         now: Timestamp,
     ) -> Option<Transition> {
         let status = scope_mut(&mut self.scopes, scope)?;
-        // Scopes of an account that is reported as broken are not reported beside it.
+        // Scopes of an account that is reported as broken are not reported separately.
         let is_lost = status.stall.is_lost() && !self.broken_accounts.contains_key(&scope.account);
         let (message, is_stalled) = match (status.halted_because(), status.stall.denial(false)) {
             (Some(why), _) => (why.to_owned(), true),
@@ -91,7 +93,7 @@ impl Board {
         {
             (
                 TransitionKind::Recovered,
-                "it is worked on again".to_owned(),
+                "sharekeeper works on it again".to_owned(),
             )
         } else {
             return None;
@@ -101,12 +103,12 @@ impl Board {
         Some(Transition::new(subject, kind, message, now).of_many())
     }
 
-    /// That an account is denied all that is tried is reported once, until none of its scopes says so.
+    /// Reports once that all writes of an account are denied, until none of its scopes has this problem.
     fn denial_transition(&mut self, account: &AccountName, now: Timestamp) -> Option<Transition> {
         let why = self
             .scopes_of(account)
             .find_map(|(_, status)| status.stall.denial(true));
-        // What an earlier process reported of the account may be true of a scope that was not looked at yet.
+        // An earlier process's report about the account may still be true for a scope that was not observed yet.
         let were_all_seen = self
             .scopes_of(account)
             .all(|(_, status)| status.was_ever_seen());
@@ -116,7 +118,7 @@ impl Board {
             }
             None if were_all_seen && self.denied_accounts.remove(account) => (
                 TransitionKind::Recovered,
-                "it is worked on again".to_owned(),
+                "sharekeeper works on it again".to_owned(),
             ),
             _ => return None,
         };
@@ -126,7 +128,7 @@ impl Board {
 }
 
 impl ScopeStatus {
-    /// Why a pass with this result did not observe the scope, if it did not.
+    /// Why a pass with this result did not observe the scope, unless it did.
     fn unobserved_in(&self, result: PassResult) -> Option<&Unobserved> {
         match (&self.view, result) {
             (Some(View::Unobserved(why)), PassResult::Unobserved) => Some(why),
@@ -134,7 +136,7 @@ impl ScopeStatus {
         }
     }
 
-    /// Whether it was seen by this process, or reading it is denied, so that it is worked on without.
+    /// Whether this process has observed it, or works on it although reading is denied.
     fn was_ever_seen(&self) -> bool {
         self.seen_at.is_some() || matches!(self.view, Some(View::ReadDenied(_)))
     }

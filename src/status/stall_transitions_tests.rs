@@ -1,4 +1,4 @@
-//! What is reported of scopes and accounts over several passes.
+//! Tests the reports about scopes and accounts over several passes.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::plan::Verdict;
 
 const REGIONS: [&str; 3] = ["ap-tokyo", "ap-seoul", "ap-bangkok"];
 
-/// What a pass finds of a scope.
+/// The result that a pass finds in a scope.
 #[derive(Clone, Copy)]
 enum Finding {
     Fine,
@@ -37,7 +37,7 @@ impl Daemon {
         self.board.pass_began(&scope(region), at(self.minute));
     }
 
-    /// A pass ends; what is reported.
+    /// Ends a pass, and returns the reports.
     fn ended(&mut self, region: &str, finding: Finding) -> Vec<String> {
         let unobserved = |account_broken| {
             Verdict::Unobserved(Box::new(Unobserved {
@@ -60,7 +60,7 @@ impl Daemon {
         lines(&transitions)
     }
 
-    /// Passes over all regions run side by side, a minute later.
+    /// Runs passes over all regions in parallel, a minute later.
     fn round(&mut self, finding: Finding) -> Vec<String> {
         self.minute += 1;
         REGIONS.iter().for_each(|region| self.began(region));
@@ -92,7 +92,7 @@ fn scope(region: &str) -> Scope {
 }
 
 #[test]
-fn c9_a_broken_account_is_reported_once_whatever_the_number_of_its_regions_and_rounds() {
+fn c9_a_broken_account_is_reported_once_for_all_regions_and_rounds() {
     let mut daemon = Daemon::new();
     assert!(daemon.round(Fine).is_empty());
     assert_eq!(daemon.round(Broken), ["stalled account default"]);
@@ -107,7 +107,7 @@ fn c9_a_broken_account_is_reported_once_whatever_the_number_of_its_regions_and_r
 }
 
 #[test]
-fn a_pass_that_began_before_the_account_broke_does_not_say_that_it_works_again() {
+fn a_pass_from_before_the_break_does_not_prove_a_recovery() {
     let mut daemon = Daemon::new();
     let [tokyo, seoul, _] = REGIONS;
     daemon.began(tokyo);
@@ -120,7 +120,7 @@ fn a_pass_that_began_before_the_account_broke_does_not_say_that_it_works_again()
 }
 
 #[test]
-fn a_network_that_fails_while_the_account_is_broken_is_reported_only_once_that_is_over() {
+fn a_network_failure_is_reported_only_after_the_account_works() {
     let mut daemon = Daemon::new();
     let [tokyo, seoul, _] = REGIONS;
     assert_eq!(daemon.round(Broken).len(), 1);
@@ -133,7 +133,7 @@ fn a_network_that_fails_while_the_account_is_broken_is_reported_only_once_that_i
     assert_eq!(
         daemon.ended(seoul, Lost),
         ["stalled default/ap-seoul"],
-        "it has been lost for long, whatever became of the account"
+        "it has been lost for long, independently of the account"
     );
     daemon.began(seoul);
     assert!(daemon.ended(seoul, Interrupted).is_empty());
@@ -142,7 +142,7 @@ fn a_network_that_fails_while_the_account_is_broken_is_reported_only_once_that_i
 }
 
 #[test]
-fn a_region_that_was_told_of_before_its_account_broke_is_reported_once_it_is_seen() {
+fn a_stalled_region_of_a_broken_account_recovers_when_observed() {
     let mut daemon = Daemon::new();
     let [tokyo, ..] = REGIONS;
     for _ in 0..2 {
@@ -158,7 +158,7 @@ fn a_region_that_was_told_of_before_its_account_broke_is_reported_once_it_is_see
 }
 
 #[test]
-fn l4_a_missing_service_role_is_reported_once_whatever_the_number_of_images() {
+fn l4_a_missing_service_role_is_reported_once_for_all_images() {
     let refused = |code: &str| {
         Verdict::Blocked(Box::new(Problem {
             code: Some(code.into()),
@@ -187,7 +187,7 @@ fn l4_a_missing_service_role_is_reported_once_whatever_the_number_of_images() {
     assert_eq!(
         planned(bangkok, refused("UnauthorizedOperation.NoPermission")),
         ["blocked default/ap-bangkok/img-a"],
-        "what is about an image is reported of it"
+        "a problem of an image is reported for the image"
     );
 }
 
@@ -208,7 +208,7 @@ fn an_account_without_scopes_is_forgotten() {
     assert!(daemon.round(Fine).is_empty());
 }
 
-/// Three images denied, or all but the refused one not tried, and how the pass ends.
+/// Plans three denied images, or leaves all but the refused one untried, and ends the pass.
 fn denied(
     board: &mut Board,
     region: &str,
@@ -254,7 +254,7 @@ fn permitted(board: &mut Board, region: &str) {
 }
 
 #[test]
-fn c2_a_paused_scope_is_reported_once_and_no_image_of_it_until_something_is_permitted() {
+fn c2_a_paused_scope_is_one_report_until_a_write_is_permitted() {
     let mut board = Board::new(at(0), false);
     let [tokyo, ..] = REGIONS;
     let pause = || Some(WritePause::of_scope(Problem::new("no")));
@@ -264,7 +264,7 @@ fn c2_a_paused_scope_is_reported_once_and_no_image_of_it_until_something_is_perm
         ["stalled default/ap-tokyo"]
     );
     assert!(board.scopes[&scope(tokyo)].is_stalled());
-    // As each image was denied by itself meanwhile, nothing is left untried.
+    // Each image was denied on its own in the meantime, so nothing is left untried.
     for pause in [pause(), None, pause(), None] {
         assert!(denied(&mut board, tokyo, pause, incomplete).is_empty());
     }
@@ -276,13 +276,13 @@ fn c2_a_paused_scope_is_reported_once_and_no_image_of_it_until_something_is_perm
             "blocked default/ap-tokyo/img-b",
             "recovered default/ap-tokyo"
         ],
-        "from here on, who is denied is denied alone"
+        "from here on, each image is denied on its own"
     );
     assert!(!board.scopes[&scope(tokyo)].is_stalled());
 }
 
 #[test]
-fn c2_a_paused_account_is_reported_once_whatever_the_number_of_its_regions() {
+fn c2_a_paused_account_is_reported_once_for_all_regions() {
     let mut board = Board::new(at(0), false);
     let pause = || Some(WritePause::of_account(Problem::new("no")));
     let [tokyo, others @ ..] = REGIONS;
@@ -297,7 +297,7 @@ fn c2_a_paused_account_is_reported_once_whatever_the_number_of_its_regions() {
             "{region}"
         );
     }
-    // A pass that was interrupted says nothing.
+    // An interrupted pass proves nothing.
     assert!(denied(&mut board, tokyo, None, PassResult::Stopped).is_empty());
     for region in others {
         permitted(&mut board, region);

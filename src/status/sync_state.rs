@@ -1,27 +1,27 @@
-//! How an image compares with what is desired, in six states (Argo CD calls it the sync status).
+//! How an image compares with its desired state, in six values (Argo CD calls it the sync status).
 
 use super::condition::Truth;
 use super::image::ImageStatus;
 use super::reason::Reason;
 
-/// How an image compares with what is desired, the most urgent first.
+/// How an image compares with its desired state, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SyncState {
-    /// The image itself or the API is in the way.
+    /// The image itself or the API prevents the change.
     Blocked,
-    /// A guard, a person or the hour forbids the change.
+    /// A guard, a suspension or a change window forbids the change.
     Withheld,
     /// It was not observed.
     Unknown,
-    /// Time alone may bring it there: a lagging read, an image that is still being made, a blueprint that is SYNCING.
+    /// Time alone may resolve it: a lagging read, an image that is still being created, a blueprint that is SYNCING.
     Waiting,
-    /// A call is ahead.
+    /// A call is due now.
     Pending,
     InSync,
 }
 
 impl SyncState {
-    /// The word in documents, on the page and in metrics.
+    /// The word in JSON documents, on the page and in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Blocked => "blocked",
@@ -35,7 +35,7 @@ impl SyncState {
 }
 
 impl ImageStatus {
-    /// How it compares with what is desired.
+    /// How the image compares with its desired state.
     pub fn sync_state(&self) -> SyncState {
         match (self.ready.status, self.reason) {
             (Truth::True, _) => SyncState::InSync,

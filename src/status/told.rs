@@ -1,5 +1,5 @@
-//! What was reported and is not over, as a value that outlives the process: so that a restart reports nothing twice, and
-//! reports the end of what ended meanwhile. That the state is lost is no part of it: it is kept there.
+//! The open reports, as a value that outlives the process: after a restart nothing is reported twice, and ends that
+//! happened in the meantime are reported. A lost state is not included, because this value is stored there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,39 +10,39 @@ use super::stall_transitions::ACCOUNT_WORKS;
 use super::{Board, Reason, ScopeStatus, Subject, Transition, TransitionKind, image_transitions};
 use crate::model::{AccountName, ImageId, ImageKey, Scope, Selector, Timestamp};
 
-/// By which a text is recognized.
+/// The value that identifies the format of a text.
 const FORMAT: &str = "sharekeeper-told";
 const FORMAT_VERSION: u32 = 1;
-/// The most images that are kept. What was reported of more of them is reported again after a restart.
+/// The most images that are stored. Reports about further images are repeated after a restart.
 const IMAGES_MAX: usize = 10_000;
 
-/// What was reported and is not over, for all that is known.
+/// The reports that are not over, as far as is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     images: BTreeMap<ImageKey, Reported>,
     /// Scopes in which a guard withholds changes.
     guards: BTreeSet<Scope>,
-    /// Scopes in which nothing is seen or done.
+    /// Scopes in which nothing is observed or done.
     stalls: BTreeSet<Scope>,
     broken_accounts: BTreeSet<AccountName>,
     denied_accounts: BTreeSet<AccountName>,
     accounts_without_role: BTreeSet<AccountName>,
-    /// The manifests cannot be used.
+    /// Whether the manifests cannot be used.
     pub(super) manifests: bool,
-    /// What suspensions cover, by their ids.
+    /// The subjects of suspensions, by suspension id.
     suspensions: BTreeMap<u64, Selector>,
 }
 
-/// Why a text does not say what was reported.
+/// Why a text cannot be read as reports.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ToldError {
-    #[error("it is not what sharekeeper writes")]
+    #[error("it does not have the format that sharekeeper writes")]
     Foreign,
-    #[error("a newer sharekeeper wrote it")]
+    #[error("a newer version of sharekeeper wrote it")]
     Newer,
 }
 
-/// [`Told`] as it is written.
+/// [`Told`] in its serialized form.
 #[derive(Serialize, Deserialize)]
 struct Document {
     format: String,
@@ -77,7 +77,7 @@ struct Header {
 }
 
 impl Told {
-    /// The same as a text, which always says the same in the same way.
+    /// Serializes the reports. Equal reports always result in equal text.
     pub fn to_json(&self) -> String {
         let row = |(key, reported): (&ImageKey, &Reported)| ImageRow {
             key: key.clone(),
@@ -99,12 +99,12 @@ impl Told {
         };
         #[expect(
             clippy::expect_used,
-            reason = "strings, numbers and lists in structs always are JSON"
+            reason = "strings, numbers and lists in structs can always be JSON"
         )]
-        serde_json::to_string(&document).expect("strings, numbers and lists always are JSON")
+        serde_json::to_string(&document).expect("strings, numbers and lists can always be JSON")
     }
 
-    /// Reads what [`Self::to_json`] has written. A reason that is no longer known is passed over.
+    /// Parses the text of [`Self::to_json`]. An unknown reason is ignored.
     pub fn from_json(text: &str) -> Result<Self, ToldError> {
         let header: Header = serde_json::from_str(text).map_err(|_| ToldError::Foreign)?;
         match (header.format.as_str(), header.format_version) {
@@ -140,7 +140,7 @@ impl Told {
 }
 
 impl Told {
-    /// Whether something was reported, of what begins and ends for many at once.
+    /// Sets whether a combined transition counts as reported.
     pub(super) fn set_reported(&mut self, transition: &Transition, is_reported: bool) {
         fn set<T: Ord + Clone>(all: &mut BTreeSet<T>, one: &T, is_in: bool) {
             match is_in {
@@ -180,7 +180,7 @@ impl Told {
 }
 
 impl Board {
-    /// What was reported and is not over, by this process and by earlier ones.
+    /// The reports of this process and of earlier ones that are not over.
     pub fn told(&self) -> Told {
         let mut told = self.remembered.clone();
         told.manifests |= self.manifests.broken_since.is_some();
@@ -207,7 +207,7 @@ impl Board {
                 }
             }
         }
-        // Where no image stands for it any longer, nothing would end it.
+        // Without an image that has this reason, nothing would end the report.
         let without_role = told.images.iter().filter_map(|(key, reported)| {
             let account = &key.scope.account;
             let is_reported = self.accounts_without_role.contains(account);
@@ -219,18 +219,19 @@ impl Board {
         told
     }
 
-    /// The same board with what an earlier process reported. It is not reported again, and its end will be.
+    /// Adopts the reports of an earlier process. They are not repeated, and their ends will be reported.
     pub fn remember(&mut self, mut told: Told) {
         self.reported_suspensions = std::mem::take(&mut told.suspensions);
         self.remembered = told;
     }
 
-    /// What is known of a scope before its first look: what was reported of it. That of its account is taken up, too.
+    /// The status of a scope before its first observation, with the reports about it. The reports about its account are
+    /// adopted too.
     pub(super) fn take_up(&mut self, scope: &Scope) -> ScopeStatus {
         let remembered = &mut self.remembered;
         let account = &scope.account;
         if let Some(account) = remembered.broken_accounts.take(account) {
-            // Every pass began after that.
+            // Every pass starts after that.
             self.broken_accounts.insert(account, 0);
         }
         self.denied_accounts
@@ -250,7 +251,7 @@ impl Board {
         ScopeStatus::remembering(guard, stall, images)
     }
 
-    /// Ends what an earlier process reported of scopes and accounts that the manifests, which have been loaded, do not name.
+    /// Ends an earlier process's reports about scopes and accounts that the loaded manifests do not name.
     pub fn end_unnamed(&mut self, now: Timestamp) -> Vec<Transition> {
         let told = std::mem::take(&mut self.remembered);
         let manifests = told.manifests;
@@ -274,7 +275,7 @@ impl Board {
         for account in accounts(told.accounts_without_role) {
             end(account, TransitionKind::Unblocked);
         }
-        // Whether the manifests can be used is for `manifests_loaded` to say.
+        // `manifests_loaded` decides whether the manifests can be used.
         self.remembered.manifests = manifests;
         self.record(ended)
     }

@@ -1,4 +1,4 @@
-//! What was reported outlives the process: nothing of it is reported again, and its end is.
+//! Tests that reports outlive the process: none is repeated, and each end is reported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,14 +48,14 @@ fn plan(verdict: Verdict) -> Plan {
     plan_in(&here(), verdict)
 }
 
-/// A plan that speaks of no image, of a scope that was seen or not.
+/// A plan without images, for a scope that was observed or not.
 fn without_images(verdict: Verdict) -> Plan {
     let mut plan = plan(verdict);
     plan.decisions.clear();
     plan
 }
 
-/// A process that knows what earlier ones have told and has loaded manifests that name these scopes.
+/// A process that has read earlier reports and has loaded manifests that name these scopes.
 fn started(told: &Told, scopes: &[Scope]) -> (Board, Vec<(TransitionKind, String)>) {
     let mut board = Board::new(at(0), false);
     board.remember(Told::from_json(&told.to_json()).expect("ours"));
@@ -94,7 +94,7 @@ fn expiring(verdict: Verdict, minute: i64) -> Plan {
 const NONE: [TransitionKind; 0] = [];
 
 #[test]
-fn g9_a_restart_reports_nothing_again_and_the_end_of_what_ended() {
+fn g9_a_restart_repeats_no_report_and_reports_each_end() {
     use TransitionKind::{
         Blocked, DriftAppeared, DriftResolved, GuardCleared, GuardTripped, Unblocked,
     };
@@ -113,7 +113,7 @@ fn g9_a_restart_reports_nothing_again_and_the_end_of_what_ended() {
             new.extend(planned(&mut board, &plan(verdict.clone())));
         }
         assert_eq!(new, [kind]);
-        // Many restarts, with and without a look.
+        // Many restarts, with and without an observation.
         let last = first.last().expect("one").clone();
         for verdicts in [
             vec![],
@@ -141,7 +141,7 @@ fn g9_a_restart_reports_nothing_again_and_the_end_of_what_ended() {
             assert_eq!(
                 last.is_empty(),
                 !expected.is_empty(),
-                "{kind:?}: the end is told once"
+                "{kind:?}: the end is reported once"
             );
         }
         // No manifest names the account and region any longer.
@@ -155,7 +155,7 @@ fn g9_a_restart_reports_nothing_again_and_the_end_of_what_ended() {
 }
 
 #[test]
-fn g9_another_reason_is_news_and_the_same_expiry_is_not() {
+fn g9_another_reason_is_reported_and_the_same_expiry_is_not() {
     let (mut board, _) = started(&Told::default(), &[here()]);
     assert_eq!(
         planned(&mut board, &plan(blocked())),
@@ -225,7 +225,7 @@ fn g9_stalls_of_scopes_accounts_and_manifests_outlive_a_restart() {
 }
 
 #[test]
-fn g9_a_denial_of_an_account_is_over_only_once_all_its_scopes_were_seen() {
+fn g9_a_denied_account_recovers_after_all_scopes_were_observed() {
     let told = Told {
         denied_accounts: BTreeSet::from([AccountName::default()]),
         ..Told::default()
@@ -241,7 +241,7 @@ fn g9_a_denial_of_an_account_is_over_only_once_all_its_scopes_were_seen() {
 }
 
 #[test]
-fn g9_what_is_kept_is_bounded_and_what_is_not_ours_is_refused() {
+fn g9_stored_reports_are_bounded_and_foreign_texts_refused() {
     for (text, error) in [
         ("", ToldError::Foreign),
         ("{}", ToldError::Foreign),
@@ -286,7 +286,7 @@ fn g9_what_is_kept_is_bounded_and_what_is_not_ours_is_refused() {
 }
 
 #[test]
-fn c12_pruned_and_resolved_images_out_of_sight_are_no_news() {
+fn c12_unobserved_pruned_and_resolved_images_cause_no_report() {
     use TransitionKind::{Blocked, Unblocked};
     let (mut board, _) = started(&Told::default(), &[here()]);
     assert_eq!(planned(&mut board, &plan(blocked())), [Blocked]);
@@ -304,7 +304,7 @@ fn c12_pruned_and_resolved_images_out_of_sight_are_no_news() {
         planned(&mut board, &without_images(Verdict::InSync)),
         [Unblocked]
     );
-    // What reading that is denied never shows does not stay for ever.
+    // An image that denied reading never shows does not stay forever.
     assert_eq!(planned(&mut board, &plan(Verdict::InSync)), NONE);
     for image in
         Arc::make_mut(&mut Arc::make_mut(board.scopes.get_mut(&here()).expect("one")).images)

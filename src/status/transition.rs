@@ -1,4 +1,4 @@
-//! What a person wants to be notified of: that something begins, and that it ends.
+//! Notifications for a person: that something begins, and that it ends.
 
 use std::fmt;
 
@@ -8,71 +8,72 @@ use super::extent::Extent;
 use super::reason::Reason;
 use crate::model::{AccountName, ImageKey, Scope, Selector, Timestamp};
 
-/// Something that a person wants to be notified of once, when it begins and when it ends.
+/// An event that a person wants to be notified of once, when it begins and when it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// When it was noticed.
+    /// Time when it was noticed.
     pub at: Timestamp,
-    /// What it is about.
+    /// The subject that it concerns.
     pub subject: Subject,
-    /// The name that people know the image by, where it is one and has a name. The board adds it.
+    /// Name by which people know the image, if the subject is an image with a name. The board adds it.
     pub name: Option<SmolStr>,
     /// What happened to the subject.
     pub kind: TransitionKind,
-    /// Why, for an image, a guard of a scope and a missing role of an account; `None` for stalls and for what was removed.
+    /// The reason, for an image, a guard of a scope and a missing role of an account; `None` for stalls and for removed
+    /// subjects.
     pub reason: Option<Reason>,
     /// One line for a person, with the remedy where there is one.
     pub message: String,
-    /// It is likely to come about for many at once, and is told together with them.
+    /// Whether it often happens to many subjects at once, so that it is combined with similar ones.
     pub is_of_many: bool,
-    /// What it covers, where it stands for several or for all of an account.
+    /// The covered subjects, if it represents several or a whole account.
     pub extent: Option<Box<Extent>>,
 }
 
-/// The part of the board that a transition is about.
+/// The part of the board that a transition concerns.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     Manifests,
-    /// The directory that outlives the process.
+    /// The state directory, which outlives the process.
     State,
     /// An account in all of its regions.
     Account(AccountName),
-    /// An account in a region.
+    /// An account in a single region.
     Scope(Scope),
     Image(ImageKey),
-    /// All that a suspension picks.
+    /// Everything that a suspension covers.
     Selection(Box<Selector>),
 }
 
-/// What can happen. A closed set: the settings of a webhook list the kinds that it wants.
+/// The kinds of events. A closed set: the settings of a webhook list the kinds that it wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TransitionKind {
-    /// Somebody else changed an image that was as desired.
+    /// Somebody else changed an image from its desired state.
     DriftAppeared,
-    /// An image that had drifted is as desired again.
+    /// A drifted image is in the desired state again.
     DriftResolved,
-    /// An image cannot be brought to its desired state, and a person must act.
+    /// An image cannot reach its desired state, and a person must act.
     Blocked,
-    /// A blocked image is as desired, or no manifest names it any longer.
+    /// A blocked image is in the desired state, or no manifest names it any longer.
     Unblocked,
     /// A guard withholds changes.
     GuardTripped,
     /// No guard withholds changes any longer.
     GuardCleared,
-    /// A share ends soon by itself.
+    /// A share expires soon.
     ExpiringSoon,
-    /// Nothing is seen or done: of a scope, of an account, or because the manifests or the state cannot be used.
+    /// Nothing is observed or done: in a scope, in an account, or because the manifests or the state cannot be used.
     Stalled,
-    /// Something is seen and done again.
+    /// Observations and changes work again.
     Recovered,
     /// A person has suspended changes.
     Suspended,
-    /// A suspension does not hold any longer.
+    /// A suspension is over.
     Resumed,
 }
 
 impl Transition {
-    /// What happened to a subject that stands for itself, without a reason.
+    /// An event of a single subject, without a reason.
     pub(super) fn new(
         subject: Subject,
         kind: TransitionKind,
@@ -91,12 +92,12 @@ impl Transition {
         }
     }
 
-    /// Ends what was reported of a subject that no manifest names any longer.
+    /// Ends a report about a subject that no manifest names any longer.
     pub(super) fn of_removal(subject: Subject, kind: TransitionKind, now: Timestamp) -> Self {
         Self::new(subject, kind, "no manifest asks for it any longer", now)
     }
 
-    /// The same, to be told together with others like it.
+    /// Marks it for combined reporting with similar ones.
     pub(super) fn of_many(self) -> Self {
         Self {
             is_of_many: true,
@@ -106,7 +107,7 @@ impl Transition {
 }
 
 impl Subject {
-    /// The account that it is about, or is part of.
+    /// The account that the subject is or belongs to.
     pub fn account(&self) -> Option<&AccountName> {
         match self {
             Self::Manifests | Self::State | Self::Selection(_) => None,
@@ -150,7 +151,7 @@ impl TransitionKind {
         }
     }
 
-    /// Looks the word up.
+    /// Finds the kind by its word.
     pub fn new(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }

@@ -1,21 +1,21 @@
-//! The rate at which a scope's writes leave, and how long those that are pending take at that rate.
+//! The rate at which a scope's writes leave, and how long the pending writes take at that rate.
 
 use std::time::Duration;
 
 use super::{Board, scope_mut};
 use crate::model::Scope;
 
-/// The rate bucket that a scope's writes draw from. Scopes with the same account key and host share it.
+/// The rate bucket for a scope's writes. Scopes with the same account key and host share it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WriteBucket {
     /// Host name of the access point.
     pub host: String,
-    /// Writes a second at present.
+    /// The current number of writes a second.
     pub per_second: f64,
 }
 
 impl Board {
-    /// Takes in the rate at which a scope's writes leave. This alone makes no new version: the rate changes with every
+    /// Records the rate at which a scope's writes leave. This alone makes no new version: the rate changes with every
     /// pass, and readers need not be woken for it.
     pub fn write_rate_changed(&mut self, scope: &Scope, bucket: WriteBucket) {
         if let Some(status) = scope_mut(&mut self.scopes, scope) {
@@ -23,8 +23,8 @@ impl Board {
         }
     }
 
-    /// How long the pending calls of a scope take at the present rate. Scopes that share a bucket take turns, so their
-    /// calls count, too. `pending` is asked for each of those scopes.
+    /// The time that the pending calls of a scope take at the current rate. Scopes that share a bucket alternate, so
+    /// their calls count too. `pending` is called for each of those scopes.
     pub fn eta(&self, scope: &Scope, pending: impl Fn(&Scope) -> usize) -> Option<Duration> {
         let bucket = self.scopes.get(scope)?.write_bucket.as_ref()?;
         if self.observe_only || pending(scope) == 0 {

@@ -124,7 +124,7 @@ fn standing(status: &ScopeStatus, counts: &Counts) -> (Badge, String) {
     match rest.into_iter().find(|(count, ..)| *count > 0) {
         Some((count, what, badge)) => (badge, of(count, what)),
         None if status.seen_at.is_none() && status.activity == Activity::New => {
-            (Badge::BUSY, "not looked at yet".to_owned())
+            (Badge::BUSY, "not observed yet".to_owned())
         }
         None => (Badge::GOOD, of(counts.in_sync, "in sync")),
     }

@@ -107,7 +107,7 @@ impl Headline {
         } else if total.held > 0 {
             let verb = if total.held == 1 { "is" } else { "are" };
             let held = Count(total.held);
-            let rest = format!("{held} {verb} held back until a person says otherwise");
+            let rest = format!("{held} {verb} withheld until a person changes that");
             (Badge::WARN, rest)
         } else if total.blocked + total.withheld + total.unknown > 0 {
             (Badge::WARN, "no person is needed".to_owned())

@@ -577,7 +577,7 @@ fn n2_a_daemon_shows_a_suspension_though_nothing_is_due() {
     lines.until("everything: suspended by");
     bench.run(&["resume"], 0);
     until("it sees the end", || suspensions() == 0);
-    lines.until("suspension 1 does not hold any longer");
+    lines.until("suspension 1 is over");
     assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
 }
 

@@ -98,7 +98,7 @@ async fn health_is_told_with_its_reasons() {
             pass(Duration::from_secs(6)).await;
             let reply = get(address, "/healthz").await;
             assert_eq!((status(&reply), body(&reply)), (503, "stuck\n"));
-            let many = (0..4_500).map(|n| format!("scope {n}: not looked at yet"));
+            let many = (0..4_500).map(|n| format!("scope {n}: not observed yet"));
             shown.health.borrow_mut().ready = Err(many.collect());
             pass(Duration::from_secs(6)).await;
             let reply = get(address, "/readyz").await;

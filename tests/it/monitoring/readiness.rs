@@ -48,12 +48,12 @@ async fn r3_it_is_ready_once_all_was_looked_at_and_long_before_the_first_pass_en
     reconciling(&world, async |live| {
         assert_eq!(
             ready(live),
-            Err(vec!["the manifests are not read yet".to_owned()])
+            Err(vec!["the manifests have not been read yet".to_owned()])
         );
         live.load(wanted).await;
         live.pass(3).await;
         let why = ready(live).expect_err("Seoul has not answered");
-        assert_eq!(why, ["default/ap-seoul: not looked at yet"]);
+        assert_eq!(why, ["default/ap-seoul: not observed yet"]);
         world.behave(Behaviour::default());
         live.until(|live| ready(live).is_ok()).await;
         live.publisher.board(|board| {
