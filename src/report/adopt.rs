@@ -1,4 +1,4 @@
-//! What `adopt` prints, as text and as JSON.
+//! The output of `adopt`, as text and as JSON.
 
 use std::fmt::Write;
 
@@ -9,17 +9,17 @@ use super::{ExitStatus, FORMAT_VERSION};
 use crate::model::ImageKey;
 use crate::words::plural;
 
-/// What `adopt -o json` prints.
+/// The document that `adopt -o json` prints.
 #[derive(Debug, Serialize)]
 pub struct AdoptDocument {
     format_version: u32,
     exit_code: ExitStatus,
     dry_run: bool,
-    /// Taken into the inventory.
+    /// Images that were added to the inventory.
     adopted: Vec<Adopted>,
-    /// Let go from it.
+    /// Images that were removed from the inventory.
     released: Vec<ImageKey>,
-    /// Asked for, and not shared: there is nothing to adopt.
+    /// Selected images that are not shared, so there is nothing to adopt.
     not_shared: Vec<ImageKey>,
     /// Scopes that could not be read.
     unseen: Vec<String>,
@@ -27,18 +27,18 @@ pub struct AdoptDocument {
     releases: bool,
 }
 
-/// An image that was taken into the inventory.
+/// An image that was added to the inventory.
 #[derive(Debug, Serialize)]
 pub struct Adopted {
     #[serde(flatten)]
     pub key: ImageKey,
     pub image_name: Option<String>,
-    /// The blueprint it shows as.
+    /// Blueprint that it is shared as.
     pub blueprint_id: String,
 }
 
 impl AdoptDocument {
-    /// Of images taken in.
+    /// The document after images were added to the inventory.
     pub fn adopted(
         adopted: Vec<Adopted>,
         not_shared: Vec<ImageKey>,
@@ -62,7 +62,7 @@ impl AdoptDocument {
         }
     }
 
-    /// Of images let go.
+    /// The document after images were removed from the inventory.
     pub fn released(released: Vec<ImageKey>, dry_run: bool) -> Self {
         Self {
             released,
@@ -71,7 +71,7 @@ impl AdoptDocument {
         }
     }
 
-    /// The process's exit status, which is also the document's.
+    /// The process's exit status, which is also in the document.
     pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
@@ -96,8 +96,8 @@ impl AdoptDocument {
         let images = plural(count, "image");
         let would = if self.dry_run { "would be " } else { "" };
         let sum = match (count, self.releases, self.exit_code == ExitStatus::Done) {
-            (0, true, _) => "Nothing to release: none of it is ours.".into(),
-            (0, false, true) => "Nothing to adopt: what is shared of it is ours already.".into(),
+            (0, true, _) => "Nothing to release: none of these images is ours.".into(),
+            (0, false, true) => "Nothing to adopt: the shared images are already ours.".into(),
             (0, false, false) => "Nothing was adopted.".into(),
             (_, true, _) => {
                 format!("{images} {would}released: still shared, and no longer pruned.")

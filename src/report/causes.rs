@@ -1,5 +1,5 @@
-//! What is in the way of many images at once, as text and as rows of documents: each cause once, with how many images it
-//! holds up.
+//! Causes that affect many images at once, as text and as rows of JSON documents: each cause once, with the number of
+//! images that it affects.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::resolve::NameProblem;
 use crate::status::{Cause, CauseKind, Causes, Trouble};
 use crate::words::{first_of, plural, safe, with_request_id};
 
-/// A cause in a document.
+/// A cause in a JSON document.
 #[derive(Debug, Serialize)]
 pub struct CauseRow {
     account: String,
@@ -44,33 +44,33 @@ impl From<&Cause> for CauseRow {
     }
 }
 
-/// Why regions could not be read by a command that only looks, gathered so that each cause is told once.
+/// Why a read-only command could not read regions, collected so that each cause is reported once.
 #[derive(Clone, Debug, Default)]
 pub struct UnreadRegions(BTreeMap<&'static str, Causes>);
 
-/// What a region is of which nothing is known.
+/// The text for a region about which nothing is known.
 const NOT_READ: &str = "not read";
 
 impl UnreadRegions {
-    /// Adds a region of which nothing is known.
+    /// Adds a region about which nothing is known.
     pub fn add(&mut self, scope: &Scope, why: &Unobserved) {
         self.add_part(scope, NOT_READ, why);
     }
 
-    /// Adds a region; `what` says what of it is not known.
+    /// Adds a region; `what` names the part that is not known.
     pub fn add_part(&mut self, scope: &Scope, what: &'static str, why: &Unobserved) {
         let causes = self.0.entry(what).or_default();
         causes.add(scope, Trouble::of_unobserved(why), 0, None);
     }
 
-    /// A line for each cause, with the regions that have it.
+    /// One line for each cause, with its regions.
     pub fn warnings(&self) -> Vec<String> {
         let causes = self.causes();
         let line = |(what, cause)| format!("{}: {what}: {}", place(&cause), reason(&cause));
         causes.map(line).collect()
     }
 
-    /// The same for where it is said already that something was not read.
+    /// The same without the words that nothing was read, for places that already say so.
     pub(super) fn lines(&self) -> Vec<String> {
         let line = |(what, cause)| match what {
             NOT_READ => format!("{}: {}", place(&cause), reason(&cause)),
@@ -91,7 +91,7 @@ impl UnreadRegions {
     }
 }
 
-/// What is in the way in a run, gathered before anything of it is told.
+/// The causes of a run, collected before any of them is reported.
 #[derive(Default)]
 pub(super) struct RunCauses(Causes);
 
@@ -104,7 +104,7 @@ impl RunCauses {
         Self(causes)
     }
 
-    /// Whether the image is told of with others that the same is in the way of. One alone has a line of its own.
+    /// Whether the image is reported together with others that have the same cause. A single image has its own line.
     pub(super) fn holds(
         &self,
         scope: &Scope,
@@ -118,7 +118,7 @@ impl RunCauses {
         .unwrap_or(false)
     }
 
-    /// The causes, in order; those of one image that was told of are left out of `lines`.
+    /// All causes, in order; `lines` omits those that affect only one image with its own line.
     pub(super) fn into_vec(self) -> Vec<Cause> {
         self.0.into_vec()
     }
@@ -155,7 +155,7 @@ fn add(causes: &mut Causes, plan: &Plan, attempts: &AttemptLog) {
     }
 }
 
-/// Hands on what is in the way of the image and not its own matter, if there is such a thing.
+/// Passes the image's trouble to `take` if it does not concern the image alone.
 fn with_trouble<T>(
     image: &ImageId,
     decision: &Decision,
@@ -170,9 +170,9 @@ fn with_trouble<T>(
     Trouble::of_refused(&problem).map(take)
 }
 
-/// Where a cause is in the way.
+/// The account and regions of a cause.
 fn place(cause: &Cause) -> String {
-    /// So many regions are named with their account; more of them are counted first.
+    /// The most regions that are listed with their account; more of them are counted instead.
     const LISTED_MAX: usize = 3;
     let account = &cause.account;
     let regions: Vec<_> = cause.regions.iter().map(|region| region.as_str()).collect();
@@ -188,7 +188,7 @@ fn place(cause: &Cause) -> String {
     }
 }
 
-/// Message, remedy and RequestId.
+/// The message, remedy and RequestId.
 fn reason(cause: &Cause) -> String {
     let remedy = cause.remedy.as_ref();
     let remedy = remedy.map_or_else(String::new, |remedy| format!(" ({remedy})"));
@@ -196,12 +196,12 @@ fn reason(cause: &Cause) -> String {
     safe(&with_request_id(&text, cause.request_id.as_deref()))
 }
 
-/// Whether regions are not seen for it: no image was refused by itself.
+/// Whether its regions could not be observed: then no single image was refused.
 fn is_unseen(cause: &Cause) -> bool {
     cause.kind != CauseKind::ReadDenied && cause.names.is_empty()
 }
 
-/// One line that says all of the cause, without colour: for warnings and errors.
+/// One uncoloured line with the whole cause, for warnings and errors.
 pub(super) fn sentence(cause: &Cause) -> String {
     let (place, reason) = (place(cause), reason(cause));
     match cause.kind {
@@ -211,13 +211,13 @@ pub(super) fn sentence(cause: &Cause) -> String {
     }
 }
 
-/// Of the causes, those for which scopes were not seen, a sentence each.
+/// A sentence for each cause for which scopes could not be observed.
 pub(super) fn unseen(causes: &[Cause]) -> Vec<String> {
     let unseen = causes.iter().filter(|cause| is_unseen(cause));
     unseen.map(sentence).collect()
 }
 
-/// Of the causes, those for which scopes are worked on without being seen, a warning each.
+/// A warning for each cause for which sharekeeper works on scopes without reading them.
 pub(super) fn read_denied(causes: &[Cause], what: &str) -> Vec<String> {
     let denied = causes
         .iter()
@@ -226,7 +226,7 @@ pub(super) fn read_denied(causes: &[Cause], what: &str) -> Vec<String> {
     denied.map(warning).collect()
 }
 
-/// Lines for a person: each cause, and below it a few of the images that it holds up.
+/// Lines for a person: each cause, followed by a few of the images that it affects.
 pub(super) fn lines(causes: &[Cause]) -> String {
     let mut lines = String::new();
     for cause in causes {
@@ -238,9 +238,9 @@ pub(super) fn lines(causes: &[Cause]) -> String {
                 format!("{place}: nothing is done here: not observed: {reason}")
             }
             _ if is_unseen(cause) => {
-                format!("{place}: {images} held still: not observed: {reason}")
+                format!("{place}: {images} left unchanged: not observed: {reason}")
             }
-            // It has a line of its own.
+            // The image has its own line.
             _ if cause.images == 1 => continue,
             CauseKind::NotTried => format!("{place}: {images} not tried: {reason}"),
             _ => format!("{place}: {images} blocked or not tried: {reason}"),
@@ -262,6 +262,6 @@ pub(super) fn lines(causes: &[Cause]) -> String {
     }
     match lines.is_empty() {
         true => lines,
-        false => format!("{}\n{lines}\n", super::heading("In the way")),
+        false => format!("{}\n{lines}\n", super::heading("Problems")),
     }
 }

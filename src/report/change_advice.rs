@@ -1,4 +1,4 @@
-//! What would have to change for an image to be shared, or to be unshared: the ways out, for people.
+//! Advice for people: what would have to change for an image to be shared or unshared.
 
 use super::asks_nothing;
 use super::preconditions::{CheckStatus, Checked};
@@ -8,7 +8,7 @@ use crate::plan::{Decision, Verdict, Withheld};
 use crate::resolve::{ResolvedImage, ResolvedVerdict};
 use crate::words::rfc3339;
 
-/// What would have to change for an image to be shared that is not.
+/// What would have to change for an unshared image to be shared.
 pub(super) fn to_share(
     decision: Option<&Decision>,
     resolved: Option<&ResolvedImage>,
@@ -27,7 +27,7 @@ pub(super) fn to_share(
     steps
 }
 
-/// What would have to change for an image to be unshared that is shared.
+/// What would have to change for a shared image to be unshared.
 pub(super) fn to_unshare(
     decision: Option<&Decision>,
     resolved: Option<&ResolvedImage>,
@@ -35,7 +35,7 @@ pub(super) fn to_unshare(
 ) -> Vec<String> {
     if is_own == Some(false) {
         return vec![
-            "CANCEL does nothing about it; if its image was deleted, delete the blueprint in the Lighthouse console or with \
+            "CANCEL has no effect on it; if its image was deleted, delete the blueprint in the Lighthouse console or with \
              DeleteBlueprints"
                 .to_owned(),
         ];
@@ -53,20 +53,20 @@ pub(super) fn to_unshare(
     let at = place(decision.and_then(|decision| decision.source.as_ref()));
     steps.push(match (decision, resolved.map(|resolved| &resolved.verdict)) {
         (_, Some(ResolvedVerdict::Overlap(until))) => format!(
-            "nothing: it is superseded and goes at {}; sooner with `revoke`, or if it is declared `unshared`",
+            "nothing: it is superseded and is cancelled at {}; to cancel it earlier, `revoke` it or declare it `unshared`",
             rfc3339(*until)
         ),
         (_, Some(ResolvedVerdict::Pinned)) => {
-            format!("remove the pin that wants it{at}, or `revoke` it in the policy")
+            format!("remove the pin that selects it{at}, or `revoke` it in the policy")
         }
         (_, Some(ResolvedVerdict::Newest)) => format!(
-            "`revoke` it in the policy{at}, which takes it back for good; or declare it `unshared` in an ImageShare"
+            "`revoke` it in the policy{at}, which unshares it for good; or declare it `unshared` in an ImageShare"
         ),
         (_, Some(ResolvedVerdict::Kept(_) | ResolvedVerdict::Excluded(_))) => {
             "`revoke` it in a policy that matches it, or declare it `unshared` in an ImageShare".to_owned()
         }
         (_, Some(ResolvedVerdict::Held(_) | ResolvedVerdict::Conflict(_))) => {
-            "settle what documents mean by it; until then, nothing is done to it".to_owned()
+            "settle what the documents mean for it; until then, nothing is done to it".to_owned()
         }
         (Some(decision), _) if decision.cause == Cause::Declared => {
             format!("declare it `unshared` in its entry{at}")
@@ -77,12 +77,12 @@ pub(super) fn to_unshare(
     steps
 }
 
-/// Why a call that is asked for is not made; `None` if it is.
+/// Why a desired call is not made; `None` if it is made.
 fn stands_in_the_way(decision: &Decision, call: &str) -> Option<String> {
     match &decision.verdict {
         Verdict::InSync => Some(format!("nothing: {call} has had its effect")),
         Verdict::Act => Some(format!("nothing: the next `reconcile` makes the {call}")),
-        // The remedies of the preconditions say it already.
+        // The remedies of the preconditions already say it.
         Verdict::Blocked(problem) if problem.unmet.is_some() && call == "SHARE" => None,
         Verdict::Withheld(why) if matches!(**why, Withheld::InUse(_)) => {
             Some(format!("{why}; {}", out_of_use(decision)))
@@ -91,31 +91,31 @@ fn stands_in_the_way(decision: &Decision, call: &str) -> Option<String> {
     }
 }
 
-/// What lets an image go that instances use, as each cause allows it.
+/// How to release an image that instances use, depending on the cause.
 fn out_of_use(decision: &Decision) -> String {
     let at = place(decision.source.as_ref());
-    let free = "delete these instances, or make them anew from another image";
+    let free = "delete these instances, or recreate them from another image";
     match decision.cause {
         Cause::Retention => {
             format!(
-                "{free}; or set `keep.inUse: cancel` in the policy{at}, which takes it all the same"
+                "{free}; or set `keep.inUse: cancel` in the policy{at}, which cancels it anyway"
             )
         }
         Cause::Revoked => format!(
-            "{free}; or set `force: true` in its `revoke`{at}, or `keep.inUse: cancel` in the policy, which takes it all the same"
+            "{free}; or set `force: true` in its `revoke`{at}, or `keep.inUse: cancel` in the policy, which cancels it anyway"
         ),
         Cause::Expired | Cause::Pruned | Cause::Declared | Cause::Policy => {
-            format!("{free}; or declare it `unshared`, which takes it all the same")
+            format!("{free}; or declare it `unshared`, which cancels it anyway")
         }
     }
 }
 
-/// An image that nothing wants shared: who would have to.
+/// Who would have to ask for an image that nothing wants shared.
 fn who_must_want_it(decision: Option<&Decision>, resolved: Option<&ResolvedImage>) -> String {
     let at = place(decision.and_then(|decision| decision.source.as_ref()));
     match (resolved.map(|resolved| &resolved.verdict), decision) {
         (Some(ResolvedVerdict::Soaking(until)), _) => format!(
-            "wait until {}, when its `minAge` is over; or declare it `shared` in an ImageShare, which needs no soak",
+            "wait until {}, when its `minAge` is over; or declare it `shared` in an ImageShare, which needs no soak time",
             rfc3339(*until)
         ),
         (Some(ResolvedVerdict::Waiting(why)), _) => format!(
@@ -125,10 +125,10 @@ fn who_must_want_it(decision: Option<&Decision>, resolved: Option<&ResolvedImage
             format!("the policy leaves it alone ({why}): change that, pin it, or declare it `shared`")
         }
         (Some(ResolvedVerdict::Superseded), _) => {
-            "newer versions have its place: raise `keep.newest`, pin it, or declare it `shared`".to_owned()
+            "newer versions take its place: raise `keep.newest`, pin it, or declare it `shared`".to_owned()
         }
         (Some(ResolvedVerdict::Revoked(_)), _) => {
-            format!("remove the `revoke` that takes it back{at}")
+            format!("remove the `revoke` that applies to it{at}")
         }
         (Some(ResolvedVerdict::Held(why)), _) => why.to_string(),
         (Some(ResolvedVerdict::Conflict(conflict)), _) => conflict.to_string(),

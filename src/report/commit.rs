@@ -1,40 +1,40 @@
-//! What is told of the commit of the manifests beside the newest one that was worked on: a value for `reconcile`, which
-//! refuses, `plan`, which warns, and `doctor`.
+//! Compares the commit of the manifests with the newest commit that was applied: a value for `reconcile`, which refuses
+//! an older one, for `plan`, which warns, and for `doctor`.
 
 use crate::manifest::RevisionError;
 use crate::model::{Ancestry, Basis, Commit, Gap, Order};
 use crate::store::NewestCommit;
 use crate::words::rfc3339;
 
-/// How the manifests stand to the newest commit that a state knows.
+/// The commit of the manifests compared with the newest commit that a state knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommitCheck {
-    /// They are of that commit or of a newer one, or there is nothing to compare.
+    /// The manifests are of that commit or a newer one, or there is nothing to compare.
     Fine,
-    /// Nothing but dates speaks for or against them, and the dates are not against them.
+    /// Only the dates can be compared, and by them the manifests are not older.
     ByDate {
-        /// The commit of the manifests.
+        /// Commit of the manifests.
         commit: Commit,
-        /// What it was compared with.
+        /// The commit that it was compared with.
         newest: NewestCommit,
-        /// Why the history does not tell.
+        /// Why the history does not show the order.
         gap: Gap,
     },
-    /// They are of an older commit.
+    /// The manifests are of an older commit.
     Older {
-        /// The commit of the manifests.
+        /// Commit of the manifests.
         commit: Commit,
-        /// What it was compared with.
+        /// The commit that it was compared with.
         newest: NewestCommit,
-        /// What tells that it is older.
+        /// The evidence that it is older.
         basis: Basis,
     },
-    /// Their commit, or its place in the history, cannot be told.
+    /// The commit of the manifests, or its place in the history, is unknown.
     Unknown {
         why: String,
-        /// What lets it be told.
+        /// How to make it known.
         remedy: String,
-        /// What it cannot be compared with; none where the state knows no commit.
+        /// The commit that it cannot be compared with; `None` if the state knows no commit.
         newest: Option<NewestCommit>,
     },
 }
@@ -67,7 +67,7 @@ impl CommitCheck {
         }
     }
 
-    /// A repository does not tell.
+    /// The result if a repository gives no answer.
     pub fn unknown(why: &RevisionError, newest: Option<NewestCommit>) -> Self {
         Self::Unknown {
             why: why.to_string(),
@@ -76,16 +76,16 @@ impl CommitCheck {
         }
     }
 
-    /// There is no repository, though there is a commit to compare with.
+    /// The result if there is no repository, although there is a commit to compare with.
     pub fn no_repository(newest: NewestCommit) -> Self {
         Self::Unknown {
-            why: "they are in no git repository".into(),
-            remedy: "give them in their checkout, with its `.git`".into(),
+            why: "they are not in a git repository".into(),
+            remedy: "give the manifests in their git checkout, with its `.git` directory".into(),
             newest: Some(newest),
         }
     }
 
-    /// Why `reconcile` refuses the manifests, and the ways out; none if it does not.
+    /// Why `reconcile` refuses the manifests, with the remedies; `None` if it accepts them.
     pub fn refusal(&self) -> Option<String> {
         let remedy = self.remedy();
         match self {
@@ -99,8 +99,8 @@ impl CommitCheck {
                 newest: Some(newest),
                 ..
             } => Some(format!(
-                "the commit of the manifests cannot be told: {why}; {}, and manifests of an older commit must not undo that, so nothing was done; \
-                 {}, or, if these manifests are meant, give `--allow-unknown-commit`",
+                "the commit of the manifests is unknown: {why}; {}, and manifests of an older commit must not undo that, so nothing was done; \
+                 {}, or, if these manifests are intended, give `--allow-unknown-commit`",
                 worked_on(newest),
                 remedy?
             )),
@@ -108,11 +108,11 @@ impl CommitCheck {
         }
     }
 
-    /// What is to be known before `reconcile`, without the remedy.
+    /// What a user must know before `reconcile`, without the remedy.
     pub fn forecast(&self) -> Option<String> {
         match self {
             Self::Older { .. } => Some(format!(
-                "`reconcile` would refuse these manifests, without `--allow-older-commit`: they are {}",
+                "`reconcile` would refuse these manifests without `--allow-older-commit`: they are {}",
                 self.older()?
             )),
             Self::Unknown {
@@ -120,14 +120,14 @@ impl CommitCheck {
                 newest: Some(newest),
                 ..
             } => Some(format!(
-                "`reconcile` would refuse these manifests, without `--allow-unknown-commit`: their commit cannot be told: {why}; {}",
+                "`reconcile` would refuse these manifests without `--allow-unknown-commit`: their commit is unknown: {why}; {}",
                 worked_on(newest)
             )),
             Self::Fine | Self::ByDate { .. } | Self::Unknown { newest: None, .. } => self.caution(),
         }
     }
 
-    /// What is to be known where the manifests are worked on, without the remedy.
+    /// What a user must know while the manifests are applied, without the remedy.
     pub fn caution(&self) -> Option<String> {
         match self {
             Self::Fine | Self::Older { .. } => None,
@@ -142,16 +142,16 @@ impl CommitCheck {
             Self::Unknown { why, newest, .. } => {
                 let so = match newest {
                     Some(newest) => format!("they were not compared with commit {}", newest.commit),
-                    None => "no later run can tell whether it is of an older one".into(),
+                    None => "later runs cannot determine whether their commit is older".into(),
                 };
                 Some(format!(
-                    "the commit of the manifests cannot be told: {why}; {so}"
+                    "the commit of the manifests is unknown: {why}; {so}"
                 ))
             }
         }
     }
 
-    /// What lets the commits be compared, if anything does.
+    /// A way to make the commits comparable, if there is one.
     pub fn remedy(&self) -> Option<&str> {
         match self {
             Self::Fine => None,
@@ -161,7 +161,7 @@ impl CommitCheck {
         }
     }
 
-    /// One of the above for a person, with the remedy.
+    /// Appends the remedy to one of the texts above.
     pub fn with_remedy(&self, text: String) -> String {
         match self.remedy() {
             Some(remedy) => format!("{text}; {remedy}"),
@@ -169,7 +169,7 @@ impl CommitCheck {
         }
     }
 
-    /// Of which commit they are, and which newer one there is.
+    /// The commit of the manifests, and the newer one.
     fn older(&self) -> Option<String> {
         let Self::Older {
             commit,
@@ -189,13 +189,13 @@ impl CommitCheck {
         } = newest;
         let since = rfc3339(*since);
         Some(format!(
-            "of commit {commit}, and commit {newer}, which is newer{by}, has been worked on since {since}"
+            "of commit {commit}, and commit {newer}, which is newer{by}, has been in use since {since}"
         ))
     }
 }
 
-/// What was done, and since when.
+/// The newest commit, and since when it has been in use.
 fn worked_on(newest: &NewestCommit) -> String {
     let since = rfc3339(newest.since);
-    format!("commit {} has been worked on since {since}", newest.commit)
+    format!("commit {} has been in use since {since}", newest.commit)
 }

@@ -1,5 +1,5 @@
-//! What a daemon knows, as it leaves it for `status` in the state directory, and whether it still holds. Bounded: of large
-//! fleets the totals are whole, and of all else the worst comes first.
+//! The summary that a daemon leaves for `status` in the state directory, and the check whether it is still current. Its
+//! size is bounded: the totals cover large fleets completely, and everything else begins with the worst.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -19,43 +19,44 @@ use crate::status::{
 use crate::store::Holder;
 use crate::words::{brief, plural, rfc3339};
 
-/// A summary that is older is not shown as live. It is written anew each ten seconds at least.
+/// An older summary is not shown as live. The daemon rewrites it at least every ten seconds.
 const AGE_MAX: TimeDelta = TimeDelta::minutes(1);
-/// Bytes of JSON for each list. With the rest, which is short, they stay below [`crate::store::SUMMARY_BYTES_MAX`].
+/// The limit of JSON bytes for each list. Together with the rest, which is short, the lists stay below
+/// [`crate::store::SUMMARY_BYTES_MAX`].
 const PROBLEM_BYTES_MAX: usize = 12_000;
 const SCOPE_BYTES_MAX: usize = 22_000;
 const GROUP_BYTES_MAX: usize = 14_000;
-/// Findings of one scope that are told in words.
+/// The most findings of one scope that are shown as text.
 const FINDINGS_MAX: usize = 3;
-/// Images of one group that are named.
+/// The most images of one group that are named.
 const NAMED_MAX: usize = 5;
 
-/// What a daemon knew at one moment.
+/// The daemon's knowledge at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonSummary {
     format_version: u32,
     #[serde(flatten)]
     process: ProcessIdentity,
     written_at: Timestamp,
-    /// When the process began.
+    /// Start time of the process.
     started: Timestamp,
     manifests: Manifests,
-    /// Why nothing can be recorded, and so nothing is done.
+    /// Why nothing can be recorded, and therefore nothing is done.
     state_problem: Option<Text>,
-    /// What hinders the state without an end to work.
+    /// A problem of the state that does not stop the work.
     state_warning: Option<Text>,
     /// All images of all scopes.
     counts: ImageCounts,
-    /// Accounts and regions, the worst first.
+    /// Summaries of accounts and regions, the worst first.
     scopes: Vec<ScopeSummary>,
     more_scopes: usize,
-    /// Images that are blocked, withheld or changed by somebody else, those of a scope together that are so for one reason; the worst first.
+    /// Images that are blocked, withheld or changed by somebody else, grouped by scope and reason; the worst group first.
     groups: Vec<ImageGroup>,
-    /// Such images of further groups.
+    /// Number of such images in further groups.
     more_images: usize,
 }
 
-/// Foreign text of one line, made safe and short where it is written and once more where it is read.
+/// One line of foreign text, made safe and short both when it is written and when it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Text(String);
 
@@ -102,25 +103,25 @@ struct ScopeSummary {
     uin: Option<Text>,
     region: Text,
     activity: Text,
-    /// When the next pass is due.
+    /// Time at which the next pass is due.
     next: Option<Timestamp>,
     /// Why there is no next pass.
     held_reason: Option<Text>,
-    /// `seen`, `blind` or `unseen`, as in `/status.json`; null before the first look.
+    /// `seen`, `blind` or `unseen`, as in `/status.json`; null before the first observation.
     view: Option<Text>,
-    /// Why the last look did not see it.
+    /// Why the last observation failed.
     view_reason: Option<Text>,
     seen_at: Option<Timestamp>,
     synced_at: Option<Timestamp>,
     passed_at: Option<Timestamp>,
     stalled: bool,
     counts: ImageCounts,
-    /// What a person must settle, beside single images.
+    /// Points that a person must settle, apart from single images.
     findings: Vec<Text>,
     more_findings: usize,
 }
 
-/// Images of one scope to which the same applies.
+/// Images of one scope that share a state and a reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct ImageGroup {
     account: Text,
@@ -129,10 +130,10 @@ struct ImageGroup {
     reason: Text,
     desired: Text,
     message: Option<Text>,
-    /// What the vendor's support asks for, of the first of them.
+    /// RequestId of the first image that has one, for the vendor's support.
     request_id: Option<Text>,
     count: usize,
-    /// The first of them.
+    /// The first few of the images.
     images: Vec<NamedImage>,
 }
 
@@ -142,14 +143,14 @@ struct NamedImage {
     image_name: Option<Text>,
 }
 
-/// What can be shown of the daemon.
+/// The daemon's summary as it can be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DaemonView {
-    /// No daemon has left anything.
+    /// No daemon has left a summary.
     None,
-    /// The daemon that has the state, as of at most a minute ago.
+    /// The summary of the daemon that holds the state, at most a minute old.
     Live(Box<DaemonSummary>),
-    /// What there is is over, or cannot be read.
+    /// The summary is out of date, or cannot be read.
     Stale(StaleSummary),
 }
 
@@ -158,12 +159,12 @@ pub enum DaemonView {
 pub struct StaleSummary {
     pid: Option<u32>,
     written_at: Option<Timestamp>,
-    /// One line for a person.
+    /// The reason, as one line for a person.
     reason: String,
 }
 
 impl DaemonSummary {
-    /// What the board of a process says at `now`.
+    /// Summarizes the board of a process at `now`.
     pub fn of(board: &Board, process: &ProcessIdentity, now: Timestamp) -> Self {
         let mut total = Counts::default();
         let mut scopes: Vec<_> = board
@@ -197,13 +198,13 @@ impl DaemonSummary {
         }
     }
 
-    /// The text of the file.
+    /// The content of the file.
     pub fn to_json(&self) -> Vec<u8> {
-        // A value of strings and numbers alone, which always has a text.
+        // A value of strings and numbers can always be serialized.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// When the daemon wrote it.
+    /// When the daemon wrote the summary.
     pub fn written_at(&self) -> Timestamp {
         self.written_at
     }
@@ -213,7 +214,7 @@ impl DaemonSummary {
         self.process.pid
     }
 
-    /// The daemon's view in lines for people.
+    /// The summary as lines for people.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = self.manifests.lines();
         for (what, text) in [
@@ -237,25 +238,25 @@ impl DaemonSummary {
         lines.extend(self.groups.iter().map(ImageGroup::line));
         if self.more_images > 0 {
             let more = plural(self.more_images as u64, "more image");
-            lines.push(format!("and {more} that are not as desired"));
+            lines.push(format!("and {more} that are not in the desired state"));
         }
         lines
     }
 }
 
 impl DaemonView {
-    /// Judges a summary. `presence` tells whether its process runs, as far as that can be told.
+    /// Checks a summary. `presence` says whether its process runs, as far as that can be determined.
     pub fn of(
         summary: &[u8],
         holder: Option<&Holder>,
         presence: impl FnOnce(&ProcessIdentity) -> Option<Presence>,
         now: Timestamp,
     ) -> Self {
-        // serde's own words may quote the file.
+        // serde's error text may quote the file.
         let read = serde_json::from_slice(summary).ok();
         let read = read.filter(|read: &DaemonSummary| read.format_version == FORMAT_VERSION);
         let Some(summary) = read else {
-            return Self::unreadable("it is not what this version of sharekeeper writes");
+            return Self::unreadable("it does not have the format of this version of sharekeeper");
         };
         match why_stale(&summary, holder, presence(&summary.process), now) {
             None => Self::Live(Box::new(summary)),
@@ -287,7 +288,7 @@ impl StaleSummary {
     }
 }
 
-/// Why a summary does not tell what is, if it does not.
+/// Why a summary is not current, unless it is.
 fn why_stale(
     summary: &DaemonSummary,
     holder: Option<&Holder>,
@@ -299,27 +300,29 @@ fn why_stale(
         Some(Presence::OtherBoot) => {
             return Some("it was written before this machine started, or on another machine");
         }
-        // Of a process in a container the lock and the time tell.
+        // For a process in a container, the lock and the time decide.
         Some(Presence::Running | Presence::OtherNamespace) | None => {}
     }
     if holder.is_none_or(|holder| holder.pid != summary.process.pid) {
-        return Some("the process does not reconcile with this state any longer");
+        return Some("the process no longer reconciles with this state");
     }
     let age = now.signed_duration_since(summary.written_at);
     if age > AGE_MAX {
-        return Some("the process has written none for more than a minute, so it may stand still");
+        return Some(
+            "the process has written no summary for more than a minute, so it may be stuck",
+        );
     }
-    (age < -AGE_MAX).then_some("it is of the future, by this machine's clock")
+    (age < -AGE_MAX).then_some("its time is in the future by this machine's clock")
 }
 
-/// The first items that have no more than `bytes` together, and how many are left.
+/// The first items that together have no more than `bytes`, and the number of remaining items.
 fn fitting<T: Serialize>(
     mut items: impl ExactSizeIterator<Item = T>,
     bytes: usize,
 ) -> (Vec<T>, usize) {
     let (mut fit, mut room) = (Vec::new(), bytes);
     while let Some(item) = items.next() {
-        // And a comma.
+        // The comma counts too.
         let length = serde_json::to_vec(&item).map_or(usize::MAX, |text| text.len() + 1);
         match room.checked_sub(length) {
             Some(rest) => room = rest,
@@ -330,7 +333,7 @@ fn fitting<T: Serialize>(
     (fit, 0)
 }
 
-/// What decides which scopes come first.
+/// The sort key by which the worst scopes come first.
 fn badness(status: &ScopeStatus, counts: &Counts) -> impl Ord + use<> {
     let is_unseen = !matches!(status.view, None | Some(View::Seen));
     (
@@ -345,7 +348,7 @@ fn badness(status: &ScopeStatus, counts: &Counts) -> impl Ord + use<> {
     )
 }
 
-/// Whether a call is all that is ahead; the scope; what applies; and why.
+/// Whether only a call is due; then the scope, the state, the reason, the desired state and the message.
 type GroupKey<'a> = (
     bool,
     &'a Scope,
@@ -356,7 +359,7 @@ type GroupKey<'a> = (
 );
 type Group<'a> = (GroupKey<'a>, Vec<(&'a ImageId, &'a ImageStatus)>);
 
-/// Images that something is in the way of, and then those that somebody else has changed.
+/// Groups of images whose change something prevents, followed by those that somebody else changed.
 fn grouped(board: &Board) -> Vec<Group<'_>> {
     let mut groups: BTreeMap<GroupKey<'_>, Vec<_>> = BTreeMap::new();
     for (scope, id, image) in not_as_desired(board) {
@@ -376,7 +379,7 @@ fn grouped(board: &Board) -> Vec<Group<'_>> {
     groups
 }
 
-/// What only waits for its call is left out: while a pass is under way, that is most of them.
+/// Images that only wait for their call are left out: during a pass, these are most images.
 fn not_as_desired(board: &Board) -> impl Iterator<Item = (&Scope, &ImageId, &ImageStatus)> {
     board
         .scopes()
@@ -385,7 +388,7 @@ fn not_as_desired(board: &Board) -> impl Iterator<Item = (&Scope, &ImageId, &Ima
         .filter(|(_, _, image)| image.is_changed_outside() || is_held_up(image))
 }
 
-/// Whether something is in the way of an image, and not only a call ahead.
+/// Whether something prevents the change of an image, other than a call that is still due.
 fn is_held_up(image: &ImageStatus) -> bool {
     matches!(image.sync_state(), SyncState::Blocked | SyncState::Withheld)
 }
@@ -428,7 +431,7 @@ impl Manifests {
         if let Some(since) = self.broken_since {
             let kept = match self.loaded_at {
                 Some(_) => "the last good ones are in use",
-                None => "nothing is done until they can be",
+                None => "nothing is done until they can be used",
             };
             let since = rfc3339(since);
             lines.push(Sign::Failed.paint(format_args!(
@@ -461,7 +464,7 @@ impl ImageCounts {
 
     fn text(&self) -> String {
         let mut text = format!("{} of {} as desired", self.in_sync, self.images);
-        // What has its call ahead is pending, and not told twice.
+        // An image with a call that is due is pending, and not counted twice.
         for (count, what) in [
             (self.drifted.saturating_sub(self.pending), "drifted"),
             (self.pending, "pending"),
@@ -519,10 +522,10 @@ impl ScopeSummary {
             None => "not seen yet".to_owned(),
         };
         let next = match (&*self.activity.0, self.next) {
-            (_, Some(at)) => format!("next look at {}", rfc3339(at)),
-            ("passing", None) => "a pass is under way".to_owned(),
-            ("held", None) => "no further look".to_owned(),
-            _ => "the first look is due".to_owned(),
+            (_, Some(at)) => format!("next observation at {}", rfc3339(at)),
+            ("passing", None) => "a pass is in progress".to_owned(),
+            ("held", None) => "no further observation".to_owned(),
+            _ => "the first observation is due".to_owned(),
         };
         let name = heading(format_args!("{:<width$}", self.name()));
         lines.push(format!("{name}  {}; {seen}; {next}", self.counts.text()));

@@ -1,31 +1,31 @@
-//! The exit status of each command; the numbers are a public interface. Its document tells it, too.
+//! The exit status of each command. The numbers are a public interface, and the JSON documents contain them too.
 
 use serde::{Serialize, Serializer};
 
-/// The exit status of the process, as README lists it.
+/// The exit status of the process, as listed in the README.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// Done, and everything is in the desired state.
+    /// The command is done, and everything is in the desired state.
     Done,
-    /// Manifests, credentials, state or API: nothing was decided.
+    /// The manifests, credentials, state or API failed, and nothing was decided.
     Error,
     /// `plan --detailed-exitcode`: there are changes.
     Changes,
     /// A guard withheld changes.
     Withheld,
-    /// Finished, but some images are not in the desired state.
+    /// The command finished, but some images are not in the desired state.
     Incomplete,
-    /// The saved plan is stale, or a newer commit of the manifests was worked on.
+    /// The saved plan is stale, or a newer commit of the manifests has been in use.
     Stale,
     /// The command line is wrong.
     Usage,
-    /// SIGHUP, after calls in flight settled.
+    /// SIGHUP ended the command after calls in flight settled.
     HungUp,
-    /// SIGINT, after calls in flight settled.
+    /// SIGINT ended the command after calls in flight settled.
     Interrupted,
-    /// Nobody reads the result any longer; what was begun is finished and recorded.
+    /// The reader of the result is gone; all started work is finished and recorded.
     ClosedPipe,
-    /// SIGTERM, after calls in flight settled.
+    /// SIGTERM ended the command after calls in flight settled.
     Terminated,
 }
 
@@ -45,13 +45,13 @@ impl ExitStatus {
         Self::Terminated,
     ];
 
-    /// What it means, for people.
+    /// Describes the status for people.
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done, and everything is in the desired state",
             Self::Error => "error: manifests, credentials, state or API; nothing was decided on it",
             Self::Changes => {
-                "`plan --detailed-exitcode`: there are changes; `lock --check`: policies select other images than the lock file has"
+                "`plan --detailed-exitcode`: there are changes; `lock --check`: policies select other images than the lock file lists"
             }
             Self::Withheld => "a guard withheld changes",
             Self::Incomplete => {
@@ -60,11 +60,13 @@ impl ExitStatus {
             Self::Stale => {
                 "the saved plan or the lock file is stale, or the manifests' commit is older than the newest; nothing was done"
             }
-            Self::Usage => "usage; or the saved plan was made with wider guards than are given",
+            Self::Usage => {
+                "usage error; or the saved plan was made with wider guards than the command line allows"
+            }
             Self::HungUp => "stopped by SIGHUP, after calls in flight settled",
             Self::Interrupted => "stopped by SIGINT, after calls in flight settled",
             Self::ClosedPipe => {
-                "nobody reads the result any longer; what was begun is finished and recorded"
+                "the reader of the result is gone; all started work is finished and recorded"
             }
             Self::Terminated => "stopped by SIGTERM, after calls in flight settled",
         }
@@ -81,14 +83,14 @@ impl ExitStatus {
             Self::Usage => 64,
             Self::HungUp => 129,
             Self::Interrupted => 130,
-            // As a shell says of a process that SIGPIPE ended.
+            // The status that a shell reports for a process that SIGPIPE ended.
             Self::ClosedPipe => 141,
             Self::Terminated => 143,
         }
     }
 }
 
-/// A document shows the number.
+/// A JSON document shows the number.
 impl Serialize for ExitStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(self.code())

@@ -1,5 +1,5 @@
-//! What `explain IMAGE` prints, as text and as JSON: what hinders sharing an image, who decides about it, what is done, and
-//! what would have to change.
+//! The output of `explain IMAGE`, as text and as JSON: what prevents sharing an image, which document decides about it,
+//! what is done, and what would have to change.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -23,35 +23,35 @@ use crate::plan::{Decision, Plan, Verdict};
 use crate::resolve::{ResolvedImage, ResolvedVerdict};
 use crate::words::{rfc3339, safe, with_request_id};
 
-/// What `explain -o json` prints of an image.
+/// The document that `explain -o json` prints for an image.
 #[derive(Debug, Serialize)]
 pub struct ExplainDocument {
     format_version: u32,
     exit_code: ExitStatus,
-    /// What was asked about.
+    /// The image that the user asked about.
     subject: String,
     images: Vec<ExplainedImage>,
-    /// Names that manifests ask for and that mean no image, or several.
+    /// Names in manifests that match no image, or several.
     unresolved: Vec<ExplainedName>,
-    /// Regions that were seen and have no such image.
+    /// Regions that were read and have no such image.
     absent_from: Vec<AbsentScope>,
     unseen: Vec<UnseenScope>,
 }
 
-/// What is known of one image in one scope.
+/// Everything known about one image in one scope.
 pub struct ImageFacts<'f> {
     pub key: ImageKey,
     /// Its row of DescribeImagesToShare; `None` if it could not be read.
     pub row: Option<&'f CustomImage>,
-    /// Whether it is among the account's own; `None` if these could not be listed.
+    /// Whether it is one of the account's own images; `None` if these could not be listed.
     pub is_own: Option<bool>,
-    /// The blueprint that it shows as, if any; `None` if blueprints could not be listed.
+    /// The blueprint that it is shared as, if any; `None` if blueprints could not be listed.
     pub blueprint: Option<Option<&'f Blueprint>>,
-    /// The plan of its scope, where manifests ask for something in it.
+    /// The plan of its scope, if manifests name images in it.
     pub plan: Option<&'f Plan>,
-    /// The policies of its scope.
+    /// The policies that apply to its scope.
     pub policies: &'f [Arc<Policy>],
-    /// The last entries of the history that are about it, the oldest first.
+    /// The last history entries about it, oldest first.
     pub attempts: Vec<HistoryEntry>,
 }
 
@@ -67,7 +67,7 @@ struct ExplainedImage {
     blueprint_id: Option<String>,
     blueprint_state: Option<String>,
     preconditions: Vec<Checked>,
-    /// The document that decides; null where none does.
+    /// The document that decides its state; null if none does.
     decided_by: Option<DecidingDocument>,
     verdict: &'static str,
     verdict_reason: Option<String>,
@@ -75,7 +75,7 @@ struct ExplainedImage {
     policies: Vec<PolicyVerdict>,
     plan: PlanReport,
     attempts: Vec<HistoryEntry>,
-    /// What would have to change for it to be shared; empty if it is.
+    /// What would have to change for it to be shared; empty if it is shared.
     to_share: Vec<String>,
     /// What would have to change for it to be unshared; empty if it is not shared.
     to_unshare: Vec<String>,
@@ -102,19 +102,19 @@ struct PolicyVerdict {
     until: Option<Timestamp>,
 }
 
-/// What `reconcile` would do about the image, with its default guards.
+/// What `reconcile` would do about the image with its default guards.
 #[derive(Debug, Serialize)]
 struct PlanReport {
-    /// The call that is asked for; null where none is.
+    /// The call that is needed; null if none is.
     action: Option<&'static str>,
     /// One of `in_sync`, `act`, `waiting`, `pending`, `blocked`, `withheld`, `failed`, `not_tried`, `not_observed` and
     /// `nothing`.
     outcome: &'static str,
-    /// Why no call is made.
+    /// Why no call is made, as text.
     reason: Option<String>,
 }
 
-/// A name that an entry asks for and that means no image, or several.
+/// A name in an entry that matches no image, or several.
 #[derive(Debug, Serialize)]
 pub struct ExplainedName {
     account: String,
@@ -133,7 +133,7 @@ struct AbsentScope {
 }
 
 impl ExplainDocument {
-    /// Puts it together. Where nothing could be seen, nothing is explained.
+    /// Builds the document. If nothing could be read, nothing is explained.
     pub fn new(
         subject: &str,
         images: &[ImageFacts<'_>],
@@ -161,7 +161,7 @@ impl ExplainDocument {
         }
     }
 
-    /// The process's exit status, which is also the document's.
+    /// The process's exit status, which is also in the document.
     pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
@@ -217,7 +217,7 @@ impl ExplainDocument {
 }
 
 impl ExplainedName {
-    /// The names of a plan that are not resolved, as far as `picks` wants them.
+    /// The unresolved names of a plan that `picks` accepts.
     pub fn of(plan: &Plan, picks: impl Fn(&str) -> bool) -> Vec<Self> {
         let unresolved = plan.unresolved.iter();
         let picked = unresolved.filter(|name| picks(name.name.as_str()));
@@ -338,12 +338,12 @@ impl ExplainedImage {
 
     fn decision_line(&self) -> String {
         let (reason, until) = (self.verdict_reason.as_deref(), self.verdict_until);
-        let verdict = format!("Verdict: {}", said(self.verdict, reason, until));
+        let verdict = format!("Verdict: {}", verdict_text(self.verdict, reason, until));
         let Some(by) = &self.decided_by else {
             let what = match (self.verdict, self.policies.is_empty()) {
                 ("held" | "conflict", _) => "nothing is done to it until that is settled",
-                (_, true) => "no document asks for a state of it",
-                (_, false) => "nothing is asked of it",
+                (_, true) => "no document sets its state",
+                (_, false) => "no change is needed for it",
             };
             return format!("{verdict}; {what}.");
         };
@@ -369,8 +369,8 @@ impl ExplainedImage {
     }
 }
 
-/// A verdict with its reason.
-fn said(verdict: &str, reason: Option<&str>, until: Option<Timestamp>) -> String {
+/// Formats a verdict with its reason.
+fn verdict_text(verdict: &str, reason: Option<&str>, until: Option<Timestamp>) -> String {
     match (reason, until) {
         (Some(reason), Some(_)) => format!("{verdict} {}", safe(reason)),
         (Some(reason), None) => format!("{verdict}: {}", safe(reason)),
@@ -392,7 +392,7 @@ fn check_line(check: &Checked) -> String {
     format!("    {sign} {what:<32}  {status:<7}  {seen}{remedy}")
 }
 
-/// The one verdict of an image. Where documents name images by id alone, an entry is all there is.
+/// The verdict of an image. If documents name images only by id, its entry alone decides.
 fn verdict(
     decision: Option<&Decision>,
     resolved: Option<&ResolvedImage>,
@@ -450,7 +450,7 @@ impl PolicyVerdict {
             source,
             until,
         } = self;
-        let verdict = said(verdict, reason.as_deref(), *until);
+        let verdict = verdict_text(verdict, reason.as_deref(), *until);
         let place = source.as_ref();
         let place = place.map(|at| dim(format_args!("  {}:{}", safe(&at.file), at.line)));
         format!(

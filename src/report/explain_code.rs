@@ -1,5 +1,5 @@
-//! What `explain CODE` prints, as text and as JSON: the meaning of the API's error codes, what sharekeeper does about each,
-//! and what a person can do.
+//! The output of `explain CODE`, as text and as JSON: the meaning of the API's error codes, how sharekeeper reacts to
+//! each, and what a person can do.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ use crate::manifest;
 use crate::model::Permission;
 use crate::pace::ThrottleScope;
 
-/// The codes that the documentation of ModifyImageSharePermission lists, each with its meaning.
+/// Codes in the documentation of ModifyImageSharePermission, each with its meaning.
 const OF_THE_ACTION: [(&str, &str); 12] = [
     (
         "UnsupportedOperation.ImageAlreadyShared",
@@ -38,7 +38,7 @@ const OF_THE_ACTION: [(&str, &str); 12] = [
     ),
     (
         "ResourceNotFound.RoleNotFound",
-        "the service role is missing that Lighthouse reads the account's images with",
+        "the service role with which Lighthouse reads the account's images is missing",
     ),
     (
         "UnsupportedOperation.AssumeRoleFailed",
@@ -59,7 +59,7 @@ const OF_THE_ACTION: [(&str, &str); 12] = [
     ),
 ];
 
-/// Codes that calls of any action may be answered with, and our own.
+/// Codes that any action may return, and sharekeeper's own codes.
 const COMMON: [(&str, &str); 25] = [
     (
         "AuthFailure.SignatureExpire",
@@ -67,7 +67,7 @@ const COMMON: [(&str, &str); 25] = [
     ),
     (
         "AuthFailure.SignatureFailure",
-        "the signature is not the key's",
+        "the signature does not match the key",
     ),
     (
         "AuthFailure.InvalidAuthorization",
@@ -79,7 +79,7 @@ const COMMON: [(&str, &str); 25] = [
     ),
     (
         "AuthFailure.InvalidSecretId",
-        "the SecretId is no key of the API",
+        "the SecretId is not an API key",
     ),
     (
         "AuthFailure.TokenFailure",
@@ -87,7 +87,7 @@ const COMMON: [(&str, &str); 25] = [
     ),
     (
         "AuthFailure.MFAFailure",
-        "the key needs a multi-factor authentication",
+        "the key needs multi-factor authentication",
     ),
     (
         "AuthFailure.UnauthorizedOperation",
@@ -95,7 +95,7 @@ const COMMON: [(&str, &str); 25] = [
     ),
     (
         "AuthFailure.InvalidRegion",
-        "the region is not open to the account",
+        "the region is not available to the account",
     ),
     (
         "UnauthorizedOperation",
@@ -129,7 +129,7 @@ const COMMON: [(&str, &str); 25] = [
         "RequestLimitExceeded.IPLimitExceeded",
         "more calls than the API allows to this machine's address",
     ),
-    ("InternalError", "a fault of the service"),
+    ("InternalError", "an error inside the service"),
     ("FailedOperation", "the operation failed"),
     ("ServiceUnavailable", "the service is down for now"),
     (
@@ -143,7 +143,7 @@ const COMMON: [(&str, &str); 25] = [
     ),
     (
         ACCOUNT_UNVERIFIED,
-        "sharekeeper's own: whose the credentials are could not be found out",
+        "sharekeeper's own: the account of the credentials could not be determined",
     ),
     (
         NO_CREDENTIALS,
@@ -151,7 +151,7 @@ const COMMON: [(&str, &str); 25] = [
     ),
 ];
 
-/// Codes that only STS answers with, asked for the keys of a role.
+/// Codes that only STS returns, when keys of a role are requested.
 const OF_STS: [(&str, &str); 6] = [
     (
         "InternalError.GetRoleError",
@@ -159,11 +159,11 @@ const OF_STS: [(&str, &str); 6] = [
     ),
     (
         "InternalError.IllegalRole",
-        "STS does not take the role: it is malformed, or does not trust this key",
+        "STS does not accept the role: it is malformed, or does not trust this key",
     ),
     (
         "InvalidParameter.OverTimeError",
-        "the keys are asked for longer than the role allows",
+        "the keys were requested for a longer time than the role allows",
     ),
     (
         "InvalidParameter.AccountNotAvaliable",
@@ -171,19 +171,19 @@ const OF_STS: [(&str, &str); 6] = [
     ),
     (
         "InvalidParameter.WebIdentityTokenError",
-        "the token of the pod is not one that the identity provider vouches for",
+        "the identity provider does not confirm the token of the pod",
     ),
     (
         "FailedOperation.TempKeyNotAllowed",
-        "a temporary key may not ask for the keys of this role",
+        "a temporary key may not request the keys of this role",
     ),
 ];
 
-/// What sharekeeper does about each of them.
+/// How sharekeeper reacts to each of them.
 const DONE_ABOUT_STS: &str =
-    "stops the account, and asks for the keys of the role again now and then";
+    "stops the account, and requests the keys of the role again from time to time";
 
-/// What `explain CODE -o json` prints.
+/// The document that `explain CODE -o json` prints.
 #[derive(Debug, Serialize)]
 pub struct CodeDocument {
     format_version: u32,
@@ -191,27 +191,27 @@ pub struct CodeDocument {
     code: &'static str,
     /// Whether the documentation of ModifyImageSharePermission lists it.
     of_share_permission: bool,
-    /// Whether only STS answers with it, asked for the keys of a role.
+    /// Whether only STS returns it, when keys of a role are requested.
     of_sts: bool,
     meaning: &'static str,
     on_share: &'static str,
     on_cancel: &'static str,
     on_read: &'static str,
     remedy: String,
-    /// What helps instead where something else was asked.
+    /// Other remedies, if the code answered another action.
     other_remedies: Vec<OtherRemedy>,
 }
 
-/// What a person can do where the code answers something else than SHARE.
+/// What a person can do if the code answered an action other than SHARE.
 #[derive(Debug, Serialize)]
 struct OtherRemedy {
-    /// `CANCEL`, or the action of STS.
+    /// `CANCEL`, or an action of STS.
     asked: &'static str,
     remedy: String,
 }
 
 impl CodeDocument {
-    /// Explains a code that is known, upper or lower case.
+    /// Explains a known code. Case does not matter.
     pub fn of(code: &str) -> Option<Self> {
         let (known, meaning) = known().find(|(known, _)| known.eq_ignore_ascii_case(code))?;
         let of_sts = OF_STS.iter().any(|(code, _)| *code == known);
@@ -235,12 +235,12 @@ impl CodeDocument {
         })
     }
 
-    /// The known code that `text` was probably meant to be.
+    /// The known code that is most similar to `text`, if one is.
     pub fn nearest(text: &str) -> Option<&'static str> {
         manifest::nearest(text, known().map(|(code, _)| code))
     }
 
-    /// Whether `text` looks like a code and not like the name of an image.
+    /// Whether `text` looks like a code rather than the name of an image.
     pub fn is_like(text: &str) -> bool {
         let (family, detail) = text.split_once('.').unwrap_or((text, ""));
         let is_word = |word: &str| {
@@ -254,7 +254,7 @@ impl CodeDocument {
         Self::nearest(text).is_some() || (is_word(family) && is_word(detail) && has_family)
     }
 
-    /// The process's exit status, which is also the document's.
+    /// The process's exit status, which is also in the document.
     pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
@@ -299,15 +299,15 @@ fn known() -> impl Iterator<Item = (&'static str, &'static str)> {
     OF_THE_ACTION.into_iter().chain(COMMON).chain(OF_STS)
 }
 
-/// What sharekeeper does about a code that answers a write, or a read.
+/// How sharekeeper reacts to a code that answers a write or a read.
 fn done_about(code: &str, permission: Option<Permission>) -> &'static str {
     match (Class::of(code, permission), permission) {
         (Class::Converged, _) => {
-            "counts as done: the state that was asked for holds; the share does not become sharekeeper's own"
+            "counts as done: the desired state holds; the share does not become sharekeeper's own"
         }
-        (Class::Busy, _) => "waits, and makes the same call again, a few times",
+        (Class::Busy, _) => "waits, and repeats the call a few times",
         (Class::Unclear, Some(_)) => {
-            "looks whether it took effect, and calls again only if it did not, a few times"
+            "checks whether it took effect, and repeats it only if it did not, a few times"
         }
         (Class::Unclear, None) => "reads again, a few times; then nothing is done in that region",
         (Class::Throttled(ThrottleScope::Bucket), _) => {
@@ -321,17 +321,19 @@ fn done_about(code: &str, permission: Option<Permission>) -> &'static str {
         }
         (Class::ImageBlocked, _) => "leaves the image alone and reports it as blocked",
         (Class::ScopeBlocked, _) => {
-            "pauses what it may hold for, and tries single calls of it now and then"
+            "pauses the calls that it may concern, and tries single ones from time to time"
         }
-        (Class::AccountBlocked, _) => "stops the account, and tries a single call now and then",
+        (Class::AccountBlocked, _) => {
+            "stops the account, and tries a single call from time to time"
+        }
         (Class::ClockOff, _) => {
-            "signs once more by the service's clock; if that does not help, it stops and says so"
+            "signs again by the service's clock; if that does not help, it stops and reports this"
         }
         (Class::OurFault, _) => "does not repeat the call, and reports it",
     }
 }
 
-/// The remedy of the table for a code that answers what was asked.
+/// The remedy in the table for a code that answers `asked`.
 fn of_table(code: &str, asked: Asked) -> Option<String> {
     let refusal = Refusal {
         code: code.to_owned(),
@@ -344,7 +346,7 @@ fn of_table(code: &str, asked: Asked) -> Option<String> {
     refusal.remedy()
 }
 
-/// The remedies where the same code calls for another one.
+/// The remedies that differ for other actions with the same code.
 fn other_remedies(code: &str, remedy: &str) -> Vec<OtherRemedy> {
     let others = [
         Asked::Write(Permission::Cancel),
@@ -357,7 +359,7 @@ fn other_remedies(code: &str, remedy: &str) -> Vec<OtherRemedy> {
     let other = |asked: Asked| {
         let other = of_table(code, asked)
             .filter(|other| !is_ours && other != remedy && is_of_role(asked))?;
-        // What is only about roles says nothing of codes that no role is asked about.
+        // A remedy about roles does not apply to codes that no request for a role returns.
         let is_known = Class::of(code, None) != Class::Unclear || code.contains("Role");
         is_known.then_some(OtherRemedy {
             asked: match asked {
@@ -373,7 +375,7 @@ fn other_remedies(code: &str, remedy: &str) -> Vec<OtherRemedy> {
 fn remedy(code: &str) -> String {
     let of_code = match code {
         NO_CREDENTIALS => Some(
-            "give credentials by environment variables, a profile, a file or a role; `sharekeeper doctor` says which were looked for".to_owned(),
+            "provide credentials by environment variables, a profile, a file or a role; `sharekeeper doctor` lists the sources that were tried".to_owned(),
         ),
         WRONG_ACCOUNT | ACCOUNT_UNVERIFIED => {
             let refusal = Refusal {
@@ -387,7 +389,7 @@ fn remedy(code: &str) -> String {
             refusal.remedy()
         }
         "InvalidParameter" => None,
-        // No other call of STS is answered with it.
+        // No other call of STS returns it.
         "InvalidParameter.WebIdentityTokenError" => of_table(code, Asked::AssumePodsRole),
         of_sts if OF_STS.iter().any(|(code, _)| *code == of_sts) => {
             of_table(code, Asked::AssumeRole)
@@ -399,16 +401,14 @@ fn remedy(code: &str) -> String {
             "nothing; to have the share counted as sharekeeper's own, `sharekeeper adopt`"
         }
         Class::Throttled(_) => {
-            "nothing, if it passes; else lower `rate` in the `Account` document: the console and other tools spend the same quota"
+            "nothing, if it passes; otherwise lower `rate` in the `Account` document: the console and other tools use the same quota"
         }
         Class::Busy | Class::Unclear => {
-            "nothing, if it passes; else look at the image in the console, and ask the vendor's support with the RequestId"
+            "nothing, if it passes; otherwise check the image in the console, and ask the vendor's support with the RequestId"
         }
-        Class::AccountBlocked | Class::ScopeBlocked => {
-            "run `sharekeeper doctor`, which finds out what stands in the way"
-        }
+        Class::AccountBlocked | Class::ScopeBlocked => "run `sharekeeper doctor` to find the cause",
         _ => {
-            "look at the message; ask the vendor's support with the RequestId if it does not tell what to mend"
+            "read the message; if it does not show what to fix, ask the vendor's support with the RequestId"
         }
     };
     of_code.unwrap_or_else(|| by_class.to_owned())
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_depends_on_what_was_asked() {
+    fn the_remedy_depends_on_the_action() {
         let in_use = CodeDocument::of("resourceinuse.imageinuse").expect("known");
         assert_eq!(in_use.code, "ResourceInUse.ImageInUse");
         assert_ne!(in_use.on_share, in_use.on_cancel);
@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn n3_a_code_of_sts_alone_has_the_roles_remedy_and_answers_no_write() {
+    fn n3_an_sts_only_code_has_the_roles_remedy_and_no_write_answer() {
         for (code, word) in [
             ("InternalError.GetRoleError", "trust policy"),
             ("InternalError.IllegalRole", "trust policy"),
@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_that_is_not_known_is_told_from_a_name() {
+    fn an_unknown_code_is_told_apart_from_a_name() {
         let near = CodeDocument::nearest("UnsupportedOperation.ImageOcupied");
         assert_eq!(near, Some("UnsupportedOperation.ImageOccupied"));
         for code in [

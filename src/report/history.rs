@@ -1,4 +1,4 @@
-//! What `history` prints, as text and as JSON.
+//! The output of `history`, as text and as JSON.
 
 use std::fmt::Write;
 
@@ -11,20 +11,20 @@ use crate::model::Cause;
 use crate::store::VerifyResult;
 use crate::words::{first_of, plural, rfc3339, safe};
 
-/// What `history -o json` prints.
+/// The document that `history -o json` prints.
 #[derive(Debug, Serialize)]
 pub struct HistoryDocument {
     format_version: u32,
     exit_code: ExitStatus,
     entries: Vec<HistoryEntry>,
-    /// Older entries fit too, and are beyond `--limit`.
+    /// Whether older matching entries exist beyond `--limit`.
     truncated: bool,
     #[serde(skip)]
     narrowed: bool,
 }
 
 impl HistoryDocument {
-    /// Shows `entries` in their order. `truncated`: older ones were left out; `narrowed`: not all were asked for.
+    /// Shows `entries` in their order. `truncated`: older entries were left out; `narrowed`: a filter was given.
     pub fn new(entries: Vec<HistoryEntry>, truncated: bool, narrowed: bool) -> Self {
         Self {
             format_version: FORMAT_VERSION,
@@ -35,11 +35,11 @@ impl HistoryDocument {
         }
     }
 
-    /// A line for each entry.
+    /// One line for each entry.
     pub fn text(&self) -> String {
         if self.entries.is_empty() {
             let what = if self.narrowed {
-                "Nothing that fits is recorded."
+                "No matching entry is recorded."
             } else {
                 "Nothing is recorded."
             };
@@ -79,7 +79,7 @@ pub(crate) fn entries(count: u64) -> String {
     }
 }
 
-/// An entry for a person.
+/// An entry as text for a person.
 pub(super) fn line(event: &HistoryEvent) -> String {
     match event {
         HistoryEvent::Intent(intent) => intent_line(intent),
@@ -187,13 +187,13 @@ fn outcome_line(outcome: &WriteOutcome) -> String {
     )
 }
 
-/// What `history verify -o json` prints.
+/// The document that `history verify -o json` prints.
 #[derive(Debug, Serialize)]
 pub struct VerifyDocument {
     format_version: u32,
     exit_code: ExitStatus,
     sound: bool,
-    /// None: the chain is broken, so that nobody can say how many there should be.
+    /// `None` if the chain is broken, because then the right number is unknown.
     entries: Option<u64>,
     head: Option<u64>,
     hash: Option<String>,
@@ -202,7 +202,7 @@ pub struct VerifyDocument {
 }
 
 impl VerifyDocument {
-    /// `verdict` is none where there is no history yet.
+    /// `verdict` is `None` if there is no history yet.
     pub fn new(verdict: Option<VerifyResult>) -> Self {
         let mut document = Self {
             format_version: FORMAT_VERSION,
@@ -236,7 +236,7 @@ impl VerifyDocument {
         document
     }
 
-    /// The process's exit status, which is also the document's.
+    /// The process's exit status, which is also in the document.
     pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
@@ -244,7 +244,7 @@ impl VerifyDocument {
     pub fn text(&self) -> String {
         match (&self.broken_at, &self.reason, &self.head, &self.hash) {
             (Some(seq), Some(why), ..) => format!(
-                "Broken at entry {seq}: {why}.\nDo not trust the history from there on; restore the state directory from a backup.\n"
+                "Broken at entry {seq}: {why}.\nDo not trust the history from this entry on; restore the state directory from a backup.\n"
             ),
             (_, _, Some(head), Some(hash)) => format!(
                 "Sound: {}, the newest is {head} with hash {hash}.\n",
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_stands_beside_the_id_and_the_policy_beside_its_cause() {
+    fn the_name_follows_the_id_and_the_policy_follows_its_cause() {
         let text = anstream::adapter::strip_str(&document().text()).to_string();
         let lines: Vec<_> = text.lines().collect();
         let expected = [
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_the_name_where_it_is_known_alone() {
+    fn json_has_the_image_name_only_where_it_is_known() {
         let json = serde_json::to_value(document()).expect("JSON");
         let names = json["entries"].as_array().expect("entries").iter();
         let names: Vec<_> = names.map(|entry| entry.get("image_name")).collect();

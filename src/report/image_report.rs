@@ -1,4 +1,4 @@
-//! What became of one image in a run: the plan's last verdict in the light of what was written.
+//! The result for one image in a run: the plan's last verdict combined with the writes.
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use crate::plan::{Actual, Decision, Plan, Verdict};
 use crate::resolve::{NameProblem, UnresolvedName};
 use crate::words::with_request_id;
 
-/// Why what a plan left to do was not done, where nothing stood in its way.
+/// Why a planned change was not made although nothing prevented it.
 pub(super) const RUN_ENDED: &str = "the run ended first";
 
 #[derive(Debug, Serialize)]
@@ -20,7 +20,7 @@ pub(super) struct ImageReport {
     account: String,
     uin: Option<Uin>,
     region: &'static str,
-    /// Null for a name that means no image, or several.
+    /// Null for a name that matches no image, or several.
     image_id: Option<String>,
     image_name: Option<String>,
     desired: &'static str,
@@ -34,7 +34,7 @@ pub(super) struct ImageReport {
     source: Option<Source>,
 }
 
-/// How one image ended.
+/// The result for one image.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ImageOutcome {
     InSync,
@@ -75,17 +75,17 @@ impl ImageOutcome {
     }
 }
 
-/// Why an image was not tried: one finding for many.
+/// Why an image was not tried, as one text for many images.
 pub(super) fn why_not_tried(decision: &Decision) -> String {
     match &decision.verdict {
         Verdict::NotTried(pause) => pause.problem.told(),
         Verdict::Await { reason, .. } => reason.to_string(),
-        _ => format!("{RUN_ENDED}; run it again to go on"),
+        _ => format!("{RUN_ENDED}; run it again to continue"),
     }
 }
 
-/// What became of an image, for a person: the id that servers are started from, or the problem and the
-/// RequestId that the vendor's support asks for.
+/// The result for an image, for a person: the id that servers are started from, or the problem and the RequestId that the
+/// vendor's support asks for.
 pub(super) fn described(report: &ImageReport) -> String {
     match (&report.message, &report.blueprint_id) {
         (Some(message), _) => with_request_id(message, report.request_id.as_deref()),
@@ -138,7 +138,7 @@ pub(super) fn image_report(
     (outcome, report)
 }
 
-/// What became of a name that means no image, or several, or that nobody could look up.
+/// The result for a name that matches no image, or several, or that could not be looked up.
 pub(super) fn name_report(plan: &Plan, name: &UnresolvedName) -> (ImageOutcome, ImageReport) {
     let (outcome, unseen) = match name.kind {
         NameProblem::Missing | NameProblem::Ambiguous => (ImageOutcome::Blocked, None),
@@ -163,7 +163,7 @@ pub(super) fn name_report(plan: &Plan, name: &UnresolvedName) -> (ImageOutcome, 
     (outcome, report)
 }
 
-/// What keeps the image from being as desired, where the API refused something.
+/// The problem that keeps the image from its desired state, if the API refused a call.
 pub(super) fn not_as_desired(
     decision: &Decision,
     tried: Option<&ImageAttempts>,
@@ -181,10 +181,10 @@ pub(super) fn not_as_desired(
     }
 }
 
-/// The last plan's verdict, in the light of what was written.
+/// Combines the last plan's verdict with the writes.
 fn outcome(decision: &Decision, tried: Option<&ImageAttempts>) -> (ImageOutcome, Option<Problem>) {
     let written = tried.is_some_and(|tried| match decision.is_by_word() {
-        // A final answer that is not an acknowledgement says that there was nothing to do.
+        // A final answer other than an acknowledgement means that there was nothing to do.
         true => tried.acknowledged > 0,
         false => tried.acknowledged + tried.unclear > 0,
     });
@@ -199,9 +199,9 @@ fn outcome(decision: &Decision, tried: Option<&ImageAttempts>) -> (ImageOutcome,
         Verdict::Blocked(problem) => (ImageOutcome::Blocked, Some(Problem::clone(problem))),
         Verdict::Withheld(why) => (ImageOutcome::Withheld, Some(Problem::new(why.to_string()))),
         Verdict::Failed(problem) => (ImageOutcome::Failed, Some(Problem::clone(problem))),
-        // What was tried before the scope could not be observed, or its writes were paused.
+        // An image that was tried before the scope became unobservable, or before its writes were paused.
         Verdict::Unobserved(_) | Verdict::NotTried(_) if was_tried => undecided(decision, tried),
-        // Its call was another image's, and so is the RequestId.
+        // The failed call belonged to another image, and so does the RequestId.
         Verdict::NotTried(pause) => {
             let problem = Problem {
                 request_id: None,
@@ -219,7 +219,7 @@ fn outcome(decision: &Decision, tried: Option<&ImageAttempts>) -> (ImageOutcome,
             };
             (ImageOutcome::NotTried, Some(problem))
         }
-        // The run ended before the image was decided on again.
+        // The run ended before another decision about the image.
         Verdict::Act | Verdict::Await { .. } => undecided(decision, tried),
     }
 }
@@ -235,7 +235,7 @@ fn undecided(
         Some(LastResult::Failed(problem) | LastResult::Unclear { problem, .. }) => {
             (ImageOutcome::Failed, Some(Problem::clone(problem)))
         }
-        // Whoever throttles has not judged the image.
+        // A throttled reply is no decision about the image.
         Some(LastResult::CutShort(problem)) => {
             let is_throttled = problem.code.as_deref().is_some_and(is_throttling);
             let (outcome, so_far) = match is_throttled {

@@ -1,4 +1,4 @@
-//! What `images` prints, as text and as JSON.
+//! The output of `images`, as text and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,23 +13,23 @@ use crate::model::{ImageKey, Timestamp};
 use crate::observation::{Blueprint, BlueprintState, Eligibility, OwnImage};
 use crate::words::{plural, rfc3339, safe};
 
-/// What `images -o json` prints.
+/// The document that `images -o json` prints.
 #[derive(Debug, Serialize)]
 pub struct ImagesDocument {
     format_version: u32,
     exit_code: ExitStatus,
-    /// In order of the names, then of accounts and regions.
+    /// Rows sorted by name, then by account and region.
     images: Vec<ImageRow>,
-    /// Regions that could not be read, or not wholly.
+    /// Regions that could not be read, or only partly.
     unseen: Vec<UnseenScope>,
-    /// The same, each cause once.
+    /// The same regions, with each cause once.
     #[serde(skip)]
     unread: UnreadRegions,
-    /// Regions that were read, counted once for each account.
+    /// Number of regions that were read, for each account separately.
     regions_read: usize,
-    /// The manifest that was written, if one was.
+    /// Path of the manifest that was written, if one was.
     file: Option<String>,
-    /// Images that it does not name, because they cannot be shared.
+    /// Images that the manifest omits, because they cannot be shared.
     #[serde(skip)]
     left_out: usize,
 }
@@ -39,7 +39,7 @@ pub struct ImagesDocument {
 pub struct ImageRow {
     #[serde(flatten)]
     key: ImageKey,
-    /// Empty where the API gives none.
+    /// Empty if the API returns no name.
     image_name: String,
     created: Option<Timestamp>,
     state: String,
@@ -50,19 +50,19 @@ pub struct ImageRow {
     share: &'static str,
     blueprint_id: Option<String>,
     blueprint_state: Option<String>,
-    /// Whether it can be shared now; null where the API does not tell.
+    /// Whether it can be shared now; null if the API does not show it.
     shareable: Option<bool>,
-    /// Why it cannot be shared.
+    /// Reasons why it cannot be shared.
     why_not: Vec<String>,
 }
 
 impl ImageRow {
-    /// An image, and what is known of its share: `None` if that could not be read.
+    /// Builds the row of an image from its share; `share` is `None` if the share could not be read.
     pub fn new(key: ImageKey, own: &OwnImage, share: Option<Option<&Blueprint>>) -> Self {
         let blueprint = share.flatten();
         let (shareable, why_not) = match (&own.eligibility, share) {
             (Eligibility::Shareable, _) => (Some(true), Vec::new()),
-            // The API calls an image unshareable that is shared, too.
+            // The API also calls a shared image unshareable.
             (_, Some(Some(_))) => (None, Vec::new()),
             (Eligibility::Absent, _) => (None, Vec::new()),
             (Eligibility::Unshareable { failed, reason }, share) => {
@@ -91,27 +91,27 @@ impl ImageRow {
         }
     }
 
-    /// Which image it is.
+    /// The image of this row.
     pub fn key(&self) -> &ImageKey {
         &self.key
     }
 
-    /// The name; empty where the API gives none.
+    /// The name; empty if the API returns none.
     pub fn name(&self) -> &str {
         &self.image_name
     }
 
-    /// Whether a blueprint stands for it.
+    /// Whether a blueprint shows it as shared.
     pub fn is_shared(&self) -> bool {
         self.share == "shared"
     }
 
-    /// Whether it is known that it can be shared now.
+    /// Whether it is known to be shareable now.
     pub fn is_shareable(&self) -> bool {
         self.shareable == Some(true)
     }
 
-    /// As what it is shared, or why not.
+    /// The blueprint that it is shared as, or why it is not shared.
     fn sharing(&self) -> String {
         let why = self.why_not.join("; ");
         match (&self.blueprint_id, self.shareable) {
@@ -119,7 +119,7 @@ impl ImageRow {
                 let state = self.blueprint_state.as_deref().unwrap_or_default();
                 format!("{id} {state}")
             }
-            (None, Some(true)) => "no; it can be".to_owned(),
+            (None, Some(true)) => "no, but it can be".to_owned(),
             (None, Some(false)) => format!("no: {why}"),
             (None, None) if why.is_empty() => "unknown".to_owned(),
             (None, None) => format!("unknown: {why}"),
@@ -138,7 +138,7 @@ fn why_not(failed: &[crate::observation::Precondition], reason: &str) -> Vec<Str
     failed.iter().map(ToString::to_string).collect()
 }
 
-/// As the API writes it.
+/// The state in the API's own words.
 pub(super) fn state_word(state: &BlueprintState) -> &str {
     match state {
         BlueprintState::Normal => "NORMAL",
@@ -149,7 +149,7 @@ pub(super) fn state_word(state: &BlueprintState) -> &str {
 }
 
 impl ImagesDocument {
-    /// Puts it together; a region that could not be read makes it incomplete.
+    /// Builds the document. A region that could not be read makes it incomplete.
     pub fn new(
         mut images: Vec<ImageRow>,
         (unseen, unread): (Vec<UnseenScope>, UnreadRegions),
@@ -173,7 +173,7 @@ impl ImagesDocument {
         }
     }
 
-    /// For who reads the document: a line for each cause for which regions could not be read.
+    /// For readers of the JSON document: one line for each cause for which regions could not be read.
     pub fn warnings(&self) -> Vec<String> {
         self.unread.warnings()
     }
@@ -183,13 +183,13 @@ impl ImagesDocument {
         &self.images
     }
 
-    /// A manifest of the list was written, which leaves out so many images that cannot be shared.
+    /// Notes that a manifest of the list was written, without `left_out` images that cannot be shared.
     pub fn written(&mut self, file: String, left_out: usize) {
         self.file = Some(file);
         self.left_out = left_out;
     }
 
-    /// The process's exit status, which is also the document's.
+    /// The process's exit status, which is also in the document.
     pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
@@ -255,7 +255,7 @@ impl ImagesDocument {
     }
 }
 
-/// Lines with their cells under each other. The first line is a heading, and so is the first cell of each.
+/// Formats lines as columns. The first line is a heading, and so is the first cell of each line.
 fn columns<const N: usize>(lines: &[[String; N]]) -> String {
     let width = |column: usize| {
         let cells = lines.iter().map(|line| line[column].chars().count());

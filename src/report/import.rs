@@ -1,32 +1,32 @@
-//! What `import` prints, as text and as JSON.
+//! The output of `import`, as text and as JSON.
 
 use serde::Serialize;
 
 use super::{ExitStatus, FORMAT_VERSION};
 use crate::words::{first_of, plural};
 
-/// What `import -o json` prints.
+/// The document that `import -o json` prints.
 #[derive(Debug, Serialize)]
 pub struct ImportDocument {
     format_version: u32,
     exit_code: ExitStatus,
     /// Files that were written.
     files: Vec<ImportedFile>,
-    /// Images that manifests name already, and that are not written again.
+    /// Images that manifests already name, so they are not written again.
     named_already: usize,
     /// Scopes that could not be read; nothing was written for them.
     unseen: Vec<UnseenScope>,
-    /// Blueprints of images that are not the account's own: left out.
+    /// Omitted blueprints, whose images are not the account's own.
     strays: Vec<ImportedStray>,
 }
 
-/// A blueprint that `import` leaves out, because its image is not among the account's own.
+/// A blueprint that `import` omits, because its image is not one of the account's own.
 #[derive(Debug, Serialize)]
 pub struct ImportedStray {
-    /// Whose list it is in.
+    /// Account whose list contains it.
     pub account: String,
     pub region: &'static str,
-    /// The image that it is of.
+    /// Id of the image that it was made from.
     pub image_id: String,
     pub image_name: Option<String>,
     /// The blueprint id, `lhbp-…`.
@@ -37,7 +37,7 @@ pub struct ImportedStray {
 #[derive(Debug, Serialize)]
 pub struct ImportedFile {
     pub file: String,
-    /// Images in it, counted once for each region.
+    /// Images in it, counted separately for each region.
     pub images: usize,
 }
 
@@ -47,13 +47,13 @@ pub struct UnseenScope {
     pub account: String,
     pub region: &'static str,
     pub reason: String,
-    /// For the vendor's support, where `reason` does not hold it.
+    /// RequestId for the vendor's support, if `reason` does not contain it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 
 impl ImportDocument {
-    /// Puts it together; a scope that could not be read makes it incomplete.
+    /// Builds the document. A scope that could not be read makes it incomplete.
     pub fn new(
         files: Vec<ImportedFile>,
         named_already: usize,
@@ -77,7 +77,7 @@ impl ImportDocument {
         }
     }
 
-    /// The process's exit status, which is also the document's.
+    /// The process's exit status, which is also in the document.
     pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
@@ -90,15 +90,15 @@ impl ImportDocument {
         }
         if self.named_already > 0 {
             let images = plural(self.named_already as u64, "shared image");
-            text.push_str(&format!("{images} named by manifests already\n"));
+            text.push_str(&format!("{images} already named by manifests\n"));
         }
         if !self.strays.is_empty() {
             let named =
                 |stray: &ImportedStray| format!("{} of {}", stray.blueprint_id, stray.image_id);
             let named: Vec<_> = self.strays.iter().map(named).collect();
             text.push_str(&format!(
-                "Left out: {} of images that are not this account's own, another account's or left over from images that were \
-                 deleted: {}\n",
+                "Left out: {} whose images are not this account's own, because they belong to another account or are left over \
+                 from deleted images: {}\n",
                 plural(self.strays.len() as u64, "blueprint"),
                 first_of(&named)
             ));
@@ -108,7 +108,7 @@ impl ImportDocument {
             let whole = if self.files.is_empty() {
                 "Nothing was written"
             } else {
-                "This is not all"
+                "This is incomplete"
             };
             text.push_str(&format!(
                 "{whole}: {} could not be read.\n",
@@ -125,7 +125,7 @@ impl ImportDocument {
         }
         if !self.files.is_empty() {
             text.push_str(
-                "The first plan with these is empty. To let `--prune owned` cancel them one day, `sharekeeper adopt --all`.\n",
+                "The first plan with these manifests is empty. To let `--prune owned` cancel these shares later, run `sharekeeper adopt --all`.\n",
             );
         }
         text

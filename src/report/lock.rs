@@ -1,4 +1,4 @@
-//! What `lock` prints, as text and as JSON.
+//! The output of `lock`, as text and as JSON.
 
 use std::fmt::Write;
 
@@ -11,42 +11,42 @@ use crate::desired::{self, LockMode, LockedImage};
 use crate::model::Region;
 use crate::words::{plural, rfc3339, safe};
 
-/// What `lock -o json` prints.
+/// The document that `lock -o json` prints.
 #[derive(Debug, Serialize)]
 pub struct LockDocument {
     format_version: u32,
     exit_code: ExitStatus,
-    /// The lock file's path, as the arguments give its directory.
+    /// The lock file's path, relative to the directory in the arguments.
     file: String,
-    /// Whether it was only compared.
+    /// Whether the lock file was only compared.
     check: bool,
-    /// Whether it was changed.
+    /// Whether the lock file was changed.
     written: bool,
     policies: Vec<PolicyCheck>,
-    /// Regions that could not be seen: then nothing is written.
+    /// Regions that could not be read. If there are any, nothing is written.
     unseen: Vec<UnseenScope>,
 }
 
-/// One policy, and how it compares with what the lock file had of it.
+/// One policy compared with its entry in the lock file.
 #[derive(Debug, Serialize)]
 pub struct PolicyCheck {
     policy: String,
     source: Source,
-    /// Whether it shares only what is locked.
+    /// Whether it shares only locked images.
     required: bool,
     /// One of `current`, `newer`, `stale` and `missing`.
     state: &'static str,
     regions: Vec<LockedRegion>,
 }
 
-/// What a policy selects in one region, and what is different from the lock file.
+/// A policy's selection in one region, and its differences from the lock file.
 #[derive(Debug, Serialize)]
 pub struct LockedRegion {
     region: &'static str,
     images: Vec<Row>,
-    /// Selected, and not in the lock file.
+    /// Images that are selected but not in the lock file.
     added: Vec<Row>,
-    /// In the lock file, and not selected any longer.
+    /// Images in the lock file that are no longer selected.
     removed: Vec<Row>,
 }
 
@@ -68,7 +68,7 @@ impl From<&LockedImage> for Row {
 }
 
 impl LockedRegion {
-    /// Compares what is selected `now` with what is `locked`, if anything is.
+    /// Compares the images selected `now` with the `locked` ones, if there are any.
     pub fn new(region: Region, locked: Option<&[LockedImage]>, now: &[LockedImage]) -> Self {
         let locked = locked.unwrap_or_default();
         let lacks = |images: &[LockedImage], one: &LockedImage| {
@@ -90,7 +90,7 @@ impl LockedRegion {
 }
 
 impl PolicyCheck {
-    /// `is_same`: whether the policy means what it meant when it was locked; `None` if it never was.
+    /// `is_same` says whether the policy still means the same as when it was locked; `None` if it was never locked.
     pub fn new(
         policy: &str,
         source: &desired::Source,
@@ -123,8 +123,8 @@ impl PolicyCheck {
         let what = match *state {
             "missing" => "not in the lock file yet",
             "stale" => "the policy was changed after it was locked",
-            "newer" => "selects other images than the lock file has",
-            _ => "as the lock file has it",
+            "newer" => "selects other images than the lock file lists",
+            _ => "matches the lock file",
         };
         let required = if self.required {
             ", `lock: required`"
@@ -149,7 +149,7 @@ impl PolicyCheck {
 }
 
 impl LockDocument {
-    /// Puts it together. Where a region could not be seen, nothing is decided.
+    /// Builds the document. If a region could not be read, nothing is decided.
     pub fn new(
         file: String,
         check: bool,
@@ -174,17 +174,17 @@ impl LockDocument {
         }
     }
 
-    /// Whether every region of the policies was seen.
+    /// Whether every region of the policies was read.
     pub fn is_seen(&self) -> bool {
         self.unseen.is_empty()
     }
 
-    /// The lock file was written, which changed it or not.
+    /// Notes that the lock file was written, and whether that changed it.
     pub fn written(&mut self, is_changed: bool) {
         self.written = is_changed;
     }
 
-    /// The process's exit status, which is also the document's.
+    /// The process's exit status, which is also in the document.
     pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
@@ -205,14 +205,14 @@ impl LockDocument {
             ),
             (0, true, ExitStatus::Stale) => writeln!(
                 text,
-                "{file} is stale: `sharekeeper lock` writes it anew; policies with `lock: required` hold still until then."
+                "{file} is stale: `sharekeeper lock` rewrites it; until then, policies with `lock: required` make no changes."
             ),
             (0, true, ExitStatus::Changes) => {
-                writeln!(text, "{file} can be renewed: `sharekeeper lock` writes it.")
+                writeln!(text, "{file} can be updated: `sharekeeper lock` writes it.")
             }
             (0, true, _) => writeln!(text, "{file} is current."),
             (0, false, _) if self.written => writeln!(text, "Written: {file}, {policies}."),
-            (0, false, _) => writeln!(text, "{file} was current and is left as it is."),
+            (0, false, _) => writeln!(text, "{file} is already current and was left unchanged."),
         };
         text
     }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_ends_with_what_is_most_urgent() {
+    fn the_exit_status_of_a_check_is_the_most_urgent_one() {
         let (a, b) = ([image("img-a")], [image("img-b")]);
         let unseen = || UnseenScope {
             account: "default".into(),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_different_is_told_by_id_and_name() {
+    fn differences_are_listed_by_id_and_name() {
         let newer = check(Some(true), &[image("img-a")], &[image("img-b")]);
         let text = newer.lines();
         for words in ["img-a", "img-b", "golden-1", "a.yaml:3", "selects other"] {

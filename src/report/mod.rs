@@ -1,5 +1,5 @@
-//! OUTCOME → the text and JSON documents of each command. Pure: values in, documents and lines out. The JSON documents are a
-//! public interface (`format_version` 1): fields are added, never changed.
+//! OUTCOME → the text and JSON documents of each command. Pure: values in, documents and lines out. The JSON documents
+//! are a public interface (`format_version` 1): fields may be added but never changed.
 
 mod adopt;
 mod causes;
@@ -56,12 +56,12 @@ pub(crate) use style::{dim, heading};
 /// The version of every JSON document.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// A place in a manifest.
+/// A line in a manifest file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Source {
-    /// The path as the manifests were found by.
+    /// The path under which the manifest was found.
     pub file: String,
-    /// The line number, from 1.
+    /// Line number, starting at 1.
     pub line: u32,
 }
 
@@ -74,7 +74,7 @@ impl From<&desired::Source> for Source {
     }
 }
 
-/// Where an image is asked for, for a person. None asks for what is pruned.
+/// The place that asks for an image, for a person. Nothing asks for an image that is pruned.
 fn place(source: Option<&desired::Source>) -> String {
     match source {
         Some(source) => style::dim(safe(&source.to_string())),
@@ -82,14 +82,13 @@ fn place(source: Option<&desired::Source>) -> String {
     }
 }
 
-/// Whether nothing is asked of the image until a person has settled something, so that no call and no line of a manifest can
-/// be named.
+/// Whether the image is held until a person settles something, so that neither a call nor a manifest line can be named.
 fn asks_nothing(decision: &Decision) -> bool {
     decision.source.is_none()
         && matches!(&decision.verdict, Verdict::Withheld(why) if matches!(**why, Withheld::Held(_)))
 }
 
-/// Why a change is made and where that is asked for, for a person. A policy is named with its line.
+/// The cause of a change and the place that asks for it, for a person. A policy is shown with its line.
 fn cause_and_place(decision: &Decision) -> String {
     let document = decision.entry.as_ref().map(|entry| &*entry.document.name);
     let (cause, place) = (decision.cause.as_str(), place(decision.source.as_ref()));
@@ -102,7 +101,7 @@ fn cause_and_place(decision: &Decision) -> String {
     }
 }
 
-/// A failure before anything was decided, in the shape that `-o json` prints.
+/// A failure before any decision, in the form that `-o json` prints.
 #[derive(Debug, Serialize)]
 pub struct ErrorDocument {
     format_version: u32,
@@ -111,7 +110,7 @@ pub struct ErrorDocument {
 }
 
 impl ErrorDocument {
-    /// `error` is one line or more for a person.
+    /// `error` is one or more lines for a person.
     pub fn new(exit: ExitStatus, error: impl Into<String>) -> Self {
         Self {
             format_version: FORMAT_VERSION,

@@ -1,4 +1,4 @@
-//! Images in text: the id, and beside it in a column the name that people know the image by.
+//! Images in text: the id, and in a column beside it the name by which people know the image.
 
 use std::fmt::Display;
 
@@ -6,21 +6,21 @@ use crate::model::ImageId;
 use crate::plan::{Plan, Verdict};
 use crate::words::{safe, safe_cow};
 
-/// A name that is longer stands out of the column.
+/// Longer names extend beyond the column.
 const WIDTH_MAX: usize = 40;
 
-/// The column of names beside a column of ids. Where no image has a name, there is none.
+/// The column of names beside a column of ids. It is empty if no image has a name.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NameColumn {
     width: usize,
 }
 
 impl NameColumn {
-    /// Wide enough for the names of the images that a plan has to tell of.
+    /// Wide enough for the names of all images that a plan shows.
     pub(super) fn of(plan: &Plan) -> Self {
-        let told = plan.decisions.iter();
-        let told = told.filter(|(_, decision)| decision.verdict != Verdict::InSync);
-        Self::fitting(told.map(|(image, decision)| (image, decision.name.as_deref())))
+        let shown = plan.decisions.iter();
+        let shown = shown.filter(|(_, decision)| decision.verdict != Verdict::InSync);
+        Self::fitting(shown.map(|(image, decision)| (image, decision.name.as_deref())))
     }
 
     /// Wide enough for these names.
@@ -32,7 +32,7 @@ impl NameColumn {
         }
     }
 
-    /// An image with its name, as wide as the others. A name that only repeats the id says nothing.
+    /// An image with its name, padded to the column's width. A name that only repeats the id is left out.
     pub(super) fn label(self, image: &ImageId, name: Option<&str>) -> String {
         if self.width == 0 {
             return format!("{image:<14}");
@@ -43,7 +43,7 @@ impl NameColumn {
     }
 }
 
-/// An image in a list of several, with its name where it has one that says more than the id.
+/// An image in a list of several, with its name if that differs from the id.
 pub(super) fn named(image: &dyn Display, name: Option<&str>) -> String {
     let id = image.to_string();
     match name.filter(|name| !id.ends_with(name)) {
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stand_in_a_column_only_where_there_are_any() {
+    fn the_name_column_exists_only_if_an_image_has_a_name() {
         let id = |text| ImageId::new(text).expect("an id");
         let (a, b) = (id("img-a"), id("img-b"));
         let rows = [(&a, Some("golden-1.5.1")), (&b, None)];
@@ -67,7 +67,7 @@ mod tests {
             "img-a           golden-1.5.1"
         );
         assert_eq!(column.label(&b, None).len(), column.label(&a, None).len());
-        // The simulator names an image by its id where its world gives no name.
+        // The simulator uses the id as the name if its world gives no name.
         let none = NameColumn::fitting([(&a, Some("img-a")), (&b, None)].into_iter());
         assert_eq!(none.label(&a, Some("img-a")), "img-a         ");
     }

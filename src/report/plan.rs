@@ -1,4 +1,4 @@
-//! What `plan` prints, as text and as JSON.
+//! The output of `plan`, as text and as JSON.
 
 use std::fmt::Write;
 
@@ -22,51 +22,51 @@ use crate::resolve::NameProblem;
 use crate::status::{Cause, ClosedWindow, Holds};
 use crate::words::{plural, safe, seconds};
 
-/// What of a plan is asked for.
+/// Which parts of a plan the user asked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlanShown {
-    /// Changes make the exit status 2.
+    /// Whether changes make the exit status 2.
     pub detailed_exitcode: bool,
-    /// Each image is listed that is shared, named by no manifest and left alone.
+    /// Whether to list each shared image that no manifest names and that is left alone.
     pub unmanaged: bool,
 }
 
-/// What `plan -o json` prints.
+/// The document that `plan -o json` prints.
 #[derive(Debug, Serialize)]
 pub struct PlanDocument {
     format_version: u32,
     exit_code: ExitStatus,
-    /// `new`, where there is something to prune and nothing counts as ours yet.
+    /// `new` if there is something to prune and nothing counts as ours yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
     changes: Vec<Change>,
     withheld: Vec<HeldBack>,
     blocked: Vec<HeldBack>,
-    /// Shared as desired, and not ready yet.
+    /// Images that are shared as desired, but not ready yet.
     pending: Vec<HeldBack>,
-    /// What is in the way of many images at once, each cause once.
+    /// Causes that affect many images at once, each once.
     causes: Vec<CauseRow>,
-    /// Policies that hold still until a person has settled something.
+    /// Policies that make no change until a person settles something.
     policy_holds: Vec<PolicyHold>,
-    /// What names and policies resolve to, for each image that they speak of.
+    /// The resolution of names and policies, for each image that they mention.
     verdicts: Vec<VerdictRow>,
     summary: Summary,
-    /// Images that are as desired by the API's answers to writes alone; `summary` has them, too.
+    /// Images that are in sync only by the API's answers to writes; `summary` counts them too.
     by_word: u64,
-    /// Shared, named by no manifest, and left alone.
+    /// Shares that no manifest names and that are left alone.
     unmanaged: Unmanaged,
-    /// Blueprints of images that are not the account's own, as far as that was asked. They are left alone, too.
+    /// Blueprints of images that are not the account's own, as far as this was checked. They are left alone too.
     strays: Vec<StrayReport>,
     budget: BudgetReport,
     warnings: Vec<String>,
-    /// Suspensions that are in force, whether or not anything is due.
+    /// Suspensions in force, whether or not any change is due.
     suspensions: Vec<Suspension>,
     /// Why changes may not be made in an account for now, whether or not any is due.
     closed_windows: Vec<ClosedWindow>,
-    /// How many scopes were not seen.
+    /// Number of scopes that were not observed.
     #[serde(skip)]
     unobserved: usize,
-    /// How many of the first warnings the text tells of, too.
+    /// Number of warnings at the start that the text contains too.
     #[serde(skip)]
     told_in_text: usize,
     #[serde(skip)]
@@ -84,7 +84,7 @@ struct Summary {
 }
 
 impl Summary {
-    /// What came to it since it was `before`.
+    /// The increase since `before`.
     fn since(self, before: Self) -> ScopeTotals {
         ScopeTotals {
             share: self.share - before.share,
@@ -101,7 +101,7 @@ impl Summary {
 struct Unmanaged {
     ours: usize,
     foreign: usize,
-    /// Each of them, where that was asked for.
+    /// Each of these images, if the user asked for the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     images: Option<Vec<UnmanagedImage>>,
 }
@@ -113,7 +113,7 @@ struct UnmanagedImage {
     region: &'static str,
     image_id: String,
     image_name: Option<String>,
-    /// sharekeeper shared it, so that `--prune owned` would cancel it.
+    /// Whether sharekeeper shared it, so that `--prune owned` would cancel it.
     shared_by_sharekeeper: bool,
 }
 
@@ -125,7 +125,7 @@ struct BudgetReport {
 }
 
 impl PlanDocument {
-    /// Puts the scopes' plans together, as far as `selector` reaches.
+    /// Combines the scopes' plans, restricted to `selector`.
     pub fn new(
         scopes: &[ScopeOutcome],
         selector: &Selector,
@@ -180,7 +180,7 @@ impl PlanDocument {
         document
     }
 
-    /// The process's exit status, which is also the document's.
+    /// The process's exit status, which is also in the document.
     pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
@@ -190,7 +190,7 @@ impl PlanDocument {
         &self.text
     }
 
-    /// What a person should be warned of. What `text` tells of is left out where the text is `shown`.
+    /// Warnings for a person. If the text is `shown`, warnings that it contains are left out.
     pub fn warnings(&self, text_is_shown: bool) -> &[String] {
         match text_is_shown {
             true => &self.warnings[self.told_in_text..],
@@ -198,29 +198,29 @@ impl PlanDocument {
         }
     }
 
-    /// Adds what a person should be warned of.
+    /// Adds a warning for a person.
     pub fn warn(&mut self, warning: Option<String>) {
         self.warnings.extend(warning);
     }
 
-    /// Says what is held back now.
+    /// Sets the suspensions and closed windows in force.
     pub fn hold(&mut self, holds: Holds) {
         self.suspensions = holds.suspensions;
         self.closed_windows = holds.windows;
     }
 
-    /// Says that the state had never been used, and what that means for pruning.
+    /// Notes that the state had never been used, and what that means for pruning.
     pub fn state_is_new(&mut self, warning: String) {
         self.state = Some("new");
         self.warnings.push(warning);
     }
 
-    /// Whether every scope was seen.
+    /// Whether every scope was observed.
     pub fn is_complete(&self) -> bool {
         self.exit_code != ExitStatus::Error
     }
 
-    /// Adds the rows and lines of one scope. What `causes` hold is told after all scopes.
+    /// Adds the rows and lines of one scope. Images in `causes` are reported after all scopes.
     fn add_scope(&mut self, outcome: &ScopeOutcome, selector: &Selector, causes: &RunCauses) {
         let plan = &outcome.plan;
         let before = self.summary;
@@ -229,13 +229,14 @@ impl PlanDocument {
         let column = NameColumn::of(plan);
         let (mut changes, mut withheld) = (ScopeChanges::new(column), WithheldGroups::new(column));
         for (image, decision) in &plan.decisions {
-            let is_told = causes.holds(&plan.scope, image, decision, &outcome.attempts);
+            let is_reported_with_others =
+                causes.holds(&plan.scope, image, decision, &outcome.attempts);
             let change = Change::of(plan, image, decision);
             if decision.verdict == Verdict::Act {
                 changes.add(plan, image, decision, &change);
                 self.act(decision, change);
             } else {
-                let lines = (!is_told).then_some((&mut changes, &mut withheld));
+                let lines = (!is_reported_with_others).then_some((&mut changes, &mut withheld));
                 self.add(plan, (image, decision), column, lines);
             }
         }
@@ -279,9 +280,9 @@ impl PlanDocument {
         }));
     }
 
-    /// Adds what is in the way of many images at once: one line for each cause.
+    /// Adds the causes that affect many images at once, one line for each.
     fn add_causes(&mut self, causes: &[Cause]) {
-        let what = "planned without seeing what is shared, because reading is denied";
+        let what = "planned without reading the shares, because reading is denied";
         let mut warnings = causes::unseen(causes);
         self.told_in_text = warnings.len();
         warnings.extend(causes::read_denied(causes, what));
@@ -302,7 +303,7 @@ impl PlanDocument {
         }
     }
 
-    /// Adds the names that mean no image, or several. Returns their lines.
+    /// Adds the names that match no image, or several. Returns their lines.
     fn add_names(&mut self, plan: &Plan) -> String {
         let mut lines = String::new();
         for name in &plan.unresolved {
@@ -318,7 +319,7 @@ impl PlanDocument {
         lines
     }
 
-    /// Adds a call that is to be made.
+    /// Adds a planned call.
     fn act(&mut self, decision: &Decision, change: Change) {
         let count = match Permission::towards(decision.desired) {
             Permission::Share => &mut self.summary.share,
@@ -328,7 +329,7 @@ impl PlanDocument {
         self.changes.push(change);
     }
 
-    /// Adds an image about which nothing is done, and its line, unless it is told of with others.
+    /// Adds an image for which nothing is done, and its line unless it is reported with others.
     fn add<'a>(
         &mut self,
         plan: &Plan,
@@ -354,7 +355,7 @@ impl PlanDocument {
                 }
                 self.pending.push(waits);
             }
-            // Reading it again would tell whether a loss holds; a plan takes one look.
+            // Another read would show whether a loss lasts, but a plan observes only once.
             verdict if is_withheld(verdict) => {
                 let why = HeldBack::of(plan, image, decision);
                 if let Some((_, withheld)) = lines {
@@ -394,7 +395,7 @@ impl PlanDocument {
         } = self.summary;
         let by_word = match self.by_word {
             0 => String::new(),
-            count => format!(", {count} by the API's word alone"),
+            count => format!(", {count} by the API's answers alone"),
         };
         let held = self.policy_holds.len() as u64;
         let has_rows = share + cancel + withheld + blocked + pending + held > 0;
@@ -436,7 +437,7 @@ impl PlanDocument {
         self.tell_unmanaged();
     }
 
-    /// What is not touched is worth a line: silence would read as "there is nothing else".
+    /// Images that are left alone get a line: otherwise a reader would assume that there are none.
     fn tell_unmanaged(&mut self) {
         let Unmanaged { ours, foreign, .. } = self.unmanaged;
         if ours + foreign > 0 {
@@ -472,7 +473,7 @@ impl PlanDocument {
     }
 }
 
-/// Whether a guard or a doubt withholds a call. What else is awaited is in the way of it.
+/// Whether a guard or an unexpected loss withholds a call. Any other wait counts as blocked.
 fn is_withheld(verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Withheld(_) => true,

@@ -1,4 +1,4 @@
-//! The rows of `plan`'s JSON document: what is to be done about each image, and what is not, with why.
+//! The rows of `plan`'s JSON document: the changes for each image, and the changes that are not made, with the reason.
 
 use serde::Serialize;
 
@@ -9,19 +9,19 @@ use crate::plan::{Decision, Plan, Verdict};
 use crate::resolve::{NameProblem, UnresolvedName};
 use crate::words::{brief, rfc3339, with_request_id};
 
-/// A call that is asked for.
+/// A call that is needed.
 #[derive(Debug, Serialize)]
 pub(super) struct Change {
     account: String,
     uin: Option<Uin>,
     region: &'static str,
-    /// Null for a name that means no image, or several.
+    /// Null for a name that matches no image, or several.
     image_id: Option<String>,
     image_name: Option<String>,
-    /// What the name last meant, where it means another image now.
+    /// The previous image of the name, if the name now means another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     was_image_id: Option<ImageId>,
-    /// Null where nothing is asked for until a person has settled something.
+    /// Null if no change is determined until a person settles something.
     action: Option<&'static str>,
     cause: &'static str,
     source: Option<Source>,
@@ -29,14 +29,14 @@ pub(super) struct Change {
     document: Option<String>,
     labels: Labels,
     protect: bool,
-    /// When the share that is asked for begins, where it does not begin at once.
+    /// When the desired share begins, if it does not begin at once.
     from: Option<Timestamp>,
-    /// When the share that is asked for ends by itself.
+    /// When the desired share expires.
     until: Option<Timestamp>,
     note: Option<String>,
 }
 
-/// A call that is asked for and not made, or an image that something is in the way of.
+/// A call that is needed but not made, or an image with a problem.
 #[derive(Debug, Serialize)]
 pub(super) struct HeldBack {
     #[serde(flatten)]
@@ -95,7 +95,7 @@ impl Change {
 }
 
 impl Change {
-    /// When it begins and ends, and the note, as far as the document says: what a reviewer must know beside the image.
+    /// The begin, the end and the note, if the document has them: facts that a reviewer must know besides the image.
     pub(super) fn terms(&self) -> String {
         let from = self.from.map(|from| format!("from {}", rfc3339(from)));
         let until = self.until.map(|until| format!("until {}", rfc3339(until)));
@@ -112,7 +112,7 @@ impl HeldBack {
             Verdict::Pending(problem) | Verdict::Blocked(problem) | Verdict::Failed(problem) => {
                 (problem.code.clone(), problem.request_id.clone())
             }
-            // The RequestId is another image's.
+            // The RequestId belongs to another image.
             Verdict::NotTried(rest) => (rest.problem.code.clone(), None),
             Verdict::Unobserved(why) => (why.code.clone(), why.request_id.clone()),
             Verdict::InSync | Verdict::Act | Verdict::Await { .. } | Verdict::Withheld(_) => {
@@ -127,7 +127,7 @@ impl HeldBack {
         }
     }
 
-    /// A name that means no image, or several, or that nobody could look up.
+    /// The row of a name that matches no image, or several, or that could not be looked up.
     pub(super) fn of_name(plan: &Plan, unresolved: &UnresolvedName) -> Self {
         let unseen = plan.unobserved();
         let unseen = unseen.filter(|_| unresolved.kind == NameProblem::NotSeen);
@@ -145,7 +145,7 @@ impl HeldBack {
     }
 }
 
-/// What an entry asks for, and when that ends.
+/// The desired state of an entry, and when it ends.
 pub(super) fn asked(share: DesiredShare) -> (ShareState, Option<Timestamp>) {
     match share {
         DesiredShare::Unshared => (ShareState::Unshared, None),

@@ -1,4 +1,4 @@
-//! The six preconditions of SHARE, each judged by what the API shows of an image.
+//! The six preconditions of SHARE, each checked against the data that the API returns about an image.
 
 use serde::Serialize;
 
@@ -7,14 +7,14 @@ use crate::api::protocol::wire::CustomImage;
 use crate::observation::{Blueprint, Precondition};
 use crate::words::brief;
 
-/// One of the six preconditions, with what was seen.
+/// One of the six preconditions, with the observed value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Checked {
     pub(super) precondition: &'static str,
     pub(super) status: CheckStatus,
-    /// The value that tells, as the API gives it.
+    /// The decisive value, as the API returns it.
     pub(super) seen: String,
-    /// What a person can do, where it is not met.
+    /// What a person can do, if the precondition is not met.
     pub(super) remedy: Option<String>,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Checked {
 pub(super) enum CheckStatus {
     Passed,
     Failed,
-    /// The API does not tell.
+    /// The API does not show whether it is met.
     Unknown,
 }
 
@@ -57,8 +57,8 @@ impl Checked {
     }
 }
 
-/// Judges an image by its row of DescribeImagesToShare and by the blueprint that it shows as. Either is `None` if it could
-/// not be read.
+/// Checks an image by its row of DescribeImagesToShare and by the blueprint that it is shared as. Either is `None` if it
+/// could not be read.
 pub(super) fn check(
     row: Option<&CustomImage>,
     blueprint: Option<Option<&Blueprint>>,
@@ -113,16 +113,16 @@ fn is_unshared(shareable: Option<bool>, blueprint: Option<Option<&Blueprint>>) -
             let (id, state) = (&blueprint.id, brief(state_word(&blueprint.state)));
             let seen = format!("shared as {id}, which is {state}");
             Checked::new(what, CheckStatus::Failed, seen)
-                .remedy("nothing is to be done: it is shared")
+                .remedy("nothing needs to be done: it is shared")
         }
-        (Some(None), _) => Checked::new(what, CheckStatus::Passed, "no blueprint stands for it"),
+        (Some(None), _) => Checked::new(what, CheckStatus::Passed, "no blueprint shows it"),
         (None, Some(true)) => Checked::new(what, CheckStatus::Passed, "IsShareable is true"),
         (None, _) => Checked::new(what, CheckStatus::Unknown, "blueprints could not be listed")
             .remedy("let this key list them (DescribeBlueprints)"),
     }
 }
 
-/// Judges a precondition by one field, of which the good and the bad values are documented.
+/// Checks a precondition by one field whose good and bad values are documented.
 fn by_field(
     what: &'static str,
     (field, value): (&str, String),
@@ -155,14 +155,14 @@ fn is_normal(state: String, shareable: Option<bool>) -> Checked {
     let status = match state.as_str() {
         _ if shareable == Some(true) => CheckStatus::Passed,
         "NORMAL" => CheckStatus::Passed,
-        // An operation holds it for a while.
+        // An operation uses the image for a while.
         "" | "USING" => CheckStatus::Unknown,
         _ => CheckStatus::Failed,
     };
     Checked::new(what, status, seen).remedy(Precondition::Normal(state))
 }
 
-/// No list of the accepted systems is published: the API's verdict tells, where nothing else explains it.
+/// The vendor publishes no list of accepted systems, so the API's verdict decides if nothing else explains it.
 fn is_os_accepted(
     image: &CustomImage,
     shareable: Option<bool>,
@@ -183,7 +183,7 @@ fn is_os_accepted(
         seen = format!("{seen}; the API says: {reason}");
     }
     Checked::new("Platform and OsName are accepted", status, seen).remedy(
-        "make the image from a system that Lighthouse offers; the API names no list of them",
+        "create the image from a system that Lighthouse offers; the API does not list these systems",
     )
 }
 
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn each_of_the_six_is_judged_by_the_value_that_was_seen() {
+    fn each_precondition_is_checked_by_its_observed_value() {
         let blueprint = Blueprint {
             id: "lhbp-1".into(),
             state: BlueprintState::Normal,
@@ -249,7 +249,7 @@ mod tests {
                 Some(None),
                 "pppfup",
             ),
-            // Nothing else explains it.
+            // No other precondition explains it.
             (Some(bad(|_| {})), Some(None), "ppppfp"),
             (
                 Some(bad(|i| i.image_state = Some("CREATING".into()))),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn c14_what_the_api_does_not_say_is_unknown() {
+    fn c14_preconditions_without_api_data_are_unknown() {
         let silent = CustomImage {
             image_id: "img-a".into(),
             ..CustomImage::default()

@@ -1,4 +1,4 @@
-//! What `reconcile` prints, as text and as JSON, and the exit status that follows from it (S24).
+//! The output of `reconcile`, as text and as JSON, and the exit status that follows from it (S24).
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -26,50 +26,50 @@ use crate::words::{plural, seconds, thousands};
 
 const NOTHING_OBSERVED: &str = "nothing could be observed, so nothing was decided";
 
-/// What `reconcile -o json` prints.
+/// The document that `reconcile -o json` prints.
 #[derive(Debug, Serialize)]
 pub struct ReconcileDocument {
     format_version: u32,
     exit_code: ExitStatus,
     synced: bool,
-    /// `new`, where there is something to prune and nothing counts as ours yet.
+    /// `new` if there is something to prune and nothing counts as ours yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
     summary: Summary,
-    /// Images that are as desired by the API's answers to writes alone; `summary` has them, too.
+    /// Images that are in sync only by the API's answers to writes; `summary` counts them too.
     by_word: u64,
     images: Vec<ImageReport>,
-    /// What is in the way of many images at once, each cause once.
+    /// Causes that affect many images at once, each once.
     causes: Vec<CauseRow>,
-    /// Policies that hold still until a person has settled something.
+    /// Policies that make no change until a person settles something.
     policy_holds: Vec<PolicyHold>,
     calls: CallCounts,
     elapsed_seconds: f64,
     warnings: Vec<String>,
-    /// Suspensions that are in force, whether or not anything is due.
+    /// Suspensions in force, whether or not any change is due.
     suspensions: Vec<Suspension>,
     /// Why changes may not be made in an account for now, whether or not any is due.
     closed_windows: Vec<ClosedWindow>,
-    /// What is wrong with manifests that were left out (`--partial-ok`).
+    /// Problems of manifests that were left out (`--partial-ok`).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Diagnostic>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(skip)]
     text: String,
-    /// Of what is withheld, what no person need act on.
+    /// Number of withheld images for which no person must act.
     #[serde(skip)]
     normal_course: u64,
-    /// Writes that the API accepted and reading did not show before the end.
+    /// Writes that the API accepted but no read showed before the end.
     #[serde(skip)]
     unconfirmed: u64,
-    /// A scope was not seen in the end, or there was something to prune that could not be.
+    /// Whether a scope was not observed at the end, or could not be checked for images to prune.
     #[serde(skip)]
     out_of_sight: bool,
-    /// A view lacks much of what is ours.
+    /// Whether an observation lacks many of our shares.
     #[serde(skip)]
     suspicious: bool,
-    /// Nothing could be recorded any longer.
+    /// Whether nothing could be recorded any longer.
     #[serde(skip)]
     lost: bool,
 }
@@ -77,21 +77,21 @@ pub struct ReconcileDocument {
 /// How the run as a whole ended.
 #[derive(Clone, Debug)]
 pub struct Ending {
-    /// Why it ended early, if so.
+    /// Why the run ended early, if it did.
     pub stopped: Option<StopReason>,
-    /// Why nothing could be recorded any longer, if so: then nothing more was sent.
+    /// Why nothing could be recorded any longer, if so. Then nothing more was sent.
     pub lost: Option<String>,
-    /// Describe calls, Modify calls, throttled replies.
+    /// Describe calls, Modify calls, and throttled replies.
     pub calls: CallCounts,
     pub elapsed: Duration,
 }
 
-/// Calls of a run.
+/// The calls of a run.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct CallCounts {
     pub reads: u64,
     pub writes: u64,
-    /// Replies that said the rate was exceeded.
+    /// Replies saying that the rate was exceeded.
     pub throttled: u64,
 }
 
@@ -110,19 +110,19 @@ struct Summary {
 /// The lines for a person about one scope.
 struct ScopeLines<'a> {
     column: NameColumn,
-    /// One line for each image that stands alone.
+    /// One line for each image that is reported on its own.
     images: String,
     withheld: WithheldGroups<'a>,
-    /// One line for each image that a person must look at.
+    /// One line for each image that a person must check.
     blocked: String,
-    /// How many images were not tried, by the reason.
+    /// Number of images that were not tried, by reason.
     not_tried: BTreeMap<String, u64>,
 }
 
-/// What is told after all scopes, so that what a person must act on stands last.
+/// Text after all scopes, so that everything a person must act on comes last.
 #[derive(Default)]
 struct Closing {
-    /// A line for each scope and reason for which images were not tried.
+    /// One line for each scope and reason for which images were not tried.
     not_tried: String,
     /// Images that are blocked or failed, by scope.
     blocked: String,
@@ -130,11 +130,11 @@ struct Closing {
 
 impl<'a> ScopeLines<'a> {
     fn new(plan: &Plan, attempts: &AttemptLog) -> Self {
-        let told = plan.decisions.iter().filter(|(image, decision)| {
+        let shown = plan.decisions.iter().filter(|(image, decision)| {
             let tried = attempts.tried_towards(image, decision.desired);
             tried.is_some() || decision.verdict != Verdict::InSync
         });
-        let names = told.map(|(image, decision)| (image, decision.name.as_deref()));
+        let names = shown.map(|(image, decision)| (image, decision.name.as_deref()));
         let column = NameColumn::fitting(names);
         Self {
             column,
@@ -168,7 +168,7 @@ impl<'a> ScopeLines<'a> {
         }
     }
 
-    /// The lines of the scope; what is told last goes into `closing`.
+    /// The lines of the scope; lines that come last are added to `closing`.
     fn text(mut self, plan: &Plan, closing: &mut Closing) -> String {
         let mut lines = self.images;
         for name in unresolved::blocked_names(plan) {
@@ -185,12 +185,12 @@ impl<'a> ScopeLines<'a> {
         }
         lines.push_str(&self.withheld.lines());
         if let Some(loss) = plan.loss.filter(|_| lines.is_empty()) {
-            // Nothing was to be done, but the loss must show.
+            // No change was due, but the loss must be visible.
             let why = Sign::Withheld.paint(Withheld::Lost(plan.scope.clone(), loss));
             let _ = writeln!(lines, "  {why}");
         }
         if plan.prune_skipped && plan.unobserved().is_none() {
-            let why = "what no manifest names cannot be looked for, so that nothing was pruned";
+            let why = "images that no manifest names cannot be listed, so nothing was pruned";
             let _ = writeln!(lines, "  {}", Sign::Withheld.paint(why));
         }
         lines
@@ -198,7 +198,7 @@ impl<'a> ScopeLines<'a> {
 }
 
 impl ReconcileDocument {
-    /// Puts the scopes' outcomes together.
+    /// Combines the outcomes of all scopes.
     pub fn new(scopes: &[ScopeOutcome], ending: Ending, left_out: &[Diagnostic]) -> Self {
         let mut document = Self {
             format_version: FORMAT_VERSION,
@@ -258,24 +258,24 @@ impl ReconcileDocument {
         document
     }
 
-    /// Whether the run was broken off because nothing could be recorded any longer.
+    /// Whether the run was aborted because nothing could be recorded any longer.
     pub fn is_lost(&self) -> bool {
         self.lost
     }
 
-    /// Says what is held back now.
+    /// Sets the suspensions and closed windows in force.
     pub fn hold(&mut self, holds: Holds) {
         self.suspensions = holds.suspensions;
         self.closed_windows = holds.windows;
     }
 
-    /// Says that the state had never been used, and what that means for pruning.
+    /// Notes that the state had never been used, and what that means for pruning.
     pub fn state_is_new(&mut self, warning: String) {
         self.state = Some("new");
         self.warnings.push(warning);
     }
 
-    /// The process's exit status, which is also the document's.
+    /// The process's exit status, which is also in the document.
     pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
@@ -285,12 +285,12 @@ impl ReconcileDocument {
         &self.text
     }
 
-    /// Adds what a person should be warned of.
+    /// Adds a warning for a person.
     pub fn warn(&mut self, warning: String) {
         self.warnings.push(warning);
     }
 
-    /// Why nothing was decided, if so. Where `text` is shown, which tells of the causes, it is said without them.
+    /// Why nothing was decided, if so. If `text` is shown, which contains the causes, they are left out.
     pub fn error(&self, text_is_shown: bool) -> Option<&str> {
         let error = self.error.as_deref()?;
         match error.strip_prefix(NOTHING_OBSERVED) {
@@ -324,7 +324,7 @@ impl ReconcileDocument {
         }
     }
 
-    /// Adds what is told after all scopes.
+    /// Adds the text that follows all scopes.
     fn close(&mut self, closing: Closing, causes: &[Cause]) {
         if !closing.not_tried.is_empty() {
             let _ = writeln!(self.text, "{}", closing.not_tried);
@@ -336,7 +336,7 @@ impl ReconcileDocument {
         self.warnings.extend(causes::read_denied(causes, what));
     }
 
-    /// Adds the rows and lines of one scope. What `causes` hold is told after all scopes.
+    /// Adds the rows and lines of one scope. Images in `causes` are reported after all scopes.
     fn add_scope(&mut self, scope: &ScopeOutcome, causes: &RunCauses, closing: &mut Closing) {
         let plan = &scope.plan;
         self.warn_of_scope(plan);
@@ -355,18 +355,18 @@ impl ReconcileDocument {
                 .attempts
                 .tried_towards(image, decision.desired)
                 .is_none();
-            // What is not seen is told of with its cause, and so is what others are blocked by, too.
+            // An unobserved image is reported with its cause, and so is an image with a shared cause.
             let is_unseen = matches!(decision.verdict, Verdict::Unobserved(_)) && !is_stopped;
-            let is_told = (is_unseen && untried)
+            let is_reported_with_others = (is_unseen && untried)
                 || causes.holds(&plan.scope, image, decision, &scope.attempts);
-            if !is_told {
+            if !is_reported_with_others {
                 lines.add(image, decision, outcome, &report);
             }
             self.images.push(report);
         }
         let unseen_names = self.add_names(plan);
         if is_stopped && unseen_names > 0 {
-            let why = format!("{RUN_ENDED}; run it again to go on");
+            let why = format!("{RUN_ENDED}; run it again to continue");
             *lines.not_tried.entry(why).or_default() += unseen_names;
         }
         let mut lines = lines.text(plan, closing);
@@ -382,7 +382,7 @@ impl ReconcileDocument {
         }
     }
 
-    /// Adds the names that mean no image, or several. Returns how many nobody could look up.
+    /// Adds the names that match no image, or several. Returns the number of names that could not be looked up.
     fn add_names(&mut self, plan: &Plan) -> u64 {
         let mut not_seen = 0;
         for name in &plan.unresolved {
@@ -460,7 +460,7 @@ impl ReconcileDocument {
         let (writes, reads) = (plural(writes, "write"), plural(reads, "read"));
         let _ = write!(self.text, "{in_sync} already as desired");
         if self.by_word > 0 {
-            let _ = write!(self.text, ", {} by the API's word alone", self.by_word);
+            let _ = write!(self.text, ", {} by the API's answers alone", self.by_word);
         }
         let _ = write!(self.text, " ({writes}, {reads}");
         if throttled > 0 {
@@ -468,8 +468,9 @@ impl ReconcileDocument {
         }
         let _ = writeln!(self.text, ", {}).", seconds(ending.elapsed));
         if self.normal_course > 0 && self.normal_course == self.summary.withheld {
-            self.text
-                .push_str("What is withheld is the normal course: no person need act on it.\n");
+            self.text.push_str(
+                "All withheld images are withheld in normal operation: nobody needs to act.\n",
+            );
         }
     }
 }

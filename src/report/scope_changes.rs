@@ -1,5 +1,5 @@
-//! What a plan does in one scope, as text: cancels first and apart, because they take something away; then shares; then what
-//! is in the way.
+//! The changes that a plan makes in one scope, as text: first the cancels, separately, because they take something away;
+//! then the shares; then the problems.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -12,10 +12,11 @@ use crate::model::{ImageId, Permission};
 use crate::plan::{Decision, Plan};
 use crate::words::{first_of, safe, thousands};
 
-/// So many shares with one origin get a line each; more of them share one. Cancels always have their own.
+/// The most shares with one origin that get a line each; more of them share one line. Cancels always have their own
+/// lines.
 const SHARES_MAX: usize = 100;
 
-/// What a scope's heading counts.
+/// The counts in a scope's heading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ScopeTotals {
     pub(super) share: u64,
@@ -26,19 +27,19 @@ pub(super) struct ScopeTotals {
     pub(super) in_sync: u64,
 }
 
-/// The changes of one scope, and what is in the way there.
+/// The changes of one scope, and its problems.
 pub(super) struct ScopeChanges<'a> {
     column: NameColumn,
-    /// A line for each.
+    /// One line for each cancel.
     cancels: String,
-    /// Each with its line.
+    /// Shares with their lines.
     shares: Vec<(SharedBy<'a>, &'a ImageId, Option<&'a str>, String)>,
     pub(super) blocked: String,
     pub(super) pending: String,
     pub(super) withheld: String,
 }
 
-/// What shares have in common that one line can tell of.
+/// The properties that shares in one combined line have in common.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct SharedBy<'a> {
     cause: &'static str,
@@ -48,8 +49,8 @@ struct SharedBy<'a> {
 }
 
 impl ScopeTotals {
-    /// `3 to share, 1 to cancel, 2 in sync`: all that is not none.
-    fn told(self) -> String {
+    /// `3 to share, 1 to cancel, 2 in sync`: all counts except zeros.
+    fn counts_text(self) -> String {
         let counts = [
             (self.share, "to share"),
             (self.cancel, "to cancel"),
@@ -78,7 +79,7 @@ impl<'a> ScopeChanges<'a> {
         }
     }
 
-    /// Adds a call that is to be made.
+    /// Adds a planned call.
     pub(super) fn add(
         &mut self,
         plan: &Plan,
@@ -112,7 +113,7 @@ impl<'a> ScopeChanges<'a> {
         }
     }
 
-    /// All of it under the scope's heading; `rest` stands last. Nothing where there is nothing to tell.
+    /// The whole text under the scope's heading; `rest` comes last. Empty if there is nothing to show.
     pub(super) fn text(self, plan: &Plan, totals: ScopeTotals, rest: &str) -> String {
         let shares = self.share_lines();
         let parts = [
@@ -128,7 +129,7 @@ impl<'a> ScopeChanges<'a> {
             .collect();
         let mut text = String::new();
         for (head, count, lines) in &filled {
-            // Where there is one part alone, the scope's heading says it all; but cancels are never overlooked.
+            // A single part needs no heading besides the scope's, but cancels always have one, so that they are noticed.
             if filled.len() > 1 || !self.cancels.is_empty() {
                 let _ = writeln!(text, "  {head} ({count}):");
             }
@@ -138,13 +139,13 @@ impl<'a> ScopeChanges<'a> {
         match text.is_empty() {
             true => text,
             false => {
-                let head = heading(format_args!("{}: {}", plan.scope, totals.told()));
+                let head = heading(format_args!("{}: {}", plan.scope, totals.counts_text()));
                 format!("{}\n{text}\n", head.trim_end_matches(": "))
             }
         }
     }
 
-    /// A line for each share, or where many have one origin, one for all of these.
+    /// One line for each share, or one line for many shares with one origin.
     fn share_lines(&self) -> String {
         let mut counts: BTreeMap<_, usize> = BTreeMap::new();
         for (shared_by, ..) in &self.shares {

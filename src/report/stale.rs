@@ -1,4 +1,4 @@
-//! What a refused older commit prints, as JSON.
+//! The output of `reconcile --plan` for a stale plan, as text and as JSON.
 
 use serde::Serialize;
 
@@ -6,18 +6,18 @@ use super::{ExitStatus, FORMAT_VERSION};
 use crate::plan::PlanDifference;
 use crate::words::plural;
 
-/// What `reconcile --plan` prints when it refuses.
+/// The document that `reconcile --plan` prints when it refuses.
 #[derive(Debug, Serialize)]
 pub struct StaleDocument {
     format_version: u32,
     exit_code: ExitStatus,
     error: String,
-    /// What has moved since the plan was made.
+    /// The differences since the plan was made.
     moved: Vec<PlanDifference>,
 }
 
 impl StaleDocument {
-    /// Of at least one difference.
+    /// Builds the document from at least one difference.
     pub fn new(moved: Vec<PlanDifference>) -> Self {
         let actions = plural(moved.len() as u64, "action");
         Self {
@@ -35,7 +35,7 @@ impl StaleDocument {
         &self.error
     }
 
-    /// What moved, for a person.
+    /// The differences, for a person.
     pub fn text(&self) -> String {
         self.moved
             .iter()
@@ -43,7 +43,7 @@ impl StaleDocument {
             .collect()
     }
 
-    /// The process's exit status, which is also the document's.
+    /// The process's exit status, which is also in the document.
     pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }

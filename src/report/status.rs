@@ -1,4 +1,4 @@
-//! What `status` prints, as text and as JSON.
+//! The output of `status`, as text and as JSON.
 
 use std::fmt::Write;
 
@@ -13,19 +13,19 @@ use crate::model::{ImageKey, ImageName, Scope, Timestamp, Uin};
 use crate::store::{Holder, ImageCounts, StateSummary};
 use crate::words::{plural, rfc3339};
 
-/// What `status -o json` prints.
+/// The document that `status -o json` prints.
 #[derive(Debug, Serialize)]
 pub struct StatusDocument {
     format_version: u32,
     exit_code: ExitStatus,
-    /// Whether the running daemon tells, or the state alone.
+    /// Whether the data come from the running daemon or only from the state.
     source: StatusSource,
-    /// What the running daemon knows; null if none has the state.
+    /// Knowledge of the running daemon; null if no daemon holds the state.
     daemon: Option<Box<DaemonSummary>>,
-    /// A summary that is not shown, because it no longer holds.
+    /// A summary that is not shown, because it is out of date.
     stale_daemon: Option<StaleSummary>,
     state_dir: String,
-    /// The installation's id; null: the directory was never used.
+    /// The installation's id; null if the directory was never used.
     owner: Option<String>,
     schema_version: i64,
     /// The process that reconciles now.
@@ -50,34 +50,34 @@ struct ScopeStatus {
     uin: Option<Uin>,
     region: &'static str,
     owned: u64,
-    /// Taken over by a person.
+    /// Images that a person adopted.
     adopted: u64,
-    /// Shared by sharekeeper in all likelihood.
+    /// Images that sharekeeper probably shared.
     probable: u64,
     parked: u64,
     /// Writes whose outcome is not known yet.
     unresolved: u64,
-    /// Names of entries whose last meaning is remembered.
+    /// Names in entries whose last image is stored.
     names: u64,
-    /// Versions of policies whose clocks are remembered.
+    /// Versions of policies whose times are stored.
     versions: u64,
 }
 
-/// The newest commit of the manifests that was worked on.
+/// The newest commit of the manifests that was applied.
 #[derive(Debug, Serialize)]
 struct NewestCommit {
     hash: String,
     committed_at: Timestamp,
-    /// When work on it began.
+    /// Start of the work on this commit.
     since: Timestamp,
 }
 
-/// An image that is left alone, because somebody else kept reversing us.
+/// An image that is left alone, because somebody else kept reversing our changes.
 #[derive(Debug, Serialize)]
 pub struct Parked {
     #[serde(flatten)]
     pub key: ImageKey,
-    /// The name that last meant the image, if one did.
+    /// The name that last meant the image, if any did.
     pub image_name: Option<ImageName>,
     pub since: Timestamp,
 }
@@ -86,7 +86,7 @@ pub struct Parked {
 struct Suspended {
     #[serde(flatten)]
     suspension: Suspension,
-    /// It has ended by itself, by this machine's clock.
+    /// Whether it has expired by this machine's clock.
     over: bool,
 }
 
@@ -99,7 +99,7 @@ struct HistoryExtent {
 }
 
 impl StatusDocument {
-    /// Puts together what the state directory holds, and what its daemon says.
+    /// Combines the content of the state directory with the daemon's summary.
     pub fn new(
         state_dir: &str,
         summary: StateSummary,
@@ -150,15 +150,15 @@ impl StatusDocument {
         }
     }
 
-    /// Who tells what the rest says, and as of when.
+    /// The source of the following lines, and their time.
     pub fn headline(&self) -> String {
         match &self.daemon {
             Some(daemon) => format!(
-                "The running daemon, process {}, knew at {}:",
+                "From the running daemon, process {}, at {}:",
                 daemon.pid(),
                 rfc3339(daemon.written_at())
             ),
-            None => "No running daemon tells; the state knows:".to_owned(),
+            None => "No current summary of a running daemon; from the state directory:".to_owned(),
         }
     }
 
@@ -169,7 +169,7 @@ impl StatusDocument {
         format!("{}\n{}", self.headline(), self.body())
     }
 
-    /// The text without its headline: it is the same for as long as nothing changes.
+    /// The text without its headline. It stays the same as long as nothing changes.
     pub fn body(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
@@ -193,7 +193,7 @@ impl StatusDocument {
         });
         if let Some(newest) = &self.newest_commit {
             put(format!(
-                "Newest commit: {} of {}, worked on since {}",
+                "Newest commit: {} of {}, in use since {}",
                 newest.hash,
                 rfc3339(newest.committed_at),
                 rfc3339(newest.since)
@@ -232,7 +232,7 @@ impl StatusDocument {
             .unwrap_or_default();
         let rotated = match rotated {
             0 => String::new(),
-            count => format!("; {count} older ones were rotated away"),
+            count => format!("; {count} older ones were rotated out"),
         };
         let entries = super::history::entries(*entries);
         put(format!("History: {entries}{last}{rotated}"));
@@ -256,7 +256,10 @@ impl ScopeStatus {
             (self.adopted, "adopted"),
             (self.probable, "only probably (see `adopt`)"),
             (self.parked, "parked"),
-            (self.unresolved, "with a write that is not resolved yet"),
+            (
+                self.unresolved,
+                "with a write whose outcome is not known yet",
+            ),
         ] {
             if count > 0 {
                 let _ = write!(line, ", {count} {what}");

@@ -1,4 +1,4 @@
-//! Blueprints whose image is not among the account's own, for `plan` and `reconcile`.
+//! Blueprints whose image is not one of the account's own, for `plan` and `reconcile`.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::model::Uin;
 use crate::plan::Plan;
 use crate::words::{first_of, plural};
 
-/// A blueprint whose image is not among the account's own, so that nothing is done about it.
+/// A blueprint whose image is not one of the account's own, so that it is left alone.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct StrayReport {
     account: String,
@@ -19,7 +19,7 @@ pub(super) struct StrayReport {
     shared_by_sharekeeper: bool,
 }
 
-/// All that the scopes' plans know of.
+/// The strays in the plans of all scopes.
 pub(super) fn strays(scopes: &[ScopeOutcome]) -> Vec<StrayReport> {
     let plans = scopes.iter().map(|scope| &scope.plan);
     plans.flat_map(strays_of).collect()
@@ -42,7 +42,7 @@ fn strays_of(plan: &Plan) -> impl Iterator<Item = StrayReport> {
     })
 }
 
-/// What there is to tell a person of them.
+/// Describes the strays for a person.
 pub(super) fn described(strays: &[StrayReport]) -> String {
     let (ours, others): (Vec<_>, Vec<_>) =
         strays.iter().partition(|stray| stray.shared_by_sharekeeper);
@@ -56,7 +56,7 @@ pub(super) fn described(strays: &[StrayReport]) -> String {
     let mut text = String::new();
     if !ours.is_empty() {
         text.push_str(&format!(
-            "Left over: {} of images that sharekeeper shared and that are gone: {}. CANCEL does nothing about them; delete them in \
+            "Left over: {} of deleted images that sharekeeper shared: {}. CANCEL has no effect on them; delete them in \
              the Lighthouse console or with DeleteBlueprints.\n",
             plural(ours.len() as u64, "blueprint"),
             named(&ours)
@@ -64,7 +64,7 @@ pub(super) fn described(strays: &[StrayReport]) -> String {
     }
     if !others.is_empty() {
         text.push_str(&format!(
-            "Not this account's own images: {}, another account's or left over from images that were deleted, and never pruned: {}.\n",
+            "Not this account's own images: {} of another account or left over from deleted images, never pruned: {}.\n",
             plural(others.len() as u64, "blueprint"),
             named(&others)
         ));

@@ -1,10 +1,10 @@
-//! Signs and colours of text output. Each sign stands for its colour, so that output reads without one.
+//! Signs and colours of text output. Each sign corresponds to a colour, so that the output is readable without colour.
 
 use std::fmt::Display;
 
 use anstyle::{AnsiColor, Style};
 
-/// The sign at the start of a line, so that output reads without colour.
+/// The sign at the start of a line, so that the output is readable without colour.
 #[derive(Clone, Copy)]
 pub(super) enum Sign {
     Share,

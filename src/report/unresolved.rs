@@ -1,4 +1,4 @@
-//! Names that mean no image, or several, and policies that hold still: a person must act.
+//! Names that match no image, or several, and policies that are held: a person must act.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::resolve::{NameProblem, UnresolvedName};
 use crate::words::safe;
 
-/// Why a policy does nothing in a scope.
+/// Why a policy makes no change in a scope.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct PolicyHold {
     policy: String,
@@ -17,7 +17,7 @@ pub(super) struct PolicyHold {
     reason: String,
 }
 
-/// The policies of a plan that hold still.
+/// The policies of a plan that are held.
 pub(super) fn policy_holds(plan: &Plan) -> impl Iterator<Item = PolicyHold> {
     let holds = plan.policy_holds.iter();
     holds.map(|(policy, reason)| PolicyHold {
@@ -29,19 +29,19 @@ pub(super) fn policy_holds(plan: &Plan) -> impl Iterator<Item = PolicyHold> {
 }
 
 impl PolicyHold {
-    /// What a person reads of it, on one line.
+    /// One line for a person.
     pub(super) fn line(&self) -> String {
         Sign::Withheld.paint(safe(&self.reason))
     }
 }
 
-/// The names of a plan that a person must settle. One that nobody could look up is none of them.
+/// The names of a plan that a person must settle. Names that could not be looked up are not included.
 pub(super) fn blocked_names(plan: &Plan) -> impl Iterator<Item = &UnresolvedName> {
     let names = plan.unresolved.iter();
     names.filter(|name| name.kind != NameProblem::NotSeen)
 }
 
-/// What a person reads of the name, on one line.
+/// One line about the name, for a person.
 pub(super) fn line(unresolved: &UnresolvedName) -> String {
     let UnresolvedName { name, problem, .. } = unresolved;
     let name = Sign::Blocked.paint(format_args!("{:<14}", safe(name.as_str())));

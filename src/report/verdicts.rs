@@ -1,5 +1,5 @@
-//! What names and policies resolve to: a row for each image in JSON, and for people what policies keep, leave alone or let
-//! wait. What they change stands among the changes.
+//! The resolution of names and policies: a row for each image in JSON, and for people the images that policies keep,
+//! leave alone or let wait. The images that they change are listed with the changes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,10 +14,10 @@ use crate::plan::{Plan, Verdict};
 use crate::resolve::{ResolvedImage, ResolvedVerdict};
 use crate::words::{first_of, plural, safe};
 
-/// So many images with one verdict get a line each; more of them share one.
+/// The most images with one verdict that get a line each; more of them share one line.
 const ALONE_MAX: usize = 3;
 
-/// The one verdict of an image that documents speak of by name or by policy.
+/// The verdict of an image that documents mention by name or by policy.
 #[derive(Debug, Serialize)]
 pub(super) struct VerdictRow {
     account: String,
@@ -34,7 +34,7 @@ pub(super) struct VerdictRow {
     source: Option<Source>,
 }
 
-/// The rows of a plan, as far as `selector` reaches.
+/// The rows of a plan, restricted to `selector`.
 pub(super) fn rows(plan: &Plan, selector: &Selector) -> Vec<VerdictRow> {
     let images = plan.resolution.images.iter();
     let spoken_of = images.filter(|(_, resolved)| {
@@ -79,7 +79,7 @@ fn is_selected(
     selector.matches_key(&key) && has_labels
 }
 
-/// Whether the verdict says that an image stays as it is though a policy matches it.
+/// Whether the verdict means that an image stays as it is although a policy matches it.
 fn is_at_rest(verdict: &ResolvedVerdict) -> bool {
     matches!(
         verdict,
@@ -93,16 +93,16 @@ fn is_at_rest(verdict: &ResolvedVerdict) -> bool {
     )
 }
 
-/// For people: what policies keep, leave alone or let wait. An image that the plan tells of elsewhere is left out.
+/// For people: the images that policies keep, leave alone or let wait. Images that the plan shows elsewhere are left out.
 pub(super) fn lines(plan: &Plan, selector: &Selector) -> String {
-    let told = |image: &ImageId| {
+    let is_shown_elsewhere = |image: &ImageId| {
         let decision = plan.decisions.get(image);
         decision.is_some_and(|decision| decision.verdict != Verdict::InSync)
     };
     let mut groups: BTreeMap<(&str, String), Vec<(&ImageId, &ResolvedImage)>> = BTreeMap::new();
     for (image, resolved) in &plan.resolution.images {
         if is_at_rest(&resolved.verdict)
-            && !told(image)
+            && !is_shown_elsewhere(image)
             && is_selected(plan, image, resolved, selector)
         {
             let group = (resolved.verdict.word(), resolved.verdict.to_string());
@@ -140,7 +140,7 @@ fn name(resolved: &ResolvedImage) -> Option<&str> {
     resolved.name.as_ref().map(|name| name.as_str())
 }
 
-/// The policies that match the image and that its verdict does not name itself.
+/// The policies that match the image and that its verdict does not already name.
 fn policies(resolved: &ResolvedImage, verdict: &str) -> String {
     let names = resolved.policies.keys();
     let names = names.filter(|name| !verdict.contains(&format!("`{name}`")));

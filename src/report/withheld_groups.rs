@@ -1,4 +1,4 @@
-//! Withheld images, grouped by their reason: a guard that trips names its reason once and not for each image.
+//! Withheld images, grouped by reason: a guard's reason is shown once and not for each image.
 
 use std::fmt::Write;
 
@@ -9,11 +9,10 @@ use crate::model::{ImageId, ShareState};
 use crate::plan::Decision;
 use crate::words::{first_of, plural};
 
-/// So many images with one reason get a line each; more of them share one.
+/// The most images with one reason that get a line each; more of them share one line.
 const ALONE_MAX: usize = 3;
 
-/// Images of one scope that are withheld, with the reason: a guard that trips names its reason once, not a hundred
-/// times.
+/// The withheld images of one scope, with the reasons. A guard's reason is shown once, not a hundred times.
 pub(super) struct WithheldGroups<'a> {
     groups: Vec<Group<'a>>,
     column: NameColumn,
@@ -21,15 +20,15 @@ pub(super) struct WithheldGroups<'a> {
 
 /// Images that are withheld from the same call for the same reason.
 struct Group<'a> {
-    /// The state that is asked for; `None` where nothing is.
+    /// The desired state; `None` if there is none.
     state: Option<ShareState>,
     reason: String,
-    /// Each with its name and the place where it is asked for.
+    /// Images with their names and the places that ask for them.
     images: Vec<(&'a ImageId, Option<&'a str>, String)>,
 }
 
 impl<'a> WithheldGroups<'a> {
-    /// No image yet; their names will stand in the column.
+    /// An empty list; the images' names will use this column.
     pub(super) fn new(column: NameColumn) -> Self {
         Self {
             groups: Vec::new(),
@@ -37,7 +36,7 @@ impl<'a> WithheldGroups<'a> {
         }
     }
 
-    /// Adds one image that is not brought to its desired state; `place` is where that is asked for.
+    /// Adds one withheld image; `place` is the line that asks for its state.
     pub(super) fn add(
         &mut self,
         image: &'a ImageId,
@@ -58,7 +57,7 @@ impl<'a> WithheldGroups<'a> {
         }
     }
 
-    /// The lines, in order of the reasons' first image.
+    /// The lines, in the order of each reason's first image.
     pub(super) fn lines(&self) -> String {
         let mut lines = String::new();
         for Group {
@@ -67,7 +66,7 @@ impl<'a> WithheldGroups<'a> {
             images,
         } in &self.groups
         {
-            // Of what is held, the reason is all there is to say: it is as it was, and stays so.
+            // For a held image, the reason says everything: its state stays as it is.
             let verb = match state {
                 Some(ShareState::Shared) => "to share: ",
                 Some(ShareState::Unshared) => "to cancel: ",

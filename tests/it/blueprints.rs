@@ -1,4 +1,4 @@
-//! What a blueprint shows: shares that are not ready or never will be, what CANCEL does nothing about, and whose an image
+//! What a blueprint shows: shares that are not ready or never will be, what CANCEL has no effect on, and whose an image
 //! is. One-shot and daemon, on a paused clock.
 
 use crate::support::cloud as support;

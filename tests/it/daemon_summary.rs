@@ -132,7 +132,7 @@ fn nm3_a_large_fleet_is_cut_and_its_totals_are_whole() {
     let text = document(live(&left(&fleet(60, withheld)))).text();
     assert!(text.contains("more scopes, none of them worse"), "{text}");
     assert!(
-        text.contains("more images that are not as desired"),
+        text.contains("more images that are not in the desired state"),
         "{text}"
     );
 }
@@ -205,7 +205,7 @@ fn nm3_only_the_process_that_has_the_state_is_shown_as_live() {
                 assert_eq!(json["stale_daemon"], json!(null));
                 assert!(
                     told.text()
-                        .starts_with("The running daemon, process 4711, knew")
+                        .starts_with("From the running daemon, process 4711,")
                 );
             }
             Some(why) => {
@@ -242,13 +242,15 @@ fn nm3_what_is_no_summary_is_told_and_not_quoted() {
         );
         let told = document(view).text();
         assert!(
-            told.contains("not what this version of sharekeeper writes"),
+            told.contains("not have the format of this version of sharekeeper"),
             "{told}"
         );
         assert!(!told.contains("AKID"), "{told}");
     }
     let none = document(DaemonView::None).text();
-    assert!(none.starts_with("No running daemon tells; the state knows:\n"));
+    assert!(
+        none.starts_with("No current summary of a running daemon; from the state directory:\n")
+    );
 }
 
 #[test]
@@ -265,7 +267,7 @@ fn nm3_each_part_of_the_daemons_view_has_its_line() {
         "blocked",
         "withheld",
         "last seen at",
-        "next look at",
+        "next observation at",
         "RequestId",
     ] {
         assert!(text.contains(words), "{words}: {text}");

@@ -115,7 +115,7 @@ fn n10_one_missing_permission_is_one_cause_of_all_regions() {
     });
     let text = bench.text(&["reconcile"], 4);
     assert_eq!(text.matches("UnauthorizedOperation").count(), 1, "{text}");
-    holds(&text, &["In the way\n", "16 images blocked or not tried"]);
+    holds(&text, &["Problems\n", "16 images blocked or not tried"]);
     let document = bench.json(&["reconcile"], 4);
     let causes = document["causes"].as_array().expect("a list");
     assert_eq!(causes.len(), 1, "{causes:#?}");
@@ -135,7 +135,8 @@ fn n8_what_the_end_of_the_run_left_untried_is_one_line_a_scope_and_no_failure() 
         world["faults"] = json!([{"action": "ModifyImageSharePermission", "image": "img-0001", "kind": "error", "code": "UnsupportedOperation.ImageUnableToShare"}]);
     });
     let text = bench.text(&["reconcile", "--timeout", "2s"], 4);
-    let line = format!(" not tried in default/{TOKYO}: the run ended first; run it again to go on");
+    let line =
+        format!(" not tried in default/{TOKYO}: the run ended first; run it again to continue");
     assert_eq!(text.matches(&line).count(), 1, "{text}");
     holds(&text, &["Timed out: ", "not tried, "]);
     let untried = text.find(&line).expect("it is there");

@@ -72,7 +72,7 @@ fn each_precondition_has_the_value_seen_and_the_remedy() {
             "default/ap-tokyo  img-whole  img-whole\n",
             "! not a full-instance image",
             "ImageClass is InstanceImage: full-instance images cannot be shared",
-            "Verdict: unnamed; no document asks for a state of it.",
+            "Verdict: unnamed; no document sets its state.",
             "Last attempts: none is recorded.",
             "To have it shared:",
         ],

@@ -78,7 +78,7 @@ fn filters_narrow_and_say_so_where_they_leave_nothing() {
     }
     assert_eq!(
         bench.text(&["history", "--account", "other"], 0),
-        "Nothing that fits is recorded.\n"
+        "No matching entry is recorded.\n"
     );
     holds(
         &bench.text(&["history", "--limit", "5"], 0),
@@ -150,7 +150,7 @@ fn s19_verify_proves_an_untouched_history_and_finds_a_changed_one() {
         &bench.text(&["history", "verify"], 1),
         &[
             "Broken at entry 4: ",
-            "Do not trust the history from there on",
+            "Do not trust the history from this entry on",
             "restore the state directory from a backup",
         ],
     );
@@ -170,7 +170,7 @@ fn d12_rotation_keeps_the_newest_and_the_chain() {
     );
     holds(
         &bench.text(&["status"], 0),
-        &["older ones were rotated away"],
+        &["older ones were rotated out"],
     );
     assert_eq!(bench.json(&["history", "verify"], 0)["head"], 6);
 }

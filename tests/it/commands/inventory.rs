@@ -51,7 +51,7 @@ fn the_first_plan_after_an_import_is_empty_by_region_and_by_account() {
             &text,
             &[
                 "image",
-                "The first plan with these is empty",
+                "The first plan with these manifests is empty",
                 "`sharekeeper adopt --all`",
             ],
         );
@@ -87,7 +87,7 @@ fn import_writes_what_no_manifest_names_and_only_that() {
     holds(
         &bench.text(&["import"], 0),
         &[
-            "3 shared images named by manifests already",
+            "3 shared images already named by manifests",
             "Nothing to import",
         ],
     );
@@ -217,7 +217,7 @@ fn s7_what_was_adopted_is_pruned_within_the_caps() {
     holds(&text, &["12 images adopted: `--prune owned` cancels"]);
     assert_eq!(
         bench.text(&["adopt", "--all"], 0),
-        "Nothing to adopt: what is shared of it is ours already.\n"
+        "Nothing to adopt: the shared images are already ours.\n"
     );
     let prune = ["reconcile", "--prune", "owned"];
     bench.declare("tokyo", TOKYO, &borrowed(&images[4..]));
@@ -245,7 +245,7 @@ fn what_is_released_stays_shared_and_is_no_longer_pruned() {
     );
     assert_eq!(
         bench.text(&["adopt", "--release", "--image", "img-b"], 0),
-        "Nothing to release: none of it is ours.\n"
+        "Nothing to release: none of these images is ours.\n"
     );
     assert_eq!(
         bench.json(&["reconcile", "--prune", "owned"], 0)["calls"]["writes"],

@@ -48,7 +48,7 @@ fn what_is_selected_is_written_and_a_check_tells_what_is_newer() {
         &written,
         &["kind: ImageShareLock", "{id: img-2, name: \"golden-2\""],
     );
-    holds(&first.text(&["lock"], 0), &["was current"]);
+    holds(&first.text(&["lock"], 0), &["is already current"]);
     assert_eq!(lock_file(&first), written);
     assert_eq!(
         first.json(&["lock", "--check"], 0)["policies"][0]["state"],

@@ -295,7 +295,11 @@ fn what_is_in_use_is_withheld_in_the_normal_course_and_ends_with_0() {
     let text = cloud.text(&["reconcile"], 0);
     holds(
         &text,
-        &["~ img-old         golden-1", "lhins-1", "the normal course"],
+        &[
+            "~ img-old         golden-1",
+            "lhins-1",
+            "withheld in normal operation",
+        ],
     );
     let done = cloud.json(&["reconcile"], 0);
     assert_eq!(done["summary"]["withheld"], 1, "{done:#}");

@@ -153,7 +153,7 @@ fn p8_in_their_order_commits_pass_and_status_tells_the_newest() {
     holds(
         &text,
         &[&format!(
-            "Newest commit: {} of 2026-03-01T12:02:00Z, worked on since 2",
+            "Newest commit: {} of 2026-03-01T12:02:00Z, in use since 2",
             history.commits[2]
         )],
     );
@@ -262,7 +262,7 @@ fn g9_a_child_is_newer_than_its_parent_whatever_their_clocks_said() {
         history.check_out(number);
         let document = history.ends(&["reconcile"], 5);
         let error = document["error"].as_str().expect("says why");
-        holds(error, &["which is newer, has been worked on since"]);
+        holds(error, &["which is newer, has been in use since"]);
     }
     assert_eq!(history.bench.shared().len(), 2, "nothing was done");
 }
@@ -324,7 +324,7 @@ fn g9_a_shallow_clone_is_told_to_fetch_the_history() {
     ]);
     let document = history.ends(&["reconcile", "clone/manifests"], 5);
     let error = document["error"].as_str().expect("says why");
-    holds(error, &["which is newer, has been worked on since"]);
+    holds(error, &["which is newer, has been in use since"]);
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn c4_t6_each_declared_image_costs_one_write_and_is_then_in_sync_by_word() {
     );
     holds(
         &bench.text(&["reconcile"], 0),
-        &["3 already as desired, 3 by the API's word alone"],
+        &["3 already as desired, 3 by the API's answers alone"],
     );
     let plan = bench.json(&["plan"], 0);
     assert_eq!(
@@ -70,7 +70,7 @@ fn c4_t6_each_declared_image_costs_one_write_and_is_then_in_sync_by_word() {
     );
     holds(
         &bench.text(&["plan"], 0),
-        &["3 images as desired, 3 by the API's word alone"],
+        &["3 images as desired, 3 by the API's answers alone"],
     );
 }
 

@@ -144,7 +144,7 @@ fn g4_without_a_repository_an_older_commit_is_refused() {
     };
     fs::rename(history.bench.path(".git"), history.bench.path("gone")).expect("renames");
     let path = std::env::var_os("PATH").expect("a PATH");
-    let why = ["in no git repository", "with its `.git`"];
+    let why = ["not in a git repository", "with its `.git`"];
     refused(&history, &path, &[], &why);
 }
 
@@ -170,7 +170,12 @@ fn g4_where_a_link_leads_out_of_the_repository_an_older_commit_is_refused() {
     fs::rename(history.bench.path("manifests/tokyo.yaml"), &copy).expect("renames");
     std::os::unix::fs::symlink(&copy, history.bench.path("link.yaml")).expect("links");
     let path = std::env::var_os("PATH").expect("a PATH");
-    refused(&history, &path, &["link.yaml"], &["in no git repository"]);
+    refused(
+        &history,
+        &path,
+        &["link.yaml"],
+        &["not in a git repository"],
+    );
 }
 
 #[test]
@@ -219,7 +224,7 @@ fn g4_a_state_that_knows_no_commit_goes_on_and_says_so() {
     for command in ["plan", "reconcile"] {
         let output = run(&history, nothing.as_os_str(), &[command]);
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-        let words = ["commit of the manifests cannot be told", "install git"];
+        let words = ["commit of the manifests is unknown", "install git"];
         holds(&stderr(&output), &words);
         let document = document(&output);
         holds(document["warnings"][0].as_str().expect("a warning"), &words);
@@ -258,5 +263,9 @@ fn g4_doctor_tells_the_commit_and_what_would_become_of_it() {
     fs::remove_dir_all(&git).expect("removes");
     assert_eq!(check(0), None, "there is nothing to tell");
     fs::write(&git, "gitdir: /nowhere").expect("writes");
-    ended(check(0), "warning", &["cannot be told", "/nowhere"]);
+    ended(
+        check(0),
+        "warning",
+        &["commit of the manifests is unknown", "/nowhere"],
+    );
 }
