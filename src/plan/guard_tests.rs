@@ -621,7 +621,7 @@ fn s24_a_share_that_a_policy_calls_broken_is_blocked_in_any_state() {
         let shown = scene.seen.shared.get_mut(&img()).expect("it is shown");
         shown.state = state.clone();
         assert_eq!(scene.verdict(), Verdict::InSync, "{state:?}");
-        let why = "several blueprints stand for the image";
+        let why = "several blueprints exist for the image";
         scene.broken.insert(img(), why.into());
         let Verdict::Blocked(problem) = scene.verdict() else {
             panic!("{state:?}: {:?}", scene.verdict());

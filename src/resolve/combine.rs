@@ -1,4 +1,4 @@
-//! Joins what entries, revocations and policies say into one verdict for each image.
+//! Combines entries, revocations and policies into one verdict for each image.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use crate::inventory::ResolutionMemory;
 use crate::model::{Cause, ImageId, ImageName, Labels, ShareState};
 use crate::words::first_of;
 
-/// Everything that verdicts follow from.
+/// All inputs of the verdicts.
 pub(super) struct Scene<'s, 'a> {
     inputs: &'s Inputs<'a>,
     region: &'s Region<'a>,
     entries: &'s Entries<'a>,
     revocations: &'s Revocations<'a>,
-    /// Each policy with its opinion, in the order of their names.
+    /// Policies with their opinions, sorted by policy name.
     opinions: Vec<(&'a Arc<Policy>, Opinion<'a>)>,
     bars: Bars,
-    /// Images that retention takes back, once all policies that match them agree.
+    /// Images that retention cancels, once all policies that match them agree.
     due: BTreeSet<ImageId>,
 }
 
-/// Resolves a scope that was seen.
+/// Resolves a scope that was observed.
 pub(super) fn resolve_seen(inputs: &Inputs<'_>) -> Resolution {
     let region = Region::new(inputs);
     let entries = Entries::new(inputs, &region);
@@ -71,7 +71,7 @@ pub(super) fn resolve_seen(inputs: &Inputs<'_>) -> Resolution {
     resolution
 }
 
-/// What entries and revocations say before any policy does.
+/// The limits that entries and revocations set before any policy decides.
 fn bars(inputs: &Inputs<'_>, entries: &Entries<'_>, revocations: &Revocations<'_>) -> Bars {
     let mut bars = Bars::default();
     bars.held.extend(entries.held.keys().cloned());
@@ -92,7 +92,7 @@ fn bars(inputs: &Inputs<'_>, entries: &Entries<'_>, revocations: &Revocations<'_
 }
 
 impl<'a> Scene<'_, 'a> {
-    /// The policies that match an image, with their verdicts where they have one.
+    /// The policies that match an image, each with its verdict if it has one.
     fn policies_of(
         &self,
         id: &ImageId,
@@ -104,7 +104,7 @@ impl<'a> Scene<'_, 'a> {
         matching.map(move |(policy, opinion)| (*policy, opinion.verdicts.get(id)))
     }
 
-    /// Whether entries or revocations decide about an image, so that no policy does.
+    /// Whether an entry or a revocation decides about an image, so that no policy does.
     fn is_decided(&self, id: &ImageId) -> bool {
         if self.bars.held.contains(id) || self.revocations.in_force.contains_key(id) {
             return true;
@@ -116,7 +116,7 @@ impl<'a> Scene<'_, 'a> {
         }
     }
 
-    /// Finds the images that all policies which match and do not exclude them call superseded.
+    /// Finds the images that are superseded according to all policies that match and do not exclude them.
     fn find_due(&mut self) {
         let due = self.region.images.iter().filter(|(id, facts)| {
             let verdicts: Vec<_> = self
@@ -126,7 +126,7 @@ impl<'a> Scene<'_, 'a> {
                 .collect();
             let is_due = |verdict: &ResolvedVerdict| match facts.share.is_any() {
                 true => *verdict == ResolvedVerdict::Superseded,
-                // It is gone, and must be reported.
+                // The share is gone, but must still be reported.
                 false => facts.was_cancelled && wanting(verdict) > WANTED_MAX,
             };
             !self.is_decided(id) && !verdicts.is_empty() && verdicts.iter().all(|it| is_due(it))
@@ -134,8 +134,8 @@ impl<'a> Scene<'_, 'a> {
         self.due = due.map(|(id, _)| (*id).clone()).collect();
     }
 
-    /// Keeps the best of what is due where a policy would be left with fewer versions than its minimum; all of it, where even
-    /// that is not enough.
+    /// Keeps the best of the due images if a policy would otherwise have fewer versions than its minimum; keeps all of
+    /// them if even that is not enough.
     fn keep_minimum(&mut self) {
         for index in 0..self.opinions.len() {
             loop {
@@ -166,8 +166,8 @@ impl<'a> Scene<'_, 'a> {
         }
     }
 
-    /// The number of a policy's versions with a NORMAL share that are left once all that is due is gone. What is revoked or
-    /// declared unshared does not count.
+    /// The number of a policy's versions with a NORMAL share that remain after all due images are cancelled. Images that
+    /// are revoked or declared unshared do not count.
     fn remaining(&self, policy: &Policy, opinion: &Opinion<'_>) -> usize {
         debug_assert!(policy.keep.minimum <= policy.keep.newest);
         let stays = |id: &ImageId| {
@@ -223,7 +223,7 @@ impl<'a> Scene<'_, 'a> {
         }
         resolution.memory = self.inputs.inventory.memory.update_to(&next);
         if self.inputs.is_partial {
-            // The document that a row belongs to may be one of those that are missing.
+            // The document of a row may be among the missing ones.
             let memory = &mut resolution.memory;
             memory.names.retain(|_, change| change.is_some());
             memory.versions.retain(|_, change| change.is_some());
@@ -245,7 +245,7 @@ impl<'a> Scene<'_, 'a> {
         }
         if opinion.clocks.is_none() {
             prune_holds.insert(format!(
-                "nothing is pruned while policy `{name}` cannot read what CVM tells of the images"
+                "nothing is pruned while policy `{name}` cannot read CVM's data about the images"
             ));
         }
         if opinion.matches_nothing {
@@ -255,15 +255,15 @@ impl<'a> Scene<'_, 'a> {
         }
         if opinion.begins_overlap && self.inputs.inventory.memory.versions.is_empty() {
             resolution.warnings.push(format!(
-                "policy `{name}`: the state remembers nothing of its versions, so `unshareAfter` begins with this run; keep the \
-                 state directory between runs, else no share ever gets old enough to go"
+                "policy `{name}`: the state has no history of its versions, so `unshareAfter` begins with this run; keep the \
+                 state directory between runs, otherwise no share ever gets old enough to be cancelled"
             ));
         }
         let selections = &mut resolution.selections;
         selections.insert(Arc::clone(name), opinion.selection.clone());
     }
 
-    /// Warns where a declared `unshared` leaves a policy with fewer versions than its minimum.
+    /// Warns if a declared `unshared` leaves a policy with fewer versions than its minimum.
     fn warn_of_minimum(&self, resolution: &mut Resolution) {
         for (policy, opinion) in &self.opinions {
             let declared = opinion.matched.iter().filter(|id| {
@@ -290,7 +290,7 @@ impl<'a> Scene<'_, 'a> {
         }
     }
 
-    /// What is asked of one image.
+    /// The resolution of one image.
     fn image(&self, id: &ImageId) -> ResolvedImage {
         let facts = self.region.images.get(id);
         let labels = self.labels(id);
@@ -309,7 +309,7 @@ impl<'a> Scene<'_, 'a> {
         });
         let is_held = match &verdict {
             ResolvedVerdict::Conflict(_) | ResolvedVerdict::Revoked(Some(_)) => true,
-            // What a policy holds is told of once for the policy.
+            // Images that a policy holds are reported once, for the policy.
             ResolvedVerdict::Held(_) => self.entries.held.contains_key(id),
             ResolvedVerdict::Kept(_) => {
                 let mut opinions = self.opinions.iter();
@@ -327,7 +327,7 @@ impl<'a> Scene<'_, 'a> {
         }
     }
 
-    /// The labels of all documents that speak of an image.
+    /// The labels of all documents that mention an image.
     fn labels(&self, id: &ImageId) -> Vec<Arc<Labels>> {
         let entries = self.entries.labels.get(id).into_iter().flatten();
         let entries = entries.map(|entry| &entry.document.labels);
@@ -338,7 +338,7 @@ impl<'a> Scene<'_, 'a> {
         entries.chain(revoking).chain(matching).cloned().collect()
     }
 
-    /// The verdict by precedence: what entries hold, declared unshared, revoked, declared shared, replacements, policies.
+    /// The verdict by precedence: entries on hold, declared unshared, revoked, declared shared, replacements, policies.
     fn verdict(
         &self,
         id: &ImageId,
@@ -365,7 +365,7 @@ impl<'a> Scene<'_, 'a> {
             (ResolvedVerdict::Declared, Some(desired))
         };
         let unshares = |image: &&DesiredImage| !is_to_come && !entries::wants_share(image, clocks);
-        // Protection keeps a share that is there. It does not bring one back that was revoked.
+        // Protection keeps an existing share. It does not restore a revoked one.
         let is_shared = facts.is_some_and(|facts| facts.share.is_any());
         let keeps = |image: &&DesiredImage| image.protect && is_shared;
         if let Some(image) = says.filter(|image| unshares(image) || keeps(image)) {
@@ -391,8 +391,8 @@ impl<'a> Scene<'_, 'a> {
         }
     }
 
-    /// The verdict on an image that a policy names without matching it: in a pin, an exclusion, its lock or as a replacement.
-    /// It is left alone.
+    /// The verdict for an image that a policy names without matching it: in a pin, an exclusion, its lock or as a
+    /// replacement. The image is left alone.
     fn named_by_policy(
         &self,
         id: &ImageId,
@@ -414,14 +414,14 @@ impl<'a> Scene<'_, 'a> {
                 || locked.any(|locked| locked.id == *id)
         };
         let policy = self.inputs.desired.policies.iter().find(names)?;
-        let why = format!("policy `{}` names it and does not match it", policy.name());
-        // What this run has shared must still be reported.
+        let why = format!("policy `{}` names it but does not match it", policy.name());
+        // An image that this run has shared must still be reported.
         let is_ours = facts.was_shared && facts.share.is_any();
         let desired = is_ours.then(|| self.asked(SHARED, policy, Some(facts), None));
         Some((ResolvedVerdict::Kept(why.into()), desired))
     }
 
-    /// The entry as it stands, with the image's name.
+    /// The entry, with the image's name added.
     fn declared(&self, image: &DesiredImage, facts: Option<&Facts<'_>>) -> DesiredImage {
         let name = facts.and_then(|facts| ImageName::new(facts.name()).ok());
         DesiredImage {
@@ -459,7 +459,7 @@ impl<'a> Scene<'_, 'a> {
         let doubled = || {
             let is_doubled = facts.is_some_and(|facts| facts.is_doubled);
             is_doubled
-                .then(|| Arc::from("several blueprints stand for the image; delete all but one"))
+                .then(|| Arc::from("several blueprints exist for the image; delete all but one"))
         };
         let waits_for = is_waiting
             .then(|| replacement().or_else(minimum))
@@ -484,7 +484,7 @@ impl<'a> Scene<'_, 'a> {
         (ResolvedVerdict::Revoked(waits_for), Some(desired))
     }
 
-    /// What policies ask of an image about which nothing else decides; `None` if none matches it.
+    /// The policies' verdict for an image about which nothing else decides; `None` if no policy matches it.
     fn by_policy(
         &self,
         id: &ImageId,
@@ -507,7 +507,7 @@ impl<'a> Scene<'_, 'a> {
             ResolvedVerdict::Pinned | ResolvedVerdict::Newest => {
                 Some(self.asked(SHARED, policy, facts, None))
             }
-            // The planner tells a person what is wrong with the blueprint.
+            // The planner reports the problem of the blueprint.
             ResolvedVerdict::Broken(_) => Some(self.asked(SHARED, policy, facts, None)),
             _ if self.due.contains(id) => {
                 let decide = verdicts
@@ -568,10 +568,10 @@ const SHARED: DesiredShare = DesiredShare::ByPolicy {
     cause: Cause::Policy,
 };
 
-/// The greatest rank of a verdict that wants the image shared.
+/// The largest rank of a verdict that wants the image shared.
 const WANTED_MAX: u8 = 2;
 
-/// How much a policy's verdict wants an image: the least wants it most.
+/// How much a policy's verdict wants an image; the smallest number wants it most.
 const fn wanting(verdict: &ResolvedVerdict) -> u8 {
     match verdict {
         ResolvedVerdict::Pinned => 0,

@@ -1,4 +1,4 @@
-//! What a policy's other regions have of each version: how old their copies are, and whether they can be shared.
+//! The copies of each version in a policy's other regions: how old they are, and whether they can be shared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use crate::desired::Policy;
 use crate::model::{ImageId, Region, Timestamp};
 use crate::observation::{BlueprintState, CvmImages};
 
-/// What the other regions of one policy have.
+/// Versions in the other regions of one policy.
 #[derive(Debug, Default)]
 pub(super) struct Elsewhere {
     seen: BTreeMap<Region, BTreeMap<Arc<str>, VersionThere>>,
-    /// Regions that were not seen, or in which an image cannot be judged.
+    /// Regions that were not observed, or with an image that cannot be checked.
     pub(super) unseen: BTreeSet<Region>,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Elsewhere {
 struct VersionThere {
     /// The earliest `CreatedTime` of its images.
     created: Option<Timestamp>,
-    /// Whether one of them is shared or can be.
+    /// Whether one of its images is shared or can be shared.
     can: bool,
 }
 
@@ -57,7 +57,7 @@ impl Elsewhere {
         there.filter_map(|there| there.created)
     }
 
-    /// Why a version cannot be shared in every region yet, if so.
+    /// Why a version cannot be shared in every region yet, if that is so.
     pub(super) fn lacks(&self, version: &str) -> Option<Arc<str>> {
         let cannot = self.seen.iter().filter(|(_, versions)| {
             let there = versions.get(version);
@@ -68,7 +68,7 @@ impl Elsewhere {
         match (cannot.is_empty(), unseen.is_empty()) {
             (true, true) => None,
             (false, _) => Some(format!("{} cannot share it yet", cannot.join(", ")).into()),
-            (true, false) => Some(format!("{} was not seen", unseen.join(", ")).into()),
+            (true, false) => Some(format!("{} was not observed", unseen.join(", ")).into()),
         }
     }
 }
@@ -77,7 +77,8 @@ fn is_readable(policy: &Policy, view: &RegionView) -> bool {
     !policy.needs_cvm() || matches!(view.cvm, CvmImages::Known(_))
 }
 
-/// The versions of a region; `None` if one of its images cannot be judged: it may be an older copy of any version.
+/// The versions of a region; `None` if one of its images cannot be checked, because it may be an older copy of any
+/// version.
 fn versions(policy: &Policy, view: &RegionView) -> Option<BTreeMap<Arc<str>, VersionThere>> {
     let mut versions: BTreeMap<Arc<str>, VersionThere> = BTreeMap::new();
     for (id, own) in &view.own {
@@ -96,7 +97,7 @@ fn versions(policy: &Policy, view: &RegionView) -> Option<BTreeMap<Arc<str>, Ver
     Some(versions)
 }
 
-/// Whether an image of another region is shared or can be.
+/// Whether an image of another region is shared or can be shared.
 fn can_share(view: &RegionView, id: &ImageId) -> bool {
     match view.shared.get(id) {
         Some(blueprint) => {

@@ -1,4 +1,5 @@
-//! Entries of `ImageShare` documents: which image each means, and what they hold back until a person has settled it.
+//! Entries of `ImageShare` documents: which image each one means, and which images they hold until a person settles
+//! something.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,30 +13,30 @@ use crate::words::rfc3339;
 
 /// The most similar names that a message lists.
 const NEAREST_MAX: usize = 3;
-/// How similar two names must be to be called near, from 0 to 1.
+/// Minimum similarity of two names to be called similar, from 0 to 1.
 const SIMILARITY_MIN: f64 = 0.7;
 
-/// What entries say of one image.
+/// The combined entries for one image.
 #[derive(Clone, Debug)]
 pub(super) enum Entry<'a> {
-    /// They agree; the first in order of their places.
+    /// The entries agree; holds the first one in order of their places.
     Says(&'a DesiredImage),
-    /// They disagree: two of their places.
+    /// The entries disagree; holds two of their places.
     Conflict(Box<EntryConflict>),
 }
 
-/// What the entries of a scope come to.
+/// The results of a scope's entries.
 #[derive(Debug, Default)]
 pub(super) struct Entries<'a> {
     pub(super) by_image: BTreeMap<ImageId, Entry<'a>>,
-    /// Images that nothing may be done to, because of what names mean or meant.
+    /// Images that must not change, because of a name that means or meant them.
     pub(super) held: BTreeMap<ImageId, Arc<str>>,
     pub(super) unresolved: Vec<UnresolvedName>,
-    /// Images that names mean now, each with the one that the name meant before.
+    /// Images that names mean now, each with the previous image of its name.
     pub(super) was: BTreeMap<ImageId, ImageId>,
     /// Why nothing may be pruned.
     pub(super) prune_holds: BTreeSet<String>,
-    /// What each name means from now on.
+    /// The image of each name from now on.
     pub(super) names: BTreeMap<ImageName, ImageId>,
     /// Labels of the documents, by image.
     pub(super) labels: BTreeMap<ImageId, Vec<&'a DesiredImage>>,
@@ -70,7 +71,7 @@ impl<'a> Entries<'a> {
         entries
     }
 
-    /// The image that a name means, if it means exactly one. Notes what is held otherwise, and what is remembered.
+    /// The image that a name means, if it means exactly one. Otherwise records what is held and remembered.
     fn resolve_name(
         &mut self,
         inputs: &Inputs<'a>,
@@ -90,7 +91,7 @@ impl<'a> Entries<'a> {
         let shares = wants_share(image, inputs.clocks) || is_to_come(image, inputs.clocks);
         let is_as_desired = match shares {
             true => region.is_normal(id),
-            // Nothing is waited for.
+            // Nothing has to be awaited.
             false => true,
         };
         let is_seen = matches!(inputs.observation, Observation::Seen(_));
@@ -98,7 +99,7 @@ impl<'a> Entries<'a> {
             Some(before) if before == id => {}
             Some(before) if !is_as_desired || !is_seen => {
                 let why = format!(
-                    "the name `{name}` of {} means {id} now, and meant this image before; this one is left alone until {id} is \
+                    "the name `{name}` of {} means {id} now, but meant this image before; this one is left alone until {id} is \
                      shared and NORMAL",
                     image.source
                 );
@@ -114,11 +115,14 @@ impl<'a> Entries<'a> {
                 self.warnings.push(is);
             }
             None => {
-                let unknown = format!("what `{name}` ({}) last meant is not known", image.source);
+                let unknown = format!(
+                    "the previous image of `{name}` ({}) is not known",
+                    image.source
+                );
                 self.prune_holds.insert(match is_as_desired && is_seen {
-                    true => format!("{unknown}, so this run prunes nothing; the next one does"),
+                    true => format!("{unknown}, so this run prunes nothing; the next run does"),
                     false => {
-                        format!("{unknown}, so nothing is pruned before its image is as declared")
+                        format!("{unknown}, so nothing is pruned until its image is in the declared state")
                     }
                 });
             }
@@ -129,7 +133,7 @@ impl<'a> Entries<'a> {
         Some(id.clone())
     }
 
-    /// Holds what a name that means no image, or several, may have meant.
+    /// Holds the images that a name may have meant, if it matches no image, or several.
     fn hold_unresolved(
         &mut self,
         inputs: &Inputs<'_>,
@@ -171,7 +175,7 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// What two entries that mean one image disagree about.
+/// The disagreement of two entries that mean one image.
 fn conflict(first: &DesiredImage, second: &DesiredImage) -> EntryConflict {
     let asked = [first, second].map(|image| {
         let share = match image.share {
@@ -195,18 +199,18 @@ fn conflict(first: &DesiredImage, second: &DesiredImage) -> EntryConflict {
     }
 }
 
-/// Whether the entry asks for a share now, by either clock.
+/// Whether the entry wants a share now, by either clock.
 pub(super) fn wants_share(image: &DesiredImage, clocks: Clocks) -> bool {
     clocks.any(|now| image.share.at(now).0 == ShareState::Shared)
 }
 
-/// Whether the entry asks for no share now, by either clock.
+/// Whether the entry wants no share now, by either clock.
 pub(super) fn wants_no_share(image: &DesiredImage, clocks: Clocks) -> bool {
     clocks.any(|now| image.share.at(now).0 == ShareState::Unshared)
 }
 
-/// Whether the share that the entry asks for has yet to begin, by either clock: until then the entry says nothing where a
-/// policy decides.
+/// Whether the desired share has not begun yet, by either clock. Until then, the entry does not count if a policy
+/// decides.
 pub(super) fn is_to_come(image: &DesiredImage, clocks: Clocks) -> bool {
     match image.share {
         DesiredShare::Shared {
@@ -218,7 +222,7 @@ pub(super) fn is_to_come(image: &DesiredImage, clocks: Clocks) -> bool {
     }
 }
 
-/// What to tell of a name that no image has: the nearest names, and the regions that have it.
+/// The message for a name without an image: the most similar names, and the regions that have it.
 fn missing(inputs: &Inputs<'_>, region: &Region<'_>, name: &ImageName) -> String {
     let mut text = format!("no image here has the name `{name}`");
     let near = region.by_name.keys();
@@ -231,7 +235,7 @@ fn missing(inputs: &Inputs<'_>, region: &Region<'_>, name: &ImageName) -> String
     near.truncate(NEAREST_MAX);
     if !near.is_empty() {
         let near: Vec<_> = near.iter().map(|(_, name)| format!("`{name}`")).collect();
-        text.push_str(&format!("; near names: {}", near.join(", ")));
+        text.push_str(&format!("; similar names: {}", near.join(", ")));
     }
     let elsewhere = inputs.elsewhere.iter().filter(|(_, view)| {
         let mut own = view.own.values();

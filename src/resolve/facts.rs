@@ -1,5 +1,5 @@
-//! What is known of each image of the region: its row, its share as observed, and our own writes that the observation may
-//! not show yet.
+//! The known facts about each image of the region: its row, its observed share, and our own writes that the observation
+//! may not show yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,18 +14,19 @@ use crate::observation::{
     Blueprint, BlueprintState, CvmImages, Eligibility, Observation, OwnImage, OwnImages,
 };
 
-/// How an image is shared.
+/// The state of an image's share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Share {
-    /// Neither observed nor on its way.
+    /// Neither observed nor expected to appear.
     None,
-    /// Not observed yet: a recent SHARE of ours may still appear. The image's own row calls it unshareable then.
+    /// Not observed yet, but a recent SHARE of ours may still appear. Meanwhile, the image's own row calls it
+    /// unshareable.
     Appearing,
     Syncing,
     Normal,
     /// Observed, but a recent CANCEL of ours may have ended it.
     Leaving,
-    /// No server can be started from its blueprint, or several blueprints stand for the image: which.
+    /// No server can be started from its blueprint, or the image has several blueprints; holds the details.
     Broken(Arc<str>),
 }
 
@@ -36,13 +37,13 @@ impl Share {
     }
 }
 
-/// What is known of one image.
+/// The known facts about one image.
 #[derive(Clone, Debug)]
 pub(super) struct Facts<'a> {
-    /// Its row; `None` if it is not among the account's own images.
+    /// The row of the image; `None` if it is not one of the account's own images.
     pub(super) own: Option<&'a OwnImage>,
     pub(super) share: Share,
-    /// Whether several blueprints stand for it, so that no CANCEL is sure to end the right one.
+    /// Whether it has several blueprints, so that a CANCEL may not end the right one.
     pub(super) is_doubled: bool,
     /// Whether this run has cancelled its share, which must still be reported.
     pub(super) was_cancelled: bool,
@@ -51,7 +52,7 @@ pub(super) struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// Why the image cannot be shared, if its row says so. It says nothing of an image that is shared.
+    /// Why the image cannot be shared, according to its row. The row is meaningless for an image that is shared.
     pub(super) fn ineligible(&self) -> Option<Arc<str>> {
         let own = self.own?;
         ineligible(own)
@@ -63,7 +64,7 @@ impl Facts<'_> {
     }
 }
 
-/// Why an image that is not shared cannot be.
+/// Why an unshared image cannot be shared.
 pub(super) fn ineligible(own: &OwnImage) -> Option<Arc<str>> {
     match &own.eligibility {
         Eligibility::Shareable => None,
@@ -86,11 +87,11 @@ pub(super) fn ineligible(own: &OwnImage) -> Option<Arc<str>> {
     }
 }
 
-/// Everything that is known of the region's images.
+/// All known facts about the region's images.
 #[derive(Debug)]
 pub(super) struct Region<'a> {
     pub(super) images: BTreeMap<&'a ImageId, Facts<'a>>,
-    /// The ids of own images by name.
+    /// Ids of own images by name.
     pub(super) by_name: BTreeMap<&'a SmolStr, BTreeSet<&'a ImageId>>,
     pub(super) cvm: &'a CvmImages,
 }
@@ -142,21 +143,21 @@ impl<'a> Region<'a> {
         ids.cloned().unwrap_or_default()
     }
 
-    /// Whether the image is observed NORMAL.
+    /// Whether the image is observed as NORMAL.
     pub(super) fn is_normal(&self, id: &ImageId) -> bool {
         let facts = self.images.get(id);
         facts.is_some_and(|facts| facts.share == Share::Normal)
     }
 }
 
-/// How an image is shared, by the observation and by our own recent writes.
+/// The state of an image's share, by the observation and our own recent writes.
 fn share(inputs: &Inputs<'_>, id: &ImageId, shown: Option<&Blueprint>, is_doubled: bool) -> Share {
     let written = recent_write(inputs, id);
     match (shown, written) {
         (None, Some(ShareState::Shared)) => Share::Appearing,
         (None, _) => Share::None,
         (Some(_), _) if is_doubled => {
-            Share::Broken("several blueprints stand for the image".into())
+            Share::Broken("several blueprints exist for the image".into())
         }
         (Some(_), Some(ShareState::Unshared)) => Share::Leaving,
         (Some(shown), _) => match &shown.state {
@@ -171,7 +172,7 @@ fn share(inputs: &Inputs<'_>, id: &ImageId, shown: Option<&Blueprint>, is_double
     }
 }
 
-/// The state that our newest write leads to, where the observation may lag behind it.
+/// The state that our newest write leads to, if the observation may lag behind it.
 fn recent_write(inputs: &Inputs<'_>, id: &ImageId) -> Option<ShareState> {
     if let Some(tried) = inputs.attempts.tried.get(id) {
         let is_recent = match &tried.last {
@@ -193,8 +194,8 @@ fn recent_write(inputs: &Inputs<'_>, id: &ImageId) -> Option<ShareState> {
     let open = inputs.inventory.open_intents.get(id).into_iter().flatten();
     let open = open.rev().find(|open| is_recent(open.at));
     let answered = inputs.inventory.images.get(id).and_then(|entry| {
-        let word = entry.last_answer?;
-        is_recent(word.at).then_some(word.state)
+        let answer = entry.last_answer?;
+        is_recent(answer.at).then_some(answer.state)
     });
     open.map(|open| open.permission.leads_to()).or(answered)
 }

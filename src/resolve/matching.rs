@@ -1,5 +1,5 @@
-//! Whether a policy is about an image, and whether it leaves it alone. What only CVM tells may not be known: then nothing is
-//! concluded, least of all that an image does not match.
+//! Whether a policy matches an image, and whether it excludes the image. Data that only CVM has may be unknown: then
+//! nothing is concluded, in particular not that an image does not match.
 
 use std::sync::Arc;
 
@@ -12,49 +12,49 @@ use crate::observation::{CvmImage, CvmImages, OwnImage};
 pub(super) enum Fit {
     Fits,
     Differs,
-    /// It depends on CVM, which could not be read.
+    /// The result depends on CVM, which could not be read.
     Unreadable,
 }
 
-/// Whether one of the policies is about an image, or may be: what CVM does not tell rules nothing out.
+/// Whether one of the policies matches an image, or may match it: missing CVM data rule nothing out.
 pub fn is_matched(policies: &[Arc<Policy>], id: &ImageId, own: &OwnImage, cvm: &CvmImages) -> bool {
     let mut policies = policies.iter();
     policies.any(|policy| matches(policy, id, own, cvm) != Fit::Differs)
 }
 
-/// Whether the policy matches an image, its exclusions aside.
+/// Whether the policy matches an image, without regard to its exclusions.
 pub(super) fn matches(policy: &Policy, id: &ImageId, own: &OwnImage, cvm: &CvmImages) -> Fit {
     match fit(&policy.matches, id, own, cvm) {
-        // Whether it is deprecated or excluded is not known.
+        // It is not known whether the image is deprecated or excluded.
         Fit::Fits if policy.needs_cvm() && !is_listed(id, cvm) => Fit::Unreadable,
         fit => fit,
     }
 }
 
-/// Whether CVM tells of the image. The two listings are read one after the other: an image that one of them lacks is new or
-/// gone.
+/// Whether CVM lists the image. The two lists are read one after the other, so an image that is missing in one of them is
+/// new or gone.
 fn is_listed(id: &ImageId, cvm: &CvmImages) -> bool {
     matches!(cvm, CvmImages::Known(images) if images.contains_key(id))
 }
 
-/// The text of the version of an image with this name.
+/// The version text in the name of an image.
 pub(super) fn version_of<'n>(policy: &Policy, name: &'n str) -> &'n str {
     let regex = policy.matches.name_regex.as_ref();
     let version = regex.and_then(|regex| regex.version(name));
     version.unwrap_or(name)
 }
 
-/// What a policy's exclusions say of an image that it matches.
+/// The result of a policy's exclusions for an image that it matches.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Excluded {
     No,
-    /// It is left alone: why.
+    /// The image is left alone; holds the reason.
     Yes(Arc<str>),
-    /// An exclusion depends on what could not be read.
+    /// An exclusion depends on data that could not be read.
     Unreadable,
 }
 
-/// Whether the policy leaves an image alone that it matches.
+/// Whether the policy excludes an image that it matches.
 pub(super) fn excluded(policy: &Policy, id: &ImageId, own: &OwnImage, cvm: &CvmImages) -> Excluded {
     let fit_of = |exclusion: &Exclusion| match &exclusion.id {
         Some(excluded) if excluded != id => Fit::Differs,
@@ -90,8 +90,9 @@ fn fit(conditions: &ImageMatch, id: &ImageId, own: &OwnImage, cvm: &CvmImages) -
     }
 }
 
-/// The conditions on what DescribeImagesToShare shows. A text that the API does not give fits none and rules nothing out.
-/// An image whose `CreatedTime` cannot be read passes the conditions on it: it is excluded for that.
+/// The conditions on the fields of DescribeImagesToShare. A text that the API does not return fulfils no condition but
+/// rules nothing out. An image whose `CreatedTime` cannot be read passes the conditions on it, because it is excluded for
+/// this reason.
 fn fit_listing(conditions: &ImageMatch, image: &OwnImage) -> Fit {
     let fit = |is_given: bool, text: &str, fits: bool| match (is_given, text, fits) {
         (false, ..) => Fit::Fits,

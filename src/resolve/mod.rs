@@ -1,37 +1,37 @@
-//! DECLARED + OBSERVATION + MEMORY + TIME → what is asked of each image. Names become ids here, and policies become one
-//! verdict per image. Pure and total: the same arguments always give the same resolution, and neither the order of documents
-//! nor that of images matters.
+//! DECLARED + OBSERVATION + MEMORY + TIME → the desired state of each image. Names become ids here, and policies become
+//! one verdict per image. Pure and total: the same arguments always give the same resolution, and neither the order of
+//! documents nor that of images matters.
 //!
-//! Knows neither guards nor calls: whether an action is withheld is the planner's matter.
+//! This module knows neither guards nor calls: the planner decides whether an action is withheld.
 //!
 //! # The truth table
 //!
-//! The first row that applies to an image decides. A policy has an opinion on each image that it matches; where several
-//! match one, the opinion that wants it most decides (in the order of the rows), and it is taken back only if all that do not
-//! exclude it agree.
+//! The first row that applies to an image decides. A policy has an opinion on each image that it matches. If several
+//! policies match an image, the opinion that wants it most decides (in the order of the rows), and the image is cancelled
+//! only if all policies that do not exclude it agree.
 //!
-//! | what | verdict | asked |
+//! | condition | verdict | desired |
 //! |---|---|---|
 //! | entries mean it and disagree | conflict | nothing, withheld |
-//! | a name that is not resolved, or means another image now, has or had it | held | nothing, withheld |
-//! | an entry says unshared (or its `until` is over), or says shared and protects it | declared | as the entry says |
-//! | a policy revokes it; it is not shared, `force`, or the replacement is NORMAL and each policy's `minimum` is left | revoked | unshared |
-//! | a policy revokes it, and that is not so yet | revoked: why | nothing, withheld |
+//! | a name that is not resolved, or now means another image, matches or matched it | held | nothing, withheld |
+//! | an entry says unshared (or its `until` is over), or says shared and protects it | declared | as in the entry |
+//! | a policy revokes it; it is not shared, `force`, or the replacement is NORMAL and each policy's `minimum` remains | revoked | unshared |
+//! | a policy revokes it, and these conditions are not met yet | revoked: why | nothing, withheld |
 //! | an entry says shared | declared | shared |
 //! | an active pin names it | pinned | shared |
-//! | of the newest versions with a place, and it holds one | newest | shared |
-//! | of these, and its blueprint failed | broken | shared, which the planner reports |
+//! | it holds a place in one of the newest versions | newest | shared |
+//! | the same, and its blueprint failed | broken | shared, which the planner reports |
 //! | it replaces a revoked image that is shared | kept | shared |
-//! | a pin or a lock is missing something, or CVM cannot be read | held | nothing |
+//! | a pin or a lock lacks an image, or CVM cannot be read | held | nothing |
 //! | shared, and superseded by too few versions that stand, or needed for `minimum` | kept | nothing |
 //! | shared, and superseded for less than `unshareAfter` | overlap | nothing |
 //! | not shared, and too young | soaking | nothing |
 //! | not shared, and a region of the policy cannot share it yet | waiting | nothing |
-//! | not shared, and it cannot be | ineligible | nothing |
+//! | not shared, and it cannot be shared | ineligible | nothing |
 //! | shared, and superseded | superseded | unshared |
 //! | not shared, and superseded | superseded | nothing |
 //! | excluded by all policies that match it | excluded | nothing |
-//! | nothing speaks of it | unnamed, foreign | the planner's matter |
+//! | no document mentions it | unnamed, foreign | the planner decides |
 
 mod combine;
 mod elsewhere;
@@ -57,7 +57,7 @@ pub use resolution::{
 };
 pub use scope::{Entries, ResolvedScope};
 
-/// Resolves the documents of one scope. Empty where they name images by id alone.
+/// Resolves the documents of one scope. The result is empty if they name images only by id.
 pub fn resolve(inputs: &Inputs<'_>) -> Resolution {
     if !inputs.desired.needs_own_images() {
         return resolve_ids(inputs);
@@ -69,8 +69,8 @@ pub fn resolve(inputs: &Inputs<'_>) -> Resolution {
     }
 }
 
-/// There is nothing to resolve. What is remembered of earlier documents is forgotten, so that a policy that comes back later
-/// finds no clock that nobody has watched meanwhile.
+/// The resolution if there is nothing to resolve. The memory of earlier documents is deleted, so that a policy that
+/// returns later does not find a clock that nobody has watched in the meantime.
 fn resolve_ids(inputs: &Inputs<'_>) -> Resolution {
     let memory = &inputs.inventory.memory;
     let is_kept = inputs.is_partial || !matches!(inputs.observation, Observation::Seen(_));
@@ -83,8 +83,8 @@ fn resolve_ids(inputs: &Inputs<'_>) -> Resolution {
     }
 }
 
-/// Resolves names where the shares cannot be read, so that what entries declare can be tried. Policies hold still, and
-/// nothing is learned.
+/// Resolves names if the shares cannot be read, so that declared states can be tried. Policies are held, and nothing is
+/// remembered.
 fn resolve_names(inputs: &Inputs<'_>) -> Resolution {
     let region = facts::Region::new(inputs);
     let entries = entries::Entries::new(inputs, &region);
@@ -105,7 +105,7 @@ fn resolve_names(inputs: &Inputs<'_>) -> Resolution {
             (entries::Entry::Says(image), None)
                 if is_revoked && entries::wants_share(image, inputs.clocks) =>
             {
-                let why = "what is shared cannot be read";
+                let why = "the shares cannot be read";
                 (ResolvedVerdict::Revoked(Some(why.into())), None)
             }
             (entries::Entry::Says(image), None) => {
@@ -125,7 +125,7 @@ fn resolve_names(inputs: &Inputs<'_>) -> Resolution {
     }
     for policy in inputs.desired.policies {
         let why = format!(
-            "policy `{}` holds still: what is shared cannot be read",
+            "policy `{}` is held: the shares cannot be read",
             policy.name()
         );
         let holds = &mut resolution.policy_holds;
@@ -134,8 +134,7 @@ fn resolve_names(inputs: &Inputs<'_>) -> Resolution {
     resolution
 }
 
-/// Says of everything that it was not seen. Entries stay with the ids that they have or last meant, so that reports tell of
-/// them.
+/// Marks everything as not observed. Entries keep the ids that they have or last meant, so that reports contain them.
 fn resolve_unseen(inputs: &Inputs<'_>) -> Resolution {
     let mut resolution = Resolution::default();
     let by_id = inputs
@@ -156,7 +155,7 @@ fn resolve_unseen(inputs: &Inputs<'_>) -> Resolution {
                 images: Default::default(),
                 last_meaning: last_meaning.cloned(),
                 kind: NameProblem::NotSeen,
-                problem: "the region was not seen".into(),
+                problem: "the region was not observed".into(),
             }),
         }
     }

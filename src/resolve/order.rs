@@ -1,4 +1,4 @@
-//! What makes one version newer than another: its key by the policy's order, then its age, then its text.
+//! The order of versions: a version's key by the policy's order, then its age, then its text.
 
 use std::cmp::Ordering;
 
@@ -10,14 +10,14 @@ use crate::model::Timestamp;
 /// The key of a version by its policy's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum OrderKey {
-    /// Its age alone decides.
+    /// Only the age decides.
     Age,
     Semver(Version),
-    /// Its text, in which runs of digits are numbers.
+    /// The text, in which runs of digits count as numbers.
     Name,
 }
 
-/// A version among others.
+/// A version as it is compared with others.
 #[derive(Clone, Debug)]
 pub(super) struct Rank<'v> {
     pub(super) key: &'v OrderKey,
@@ -34,7 +34,7 @@ impl OrderKey {
             Order::Semver(range) => range,
         };
         let version =
-            semantic_version(text).ok_or_else(|| format!("`{text}` is no semantic version"))?;
+            semantic_version(text).ok_or_else(|| format!("`{text}` is not a semantic version"))?;
         match range {
             Some(range) if !range.matches(&version) => {
                 Err(format!("{version} is outside the range {range}"))
@@ -45,7 +45,7 @@ impl OrderKey {
 }
 
 impl Rank<'_> {
-    /// How the two compare; the greater one is newer. Versions of one policy have keys of one kind.
+    /// Compares the two; the greater one is newer. Versions of one policy have the same kind of key.
     pub(super) fn compare(&self, other: &Self) -> Ordering {
         let by_key = match (self.key, other.key) {
             (OrderKey::Semver(a), OrderKey::Semver(b)) => a.cmp_precedence(b),
@@ -58,8 +58,8 @@ impl Rank<'_> {
     }
 }
 
-/// Reads a semantic version as people write it: with a leading `v`, with missing parts, which are 0, and with leading
-/// zeros. The build part is ignored.
+/// Parses a semantic version as people write it: possibly with a leading `v`, with missing parts, which count as 0, and
+/// with leading zeros. The build part is ignored.
 fn semantic_version(text: &str) -> Option<Version> {
     let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
     let text = match text.split_once('+') {
@@ -88,7 +88,7 @@ fn number(text: &str) -> Option<u64> {
     is_number.then(|| text.parse().ok())?
 }
 
-/// Numeric identifiers without leading zeros, which the grammar of pre-releases forbids.
+/// Removes leading zeros of numeric identifiers, because the grammar of pre-releases forbids them.
 fn without_zeros(pre: &str) -> String {
     let identifiers = pre.split('.').map(|identifier| {
         let is_number =
@@ -122,7 +122,7 @@ fn natural(a: &str, b: &str) -> Ordering {
     a.len().cmp(&b.len())
 }
 
-/// Takes the run of digits at the beginning off. Returns it without leading zeros.
+/// Removes the run of digits at the beginning. Returns it without leading zeros.
 fn take_digits<'t>(text: &mut &'t [u8]) -> &'t [u8] {
     let end = text.iter().position(|byte| !byte.is_ascii_digit());
     let (digits, rest) = text.split_at(end.unwrap_or(text.len()));
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(
             natural("a-01", "a-1"),
             Ordering::Equal,
-            "the text decides then"
+            "then the text decides"
         );
     }
 
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_takes_a_pre_release_only_if_it_names_one() {
+    fn a_range_includes_a_pre_release_only_if_it_names_one() {
         let order = |range: &str| Order::Semver(Some(range.parse().expect("a range")));
         let is_in = |range, text| OrderKey::new(&order(range), text).is_ok();
         assert!(is_in(">=1.4, <2", "1.5"));

@@ -1,4 +1,4 @@
-//! What one policy makes of the images that it matches in one region.
+//! The verdicts of one policy for the images that it matches in one region.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,38 +12,38 @@ use crate::inventory::{VersionClock, VersionKey};
 use crate::model::{Clocks, ImageId, ImageName, Timestamp};
 use crate::observation::CvmImages;
 
-/// The most versions of which a message says why they do not stand.
+/// The most versions for which a message explains why they do not stand.
 const LACKING_MAX: usize = 3;
 
-/// What one policy says of the region.
+/// The opinion of one policy about the region.
 #[derive(Debug, Default)]
 pub(super) struct Opinion<'a> {
-    /// Its verdict on each image that it matches, and that nothing of higher precedence decides about.
+    /// Verdicts for the images that it matches and that nothing with higher precedence decides about.
     pub(super) verdicts: BTreeMap<&'a ImageId, ResolvedVerdict>,
-    /// All images that it matches, excluded ones included.
+    /// All images that it matches, including excluded ones.
     pub(super) matched: BTreeSet<&'a ImageId>,
-    /// The rank of each image that counts, the newest version's first.
+    /// The rank of each image that counts; the newest version has rank 0.
     pub(super) ranks: BTreeMap<&'a ImageId, usize>,
-    /// Why it holds still, if it does.
+    /// Why the policy is held, if it is.
     pub(super) hold: Option<Arc<str>>,
     /// Whether it could be read and matches nothing.
     pub(super) matches_nothing: bool,
     pub(super) selection: PolicySelection,
-    /// What is remembered of its versions; `None`: what is remembered already, because nothing was learned.
+    /// The new memory of its versions; `None` keeps the old memory, because nothing new was observed.
     pub(super) clocks: Option<BTreeMap<VersionKey, VersionClock>>,
-    /// When a verdict may change by the time alone.
+    /// Times at which time alone may change a verdict.
     pub(super) changes_at: BTreeSet<Timestamp>,
-    /// Images that it would retire, if the clocks agreed.
+    /// Images that it would retire if the clocks agreed.
     pub(super) disputed: BTreeSet<&'a ImageId>,
     /// Whether an overlap begins with this observation.
     pub(super) begins_overlap: bool,
 }
 
-/// What the newest versions are, or what takes their place.
+/// The wanted versions of a policy.
 enum Wanted<'a> {
     Newest,
     Fixed(Fixed<'a>),
-    /// What should take their place is not there: why.
+    /// The wanted images are missing; holds the reason.
     Missing(Arc<str>),
 }
 
@@ -83,8 +83,8 @@ impl<'a> PolicyHere<'_, 'a> {
         opinion
     }
 
-    /// Keeps the ages of versions whose images cannot be judged now: the copies that told them may be gone by the time they
-    /// can. That they stand is not observed.
+    /// Keeps the ages of versions whose images cannot be checked now, because the copies that prove them may be gone by
+    /// the time they can. It is not observed that these versions stand.
     fn keep_unjudged(
         &self,
         matched: &Matched<'a>,
@@ -104,11 +104,11 @@ impl<'a> PolicyHere<'_, 'a> {
         }
     }
 
-    /// The opinion of a policy that depends on what CVM does not tell now.
+    /// The opinion of a policy that depends on CVM data that cannot be read now.
     fn unreadable_opinion(&self) -> Opinion<'a> {
         let matched = self.matched(&BTreeSet::new());
         let why: Arc<str> = format!(
-            "policy `{}` holds still: what CVM tells of the images cannot be read{}",
+            "policy `{}` is held: CVM's data about the images cannot be read{}",
             self.policy.name(),
             self.cvm_reason()
         )
@@ -124,7 +124,7 @@ impl<'a> PolicyHere<'_, 'a> {
         }
     }
 
-    /// What the policy matches, and its verdict on what holds no rank.
+    /// The images that the policy matches, with its verdicts for those without a rank.
     fn sorted(&self, matched: &Matched<'a>) -> Opinion<'a> {
         let mut opinion = Opinion {
             selection: self.selection(matched),
@@ -154,9 +154,9 @@ impl<'a> PolicyHere<'_, 'a> {
         opinion
     }
 
-    /// Leaves all that the policy decides about as it is, because what should be wanted is missing.
+    /// Leaves everything that the policy decides about as it is, because wanted images are missing.
     fn hold_all(&self, opinion: &mut Opinion<'a>, matched: &Matched<'a>, why: &str) {
-        let why: Arc<str> = format!("policy `{}` holds still: {why}", self.policy.name()).into();
+        let why: Arc<str> = format!("policy `{}` is held: {why}", self.policy.name()).into();
         for version in &matched.versions {
             let open = version.images.iter();
             let open = open.filter(|(_, claim)| **claim != Claim::Barred);
@@ -184,7 +184,7 @@ impl<'a> PolicyHere<'_, 'a> {
                 .regions
                 .as_ref()
                 .is_none_or(|regions| regions.contains(&region));
-            // A pin ends once both clocks say so.
+            // A pin ends once both clocks agree that it is over.
             let is_on = pin
                 .until
                 .is_none_or(|until| self.inputs.clocks.any(|now| now < until));
@@ -220,7 +220,7 @@ impl<'a> PolicyHere<'_, 'a> {
         Ok(id)
     }
 
-    /// Whether an image may take the place of the newest ones.
+    /// Whether an image can be wanted instead of the newest ones.
     fn check_fixed(&self, id: &ImageId, what: &str) -> Result<(), Arc<str>> {
         let own = self.region.images.get(id).and_then(|facts| facts.own);
         let Some(own) = own else {
@@ -250,15 +250,15 @@ impl<'a> PolicyHere<'_, 'a> {
         match matching::excluded(self.policy, id, own, self.region.cvm) {
             Excluded::No => Ok(()),
             Excluded::Yes(why) => Err(format!("{what} is excluded {why}").into()),
-            Excluded::Unreadable => Err(format!("{what} cannot be judged now").into()),
+            Excluded::Unreadable => Err(format!("{what} cannot be checked now").into()),
         }
     }
 
-    /// What the lock file has in place of the newest versions.
+    /// The locked images, instead of the newest versions.
     fn locked(&self) -> Wanted<'a> {
         let name = self.policy.name();
         let Some(lock) = self.inputs.desired.locks.get(name) else {
-            let why = "`lock: required`, and no lock file has it; run `sharekeeper lock`";
+            let why = "`lock: required`, but no lock file lists it; run `sharekeeper lock`";
             return Wanted::Missing(why.into());
         };
         if lock.digest != self.policy.digest {
@@ -270,7 +270,7 @@ impl<'a> PolicyHere<'_, 'a> {
         }
         let Some(locked) = lock.regions.get(&self.inputs.scope.region) else {
             let why = format!(
-                "its lock in {} has nothing for this region; run `sharekeeper lock`",
+                "its lock in {} lists nothing for this region; run `sharekeeper lock`",
                 lock.source
             );
             return Wanted::Missing(why.into());
@@ -289,7 +289,7 @@ impl<'a> PolicyHere<'_, 'a> {
         })
     }
 
-    /// What the policy's own rules select, whatever a lock says.
+    /// The selection by the policy's own rules, without regard to a lock.
     fn selection(&self, matched: &Matched<'a>) -> PolicySelection {
         let candidates = matched.versions.iter();
         let candidates: usize = candidates.map(|version| version.images.len()).sum();
@@ -334,10 +334,10 @@ impl<'a> Opinion<'a> {
     }
 }
 
-/// Gives each image of a policy its verdict.
+/// Determines the verdict of each image of a policy.
 struct Judge<'j, 'p, 'a> {
     here: &'j PolicyHere<'p, 'a>,
-    /// In their order, the newest first.
+    /// Versions in order, the newest first.
     versions: &'j [Version<'a>],
     fixed: &'j Fixed<'a>,
     standing: &'j Standing,
@@ -360,7 +360,7 @@ impl<'a> Judge<'_, '_, 'a> {
                     }
                     Claim::Obstacle(obstacle) => obstacle.clone(),
                     Claim::Retiring if is_fixed && self.here.is_shared(id) => {
-                        ResolvedVerdict::Kept("the lock file has it".into())
+                        ResolvedVerdict::Kept("the lock file lists it".into())
                     }
                     Claim::Place | Claim::Broken(_) | Claim::Retiring => {
                         self.outside(id, rank, claim, opinion)
@@ -372,7 +372,7 @@ impl<'a> Judge<'_, '_, 'a> {
         }
     }
 
-    /// The verdict on an image that is not wanted: it stays until enough others have stood for long enough.
+    /// The verdict for an image that is not wanted: it stays until enough other versions have stood for long enough.
     fn outside(
         &self,
         id: &ImageId,
@@ -385,7 +385,7 @@ impl<'a> Judge<'_, '_, 'a> {
             return ResolvedVerdict::Superseded;
         }
         if facts.is_doubled {
-            return ResolvedVerdict::Broken("several blueprints stand for the image".into());
+            return ResolvedVerdict::Broken("several blueprints exist for the image".into());
         }
         let (since, lacking) = self.superseded_since(rank, *claim == Claim::Retiring);
         let Some(since) = since else {
@@ -402,7 +402,7 @@ impl<'a> Judge<'_, '_, 'a> {
                 .extend(self.here.region.images.get_key_value(id).map(|(&id, _)| id));
             return ResolvedVerdict::Kept(
                 format!(
-                    "this machine's clock and the API's disagree; {}",
+                    "this machine's clock and the API's clock disagree; {}",
                     Clocks::REMEDY
                 )
                 .into(),
@@ -425,7 +425,7 @@ impl<'a> Judge<'_, '_, 'a> {
         }
     }
 
-    /// Since when enough of the versions before this one stand; else how many are lacking, in words.
+    /// Since when enough earlier versions stand; if they do not, a text that says how many are missing.
     fn superseded_since(&self, rank: usize, is_retiring: bool) -> (Option<Timestamp>, Arc<str>) {
         if self.fixed.by != FixedBy::Nothing {
             let versions = self.versions.iter().enumerate();
@@ -441,7 +441,7 @@ impl<'a> Judge<'_, '_, 'a> {
                 FixedBy::Lock | FixedBy::Nothing => "locked",
             };
             let lacking = format!(
-                "{} of {} {what} versions stand{}",
+                "{} of {} {what} versions are ready{}",
                 stand.len(),
                 fixed.len(),
                 self.why_not(fixed.iter().copied())
@@ -451,7 +451,7 @@ impl<'a> Judge<'_, '_, 'a> {
             return (newest, lacking.into());
         }
         let newest = self.here.policy.keep.newest as usize;
-        // What is deprecated goes once any others stand.
+        // A deprecated image is cancelled once any other versions stand.
         let others = (0..self.versions.len()).filter(|other| match is_retiring {
             true => *other != rank,
             false => *other < rank,
@@ -460,7 +460,7 @@ impl<'a> Judge<'_, '_, 'a> {
         let mut stand: Vec<_> = stand.collect();
         stand.sort_unstable();
         let lacking = format!(
-            "{} of the {newest} versions that take its place stand{}",
+            "{} of the {newest} versions that take its place are ready{}",
             stand.len(),
             self.why_not(others)
         );

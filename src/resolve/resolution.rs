@@ -1,4 +1,4 @@
-//! What a resolution is made from, and what it says of a scope and of each of its images.
+//! The inputs of a resolution, and its results for a scope and each of its images.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,70 +13,70 @@ use crate::model::{
 use crate::observation::{Blueprint, CvmImages, Observation, OwnImage, OwnImages};
 use crate::words::rfc3339;
 
-/// Everything that a resolution follows from.
+/// All inputs of a resolution.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     pub scope: &'a Scope,
-    /// What the manifests say of the scope.
+    /// Documents of the manifests for the scope.
     pub desired: &'a DesiredScope<'a>,
     pub observation: &'a Observation,
-    /// The account's own images. Where documents need them and they are not known, the scope counts as not seen.
+    /// The account's own images. If documents need them and they are unknown, the scope counts as not observed.
     pub own: &'a OwnImages,
-    /// The other regions of the account that were seen, as far as policies of this scope are about them.
+    /// The account's other observed regions, as far as policies of this scope cover them.
     pub elsewhere: &'a BTreeMap<Region, RegionView>,
-    /// What the store knows of the scope.
+    /// What the store knows about the scope.
     pub inventory: &'a Inventory,
-    /// What this run wrote, and how it ended.
+    /// This run's writes and their results.
     pub attempts: &'a AttemptLog,
-    /// Soaks, overlaps, pins and revocations depend on the time; nothing ends unless both clocks say so.
+    /// The clocks for soaks, overlaps, pins and revocations; nothing ends unless both clocks agree.
     pub clocks: Clocks,
-    /// Measures how long ago something was that the memory has.
+    /// Measures the age of events in the memory.
     pub present: Present,
-    /// Measures how long ago writes of this process were.
+    /// Measures the age of writes of this process.
     pub monotonic: Monotonic,
-    /// Whether documents may be missing, so that what is remembered of others is kept.
+    /// Whether documents may be missing, so that the memory of others is kept.
     pub is_partial: bool,
 }
 
-/// What was seen of another region: its own images, and which of them are shared.
+/// The observation of another region: its own images, and which of them are shared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegionView {
     pub own: BTreeMap<ImageId, OwnImage>,
     pub cvm: CvmImages,
-    /// The blueprints of those own images that are shared.
+    /// The blueprints of own images that are shared.
     pub shared: BTreeMap<ImageId, Blueprint>,
 }
 
-/// What the documents ask of each image of a scope.
+/// The desired state of each image of a scope, according to the documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolution {
-    /// Every image that an entry, a name's last meaning or a policy speaks of, with exactly one verdict each. Empty where
-    /// the scope's documents name images by id alone: then the entries say it all.
+    /// Every image that an entry, a name's last meaning or a policy mentions, each with exactly one verdict. Empty if the
+    /// scope's documents name images only by id: then the entries are sufficient.
     pub images: BTreeMap<ImageId, ResolvedImage>,
-    /// Names of entries that mean no image, or several.
+    /// Names in entries that match no image, or several.
     pub unresolved: Vec<UnresolvedName>,
-    /// Images that a name means now, each with the one that the name meant before, which is held until the new one is as
-    /// desired.
+    /// Images that a name means now, each with the previous image of the name, which is held until the new one is in its
+    /// desired state.
     pub was: BTreeMap<ImageId, ImageId>,
-    /// Why nothing is pruned in the scope for now, if so.
+    /// Why nothing is pruned in the scope for now, if that is so.
     pub prune_hold: Option<Arc<str>>,
-    /// Why single policies hold still in the scope, by their names: a pin that is missing, CVM that cannot be read, a lock
-    /// that is stale. A person must act.
+    /// Why single policies are held in the scope, by policy name: a missing pin, unreadable CVM data, a stale lock. A
+    /// person must act.
     pub policy_holds: BTreeMap<Arc<str>, Arc<str>>,
-    /// What each policy selects here by its own rules, whatever its lock says.
+    /// The selection of each policy by its own rules, without regard to its lock.
     pub selections: BTreeMap<Arc<str>, PolicySelection>,
-    /// What is remembered from now on.
+    /// The changes to the memory.
     pub memory: MemoryUpdate,
     /// The first time, by this machine's clock, at which a verdict may change without any other event.
     pub next_change_at: Option<Timestamp>,
-    /// Regions of the policies that were not seen and on which a verdict here depends.
+    /// Unobserved regions of the policies on which a verdict here depends.
     pub unseen: BTreeSet<Region>,
-    /// What people should be told, besides the verdicts.
+    /// Warnings for people, besides the verdicts.
     pub warnings: Vec<String>,
 }
 
 impl Resolution {
-    /// What is asked of one image, by what was resolved or by an entry with its id.
+    /// The desired state of one image, from the resolution or from an entry with its id.
     pub fn desired_image<'r>(
         &'r self,
         desired: &DesiredScope<'r>,
@@ -89,75 +89,75 @@ impl Resolution {
     }
 }
 
-/// What a policy selects in one region, the newest first.
+/// The images that a policy selects in one region, the newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicySelection {
     pub images: Vec<LockedImage>,
-    /// The number of images that the policy matches here, excluded ones included.
+    /// The number of images that the policy matches here, including excluded ones.
     pub candidates: usize,
 }
 
-/// What the documents ask of one image.
+/// The resolution of one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedImage {
-    /// Its name, where it is known.
+    /// Name of the image, if it is known.
     pub name: Option<ImageName>,
     pub verdict: ResolvedVerdict,
-    /// What is to be brought about; `None`: the image is left as it is, and not pruned.
+    /// The desired state; `None`: the image is left as it is, and not pruned.
     pub desired: Option<DesiredImage>,
     /// Whether a person must settle something about this image before anything is done to it.
     pub is_held: bool,
-    /// The policies that match it, by name, with their own verdicts.
+    /// The policies that match it, by name, each with its own verdict.
     pub policies: BTreeMap<Arc<str>, ResolvedVerdict>,
-    /// The labels of all documents that speak of it.
+    /// The labels of all documents that mention it.
     pub labels: Vec<Arc<Labels>>,
 }
 
-/// Why an image is wanted, taken back or left alone. An image has exactly one.
+/// Why an image is wanted, cancelled or left alone. Each image has exactly one verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResolvedVerdict {
-    /// An entry of an `ImageShare` says what is asked for.
+    /// An `ImageShare` entry declares its state.
     Declared,
     /// Two entries mean the image and disagree.
     Conflict(Box<EntryConflict>),
-    /// Nothing is done to it until a person has settled something: why.
+    /// Nothing is done to it until a person settles something; holds the reason.
     Held(Arc<str>),
-    /// A policy takes it back for good. Holds why it is not taken back yet, if so.
+    /// A policy revokes it for good. Holds the reason if it is not cancelled yet.
     Revoked(Option<Arc<str>>),
-    /// A pin wants it.
+    /// A pin wants it shared.
     Pinned,
-    /// It is of one of the newest versions.
+    /// It belongs to one of the newest versions.
     Newest,
-    /// It is superseded or would be, and stays: why.
+    /// It is superseded, or would be, but stays; holds the reason.
     Kept(Arc<str>),
-    /// It is superseded and lives on until then.
+    /// It is superseded, but stays until this time.
     Overlap(Timestamp),
-    /// Its blueprint is in a state from which no server can be started, or it has several.
+    /// No server can be started from its blueprint, or it has several blueprints.
     Broken(Arc<str>),
-    /// It cannot be shared: why.
+    /// It cannot be shared; holds the reason.
     Ineligible(Arc<str>),
-    /// Its version is too young to be shared.
+    /// Its version is too young to be shared before this time.
     Soaking(Timestamp),
-    /// It is shared once all regions of the policy can: which one cannot yet, or was not seen.
+    /// It is shared once all regions of the policy can share it; names the regions that cannot yet or were not observed.
     Waiting(Arc<str>),
-    /// The policy leaves it alone: why.
+    /// The policy excludes it; holds the reason.
     Excluded(Arc<str>),
-    /// Newer versions have its place.
+    /// Newer versions take its place.
     Superseded,
-    /// No document speaks of it.
+    /// No document mentions it.
     Unnamed,
-    /// A blueprint whose image is not the account's own.
+    /// The image of a blueprint is not the account's own.
     Foreign,
-    /// The scope was not seen.
+    /// The scope was not observed.
     NotSeen,
 }
 
 /// Two entries that mean one image and disagree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryConflict {
-    /// Where they stand, the first one first.
+    /// Places of the entries, in order.
     pub places: [Source; 2],
-    /// What each asks for, in words.
+    /// The state that each entry declares, as text.
     pub asked: [String; 2],
 }
 
@@ -172,7 +172,7 @@ impl fmt::Display for EntryConflict {
 }
 
 impl ResolvedVerdict {
-    /// The word that JSON and tables use.
+    /// The word for JSON and tables.
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Declared => "declared",
@@ -195,7 +195,7 @@ impl ResolvedVerdict {
         }
     }
 
-    /// Why, in words, where there is more to say than the word.
+    /// The reason as text, if there is more to say than the word.
     pub fn detail(&self) -> Option<String> {
         match self {
             Self::Conflict(conflict) => Some(conflict.to_string()),
@@ -219,7 +219,7 @@ impl ResolvedVerdict {
         }
     }
 
-    /// When it passes by itself, if a time is known.
+    /// When the verdict ends by itself, if a time is known.
     pub const fn until(&self) -> Option<Timestamp> {
         match self {
             Self::Overlap(until) | Self::Soaking(until) => Some(*until),
@@ -239,28 +239,28 @@ impl fmt::Display for ResolvedVerdict {
     }
 }
 
-/// A name of an entry that means no image, or several.
+/// A name in an entry that matches no image, or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnresolvedName {
     pub name: ImageName,
-    /// The entry, for what it asks and where it stands.
+    /// The entry, with its desired state and its place.
     pub entry: DesiredImage,
-    /// The images that have the name: none, or several.
+    /// The images with the name: none, or several.
     pub images: BTreeSet<ImageId>,
-    /// What the name last meant, if that is known.
+    /// The previous image of the name, if it is known.
     pub last_meaning: Option<ImageId>,
     pub kind: NameProblem,
-    /// One line for a person: what is wrong, and the nearest names or the regions that have it.
+    /// One line for a person: the problem, and the most similar names or the regions that have the name.
     pub problem: String,
 }
 
 /// Why a name is not resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameProblem {
-    /// No image has it.
+    /// No image has the name.
     Missing,
-    /// Several images have it.
+    /// Several images have the name.
     Ambiguous,
-    /// The scope was not seen.
+    /// The scope was not observed.
     NotSeen,
 }

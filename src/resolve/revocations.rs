@@ -1,4 +1,4 @@
-//! What policies take back for good, and what takes its place.
+//! The images that policies revoke for good, and their replacements.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,11 +18,11 @@ pub(super) struct Revoked<'a> {
 /// The revocations of a scope, by image.
 #[derive(Debug, Default)]
 pub(super) struct Revocations<'a> {
-    /// Those whose time has come.
+    /// Revocations whose time has come.
     pub(super) in_force: BTreeMap<ImageId, Vec<Revoked<'a>>>,
-    /// Images that replace one that is shared and revoked, or will be: what for.
+    /// Images that replace a shared image that is revoked or will be, each with the reason.
     pub(super) replacements: BTreeMap<ImageId, Arc<str>>,
-    /// When those that are still to come begin.
+    /// Start times of future revocations.
     pub(super) begin_at: BTreeSet<Timestamp>,
 }
 
@@ -34,7 +34,7 @@ impl<'a> Revocations<'a> {
                 all.add(inputs, region, Revoked { policy, revocation });
             }
         }
-        // What is revoked itself replaces nothing.
+        // An image that is itself revoked replaces nothing.
         all.replacements
             .retain(|id, _| !all.in_force.contains_key(id));
         all
@@ -72,7 +72,7 @@ impl<'a> Revocations<'a> {
 }
 
 impl Revoked<'_> {
-    /// Why the share does not go before its replacement is NORMAL, if it must wait for that.
+    /// Why the share is not cancelled before its replacement is NORMAL, if it must wait for that.
     pub(super) fn awaits_replacement(&self, region: &Region<'_>) -> Option<Arc<str>> {
         let replacement = self.revocation.replacement.as_ref()?;
         if self.revocation.force {

@@ -1,4 +1,5 @@
-//! What is asked of each image of a scope, as the planner takes it: entries by id, and what names and policies resolve to.
+//! The desired state of a scope in the form that the planner takes: entries by id, and the results for names and
+//! policies.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,39 +9,39 @@ use super::resolution::{Resolution, ResolvedVerdict, UnresolvedName};
 use crate::desired::{Completeness, DesiredImage, DesiredScope};
 use crate::model::{ImageId, ImageKey, Scope, Selector, Timestamp};
 
-/// What is asked of images, by id. Borrowed where the documents name images by id alone: there may be a million.
+/// Desired states by image id. Borrowed if the documents name images only by id: there may be a million.
 pub type Entries<'a> = Cow<'a, BTreeMap<&'a ImageId, &'a DesiredImage>>;
 
-/// What is asked of the images of one scope, as far as a selector reaches.
+/// The desired state of one scope, restricted to a selector.
 #[derive(Clone, Debug)]
 pub struct ResolvedScope<'a> {
-    /// The images that something is asked of and that the selector picks.
+    /// The images with a desired state that the selector matches.
     pub images: Entries<'a>,
-    /// Likewise, but not selected: not touched, and not taken for unnamed.
+    /// The same for images that the selector does not match: left unchanged, and not counted as unnamed.
     pub unselected: Entries<'a>,
-    /// Images that documents speak of and ask nothing of: left as they are, and not taken for unnamed.
+    /// Images that documents mention without a desired state: left unchanged, and not counted as unnamed.
     pub left_alone: BTreeSet<&'a ImageId>,
-    /// Images of the selector that a person must settle something about, each with why.
+    /// Selected images that a person must settle something about, each with the reason.
     pub held: BTreeMap<&'a ImageId, &'a ResolvedVerdict>,
-    /// Images whose blueprint cannot be relied on, each with why.
+    /// Images whose blueprint is not reliable, each with the reason.
     pub broken: BTreeMap<&'a ImageId, &'a Arc<str>>,
-    /// Names that mean no image, or several, in selected documents.
+    /// Names in selected documents that match no image, or several.
     pub unresolved: Vec<&'a UnresolvedName>,
-    /// Why nothing is pruned for now, if so.
+    /// Why nothing is pruned for now, if that is so.
     pub prune_hold: Option<&'a Arc<str>>,
-    /// Why selected policies hold still, by their names.
+    /// Why selected policies are held, by policy name.
     pub policy_holds: BTreeMap<Arc<str>, Arc<str>>,
     /// When a verdict may change without any other event, by this machine's clock.
     pub next_change_at: Option<Timestamp>,
-    /// What is selected; also picks from images that no manifest names.
+    /// The selection; it also applies to images that no manifest names.
     pub selector: &'a Selector,
-    /// Whether the manifests are all that there are.
+    /// Whether the manifests are complete.
     pub completeness: &'a Completeness,
 }
 
 impl<'a> ResolvedScope<'a> {
-    /// Joins what was resolved with the entries by id. What was resolved speaks of all images of the scope or, where the
-    /// documents name images by id alone, of none.
+    /// Combines the resolution with the entries by id. The resolution covers all images of the scope or, if the documents
+    /// name images only by id, none.
     pub fn new(scope: &Scope, desired: &'a DesiredScope<'a>, resolution: &'a Resolution) -> Self {
         let (mut images, mut unselected) = (BTreeMap::new(), BTreeMap::new());
         let mut joined = Self {
@@ -69,7 +70,7 @@ impl<'a> ResolvedScope<'a> {
             };
             let mut labels = resolved.labels.iter();
             let selector = desired.selector;
-            // Of what a name meant last, no document may speak any longer.
+            // No document may mention the previous image of a name any longer.
             let has_labels =
                 selector.labels.is_empty() || labels.any(|labels| selector.matches_labels(labels));
             let is_selected = has_labels && selector.matches_key(&key);
@@ -109,7 +110,7 @@ impl<'a> ResolvedScope<'a> {
         joined
     }
 
-    /// What entries by id alone ask for.
+    /// The desired state of entries that only use ids.
     pub fn by_id(
         images: Entries<'a>,
         selector: &'a Selector,
@@ -130,18 +131,18 @@ impl<'a> ResolvedScope<'a> {
         }
     }
 
-    /// Whether a document speaks of the image here.
+    /// Whether a document mentions the image here.
     pub fn names(&self, image: &ImageId) -> bool {
         self.get(image).is_some() || self.left_alone.contains(image)
     }
 
-    /// What is asked of the image here, selected or not.
+    /// The desired state of the image here, selected or not.
     pub fn get(&self, image: &ImageId) -> Option<&'a DesiredImage> {
         let named = self.images.get(image);
         named.or_else(|| self.unselected.get(image)).copied()
     }
 
-    /// Every image that something is asked of here, selected or not.
+    /// Every image with a desired state here, selected or not.
     pub fn named(&self) -> impl Iterator<Item = (&'a ImageId, &'a DesiredImage)> {
         let both = self.images.iter().chain(self.unselected.iter());
         both.map(|(&id, &image)| (id, image))

@@ -1,5 +1,5 @@
-//! The versions of a policy in one region: which images they have, how old they are, and which of them hold a place and
-//! stand.
+//! The versions of a policy in one region: their images, their age, and which of them hold a place and stand. A version
+//! stands if all its images with a place are NORMAL.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use crate::model::{ImageId, Timestamp};
 use crate::observation::CvmImages;
 use crate::words::rfc3339;
 
-/// What an image is to its policy, apart from its rank.
+/// The role of an image in its policy, apart from its rank.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// It holds a place: it is shared, or can be.
+    /// It holds a place: it is shared or can be shared.
     Place,
-    /// It is shared, and no server can be started from it.
+    /// It is shared, but no server can be started from it.
     Broken(Arc<str>),
-    /// It holds no place and goes once enough others stand: it is deprecated.
+    /// It holds no place and is cancelled once enough others stand, because it is deprecated.
     Retiring,
     /// It holds no place: `Ineligible`, `Soaking` or `Waiting`.
     Obstacle(ResolvedVerdict),
@@ -30,12 +30,12 @@ pub(super) enum Claim {
     Barred,
 }
 
-/// What others say of images before a policy does.
+/// The limits that entries and revocations set before a policy decides.
 #[derive(Debug, Default)]
 pub(super) struct Bars {
     /// Images that are revoked or declared unshared.
     pub(super) out: BTreeSet<ImageId>,
-    /// Images that nothing may be done to.
+    /// Images that must not change.
     pub(super) held: BTreeSet<ImageId>,
 }
 
@@ -45,26 +45,26 @@ pub(super) struct Version<'a> {
     pub(super) text: Arc<str>,
     key: OrderKey,
     pub(super) age: Timestamp,
-    /// Whether that is its age for certain: every region was seen, or it was before.
+    /// Whether its age is certain: every region was observed now or before.
     is_age_certain: bool,
     pub(super) images: BTreeMap<&'a ImageId, Claim>,
     is_soaked: bool,
-    /// Whether an image may belong to it that could not be judged.
+    /// Whether an image that could not be checked may belong to it.
     is_incomplete: bool,
 }
 
-/// What a policy matches in one region.
+/// The images that a policy matches in one region.
 #[derive(Debug, Default)]
 pub(super) struct Matched<'a> {
-    /// In their order, the newest first.
+    /// Versions in order, the newest first.
     pub(super) versions: Vec<Version<'a>>,
-    /// Images that it matches and leaves alone: why.
+    /// Images that it matches and excludes, each with the reason.
     pub(super) excluded: BTreeMap<&'a ImageId, Arc<str>>,
-    /// Images that it may match or exclude: what that depends on could not be read.
+    /// Images that it may match or exclude, depending on data that could not be read.
     pub(super) unreadable: BTreeSet<&'a ImageId>,
 }
 
-/// One policy in one region, with all that it depends on.
+/// One policy in one region, with everything that it depends on.
 #[derive(Clone, Copy)]
 pub(super) struct PolicyHere<'p, 'a> {
     pub(super) inputs: &'p Inputs<'a>,
@@ -75,12 +75,12 @@ pub(super) struct PolicyHere<'p, 'a> {
 }
 
 impl<'a> PolicyHere<'_, 'a> {
-    /// Whether all that the policy depends on could be read here.
+    /// Whether everything that the policy depends on could be read here.
     pub(super) fn is_readable(&self) -> bool {
         !self.policy.needs_cvm() || matches!(self.region.cvm, CvmImages::Known(_))
     }
 
-    /// Sorts the region's own images by version. `always` are images that are taken whether they are excluded or not.
+    /// Groups the region's own images by version. Images in `always` are included even if they are excluded.
     pub(super) fn matched(&self, always: &BTreeSet<&ImageId>) -> Matched<'a> {
         let mut matched = Matched::default();
         let mut versions: BTreeMap<Arc<str>, Vec<&'a ImageId>> = BTreeMap::new();
@@ -139,14 +139,14 @@ impl<'a> PolicyHere<'_, 'a> {
             .iter()
             .filter_map(|id| self.region.images[id].own?.created);
         let ages = created.chain(known).chain(self.elsewhere.created(&text));
-        // An image without a time is taken here by a pin alone, which asks for no age.
+        // Only a pin includes an image without a time here, and a pin needs no age.
         let age = ages.min().unwrap_or_default();
         let is_soaked = self.policy.min_age.is_zero()
             || self
                 .inputs
                 .clocks
                 .all(|now| now >= age + self.policy.min_age);
-        // What was told before a region was added is not certain any longer.
+        // An age from before a region was added is no longer certain.
         let was_certain = clock.is_some_and(|clock| {
             clock.age.is_some() && clock.regions.is_superset(&self.policy.regions)
         });
@@ -205,7 +205,8 @@ impl<'a> PolicyHere<'_, 'a> {
         self.policy.retires_deprecated && images.get(id).is_some_and(|image| image.deprecated)
     }
 
-    /// What is remembered of a version with these images here. A row of which no image is left is of an earlier build.
+    /// The remembered clock of a version with these images here. A row without any of these images belongs to an earlier
+    /// build.
     fn memory(&self, version: &Arc<str>, ids: &[&ImageId]) -> Option<&'a VersionClock> {
         let key = VersionKey {
             policy: Arc::clone(self.policy.name()),
@@ -216,8 +217,8 @@ impl<'a> PolicyHere<'_, 'a> {
         is_same.then_some(clock)
     }
 
-    /// Whether a version stands as far as this region tells: all its images with a place are NORMAL, none is broken, and it is
-    /// soaked. Of a version with fixed images these alone count.
+    /// Whether a version stands as far as this region shows: all its images with a place are NORMAL, none is broken, and
+    /// it is soaked. If some of its images are fixed, only these count.
     fn is_up(&self, version: &Version<'_>, fixed: &Fixed<'_>) -> bool {
         let is_normal = |id: &ImageId| self.region.is_normal(id);
         let mut of_fixed = version
@@ -242,7 +243,7 @@ impl<'a> PolicyHere<'_, 'a> {
             && !version.is_incomplete
     }
 
-    /// Why a version does not stand, in words; `None` if it holds no place anyway.
+    /// Why a version does not stand, as text; `None` if it holds no place anyway.
     fn lacking(&self, version: &Version<'_>, is_certain: bool) -> Option<Arc<str>> {
         let mut claims = version.images.values();
         let mut placed = version.images.iter();
@@ -262,12 +263,12 @@ impl<'a> PolicyHere<'_, 'a> {
             return Some(format!("is soaking until {until}").into());
         }
         if version.is_incomplete {
-            return Some("has an image that cannot be judged".into());
+            return Some("has an image that cannot be checked".into());
         }
         if !is_certain {
             let unseen = self.elsewhere.unseen.iter().map(ToString::to_string);
             let unseen: Vec<_> = unseen.collect();
-            return Some(format!("is not certain: {} was not seen", unseen.join(", ")).into());
+            return Some(format!("is not certain: {} was not observed", unseen.join(", ")).into());
         }
         Some("cannot be dated while the clocks disagree".into())
     }
@@ -278,7 +279,7 @@ impl<'a> PolicyHere<'_, 'a> {
         facts.is_some_and(|facts| facts.share.is_any())
     }
 
-    /// Whether its age and its copies elsewhere are certain. A pin asks for neither.
+    /// Whether its age and its copies elsewhere are certain. A pin needs neither.
     fn is_certain(&self, version: &Version<'_>, fixed: &Fixed<'_>) -> bool {
         let mut ids = version.images.keys();
         if fixed.by == FixedBy::Pin && ids.any(|id| fixed.images.contains(*id)) {
@@ -289,27 +290,27 @@ impl<'a> PolicyHere<'_, 'a> {
     }
 }
 
-/// What is remembered of the versions of a policy, and which of them stand.
+/// The new memory of the versions of a policy, and which of them stand.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     pub(super) clocks: BTreeMap<VersionKey, VersionClock>,
     /// Since when each version stands, in the order of the versions; `None`: it does not stand.
     pub(super) since: Vec<Option<Timestamp>>,
-    /// Why each version that may be shared does not stand, in words.
+    /// Why each version that may be shared does not stand, as text.
     pub(super) lacking: Vec<Option<Arc<str>>>,
 }
 
 impl<'a> PolicyHere<'_, 'a> {
-    /// Finds which versions stand, and since when.
+    /// Determines which versions stand, and since when.
     pub(super) fn standing(&self, versions: &[Version<'a>], fixed: &Fixed<'a>) -> Standing {
         let now = self.inputs.present;
-        // No clock begins by a time that is in doubt.
+        // No clock starts at a time that is in doubt.
         let is_trusted = self.inputs.clocks.api().is_none();
         let mut standing = Standing::default();
         for version in versions {
             let ids: Vec<&ImageId> = version.images.keys().copied().collect();
             let before = self.memory(&version.text, &ids);
-            // A date in the future is of a clock that was set back since.
+            // A date in the future comes from a clock that was set back since.
             let since = before
                 .and_then(|before| before.stands_since)
                 .filter(|since| !now.is_before(*since));
@@ -317,7 +318,7 @@ impl<'a> PolicyHere<'_, 'a> {
             let since = match (self.is_up(version, fixed), is_certain && is_trusted) {
                 (false, _) => None,
                 (true, true) => Some(since.unwrap_or(now.stamp())),
-                // What is not certain ends no clock and begins none.
+                // An uncertain state neither ends nor starts a clock.
                 (true, false) => since,
             };
             let key = VersionKey {
@@ -329,7 +330,7 @@ impl<'a> PolicyHere<'_, 'a> {
                 false => before.map(|it| it.regions.clone()).unwrap_or_default(),
             };
             let clock = VersionClock {
-                // `regions` says what it rests on.
+                // `regions` shows which regions the age is based on.
                 age: version
                     .certain_age()
                     .or(before.and_then(|before| before.age)),
@@ -350,17 +351,17 @@ impl<'a> PolicyHere<'_, 'a> {
     }
 }
 
-/// Images that are wanted in place of the newest ones.
+/// Images that are wanted instead of the newest ones.
 #[derive(Debug, Default)]
 pub(super) struct Fixed<'a> {
     pub(super) by: FixedBy,
     pub(super) images: BTreeSet<&'a ImageId>,
 }
 
-/// What fixes the wanted images of a policy.
+/// The reason why a policy wants fixed images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum FixedBy {
-    /// Nothing: the newest versions are wanted.
+    /// Nothing is fixed: the newest versions are wanted.
     #[default]
     Nothing,
     Pin,
@@ -380,7 +381,7 @@ impl Version<'_> {
         self.images.values().any(|claim| *claim == Claim::Place)
     }
 
-    /// When it is old enough to be shared.
+    /// The time at which it is old enough to be shared.
     pub(super) fn soaked_at(&self, policy: &Policy) -> Timestamp {
         self.age + policy.min_age
     }
@@ -390,7 +391,7 @@ impl Version<'_> {
         !self.is_soaked
     }
 
-    /// Its age, if that is certain, for the memory.
+    /// Its age for the memory, if it is certain.
     pub(super) fn certain_age(&self) -> Option<Timestamp> {
         self.is_age_certain.then_some(self.age)
     }

@@ -323,7 +323,7 @@ fn a_policy_that_holds_still_ends_with_3_and_says_why() {
     holds(reason, &["sharekeeper lock"]);
     holds(
         &cloud.text(&["reconcile"], 3),
-        &["holds still", "1 held by policy"],
+        &["is held: ", "1 held by policy"],
     );
     let plan = cloud.json(&["plan"], 0);
     assert_eq!(plan["policy_holds"].as_array().map(Vec::len), Some(1));

@@ -12,7 +12,7 @@ use super::world::{Clock, Image, Policy, Region, Share};
 pub(super) struct View<'v> {
     pub(super) scene: &'v Scene<'v>,
     pub(super) policy: &'v Policy,
-    /// Why it holds still: CVM cannot be read, or a pin is missing.
+    /// Why it is held: CVM cannot be read, or a pin is missing.
     pub(super) hold: Option<Hold>,
     /// The images that it matches, excluded ones included.
     pub(super) matched: Vec<&'v Image>,

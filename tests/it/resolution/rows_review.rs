@@ -650,7 +650,7 @@ fn n2_b11_kept_says_why_versions_do_not_stand() {
         .shared("v1", "NORMAL")
         .shared("v2", "NORMAL");
     let unseen = why(&unseen);
-    assert!(unseen.contains("eu-frankfurt was not seen"), "{unseen}");
+    assert!(unseen.contains("eu-frankfurt was not observed"), "{unseen}");
 }
 
 #[test]
