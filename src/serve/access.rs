@@ -1,4 +1,4 @@
-//! Who may ask: the token, and the check of the Host header against DNS rebinding.
+//! Who may read the port: the token, and the check of the Host header against DNS rebinding.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -11,16 +11,16 @@ use sha2::Sha256;
 
 use crate::model::is_loopback;
 
-/// Shortest token; a shorter one can be guessed.
+/// Minimum length of a token; a shorter one can be guessed.
 const TOKEN_CHARS_MIN: usize = 16;
-/// Longest token, well within the limit of header bytes.
+/// Maximum length of a token, well within the limit of header bytes.
 const TOKEN_CHARS_MAX: usize = 1024;
 
-/// The token that a client must send. It holds only a digest, so that nothing can be printed, and compares in constant
+/// The token that a client must send. It holds only a digest, so that nothing can be printed, and it compares in constant
 /// time.
 pub struct Token(Hmac<Sha256>);
 
-/// Why a text is not a token. Never quotes the text.
+/// The text is not a valid token. The error never quotes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a token has {TOKEN_CHARS_MIN} to {TOKEN_CHARS_MAX} characters of printable ASCII and no space; `openssl rand -hex 32` makes one"
@@ -37,7 +37,7 @@ impl Token {
         Ok(Self(digest(text.as_bytes())))
     }
 
-    /// Whether a request has the token, as a bearer token or as the password of any user.
+    /// Whether a request carries the token, as a bearer token or as the password of any user.
     pub(super) fn authorizes(&self, headers: &HeaderMap) -> bool {
         let mut given = headers.get_all(AUTHORIZATION).iter();
         let (Some(given), None) = (given.next(), given.next()) else {
@@ -67,7 +67,7 @@ impl Token {
     }
 }
 
-/// Digests have equal length for all texts, so that comparing takes equally long. The key need not be secret.
+/// Digests have the same length for all texts, so that every comparison takes equally long. The key need not be secret.
 fn digest(text: &[u8]) -> Hmac<Sha256> {
     let key = sha2::digest::Key::<Hmac<Sha256>>::default();
     let mut mac = Hmac::<Sha256>::new(&key);
@@ -75,8 +75,8 @@ fn digest(text: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
-/// Whether the Host header is a loopback name, the called address or a listed name. This stops DNS rebinding: a web
-/// page of another site that points its own name at this address sends that name.
+/// Whether the Host header is a loopback name, the called address or a listed name. This prevents DNS rebinding: a page
+/// of another site that points its own name at this address sends that name.
 pub(super) fn is_host_allowed(headers: &HeaderMap, local: IpAddr, hosts: &[String]) -> bool {
     let mut given = headers.get_all(HOST).iter();
     let (Some(host), None) = (given.next(), given.next()) else {
@@ -92,7 +92,7 @@ pub(super) fn is_host_allowed(headers: &HeaderMap, local: IpAddr, hosts: &[Strin
     is_loopback(name) || called || hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Name or address of a Host header, without the port.
+/// Name or address in a Host header, without the port.
 fn host_name(host: &str) -> Option<&str> {
     let (name, port) = match host.rsplit_once(':') {
         // A colon inside brackets belongs to an IPv6 address, not to a port.
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn o4_s23_only_loopback_the_called_address_and_listed_names_are_meant_for_us() {
+    fn o4_s23_only_loopback_own_address_and_listed_hosts_are_accepted() {
         let hosts = ["Status.example.com".to_owned()];
         let meant = |host: &[&str], local: &str| {
             is_host_allowed(&headers(HOST, host), local.parse().unwrap(), &hosts)
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn o5_a_token_is_taken_as_a_bearers_and_as_a_password() {
+    fn o5_a_token_is_accepted_as_bearer_and_as_password() {
         let token = Token::new("0123456789abcdef").unwrap();
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
         let takes = |values: &[&str]| token.authorizes(&headers(AUTHORIZATION, values));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn o5_what_can_be_guessed_or_cannot_be_sent_is_no_token() {
+    fn o5_a_guessable_or_unsendable_token_is_refused() {
         for bad in [
             "",
             "short",

@@ -1,4 +1,4 @@
-//! Bodies of responses: small ones at once, documents piece by piece, event streams as long as they last.
+//! Bodies of responses: small ones at once, documents piece by piece, event streams for as long as they last.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ pub(super) enum ResponseBody {
 }
 
 impl ResponseBody {
-    /// A body that is small enough to be buffered whole.
+    /// A body that is small enough to be buffered completely.
     pub(super) fn small(bytes: impl Into<Bytes>) -> Self {
         Self::Small(Full::new(bytes.into()))
     }
@@ -34,7 +34,7 @@ impl ResponseBody {
         Self::Frames(StreamBody::new(frames))
     }
 
-    /// A document. A piece of it is handed out when the connection has room for one, at the pace that all share.
+    /// A document. A piece of it is sent when the connection has room for one, at the pace that all readers share.
     pub(super) fn document<C: Clock + 'static>(
         document: Arc<Rendered>,
         transfer: Transfer<C>,

@@ -1,7 +1,7 @@
-//! The border between the engine's thread and the port's. Over it goes a [`Snapshot`] when a reader asks for one, and
-//! without asking the board's version and the health, with a sign of life.
+//! The border between the engine's thread and the port's thread. A [`Snapshot`] crosses it when a reader asks for one;
+//! the board's version, the health and a sign of life cross it without a request.
 //!
-//! The port never waits for the engine but for a snapshot, and for that only so long; the engine never waits for the port.
+//! The port waits for the engine only for a snapshot, and only for a limited time; the engine never waits for the port.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use crate::model::{Monotonic, Timestamp};
 use crate::status::Board;
 use crate::words::seconds;
 
-/// Time between two signs of life of an engine that has nothing to do.
+/// Time between two signs of life of an idle engine.
 const BEAT_INTERVAL: Duration = Duration::from_secs(5);
-/// Health is determined anew at most so often: it is a walk over all scopes.
+/// Minimum time between two health checks, because each walks over all scopes.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
-/// An engine that gave no sign of life for so long does not do its work.
+/// An engine without a sign of life for this long does not do its work.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// How long a reader waits for a snapshot, before it gets the last one.
+/// How long a reader waits for a snapshot before it gets the last one.
 const SNAPSHOT_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// All that the port shows, as it was at one moment. It belongs to the port's thread.
+/// Everything that the port shows, at one moment. It belongs to the port's thread.
 pub trait Snapshot: Send + Sync {
     fn board(&self) -> &Board;
     /// When it was taken, by the wall clock.
@@ -32,16 +32,16 @@ pub trait Snapshot: Send + Sync {
     fn metrics(&self) -> String;
 }
 
-/// What the port shows, on the engine's thread.
+/// The source of everything that the port shows, on the engine's thread.
 pub trait StatusSource {
-    /// Takes a snapshot. It must cost about a millisecond: the engine does nothing else meanwhile.
+    /// Takes a snapshot. This must take only about a millisecond, because the engine does nothing else in the meantime.
     fn snapshot(&self) -> Arc<dyn Snapshot>;
     /// Liveness and readiness of the process.
     fn health(&self) -> Health;
 
-    /// Whether nothing can be recorded any longer. It is cheap to ask, and the health that follows from it does not wait.
+    /// Whether nothing can be recorded any longer. This is cheap to check, so the health changes without delay.
     fn is_state_lost(&self) -> bool;
-    /// The version of the board.
+    /// The current version of the board.
     fn version(&self) -> u64;
     /// Returns once the board's version is above `version`.
     fn changed(&self, version: u64) -> impl Future<Output = ()>;
@@ -50,9 +50,9 @@ pub trait StatusSource {
 /// Liveness and readiness of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// Or why the process should be restarted, in one line.
+    /// The error says in one line why the process should be restarted.
     pub alive: Result<(), String>,
-    /// Everything has been observed and nothing fails; or why not, one reason a line.
+    /// Whether everything was observed and nothing fails; the error has one reason per line.
     pub ready: Result<(), Vec<String>>,
 }
 
@@ -73,7 +73,7 @@ pub struct EngineEnd<C> {
     requests: mpsc::Receiver<Answer>,
 }
 
-/// The port's end. It asks, and never waits for long.
+/// The port's end. It sends requests, and never waits for long.
 pub struct PortEnd<C> {
     clock: Arc<C>,
     version: watch::Receiver<u64>,
@@ -81,12 +81,12 @@ pub struct PortEnd<C> {
     requests: mpsc::Sender<Answer>,
 }
 
-/// Both ends of a border. Both threads measure by `clock`.
+/// Creates both ends of a border. Both threads measure time by `clock`.
 pub fn border<C: Clock>(clock: C) -> (EngineEnd<C>, PortEnd<C>) {
     let clock = Arc::new(clock);
     let health = Arc::new(Health {
         alive: Ok(()),
-        ready: Err(vec!["nothing has been looked at yet".into()]),
+        ready: Err(vec!["nothing has been observed yet".into()]),
     });
     let at = clock.monotonic();
     let (version, its_version) = watch::channel(0);
@@ -108,7 +108,7 @@ pub fn border<C: Clock>(clock: C) -> (EngineEnd<C>, PortEnd<C>) {
 }
 
 impl<C: Clock> EngineEnd<C> {
-    /// Hands over what the port asks for, on the engine's thread and between what else that does.
+    /// Answers the port's requests, on the engine's thread and between its other work.
     pub async fn feed(mut self, source: &impl StatusSource) -> Infallible {
         let mut health_of = None;
         loop {
@@ -126,7 +126,7 @@ impl<C: Clock> EngineEnd<C> {
             } else {
                 self.pulse.send_modify(|pulse| pulse.at = now);
             }
-            // The health of an older board is known anew as soon as it may be.
+            // The health of an older board is checked again as soon as the interval allows.
             let wakes_at = match health_of {
                 Some((of, at, _)) if of != version => at + HEALTH_INTERVAL,
                 _ => now + BEAT_INTERVAL,
@@ -134,7 +134,7 @@ impl<C: Clock> EngineEnd<C> {
             tokio::select! {
                 () = source.changed(version) => {}
                 Some(answer) = self.requests.recv() => if !answer.is_closed() {
-                    // A reader that is gone by now needs none.
+                    // A reader that has gone in the meantime needs no snapshot.
                     let _ = answer.send(source.snapshot());
                 },
                 () = self.clock.sleep_until(wakes_at) => {}
@@ -148,7 +148,7 @@ impl<C: Clock> PortEnd<C> {
         &self.clock
     }
 
-    /// The board's version at present.
+    /// The board's current version.
     pub(super) fn version(&self) -> u64 {
         *self.version.borrow()
     }
@@ -157,18 +157,18 @@ impl<C: Clock> PortEnd<C> {
     pub(super) async fn newer_than(&self, version: u64) {
         let mut versions = self.version.clone();
         if versions.wait_for(|at| *at > version).await.is_err() {
-            // The engine has ended, and with it soon whoever waits here.
+            // The engine has ended, and the waiting task ends soon too.
             std::future::pending().await
         }
     }
 
-    /// Returns once the engine's end is gone.
+    /// Returns once the engine's end is dropped.
     pub(super) async fn ended(&self) {
         let mut versions = self.version.clone();
         while versions.changed().await.is_ok() {}
     }
 
-    /// The last known health, unless the engine gives no sign of life. Never waits.
+    /// The last known health, unless the engine gives no sign of life. This never waits.
     pub(super) fn health(&self) -> Arc<Health> {
         let pulse = self.pulse.borrow().clone();
         let silent = self.clock.monotonic().since(pulse.at);
@@ -176,7 +176,7 @@ impl<C: Clock> PortEnd<C> {
             return pulse.health;
         }
         let why = format!(
-            "sharekeeper has stood still for {}: nothing is looked at or written meanwhile",
+            "sharekeeper has been stuck for {}: nothing is observed or written in the meantime",
             seconds(silent)
         );
         Arc::new(Health {
@@ -185,7 +185,7 @@ impl<C: Clock> PortEnd<C> {
         })
     }
 
-    /// A new snapshot; `None` if the engine does not hand one over in time.
+    /// A new snapshot; `None` if the engine does not send one in time.
     pub(super) async fn snapshot(&self) -> Option<Arc<dyn Snapshot>> {
         let asked = async {
             let (sender, answer) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! One connection and its limits in time: for headers, for its age, for the last response, and for a client that takes
+//! One connection and its time limits: for headers, for its age, for the last response, and for a client that reads
 //! nothing.
 
 use std::convert::Infallible;
@@ -17,23 +17,23 @@ use super::watched_stream::WatchedStream;
 use super::{events, respond};
 use crate::host::Clock;
 
-/// Time for a request's headers, and on a kept connection, until the next request.
+/// Time limit for a request's headers and, on a kept connection, for the next request.
 pub(super) const HEADERS_TIMEOUT: Duration = Duration::from_secs(5);
-/// The most bytes of request line and headers together. A connection's buffer for what it sends takes no other piece of
-/// a document beyond it.
+/// The byte limit of request line and headers together. The buffer for outgoing data has the same size, so it holds no
+/// second piece of a document.
 const HEADER_BYTES_MAX: usize = 8 * 1024;
-/// Age after which a connection begins no other request.
+/// Age after which a connection accepts no further request.
 pub(super) const CONNECTION_AGE_MAX: Duration = Duration::from_secs(60);
-/// Time that a response in transfer has after that.
+/// Additional time for a response in transfer.
 pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
-/// A client that takes no byte for so long is gone.
+/// A client that reads no byte for this long is considered gone.
 pub(super) const STUCK_MAX: Duration = Duration::from_secs(15);
 
 pub(super) async fn serve<C>(stream: TcpStream, place: Place<C>, state: Rc<ServerState<C>>)
 where
     C: Clock + Send + Sync + 'static,
 {
-    // Otherwise the second half of a small response waits for the client's acknowledgement.
+    // Otherwise the second half of a small response would wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
     let connection = &place.connection;
     let service = service_fn(|request: hyper::Request<_>| {
@@ -49,7 +49,7 @@ where
             .serve_connection(WatchedStream::new(stream, Rc::clone(connection)), service)
     );
     let mut cut_off = pin!(cut_off(connection));
-    // A connection that ends with an error concerns only its client.
+    // A connection error concerns only its client.
     tokio::select! {
         _ = served.as_mut() => return,
         () = &mut cut_off => return,
@@ -64,7 +64,7 @@ where
     }
 }
 
-/// Returns when the connection is to end at once: it makes room for another, or its client takes nothing.
+/// Returns when the connection must end at once: it makes room for another one, or its client reads nothing.
 async fn cut_off<C: Clock>(connection: &Connection<C>) {
     let stuck = async {
         loop {

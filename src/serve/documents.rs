@@ -1,5 +1,5 @@
-//! Rendered documents: made on demand from the newest snapshot, shared by all who ask for the same, within a share of one
-//! core and a bound of memory.
+//! Rendered documents: made on demand from the newest snapshot, shared by all readers of the same document, within a
+//! share of one core and a memory limit.
 //!
 //! A snapshot is taken at most once a second, and each document and query is rendered at most once from it. A reader gets
 //! nothing older than its request, unless nothing has changed since.
@@ -19,33 +19,34 @@ use crate::host::{Clock, spawn_blocking};
 use crate::model::Monotonic;
 use crate::web::Query;
 
-/// Least time between two snapshots.
+/// Minimum time between two snapshots.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a snapshot and what was rendered from it are kept for nobody.
+/// How long an unused snapshot and its documents are kept.
 const KEPT_MAX: Duration = Duration::from_secs(10);
-/// Documents with a query of their own that wait to be rendered. Those without one always may wait: there are few.
+/// The most documents with a query that may wait for rendering. Documents without a query may always wait, because there
+/// are few.
 const QUERIES_WAITING_MAX: usize = 8;
-/// Least time between two renderings.
+/// Minimum time between two renderings.
 const RENDER_GAP_MIN: Duration = Duration::from_millis(50);
-/// After each rendering none begins for so many times as long as it took: a quarter of one core at most is spent so.
+/// The pause after a rendering, as a multiple of its duration: rendering takes at most a quarter of one core.
 const REST_FACTOR: u32 = 3;
-/// No document of a kind is rendered while so many bytes of that kind are alive, because slow readers hold them. One of
-/// 30,000 images has some 20 MB.
+/// No document of a kind is rendered while this many bytes of the kind are in memory because slow readers hold them. A
+/// document of 30,000 images has about 20 MB.
 const WHOLE_BOARD_BYTES_MAX: usize = 24 << 20;
-/// The same for pages, metrics, and all that is compressed.
+/// The same limit for pages, metrics, and everything compressed.
 const OTHER_BYTES_MAX: usize = 8 << 20;
 
-/// Beyond so many places of documents, those that came to nothing are cleared away.
+/// With more entries than this, unused ones are removed.
 const SLOTS_MAX: usize = 64;
 
-/// Why a document cannot be had now.
+/// Why a document is not available now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unavailable {
-    /// The engine has never handed over a snapshot.
+    /// The engine has never sent a snapshot.
     NoSnapshot,
-    /// Too many others wait for documents with queries of their own.
+    /// Too many others wait for documents with a query.
     TooManyQueries,
-    /// Slow readers hold too much.
+    /// Slow readers hold too many bytes.
     TooManyBytes,
 }
 
@@ -57,21 +58,21 @@ pub(super) struct Wanted {
 }
 
 type Class = (Kind, Encoding);
-/// The query as it is written, which is the same for equal queries.
+/// The query in its canonical text, which is the same for equal queries.
 type Key = (Class, String);
 type Slot = Rc<OnceCell<Arc<Rendered>>>;
 
-/// A snapshot, and what has been rendered from it.
+/// A snapshot, and the documents rendered from it.
 struct Picture {
     snapshot: Arc<dyn Snapshot>,
-    /// The board's version in it.
+    /// The board's version in the snapshot.
     version: u64,
     taken: Monotonic,
     documents: RefCell<BTreeMap<Key, Slot>>,
 }
 
 impl Picture {
-    /// The place of a document, which may be rendered already, or under way.
+    /// The slot of a document, which may already be rendered or in progress.
     fn slot(&self, key: Key) -> Slot {
         let mut documents = self.documents.borrow_mut();
         if documents.len() >= SLOTS_MAX {
@@ -85,13 +86,13 @@ impl Picture {
 pub(super) struct Documents<C> {
     engine: Rc<PortEnd<C>>,
     picture: RefCell<Option<Rc<Picture>>>,
-    /// When a snapshot was last asked for. Held by who asks.
+    /// When a snapshot was last requested. Locked by the task that requests one.
     asked: Mutex<Option<Monotonic>>,
-    /// When the next rendering may begin. Held by the one under way, also if nobody waits for it any longer.
+    /// When the next rendering may begin. Locked by the current rendering, even if nobody waits for it any longer.
     may_render_at: Arc<Mutex<Monotonic>>,
     queries_waiting: Cell<usize>,
     alive: RefCell<BTreeMap<Class, AliveBytes>>,
-    /// There is a picture again, which is to be forgotten one day.
+    /// Wakes the cleanup when there is a picture again.
     renewed: Notify,
 }
 
@@ -109,7 +110,7 @@ impl<C: Clock + Send + Sync + 'static> Documents<C> {
         }
     }
 
-    /// The document, as it is now or, where nothing has changed, as it was within the last second.
+    /// The current document; if nothing has changed, it may be up to a second old.
     pub(super) async fn get(&self, wanted: &Wanted) -> Result<Arc<Rendered>, Unavailable> {
         let picture = self.picture().await?;
         let key = ((wanted.kind, wanted.encoding), wanted.query.to_string());
@@ -118,7 +119,7 @@ impl<C: Clock + Send + Sync + 'static> Documents<C> {
         rendered.cloned()
     }
 
-    /// Lets go of what nobody has asked for in a while. Runs for ever.
+    /// Drops the picture that nobody has requested for a while. Runs forever.
     pub(super) async fn forget_unused(&self) {
         let clock = self.engine.clock();
         loop {
@@ -135,12 +136,12 @@ impl<C: Clock + Send + Sync + 'static> Documents<C> {
         }
     }
 
-    /// A snapshot that is not older than this call, or of a board that has not changed since; the last one, if the engine
-    /// does not hand over another.
+    /// A snapshot that is not older than this call, or whose board has not changed since; the last one, if the engine
+    /// sends no other.
     async fn picture(&self) -> Result<Rc<Picture>, Unavailable> {
         let clock = self.engine.clock();
         let came = clock.monotonic();
-        // Of all who wait here one asks the engine; for the others the answer is new enough.
+        // Only one of all waiting tasks asks the engine; its answer is new enough for the others.
         let mut asked = self.asked.lock().await;
         let known = || self.picture.borrow().clone();
         if asked.is_some_and(|asked| asked >= came) {
@@ -185,7 +186,7 @@ impl<C: Clock + Send + Sync + 'static> Documents<C> {
         let alive = self.room(picture, class)?;
         let (clock, snapshot) = (Arc::clone(clock), Arc::clone(&picture.snapshot));
         let query = wanted.query.clone();
-        // Beside the connections, so that a probe does not wait for it.
+        // Runs beside the connections, so that a probe does not wait for it.
         let rendering = move || {
             let began = clock.monotonic();
             let rendered = Rendered::new(&*snapshot, class, &query, alive);
@@ -196,7 +197,7 @@ impl<C: Clock + Send + Sync + 'static> Documents<C> {
         Ok(spawn_blocking(rendering).await)
     }
 
-    /// A place among those that wait. It is free again once it is dropped.
+    /// Reserves a place among the waiting requests. Dropping it frees the place.
     fn place_to_wait(&self, wanted: &Wanted) -> Result<impl Drop, Unavailable> {
         struct Place<'a>(&'a Cell<usize>, usize);
         impl Drop for Place<'_> {
@@ -213,7 +214,7 @@ impl<C: Clock + Send + Sync + 'static> Documents<C> {
         Ok(Place(&self.queries_waiting, counts))
     }
 
-    /// Makes room for another document of the class, by letting go of those that nobody reads.
+    /// Makes room for another document of the class by dropping those that nobody reads.
     fn room(&self, picture: &Picture, class: Class) -> Result<AliveBytes, Unavailable> {
         let alive = self.alive.borrow_mut().entry(class).or_default().clone();
         let max = match class {
@@ -238,7 +239,7 @@ impl<C: Clock + Send + Sync + 'static> Documents<C> {
     }
 }
 
-/// How long none is rendered after one that took so long.
+/// The pause after a rendering of this duration.
 fn rest_after(took: Duration) -> Duration {
     (took * REST_FACTOR).max(RENDER_GAP_MIN)
 }
@@ -248,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b3_rendering_takes_a_quarter_of_a_core_at_most_and_20_documents_a_second() {
+    fn b3_rendering_is_limited_to_a_quarter_core_and_20_per_second() {
         for millis in [0, 1, 10, 17, 100, 3_000] {
             let took = Duration::from_millis(millis);
             let cycle = took + rest_after(took);

@@ -1,9 +1,9 @@
-//! Which encoding of a document a client accepts (RFC 9110, 12.5.3).
+//! Finds the encoding of a document that a client accepts (RFC 9110, 12.5.3).
 
 use hyper::HeaderMap;
 use hyper::header::ACCEPT_ENCODING;
 
-/// How a document's bytes are encoded.
+/// The encoding of a document's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Encoding {
     Identity,
@@ -11,7 +11,7 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    /// The encoding that a request accepts: gzip where it says so by name or by `*`, and not with the weight 0.
+    /// The encoding that a request accepts: gzip if it is listed by name or by `*` with a weight other than 0.
     pub(super) fn accepted(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(ACCEPT_ENCODING).iter();
         let lines = lines.filter_map(|line| line.to_str().ok());
@@ -33,7 +33,7 @@ impl Encoding {
     }
 }
 
-/// The value of a parameter `q`. One that cannot be read counts as 0: what was meant is not known.
+/// The value of a parameter `q`. An unreadable value counts as 0, because its meaning is unknown.
 fn weight(parameter: &str) -> Option<f64> {
     let (name, value) = parameter.split_once('=')?;
     let is_weight = name.trim().eq_ignore_ascii_case("q");
@@ -46,7 +46,7 @@ mod tests {
     use hyper::header::HeaderValue;
 
     #[test]
-    fn b4_gzip_is_sent_to_who_accepts_it() {
+    fn b4_gzip_is_sent_to_clients_that_accept_it() {
         let accepted = |lines: &[&str]| {
             let mut headers = HeaderMap::new();
             for line in lines {

@@ -1,4 +1,4 @@
-//! The event stream, which tells open pages that the board has changed.
+//! The event stream, which informs open pages that the board has changed.
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -13,11 +13,11 @@ use super::places::Transfer;
 use crate::host::Clock;
 use crate::model::Monotonic;
 
-/// Age at which a stream ends. A page that is still open asks for another one.
+/// Age at which a stream ends. A page that is still open requests another one.
 pub(super) const STREAM_AGE_MAX: Duration = Duration::from_secs(15 * 60);
-/// Time between two events, because the board changes with every write.
+/// Minimum time between two events, because the board changes with every write.
 const EVENT_GAP: Duration = Duration::from_secs(1);
-/// Time between signs of life, so that no proxy takes the connection for dead.
+/// Time between signs of life, so that no proxy considers the connection dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 struct Stream<C: Clock> {
@@ -27,7 +27,7 @@ struct Stream<C: Clock> {
     /// Time of the last event or sign of life.
     last_sent_at: Monotonic,
     ends_at: Monotonic,
-    /// Both go back when the client is gone.
+    /// Both are released when the client is gone.
     _permit: OwnedSemaphorePermit,
     _transfer: Transfer<C>,
 }

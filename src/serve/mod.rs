@@ -1,9 +1,8 @@
-//! The read-only HTTP port: who may ask, how long, and how much at a time.
+//! The read-only HTTP port: who may read, for how long, and how much at a time.
 //!
-//! It answers GET and HEAD, changes nothing, and knows what it serves only as a [`Snapshot`]. It runs beside the engine,
-//! on a thread of its own ([`StatusServer::spawn`]): a client can hold up its own connection and nothing else.
-//! Connections, event streams, documents in transfer, bytes that slow readers hold, rendering, header bytes and the time
-//! of each have a limit.
+//! It answers GET and HEAD, changes nothing, and knows the served data only as a [`Snapshot`]. It runs beside the engine,
+//! on its own thread ([`StatusServer::spawn`]), so a client can delay only its own connection. Connections, event
+//! streams, documents in transfer, bytes held by slow readers, rendering, header bytes and the time of each are limited.
 
 mod access;
 mod body;
@@ -41,24 +40,25 @@ pub use port_thread::PortThread;
 use places::{Connection, Places};
 use state::ServerState;
 
-/// Time until accepting is tried again after an error; the process is out of file descriptors, for example.
+/// Pause after an error before the next accept, for example when the process has no free file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// Clients that wait for the port to turn to them, in the kernel.
+/// The most clients that may wait in the kernel to be accepted.
 const BACKLOG: u32 = 1024;
-/// Bytes that the kernel keeps for a client that does not take them. Left to itself it would take megabytes for each.
+/// Bytes that the kernel buffers for a client that does not read them. By default it would buffer megabytes for each
+/// client.
 const KERNEL_BYTES_MAX: u32 = 256 * 1024;
 
-/// Where and for whom to listen.
+/// The address to listen on, and who may read.
 pub struct Settings {
     /// Address and port; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Names that a Host header may have, besides loopback names and the address that was called.
+    /// Allowed names in a Host header, besides loopback names and the called address.
     pub hosts: Vec<String>,
-    /// Without a token, everybody who can connect may read.
+    /// The required token; without one, everybody who can connect may read.
     pub token: Option<Token>,
 }
 
-/// The status server on its socket.
+/// The status server with its bound socket.
 pub struct StatusServer {
     listener: TcpListener,
     address: SocketAddr,
@@ -66,14 +66,14 @@ pub struct StatusServer {
 }
 
 impl StatusServer {
-    /// Binds the address. Clients are served once [`StatusServer::spawn`] or [`StatusServer::serve`] runs. Must be called
-    /// in a runtime, which the server need not run in.
+    /// Binds the address. Clients are served once [`StatusServer::spawn`] or [`StatusServer::serve`] runs. This must be
+    /// called inside a runtime, but the server may run in another one.
     pub fn bind(settings: Settings) -> io::Result<Self> {
         let socket = match settings.listen {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
             SocketAddr::V6(_) => TcpSocket::new_v6(),
         }?;
-        // As tokio and std do it: an address whose old connections linger can be used.
+        // As in tokio and std: allows an address with lingering old connections.
         socket.set_reuseaddr(cfg!(unix))?;
         socket.set_send_buffer_size(KERNEL_BYTES_MAX)?;
         socket.bind(settings.listen)?;
@@ -90,7 +90,7 @@ impl StatusServer {
         self.address
     }
 
-    /// Serves until the engine's end of the border is gone. Dropping the future ends every connection.
+    /// Serves until the engine's end of the border is dropped. Dropping the future ends every connection.
     pub async fn serve<C>(self, engine: PortEnd<C>) -> io::Result<()>
     where
         C: Clock + Send + Sync + 'static,
@@ -106,7 +106,7 @@ impl StatusServer {
     }
 }
 
-/// Accepts and serves connections for ever.
+/// Accepts and serves connections forever.
 async fn accept<C>(listener: tokio::net::TcpListener, state: &Rc<ServerState<C>>)
 where
     C: Clock + Send + Sync + 'static,
@@ -117,7 +117,7 @@ where
         let local = stream.local_addr().ok()?.ip();
         let place = places.take(Connection::new(local, clock.clone()));
         let served = connection::serve(stream, place, Rc::clone(state));
-        // A panic while showing the work must not end the port.
+        // A panic in one connection must not end the port.
         Some(AssertUnwindSafe(served).catch_unwind())
     };
     let mut connections = FuturesUnordered::new();
@@ -130,12 +130,12 @@ where
             listener.accept().await
         };
         tokio::select! {
-            // Those that are here go first: a new one may end them.
+            // Existing connections go first, because a new one may evict them.
             biased;
             Some(ended) = connections.next() => {
                 let ended: thread::Result<()> = ended;
                 if ended.is_err() {
-                    tracing::error!("a fault in sharekeeper ended a connection of the status port; please report it");
+                    tracing::error!("a bug in sharekeeper ended a connection of the status port; please report it");
                 }
             }
             accepted = accepted => match accepted {
@@ -144,7 +144,7 @@ where
                     connections.extend(serve(stream));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the status port cannot take a connection");
+                    tracing::warn!(%error, "the status port cannot accept a connection");
                     resumes = Some(clock.monotonic() + ACCEPT_PAUSE);
                 }
             },

@@ -1,5 +1,5 @@
-//! The rate at which documents are sent, all readers together. Without it, readers that ask again as soon as they are
-//! answered would take a whole core for copying bytes.
+//! The rate at which documents are sent to all readers together. Without it, readers that repeat their request as soon as
+//! it is answered would use a whole core for copying bytes.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use std::time::Duration;
 use crate::host::Clock;
 use crate::model::Monotonic;
 
-/// Bytes a second that leave on average.
+/// The average number of bytes that are sent per second.
 const BYTES_PER_SECOND: u64 = 64 << 20;
-/// What may leave at once after a pause, in time at that rate.
+/// The amount that may be sent at once after a pause, as time at that rate.
 const BURST: Duration = Duration::from_millis(500);
 
-/// When the bytes that were sent so far are paid for.
+/// The time at which the bytes sent so far are within the rate.
 pub(super) struct SendPace(Cell<Monotonic>);
 
 impl SendPace {
@@ -20,7 +20,7 @@ impl SendPace {
         Self(Cell::new(now))
     }
 
-    /// Returns once so many bytes may leave.
+    /// Returns once this many bytes may be sent.
     pub(super) async fn take(&self, bytes: usize, clock: &impl Clock) {
         let now = clock.monotonic();
         let paid_at = self.0.get();

@@ -1,7 +1,7 @@
-//! The places for connections, and which of them makes room for another.
+//! The places for connections, and which connection makes room for another.
 //!
-//! A connection that carries a document or an event stream keeps its place, and fewer of these are carried than there are
-//! places. So there is always one that can make room for a new client, which may be a probe of the orchestrator.
+//! A connection with a document or an event stream in transfer keeps its place, and there are fewer transfers than
+//! places. So there is always a connection that can make room for a new client, which may be a probe of the orchestrator.
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
@@ -13,12 +13,12 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::host::Clock;
 use crate::model::Monotonic;
 
-/// The most documents and event streams that are carried at a time.
+/// The most documents and event streams in transfer at a time.
 pub const TRANSFERS_MAX: usize = 64;
-/// Places that no transfer takes, so that probes are answered whatever is carried. As many connections must come between a
-/// probe and its request before the probe makes room.
+/// Places that no transfer occupies, so that probes are always answered. This many connections must arrive between a
+/// probe's connect and its request before the probe is evicted.
 const RESERVE: usize = 64;
-/// The most connections at a time. For a page and its files, a browser opens six.
+/// The most connections at a time. A browser opens six for a page and its files.
 pub const CONNECTIONS_MAX: usize = TRANSFERS_MAX + RESERVE;
 
 /// One connection, over all its requests.
@@ -26,17 +26,17 @@ pub(super) struct Connection<C> {
     /// The local address that the client called.
     pub(super) local: IpAddr,
     pub(super) clock: Arc<C>,
-    /// Whether it carries an event stream, which may last longer than other replies.
+    /// Whether it has an event stream, which may last longer than other replies.
     pub(super) has_stream: Cell<bool>,
-    /// Documents and streams that it carries.
+    /// Number of documents and streams in transfer.
     transfers: Cell<usize>,
-    /// Since when it has had no whole request whose document or stream it carries.
+    /// Since when it has had no complete request whose document or stream is in transfer.
     waits_since: Cell<Monotonic>,
-    /// Since when the client has taken no byte of those that wait to leave.
+    /// Since when the client has read none of the waiting bytes.
     stuck_since: Cell<Option<Monotonic>>,
-    /// The client has just stopped to take bytes.
+    /// Notified when the client stops reading bytes.
     pub(super) stuck: Notify,
-    /// It makes room for another one.
+    /// Notified when the connection must make room.
     pub(super) evicted: Notify,
 }
 
@@ -55,12 +55,12 @@ impl<C: Clock> Connection<C> {
         }
     }
 
-    /// Since when the client has taken nothing; `None` while it takes all that there is.
+    /// Since when the client has read nothing; `None` while it reads everything.
     pub(super) fn stuck_since(&self) -> Option<Monotonic> {
         self.stuck_since.get()
     }
 
-    /// Takes in whether the client took something of what was written.
+    /// Records whether the client read any of the written bytes.
     pub(super) fn wrote(&self, has_taken: bool) {
         if has_taken {
             self.stuck_since.set(None);
@@ -70,21 +70,20 @@ impl<C: Clock> Connection<C> {
         }
     }
 
-    /// The order in which connections make room: first those with nothing under way, of these the one that has waited
-    /// longest.
+    /// The order of eviction: first connections without waiting bytes; among these, the one that has waited longest.
     fn eviction_order(&self) -> (bool, Monotonic) {
         (self.stuck_since.get().is_some(), self.waits_since.get())
     }
 }
 
-/// A document or stream that a connection carries. Dropping it ends that.
+/// A document or stream in transfer on a connection. Dropping it ends the transfer.
 pub(super) struct Transfer<C: Clock> {
     connection: Rc<Connection<C>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl<C: Clock> Transfer<C> {
-    /// Begins to carry something; `None` if all that may be is carried already.
+    /// Starts a transfer; `None` if the limit is reached.
     pub(super) fn begin(connection: &Rc<Connection<C>>, limit: &Arc<Semaphore>) -> Option<Self> {
         let permit = Arc::clone(limit).try_acquire_owned().ok()?;
         connection.transfers.set(connection.transfers.get() + 1);
@@ -111,7 +110,7 @@ impl<C: Clock> Drop for Transfer<C> {
 /// All connections that have a place.
 pub(super) struct Places<C>(RefCell<Vec<Rc<Connection<C>>>>);
 
-/// A connection's place. It is free again once it is dropped.
+/// A connection's place. Dropping it frees the place.
 pub(super) struct Place<C> {
     places: Rc<Places<C>>,
     pub(super) connection: Rc<Connection<C>>,
@@ -122,7 +121,8 @@ impl<C: Clock> Places<C> {
         Rc::new(Self(RefCell::default()))
     }
 
-    /// Gives the connection a place. If all are taken, the one that has waited longest for a whole request makes room.
+    /// Gives the connection a place. If all are taken, the connection that has waited longest for a complete request
+    /// makes room.
     pub(super) fn take(self: &Rc<Self>, connection: Connection<C>) -> Place<C> {
         let mut taken = self.0.borrow_mut();
         if taken.len() >= CONNECTIONS_MAX {
@@ -156,7 +156,7 @@ mod tests {
 
     use crate::model::Timestamp;
 
-    /// A clock that goes on by a second each time that it is looked at.
+    /// A clock that advances by one second each time it is read.
     #[derive(Default)]
     struct Ticking(std::sync::atomic::AtomicU64);
 
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn b8_who_waits_longest_without_a_whole_request_makes_room_and_a_transfer_never_does() {
+    fn b8_the_longest_waiting_connection_makes_room_a_transfer_never() {
         let (places, clock) = (Places::new(), Arc::new(Ticking::default()));
         let connect = || {
             places.take(Connection::new(
@@ -194,8 +194,8 @@ mod tests {
         let mut taken: Vec<_> = (0..CONNECTIONS_MAX).map(|_| connect()).collect();
         let mut transfers: Vec<_> = taken.iter().map(begin).collect();
         let carried = transfers.iter().flatten().count();
-        assert_eq!(carried, TRANSFERS_MAX, "no more is carried");
-        // The eight that carry nothing make room, in the order in which they came.
+        assert_eq!(carried, TRANSFERS_MAX, "the limit of transfers");
+        // The connections without a transfer make room, in the order of their arrival.
         for round in 0..2 * RESERVE {
             taken.push(connect());
             let evicted: Vec<_> = (0..taken.len())
@@ -205,11 +205,11 @@ mod tests {
             assert_eq!(evicted, expected);
             assert_eq!(places.0.borrow().len(), CONNECTIONS_MAX);
         }
-        // One that has just ended its transfer has waited less long than those.
+        // A connection that has just ended its transfer has waited for less time.
         transfers[3] = None;
         let late = connect();
         assert!(!is_evicted(&taken[3]) && !is_evicted(&late));
-        // What is on its way to a client that takes it slowly goes last of all.
+        // A connection with a slow reader is evicted last.
         taken[3].connection.wrote(false);
         let more: Vec<_> = (1..RESERVE).map(|_| connect()).collect();
         assert!(!is_evicted(&taken[3]));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn b8_a_place_is_free_again_once_its_connection_is_gone() {
+    fn b8_a_place_is_free_once_its_connection_is_gone() {
         let (places, clock) = (Places::new(), Arc::new(Ticking::default()));
         let connect = || {
             places.take(Connection::new(

@@ -11,12 +11,12 @@ use super::StatusServer;
 use super::border::PortEnd;
 use crate::host::Clock;
 
-/// The thread on which the port is served.
+/// The thread that serves the port.
 pub struct PortThread(oneshot::Receiver<bool>);
 
 impl StatusServer {
-    /// Serves on a thread of its own until the engine's end of the border is gone. What goes wrong there ends the port
-    /// and nothing else.
+    /// Serves on a separate thread until the engine's end of the border is dropped. An error or panic there ends only the
+    /// port.
     pub fn spawn<C>(self, engine: PortEnd<C>) -> io::Result<PortThread>
     where
         C: Clock + Send + Sync + 'static,
@@ -38,12 +38,12 @@ impl StatusServer {
                     }
                     Err(_) => {
                         tracing::error!(
-                            "a fault in sharekeeper ended the status port; the work goes on without it; please report it"
+                            "a bug in sharekeeper ended the status port; the daemon continues without it; please report it"
                         );
                         false
                     }
                 };
-                // A document that is being rendered is nobody's any longer.
+                // Nobody waits for a document that is still being rendered.
                 runtime.shutdown_background();
                 let _ = sender.send(is_well);
             })?;
@@ -52,7 +52,7 @@ impl StatusServer {
 }
 
 impl PortThread {
-    /// Returns once nothing is served any longer: whether the engine's end was the reason.
+    /// Returns once nothing is served any longer, with true if the engine's end was the reason.
     pub async fn ended(self) -> bool {
         self.0.await.unwrap_or_default()
     }

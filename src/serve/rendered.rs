@@ -1,4 +1,4 @@
-//! One rendered document: its bytes in pieces that all its readers share, and how many bytes of its kind are alive.
+//! One rendered document: its bytes in pieces that all readers share, and how many bytes of its kind are in memory.
 
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use super::border::Snapshot;
 use super::encoding::Encoding;
 use crate::web::{self, Query};
 
-/// The most bytes of a document that go into a connection's buffer at once.
+/// The most bytes of a document that a connection's buffer receives at once.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Documents are written in small pieces; the compressor gets larger ones.
 const BUFFER_BYTES: usize = 32 * 1024;
 
-/// What is rendered from a snapshot.
+/// The documents that are rendered from a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Page,
@@ -25,11 +25,11 @@ pub(super) enum Kind {
     Metrics,
 }
 
-/// The bytes of all documents of one kind and encoding that are alive, because they are kept or still being read.
+/// The bytes of all documents of one kind and encoding in memory, because they are cached or still being read.
 #[derive(Clone, Default)]
 pub(super) struct AliveBytes(Arc<AtomicUsize>);
 
-/// A document that is rendered. Its bytes count as alive until the last reader lets go of it.
+/// A rendered document. Its bytes count until the last reader drops it.
 pub(super) struct Rendered {
     frames: Vec<Bytes>,
     length: usize,
@@ -43,7 +43,7 @@ impl AliveBytes {
 }
 
 impl Rendered {
-    /// Renders a document. This takes long where there are many images, so it is done beside the connections.
+    /// Renders a document. This takes long if there are many images, so it runs beside the connections.
     pub(super) fn new(
         snapshot: &dyn Snapshot,
         (kind, encoding): (Kind, Encoding),
@@ -76,7 +76,7 @@ impl Rendered {
         self.length
     }
 
-    /// The piece at a position, in order.
+    /// The piece at this position, in order.
     pub(super) fn frame(&self, position: usize) -> Option<Bytes> {
         self.frames.get(position).cloned()
     }
@@ -104,7 +104,7 @@ fn compressed(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Resul
     Ok(encoder.finish()?.finished())
 }
 
-/// Bytes that are written, in pieces of [`FRAME_BYTES_MAX`].
+/// Written bytes in pieces of [`FRAME_BYTES_MAX`].
 #[derive(Default)]
 struct Frames {
     full: Vec<Bytes>,
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn b4_a_document_is_in_pieces_that_fit_a_connections_buffer() {
+    fn b4_document_pieces_fit_a_connections_buffer() {
         let text: Vec<u8> = (0..200_001u32).map(|n| (n % 251) as u8).collect();
         for sizes in [1, 7, 64 * 1024, 100_000] {
             let write = |out: &mut dyn Write| {

@@ -1,5 +1,5 @@
-//! One request and its response: the checks, the routes, and headers that every response has. What pages and documents
-//! say is made in `web` and `metrics`.
+//! One request and its response: the checks, the routes, and the headers of every response. The content of pages and
+//! documents comes from `web` and `metrics`.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,12 +44,12 @@ const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 const EVENT_STREAM: &str = "text/event-stream";
 
-/// Reasons of unreadiness that are told; a list with thousands of accounts and regions is no help.
+/// The most reasons of unreadiness that are shown; a list with thousands of accounts and regions does not help.
 const REASONS_MAX: usize = 100;
 
 type Response = hyper::Response<ResponseBody>;
 
-/// Responds; only for a document it may have to wait.
+/// Responds to a request; only a document may have to wait.
 pub(super) async fn respond<C: Clock + Send + Sync + 'static>(
     request: &Parts,
     connection: &Rc<Connection<C>>,
@@ -66,7 +66,7 @@ pub(super) async fn respond<C: Clock + Send + Sync + 'static>(
     response
 }
 
-/// The response to a request that is refused, whatever it asks for.
+/// The response to a request that is refused for any route.
 fn reject<C>(
     request: &Parts,
     connection: &Connection<C>,
@@ -76,13 +76,13 @@ fn reject<C>(
     if !is_host_allowed(headers, connection.local, &settings.hosts) {
         return Some(plain(
             StatusCode::MISDIRECTED_REQUEST,
-            "this port answers to loopback names, to its own address, and to names that it was told\n",
+            "this port answers only to loopback names, to its own address, and to configured names\n",
         ));
     }
     if request.method != Method::GET && request.method != Method::HEAD {
         let mut response = plain(
             StatusCode::METHOD_NOT_ALLOWED,
-            "this port only shows; it answers to GET and HEAD\n",
+            "this port is read-only; it answers only GET and HEAD\n",
         );
         let allowed = HeaderValue::from_static("GET, HEAD");
         response.headers_mut().insert(ALLOW, allowed);
@@ -93,7 +93,7 @@ fn reject<C>(
     if !open && !is_authorized(settings, headers) {
         let mut response = plain(
             StatusCode::UNAUTHORIZED,
-            "give the token as a bearer's, or as the password of any user\n",
+            "send the token as a bearer token, or as the password of any user\n",
         );
         let asks = HeaderValue::from_static("Basic realm=\"sharekeeper\", charset=\"UTF-8\"");
         response.headers_mut().insert(WWW_AUTHENTICATE, asks);
@@ -134,7 +134,7 @@ async fn route<C: Clock + Send + Sync + 'static>(
     }
 }
 
-/// A document, as far as the query asks for it, in an encoding that the client accepts.
+/// A document, restricted by the query, in an encoding that the client accepts.
 async fn document<C: Clock + Send + Sync + 'static>(
     kind: Kind,
     request: &Parts,
@@ -144,7 +144,7 @@ async fn document<C: Clock + Send + Sync + 'static>(
     let (query, content_type) = match kind {
         Kind::Page => (request.uri.query(), HTML),
         Kind::Board => (request.uri.query(), JSON),
-        // They are shown whole.
+        // Metrics are always complete.
         Kind::Metrics => (None, METRICS_CONTENT_TYPE),
     };
     let query = match Query::parse(query.unwrap_or_default()) {
@@ -152,7 +152,7 @@ async fn document<C: Clock + Send + Sync + 'static>(
         Err(error) => return plain(StatusCode::BAD_REQUEST, format!("{error}\n")),
     };
     let Some(transfer) = Transfer::begin(connection, &state.transfer_limit) else {
-        return too_many("other clients are reading as much as is sent at a time\n");
+        return too_many("other clients use all transfers; try again later\n");
     };
     let wanted = Wanted {
         kind,
@@ -162,10 +162,10 @@ async fn document<C: Clock + Send + Sync + 'static>(
     let document = match state.documents.get(&wanted).await {
         Ok(document) => document,
         Err(Unavailable::NoSnapshot) => {
-            return too_many("sharekeeper is busy, or has only just begun\n");
+            return too_many("sharekeeper is busy, or has just started\n");
         }
         Err(Unavailable::TooManyQueries) => {
-            return too_many("too many clients ask for parts of the board\n");
+            return too_many("too many clients request parts of the board\n");
         }
         Err(Unavailable::TooManyBytes) => {
             return too_many("other clients are reading this document slowly\n");
@@ -208,11 +208,11 @@ fn health(health: Result<(), Vec<String>>, is_authorized: bool) -> Response {
         Ok(()) => ok(TEXT, "ok\n"),
         Err(_) if !is_authorized => plain(
             StatusCode::SERVICE_UNAVAILABLE,
-            "no; give the token to be told why\n",
+            "not ready; send the token to see the reasons\n",
         ),
         Err(reasons) => {
-            let told = reasons.iter().take(REASONS_MAX);
-            let mut lines: String = told.map(|why| format!("{}\n", safe(why))).collect();
+            let shown = reasons.iter().take(REASONS_MAX);
+            let mut lines: String = shown.map(|why| format!("{}\n", safe(why))).collect();
             let more = reasons.len().saturating_sub(REASONS_MAX);
             if more > 0 {
                 lines.push_str(&format!("and {more} more\n"));

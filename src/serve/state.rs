@@ -1,4 +1,4 @@
-//! State of the server that all connections share, with the limits on what is carried at a time.
+//! State of the server that all connections share, with the limits on concurrent transfers.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::pace::SendPace;
 use super::places::TRANSFERS_MAX;
 use crate::host::Clock;
 
-/// The most event streams at a time, so that half of what may be carried is left for documents.
+/// The most event streams at a time, so that half of all transfers remains for documents.
 pub(super) const STREAMS_MAX: usize = TRANSFERS_MAX / 2;
 
 /// State that all connections share.

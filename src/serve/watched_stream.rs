@@ -1,4 +1,4 @@
-//! A TCP stream that notes whether its client takes what is sent.
+//! A TCP stream that notes whether its client reads the sent bytes.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use super::places::Connection;
 use crate::host::Clock;
 
-/// A stream that tells its connection how writing goes.
+/// A stream that reports the progress of writes to its connection.
 pub(super) struct WatchedStream<C> {
     io: TokioIo<TcpStream>,
     connection: Rc<Connection<C>>,

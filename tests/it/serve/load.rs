@@ -177,7 +177,7 @@ async fn b3_an_engine_that_stands_still_is_told_of_and_what_was_last_known_is_sh
         for path in ["/healthz", "/readyz"] {
             let reply = get(address, path).await;
             assert_eq!(status(&reply), 503, "{path}");
-            let words = "sharekeeper has stood still for ";
+            let words = "sharekeeper has been stuck for ";
             assert!(body(&reply).starts_with(words), "{}", body(&reply));
         }
         let mut feed = Box::pin(engine.feed(&shown));
