@@ -1,4 +1,4 @@
-//! Accounts and blueprints as the world file gives them. Every public field is a field of that file.
+//! Accounts and blueprints of the world file. Every public field is a field of that file.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,24 +7,26 @@ use super::world_image::{Generate, Image};
 use super::world_instance::Instance;
 use crate::model::Region;
 
-/// An account: its key, its permissions, its images, blueprints and servers.
+/// An account with its key, permissions, images, blueprints and servers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Account {
-    /// For people, and for `--sim` to find it by.
+    /// Name for people; `--sim` also finds the account by it.
     pub name: String,
-    /// Number of the root account.
+    /// The uin of the root account.
     pub uin: String,
-    /// Made up, so it may be shown.
+    /// The secret id; it is invented, so it may be shown.
     pub secret_id: String,
-    /// Made up, so it may be shown.
+    /// The secret key; it is invented, so it may be shown.
     pub secret_key: String,
-    /// If given, calls with the key need this token, too.
+    /// If set, calls with the key need this token too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// The key is no longer known: `AuthFailure.SecretIdNotFound`. Temporary keys that were issued for it still work.
+    /// Whether the key is no longer known (`AuthFailure.SecretIdNotFound`). Temporary keys that were issued for it still
+    /// work.
     pub revoked: bool,
-    /// Actions that are refused with `UnauthorizedOperation.NoPermission`, or AssumeRole with `UnauthorizedOperation`.
+    /// Actions that are refused with `UnauthorizedOperation.NoPermission`; AssumeRole is refused with
+    /// `UnauthorizedOperation`.
     pub deny: Vec<String>,
     /// State of the Lighthouse service role.
     pub role: Role,
@@ -32,10 +34,10 @@ pub struct Account {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<CamRole>,
     pub images: Vec<Image>,
-    /// More images, whose ids are numbered.
+    /// Further images with numbered ids.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub generate: Vec<Generate>,
-    /// Blueprints besides those of the images above: of other accounts, or a second one of an image.
+    /// Blueprints besides those of the images above: of other accounts, or a second blueprint of an image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub blueprints: Vec<ExtraBlueprint>,
     /// Lighthouse servers, each of which uses a blueprint.
@@ -43,22 +45,22 @@ pub struct Account {
     pub instances: Vec<Instance>,
 }
 
-/// A blueprint that exists whatever is shared and cancelled.
+/// A blueprint that exists independently of shares and cancels.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExtraBlueprint {
     /// The blueprint's id, such as `lhbp-1a2b3c4d`.
     pub id: String,
-    /// Its `ImageId`; `""` for none, as the vendor's own blueprints have it.
+    /// Its `ImageId`; `""` for none, as in the vendor's own blueprints.
     #[serde(default)]
     pub image_id: String,
-    /// Regions that have it; none means all 15.
+    /// Regions that have it; an empty list means all 15.
     #[serde(default)]
     pub regions: Vec<String>,
     /// Its `BlueprintState`; `""` for none.
     #[serde(default = "ExtraBlueprint::normal")]
     pub state: String,
-    /// Its `BlueprintType`; the world's by default.
+    /// Its `BlueprintType`; by default the world's.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<BlueprintType>,
 }
@@ -68,7 +70,7 @@ impl ExtraBlueprint {
         "NORMAL".into()
     }
 
-    /// Whether the region has it.
+    /// Whether the region has the blueprint.
     pub(super) fn is_in(&self, region: Region) -> bool {
         self.regions.is_empty() || self.regions.iter().any(|name| name == region.as_str())
     }

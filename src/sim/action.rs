@@ -5,7 +5,7 @@ use crate::api::protocol::wire::{Action, Service};
 /// An action that the simulator answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SimAction {
-    /// An action that the client calls, too.
+    /// An action that sharekeeper's client also calls.
     Api(Action),
     /// Issues a temporary key to the owner of a key.
     AssumeRole,
@@ -40,7 +40,7 @@ impl SimAction {
         }
     }
 
-    /// Calls in a sliding second, from the documentation of the actions.
+    /// The limit of calls in a sliding second, from the documentation of the actions.
     pub(super) fn limit_per_second(self) -> u32 {
         match self {
             Self::Api(action) => action.limit_per_second(),

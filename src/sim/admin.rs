@@ -1,4 +1,5 @@
-//! The simulator's own paths under `/_sim/`: they show its state and change it while it runs. Not part of the API.
+//! The simulator's own paths under `/_sim/`, which show its state and change it while it runs. They are not part of the
+//! API.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use crate::model::{Monotonic, Region};
 const ROOT: &str = "/_sim/";
 const PATHS: &str = "GET /_sim/state, /_sim/identity, POST /_sim/world, /_sim/faults, /_sim/settings, /_sim/accounts, /_sim/key, /_sim/images, /_sim/ensure, /_sim/image, /_sim/delete-image, /_sim/sync, /_sim/build, /_sim/instances, /_sim/share, /_sim/blueprints, /_sim/blueprint, /_sim/reset-ledger";
 
-/// Body of `POST /_sim/blueprints`: blueprints besides those of shared images, to add or to replace.
+/// Body of `POST /_sim/blueprints`: blueprints to add or replace, besides those of shared images.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Blueprints {
@@ -26,7 +27,7 @@ struct Blueprints {
     blueprints: Vec<ExtraBlueprint>,
 }
 
-/// Body of `POST /_sim/blueprint`: a blueprint of any kind gets another state or is deleted.
+/// Body of `POST /_sim/blueprint`: gives a blueprint of any kind another state, or deletes it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BlueprintChange {
@@ -39,7 +40,7 @@ struct BlueprintChange {
     deleted: bool,
 }
 
-/// Body of `POST /_sim/settings`. What is left out does not change.
+/// Body of `POST /_sim/settings`. Omitted fields do not change.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Settings {
@@ -56,8 +57,8 @@ struct Settings {
     allow_double_names: Option<bool>,
 }
 
-/// Body of `POST /_sim/key`: a command of `--sim` wants to work in the account of this name, which is added if there is none
-/// and gets the uin.
+/// Body of `POST /_sim/key`: a command with `--sim` requests the key of the account with this name. The account is added
+/// if it does not exist, and gets the uin.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WantedKey {
@@ -65,8 +66,7 @@ struct WantedKey {
     uin: Option<String>,
 }
 
-/// Body of `POST /_sim/accounts`: the key is revoked or rotated, or gets other permissions. What is left out does
-/// not change.
+/// Body of `POST /_sim/accounts`: revokes or rotates the key, or changes its permissions. Omitted fields do not change.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct AccountChange {
@@ -78,7 +78,7 @@ struct AccountChange {
     deny: Option<Vec<String>>,
 }
 
-/// Answers a call of one of the simulator's own paths with a status and a document.
+/// Answers a call to one of the simulator's own paths with a status and a JSON document.
 pub(super) fn handle(
     cloud: &mut Cloud,
     method: &str,
@@ -138,7 +138,7 @@ pub(super) fn handle(
 }
 
 fn no_such_call() -> (u16, Value) {
-    let words = format!("no such call; there are: {PATHS}");
+    let words = format!("no such path; available paths: {PATHS}");
     (404, json!({"error": words}))
 }
 
@@ -214,7 +214,7 @@ fn state(cloud: &Cloud) -> Value {
     })
 }
 
-/// The key of an account, which may be shown: it is made up.
+/// The key of an account. It is invented, so it may be shown.
 fn key(cloud: &mut Cloud, wanted: &WantedKey) -> Value {
     let account = cloud.key(&wanted.account, wanted.uin.as_deref());
     json!({

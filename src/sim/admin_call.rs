@@ -1,4 +1,4 @@
-//! What the simulator's own paths have in common: how a body is read, and how the world is changed.
+//! Common parts of the simulator's own paths: how a body is parsed, and how the world is changed.
 
 use serde::de::DeserializeOwned;
 

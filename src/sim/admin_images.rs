@@ -1,4 +1,4 @@
-//! The simulator's own paths that are about images and servers: adding, changing, copying, building and deleting them.
+//! The simulator's own paths for images and servers: adding, changing, copying, building and deleting them.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::world_image::{Image, PlacedImage};
 use super::world_instance::Instance;
 use crate::model::{Monotonic, Region};
 
-/// Body of `POST /_sim/images`: images to add or to replace.
+/// Body of `POST /_sim/images`: images to add or replace.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Images {
@@ -22,21 +22,21 @@ struct Images {
     images: Vec<Image>,
 }
 
-/// Body of `POST /_sim/ensure`: images that are to be there. One whose id, or else name, is there stays as it is.
+/// Body of `POST /_sim/ensure`: images that must exist. An image whose id, or else name, already exists stays unchanged.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WantedImages {
     images: Vec<PlacedImage>,
 }
 
-/// Body of `POST /_sim/image`: what changes of one image. What is left out does not change.
+/// Body of `POST /_sim/image`: changes of one image. Omitted fields do not change.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ImageChange {
     #[serde(default = "default_account")]
     account: String,
     region: String,
-    /// Its id or its name.
+    /// The image's id or name.
     image: String,
     name: Option<String>,
     state: Option<String>,
@@ -47,18 +47,18 @@ struct ImageChange {
     in_use: Option<bool>,
     cloud_init: Option<bool>,
     os_accepted: Option<bool>,
-    /// The `BlueprintState` of its blueprint.
+    /// New `BlueprintState` of its blueprint.
     blueprint_state: Option<String>,
 }
 
-/// Body of `POST /_sim/delete-image`: somebody deletes an image. Its blueprint is left.
+/// Body of `POST /_sim/delete-image`: somebody deletes an image. Its blueprint remains.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Deletion {
     #[serde(default = "default_account")]
     account: String,
     region: String,
-    /// Its id or its name.
+    /// The image's id or name.
     image: String,
 }
 
@@ -69,22 +69,22 @@ struct Sync {
     #[serde(default = "default_account")]
     account: String,
     region: String,
-    /// Its id or its name.
+    /// The image's id or name.
     image: String,
     to: Vec<String>,
-    /// Name of the copies; the source's by default.
+    /// Name of the copies; by default the source's name.
     name: Option<String>,
 }
 
-/// Body of `POST /_sim/build`: one of the world's builds makes an image now.
+/// Body of `POST /_sim/build`: one of the world's builds creates an image now.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BuildNow {
-    /// `name` of the build, with its `{n}`; the first one by default.
+    /// The `name` of the build, with its `{n}`; by default the first build.
     name: Option<String>,
 }
 
-/// Body of `POST /_sim/instances`: servers to add or to replace, and servers to remove.
+/// Body of `POST /_sim/instances`: servers to add or replace, and servers to remove.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Instances {
@@ -92,7 +92,7 @@ struct Instances {
     account: String,
     #[serde(default)]
     instances: Vec<Instance>,
-    /// Ids of servers that go.
+    /// Ids of servers to remove.
     #[serde(default)]
     remove: Vec<String>,
 }
@@ -104,12 +104,12 @@ struct Share {
     #[serde(default = "default_account")]
     account: String,
     region: String,
-    /// Its id or its name.
+    /// The image's id or name.
     image: String,
     shared: bool,
 }
 
-/// Answers `POST /_sim/<call>`; `None` if there is no such call here.
+/// Answers `POST /_sim/<call>`; `None` if this file has no such call.
 pub(super) fn handle(
     cloud: &mut Cloud,
     call: &str,
@@ -174,7 +174,7 @@ fn ensure_images(cloud: &mut Cloud, wanted: WantedImages) -> Result<(), String> 
     Ok(())
 }
 
-/// The place of the image of that id or name.
+/// Finds the image with this id or name.
 fn find(cloud: &Cloud, account: &str, region: &str, called: &str) -> Result<ImageIndex, String> {
     let (index, place) = locate(cloud, account, Some(region))?;
     let place = place.ok_or("no region")?;

@@ -1,4 +1,4 @@
-//! Checks who calls, as the API does: key, token, clock, signature. What the key may do is checked in `cloud`.
+//! Authenticates the caller as the API does: key, token, clock, signature. `cloud` checks the permissions of the key.
 
 use super::account::Account;
 use super::action::SimAction;
@@ -8,9 +8,9 @@ use crate::api::protocol::sign::{ALGORITHM, ToSign};
 use crate::api::protocol::wire::Service;
 use crate::model::Secret;
 
-/// The Authorization header of a call that is not signed.
+/// The Authorization header of an unsigned call.
 const UNSIGNED: &str = "SKIP";
-/// The most that a call's timestamp may differ from the server's time, in seconds.
+/// The largest allowed difference between a call's timestamp and the server's time, in seconds.
 const CLOCK_TOLERANCE: i64 = 300;
 
 /// The parts of an Authorization header.
@@ -38,23 +38,23 @@ impl<'a> Authorization<'a> {
     }
 }
 
-/// Who calls, and which service. The real API tells services apart by their hosts. Here one host serves all, and
-/// the signature's scope says which service is meant.
+/// The caller and the requested service. The real API tells services apart by their hosts. Here one host serves all
+/// services, and the signature's scope names the service.
 pub(super) struct Caller {
-    /// Index of the account that the key acts in: its own, or the role's.
+    /// Index of the account that the key acts in: its own account, or the role's.
     pub account: usize,
     /// Set if the key is temporary.
     pub session: Option<Session>,
     pub service: Service,
 }
 
-/// A key that the world has or STS has issued.
+/// A key of the world, or one that STS has issued.
 struct KnownKey<'a> {
     account: usize,
     session: Option<&'a Session>,
     secret_key: &'a str,
     token: Option<&'a str>,
-    /// The first second of server time in which it does not work.
+    /// The first second of server time in which the key no longer works.
     expires: Option<i64>,
 }
 
@@ -87,7 +87,7 @@ impl<'a> KnownKey<'a> {
 }
 
 impl KnownKey<'_> {
-    /// Checks that the key works now, with the token that the call has.
+    /// Checks that the key works now, with the token in the call.
     fn check_token(&self, given: Option<&str>, server_seconds: i64) -> Result<(), Refusal> {
         let failure = |words: &str| Err(refuse("AuthFailure.TokenFailure", words));
         if self.token != given {
@@ -100,7 +100,7 @@ impl KnownKey<'_> {
     }
 }
 
-/// Finds out who calls. None for the one action that is not signed.
+/// Identifies the caller; `None` for the one action that is not signed.
 pub(super) fn authenticate(
     accounts: &[Account],
     temporary_keys: &TemporaryKeys,
@@ -144,7 +144,7 @@ fn timestamp(incoming: &IncomingCall, server_seconds: i64) -> Result<i64, Refusa
         .ok_or_else(|| {
             refuse(
                 "AuthFailure.InvalidAuthorization",
-                "X-TC-Timestamp is missing or no number.",
+                "X-TC-Timestamp is missing or not a number.",
             )
         })?;
     if (timestamp - server_seconds).abs() > CLOCK_TOLERANCE {
@@ -156,7 +156,7 @@ fn timestamp(incoming: &IncomingCall, server_seconds: i64) -> Result<i64, Refusa
     Ok(timestamp)
 }
 
-/// The service that the signature is for; none if the signature does not match the call.
+/// The service that the signature is for; `None` if the signature does not match the call.
 fn signed_service(
     incoming: &IncomingCall,
     authorization: &Authorization<'_>,
@@ -170,7 +170,7 @@ fn signed_service(
     let ["content-type", "host", extra @ ..] = names.as_slice() else {
         return None;
     };
-    // Clients that sign x-tc-action sign it in lower case.
+    // Clients that sign x-tc-action sign its lower-case form.
     let lower = |name: &str| Some(incoming.header(name)?.trim().to_lowercase());
     let values: Option<Vec<_>> = extra.iter().map(|name| lower(name)).collect();
     let values = values?;

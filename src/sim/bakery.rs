@@ -1,5 +1,5 @@
-//! How far the builds of the world are, and which images and copies are not finished yet. A kept world has it, by the wall
-//! clock, so that a later process goes on where an earlier one was.
+//! The progress of the world's builds, and the images and copies that are not finished yet. A saved world contains it
+//! with times of the wall clock, so that a later process continues where an earlier one stopped.
 
 use std::collections::BTreeMap;
 
@@ -10,51 +10,51 @@ use super::image::ImageIndex;
 use super::tracked::Tracked;
 use crate::model::{Monotonic, Region, Timestamp};
 
-/// How far the builds are, and since when they go on in this process.
+/// The progress of the builds, and since when they have been running in this process.
 #[derive(Debug, Default)]
 pub(super) struct Bakery {
-    /// When the world began here: what was due before then is not caught up on.
+    /// Time when this process started the world. Images that were due earlier are not built.
     pub began: Monotonic,
     pub progress: Tracked<Progress>,
 }
 
-/// How far the builds are, and what is not finished.
+/// The progress of the builds, and everything unfinished.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct Progress {
-    /// In the order of the world's builds.
+    /// Progress of each build, in the order of the world's builds.
     pub builds: Vec<BuildProgress>,
     pub unfinished: Vec<Unfinished>,
 }
 
-/// How far one build is.
+/// The progress of one build.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct BuildProgress {
-    /// When the schedule asks for the next image.
+    /// Time when the next scheduled image is due.
     pub next: Option<Timestamp>,
-    /// Number of images that were made.
+    /// Number of images that were created.
     pub made: u64,
-    /// Images that are there, oldest first, where the build keeps some alone.
+    /// Existing images, oldest first, if the build keeps only some of them.
     pub kept: BTreeMap<Region, Vec<String>>,
 }
 
-/// An image that is being made or copied.
+/// An image that is being created or copied.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Unfinished {
     pub until: Timestamp,
     pub image: ImageIndex,
-    /// Copies that begin then.
+    /// Regions to which it is copied when it is finished.
     pub copy_to: Vec<Region>,
-    /// Index of the build that it is of.
+    /// Index of the build that it belongs to.
     pub build: Option<usize>,
 }
 
 /// The ids of an image, by region.
 pub(super) type Ids = BTreeMap<Region, String>;
 
-/// A time by the simulator's clock, and what this machine's wall clock shows then.
+/// A time by the simulator's clock, and the time of this machine's wall clock at that moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SimTime {
     pub now: Monotonic,
@@ -62,7 +62,7 @@ pub(super) struct SimTime {
 }
 
 impl SimTime {
-    /// What the wall clock showed at an earlier time.
+    /// The time of the wall clock at an earlier moment.
     pub(super) fn wall_time_at(self, then: Monotonic) -> Timestamp {
         let ago = TimeDelta::from_std(self.now.since(then)).unwrap_or_default();
         self.wall_time - ago
@@ -70,17 +70,17 @@ impl SimTime {
 }
 
 impl Progress {
-    /// Whether nothing was begun yet, so that there is nothing to keep.
+    /// Whether nothing was started yet, so that there is nothing to save.
     pub(super) fn is_empty(&self) -> bool {
         let mut builds = self.builds.iter();
         self.unfinished.is_empty() && builds.all(|build| *build == BuildProgress::default())
     }
 
-    /// Checks that it can be that of a world with so many builds; the error is a text for people.
+    /// Checks that it matches a world with this many builds. The error is a text for people.
     pub(super) fn check(&self, builds: usize) -> Result<(), String> {
         let mut of_builds = self.unfinished.iter().filter_map(|image| image.build);
         match self.builds.len() > builds || of_builds.any(|index| index >= builds) {
-            true => Err("progress: it is of a world with more builds".into()),
+            true => Err("progress: it belongs to a world with more builds".into()),
             false => Ok(()),
         }
     }

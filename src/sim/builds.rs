@@ -1,5 +1,5 @@
-//! Images that come about while the world goes on: builds on a schedule, and copies to other regions. Both take a while,
-//! and what is due is done when the next call comes in.
+//! Images that appear over time: builds on a schedule, and copies to other regions. Both take a while, and everything due
+//! is done when the next call arrives.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use super::cloud::Cloud;
 use super::world_image::Image;
 use crate::model::{Region, Timestamp};
 
-/// The most own images that an account may have in a region (documentation of CVM's SyncImages).
+/// The largest number of own images of an account in a region (documentation of CVM's SyncImages).
 const IMAGES_MAX: usize = 500;
 
 impl Cloud {
-    /// Does what is due by now.
+    /// Does everything that is due by now.
     pub(super) fn advance(&mut self, time: SimTime) {
         self.schedule(time);
         loop {
@@ -26,7 +26,7 @@ impl Cloud {
         }
     }
 
-    /// Gives each build that has a schedule the time of its next image, which is not before the world began here.
+    /// Sets the time of the next image for each build with a schedule, not before this process started the world.
     fn schedule(&mut self, time: SimTime) {
         let builds = self.world.builds.len();
         if self.bakery.progress.builds.len() < builds {
@@ -43,7 +43,7 @@ impl Cloud {
         }
     }
 
-    /// Finishes what is ready by now, and begins its copies. Whether there was any.
+    /// Finishes images that are ready by now, and starts their copies. Returns whether there were any.
     fn finish_due(&mut self, now: Timestamp) -> bool {
         let mut waiting = self.bakery.progress.unfinished.iter();
         if !waiting.any(|unfinished| unfinished.until <= now) {
@@ -59,7 +59,7 @@ impl Cloud {
                 let source = regional.image.clone();
                 let name = source.shown_name().to_owned();
                 for region in &ready.copy_to {
-                    // A region that is full, or has the name already, gets none.
+                    // A full region, or one that already has the name, gets no copy.
                     if self.room_for(ready.image.0, *region, &name).is_ok() {
                         let id = self.copy(ready.image.0, &source, *region, &name, ready.until);
                         self.keep(ready.build, ready.image.0, *region, id);
@@ -70,7 +70,7 @@ impl Cloud {
         true
     }
 
-    /// Begins the images that the schedules ask for by now. Whether there was any.
+    /// Starts the images that the schedules require by now. Returns whether there were any.
     fn begin_due(&mut self, now: Timestamp) -> bool {
         let mut begun = false;
         for index in 0..self.world.builds.len() {
@@ -87,7 +87,7 @@ impl Cloud {
         begun
     }
 
-    /// Makes the next image of a build; gives its name and its ids. A region that is full gets none.
+    /// Creates the next image of a build, and returns its name and ids. A full region gets no image.
     pub(super) fn build(&mut self, index: usize, at: Timestamp) -> (String, Ids) {
         let build = self.world.builds[index].clone();
         let regions: Vec<_> = regions(&build.regions).collect();
@@ -127,7 +127,7 @@ impl Cloud {
         (build.image(number, Region::first()).name, ids)
     }
 
-    /// Counts an image as one of the build's, and deletes the oldest that is not shared if there are too many.
+    /// Counts an image for its build, and deletes the oldest image that is not shared if there are too many.
     fn keep(&mut self, build: Option<usize>, account: usize, region: Region, id: String) {
         let Some(index) = build else { return };
         let Some(most) = self.world.builds[index].keep else {
@@ -150,8 +150,8 @@ impl Cloud {
         }
     }
 
-    /// Copies an image to other regions, as CVM's SyncImages does: each copy has an id of its own, and the source's name
-    /// unless another is given. The error is a text for people.
+    /// Copies an image to other regions, as CVM's SyncImages does. Each copy has its own id, and the source's name unless
+    /// another is given. The error is a text for people.
     pub(super) fn sync_image(
         &mut self,
         (account, region): (usize, Region),
@@ -185,7 +185,7 @@ impl Cloud {
             .collect())
     }
 
-    /// Begins one copy. It keeps what the source says of itself, and is neither shared nor faulty.
+    /// Starts one copy. It inherits the source's properties, but it is neither shared nor faulty.
     fn copy(
         &mut self,
         account: usize,
@@ -220,7 +220,7 @@ impl Cloud {
         id
     }
 
-    /// Whether the region can take another image of that name; the error is a text for people.
+    /// Whether the region can hold another image with this name. The error is a text for people.
     pub(super) fn room_for(
         &self,
         account: usize,
@@ -255,7 +255,7 @@ impl Cloud {
     }
 }
 
-/// A length of time by the calendar. What is too long for that takes no time.
+/// A length of time for the calendar. If it is too long for that, it counts as zero.
 fn span(length: Duration) -> TimeDelta {
     TimeDelta::from_std(length).unwrap_or_default()
 }

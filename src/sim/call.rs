@@ -1,14 +1,14 @@
-//! An incoming call, how its body is read, and the error that refuses it. Every action needs these, whatever it does.
+//! An incoming call, the parsing of its body, and the error that refuses it. Every action needs these.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A call of the API as it arrived, before anything of it is checked.
+/// A call of the API as it arrived, before any check.
 #[derive(Clone, Debug)]
 pub struct IncomingCall {
     /// The `Host` header, which is part of the signature.
     pub host: String,
-    /// Names are in lower case.
+    /// Headers with names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -22,7 +22,7 @@ impl IncomingCall {
     }
 }
 
-/// The API's answer to a call that it does not carry out: an error code, and a text for people.
+/// The API's answer to a call that it refuses: an error code, and a text for people.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub code: String,
@@ -36,7 +36,7 @@ pub(super) fn refuse(code: &str, message: impl Into<String>) -> Refusal {
     }
 }
 
-/// Reads the body as the type that the action takes. What does not fit is refused with the codes of the API.
+/// Parses the body as the parameters of the action. A mismatch is refused with the API's codes.
 pub(super) fn parameters<T: DeserializeOwned>(body: &Value) -> Result<T, Refusal> {
     serde_json::from_value(body.clone()).map_err(|error| {
         let words = error.to_string();

@@ -1,5 +1,5 @@
-//! What has changed of a cloud, as values that can be kept and applied again. Each one says what an object is now and not
-//! what was done to it, so that applying a run of changes twice gives the same cloud.
+//! The changes of a cloud, as values that can be saved and applied again. Each one holds an object's new state and not
+//! the operation, so that applying a series of changes twice results in the same cloud.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,25 +10,25 @@ use super::tracked::Tracked;
 use super::world::World;
 use super::world_image::Image;
 
-/// A part of a cloud as it is after a change.
+/// A part of a cloud after a change.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) enum Change {
-    /// The whole world, which takes the place of the one before.
+    /// The whole world, which replaces the previous one.
     World(Box<World>),
     /// The settings, and the accounts without their images.
     Settings(Box<World>),
-    /// An image; none: it is gone.
+    /// An image; `None` means that it was removed.
     Image(ImageIndex, Option<Box<Image>>),
     /// Number of the newest blueprint.
     Blueprints(u32),
-    /// How far builds and copies are.
+    /// The progress of builds and copies.
     Progress(Progress),
 }
 
 impl Cloud {
-    /// What may have changed since the last time that this was asked. It takes as long as the parts are large that were
-    /// touched, and not as the world is.
+    /// The parts that may have changed since the last call of this method. The duration depends on the size of the
+    /// touched parts, not of the world.
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
         let is_new = std::mem::take(&mut self.is_new);
         let settings = self.world.take_touched();
@@ -56,7 +56,7 @@ impl Cloud {
         changes
     }
 
-    /// Does what a change says. The error is a text for people.
+    /// Applies a change. The error is a text for people.
     pub(super) fn apply(&mut self, change: Change) -> Result<(), String> {
         match change {
             Change::World(world) => {

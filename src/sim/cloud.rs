@@ -1,5 +1,5 @@
-//! The simulated cloud as a state machine: it checks each call, applies the faults and answers. It has no sockets,
-//! no clock of its own and no randomness but the world's seed; `lighthouse` and `sts` carry out the actions.
+//! The simulated cloud as a state machine: it checks each call, applies the faults and answers. It has no sockets, no
+//! clock and no randomness except the world's seed; `lighthouse` and `sts` perform the actions.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::world_image::{Image, PlacedImage, derived_id};
 use crate::api::protocol::wire::{Action, Service};
 use crate::model::{Monotonic, Region, Timestamp};
 
-/// Time that a call and its reply take on the network.
+/// The time that a call and its reply spend on the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkDelay {
     /// From sending the call until it counts as arrived.
@@ -30,7 +30,7 @@ pub struct LinkDelay {
     pub until_reply: Duration,
 }
 
-/// The answer to a call, and what goes wrong with it on the connection.
+/// The answer to a call, and the fault of its connection.
 #[derive(Debug)]
 pub struct Reply {
     pub body: Value,
@@ -39,28 +39,28 @@ pub struct Reply {
     pub fault: Option<ReplyFault>,
 }
 
-/// The simulated cloud. Time is an argument and randomness is seeded, so that the same calls give the same replies.
+/// The simulated cloud. Time is an argument and randomness is seeded, so that the same calls result in the same replies.
 #[derive(Debug)]
 pub struct Cloud {
-    /// The settings, and the accounts without their images.
+    /// Settings, and the accounts without their images.
     pub(super) world: Tracked<World>,
     pub(super) images: Images,
     pub(super) limiter: Limiter,
-    /// [`Cloud::world`] does not keep them.
+    /// Temporary keys are not part of [`Cloud::world`].
     pub(super) temporary_keys: TemporaryKeys,
     faults: Vec<ActiveFault>,
     pub(super) rng: fastrand::Rng,
     /// Number of the newest blueprint, for the next one's id.
     pub(super) blueprints: u32,
-    /// What `blueprints` was when changes were taken last.
+    /// The value of `blueprints` when changes were last taken.
     pub(super) kept_blueprints: u32,
     pub(super) bakery: Bakery,
-    /// Nothing of it has been kept yet.
+    /// Whether none of it has been saved yet.
     pub(super) is_new: bool,
 }
 
 impl Cloud {
-    /// A cloud in the state that `world` describes.
+    /// Creates a cloud in the state that `world` describes.
     pub fn new(mut world: World) -> Self {
         let accounts = std::mem::take(&mut world.accounts);
         let progress = world.progress.take().unwrap_or_default();
@@ -103,8 +103,8 @@ impl Cloud {
         cloud
     }
 
-    /// The present state as a world, with which a later run begins. It has no windows of limits, counts, temporary keys, and
-    /// no word of how often faults applied: these begin anew.
+    /// The current state as a world that a later run can start with. It does not contain the windows of limits, counts,
+    /// temporary keys, and how often faults applied: these start again.
     pub fn world(&self) -> World {
         let mut world = World::clone(&self.world);
         world.newest_blueprint = self.blueprints;
@@ -116,7 +116,7 @@ impl Cloud {
         world
     }
 
-    /// Puts an image where it was, with the blueprint that it had.
+    /// Restores an image with its previous blueprint.
     pub(super) fn restore_image(&mut self, key: ImageIndex, image: Image) {
         let blueprint = image.blueprint_id.clone();
         let blueprint = blueprint.unwrap_or_else(|| match image.shared {
@@ -128,7 +128,7 @@ impl Cloud {
             .insert(key, RegionalImage::new(image, blueprint));
     }
 
-    /// A key of the account of this name, which has `uin` from now on, if one is given.
+    /// Returns the account with this name and its key, after giving it `uin` if that is set.
     pub fn key(&mut self, name: &str, uin: Option<&str>) -> &Account {
         let known = self.world.accounts.iter();
         let mut known = known.filter(|account| account.name == name);
@@ -142,8 +142,8 @@ impl Cloud {
         &self.world.accounts[index]
     }
 
-    /// Adds an image to a region, unless the account has its id there already, or its name if it has no id. It may then have
-    /// another id.
+    /// Adds an image to a region, unless the account already has its id there or, if it has no id, its name. An existing
+    /// image with that name may have another id.
     pub fn ensure(&mut self, placed: PlacedImage) {
         let PlacedImage {
             account,
@@ -165,7 +165,7 @@ impl Cloud {
         }
     }
 
-    /// Adds or replaces an image. It is shared only if the new one says so.
+    /// Adds or replaces an image. It is shared only if the new image is marked as shared.
     pub(super) fn put_image(&mut self, account: usize, image: Image) {
         let name = self.world.accounts[account].name.clone();
         let derived = image.id.is_empty() && image.ids.is_empty();
@@ -186,7 +186,7 @@ impl Cloud {
         }
     }
 
-    /// An id that no image there has, for one of that name.
+    /// Finds an id for an image with this name that no image in the region has.
     pub(super) fn free_id(&self, account: usize, region: Region, name: &str) -> String {
         let owner = &self.world.accounts[account].name;
         let ids = (0..).map(|attempt| derived_id(owner, region, name, attempt));
@@ -194,7 +194,7 @@ impl Cloud {
         free.next().unwrap_or_default()
     }
 
-    /// The image of this id or name that is there, or else one that was deleted.
+    /// Finds the existing image with this id or name, or else a deleted one.
     pub(super) fn image_called(
         &self,
         account: usize,
@@ -209,13 +209,13 @@ impl Cloud {
         })
     }
 
-    /// An id that no blueprint has had yet. An image that is shared anew becomes another blueprint.
+    /// Creates an id that no blueprint has had yet. An image that is shared again gets another blueprint.
     pub(super) fn next_blueprint(&mut self) -> String {
         self.blueprints += 1;
         format!("lhbp-{:08x}", self.blueprints)
     }
 
-    /// Makes sure that an id that the world gives is not given out again.
+    /// Makes sure that a blueprint id from the world file is not assigned again.
     fn count_blueprint(&mut self, id: &str) {
         let number = id
             .strip_prefix("lhbp-")
@@ -234,7 +234,8 @@ impl Cloud {
         let rng = &mut self.rng;
         let unit = match each {
             SampledPer::Call => rng.f64(),
-            // From the name alone, so that the distance depends neither on the caller nor on the order of calls.
+            // The seed depends only on the name, so that the distance depends neither on the caller nor on the order of
+            // calls.
             SampledPer::Host => {
                 let name = host.split(':').next().unwrap_or_default().bytes();
                 let seed = name.fold(self.world.seed, |seed, byte| {
@@ -256,14 +257,14 @@ impl Cloud {
         }
     }
 
-    /// The time that the world's clock shows.
+    /// The time of the world's clock.
     pub(super) fn server_time(&self, wall_time: Timestamp) -> Timestamp {
         wall_time
             .checked_add_signed(self.world.clock_offset.0)
             .unwrap_or(wall_time)
     }
 
-    /// Answers a call that arrives now. `wall_time` is the real time, which the world's clock offset shifts.
+    /// Answers a call that arrives now. `wall_time` is the real time; the world's clock offset is added to it.
     pub fn answer(
         &mut self,
         incoming: &IncomingCall,
@@ -327,7 +328,7 @@ impl Cloud {
         }
     }
 
-    /// Checks key, action, version, region and rate. The caller is none where the action needs no key.
+    /// Checks key, action, version, region and rate. The caller is `None` if the action needs no key.
     fn admit(
         &mut self,
         incoming: &IncomingCall,
@@ -395,7 +396,7 @@ impl Cloud {
             SimAction::Api(action) => action,
             SimAction::AssumeRole => return self.assume_role(&caller, body, date),
             SimAction::AssumeRoleWithWebIdentity => {
-                // The documentation asks for `SKIP`. The error for a signed call is a guess.
+                // The documentation requires `SKIP`. The error for a signed call is a guess.
                 let words = "This action is called with `Authorization: SKIP`.";
                 return Err(refuse("AuthFailure.InvalidAuthorization", words));
             }
@@ -413,7 +414,7 @@ impl Cloud {
         }
     }
 
-    /// Whether the account, or the role for a temporary key, allows the action.
+    /// Whether the account, or the role of a temporary key, allows the action.
     fn permit(&self, caller: &Caller, sim_action: SimAction) -> Result<(), Refusal> {
         let accounts = &self.world.accounts;
         let denied = match &caller.session {
@@ -447,7 +448,7 @@ impl Cloud {
             .map(|(_, regional)| regional)
     }
 
-    /// Shares or cancels as somebody else would, without a call. False if there is no such image.
+    /// Shares or cancels like somebody else, without a call. Returns false if there is no such image.
     pub(super) fn set_shared(&mut self, key: &ImageIndex, shared: bool, now: Monotonic) -> bool {
         let blueprint = self.next_blueprint();
         let Some(regional) = self.images.get_mut(key) else {
@@ -477,7 +478,7 @@ impl Cloud {
         &self.world.accounts
     }
 
-    /// The role that the metadata service gives out.
+    /// The role whose key the metadata service returns.
     pub(super) fn metadata_role(&self) -> Option<RoleIndex> {
         RoleIndex::of_metadata(&self.world.accounts, self.world.metadata.as_ref()?)
     }
@@ -496,8 +497,7 @@ impl Cloud {
     }
 }
 
-/// The region of an image that a simulator kept, in a world with so many blueprints. Such an image takes no number of a
-/// blueprint for itself.
+/// The region of a saved image, in a world with this many blueprints. A saved image needs no new blueprint number.
 fn kept_in(image: &Image, blueprints: u32) -> Option<Region> {
     match image.regions.as_slice() {
         [region] if blueprints > 0 && !image.id.is_empty() => Region::new(region).ok(),

@@ -1,4 +1,4 @@
-//! Images by name, in CVM and on servers: ids by region, copies, builds on a schedule, and what uses a blueprint.
+//! Tests images by name, in CVM and on servers: ids by region, copies, builds on a schedule, and servers' blueprints.
 
 use std::collections::BTreeSet;
 
@@ -44,14 +44,14 @@ fn names(rows: &[[String; 3]]) -> Vec<&str> {
     rows.iter().map(|[name, ..]| name.as_str()).collect()
 }
 
-/// The time that many milliseconds after the world began, as CreatedTime shows it.
+/// The time this many milliseconds after the world began, in the form of CreatedTime.
 fn time(milliseconds: i64) -> String {
     let time = real() + chrono::TimeDelta::milliseconds(milliseconds);
     time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[test]
-fn cvm_tells_family_tags_and_deprecation_and_filters() {
+fn cvm_returns_family_tags_and_deprecation_and_filters() {
     let mut cloud = cloud(&format!(
         "limits: {{DescribeImages: 100}}
 accounts: [{{images: [
@@ -122,7 +122,7 @@ accounts: [{{images: [
 }
 
 #[test]
-fn what_cvm_and_instances_refuse_by_service_version_and_permission() {
+fn cvm_and_instances_check_service_version_and_permission() {
     let mut cloud = cloud("accounts: [{deny: [DescribeInstances, DescribeImages]}]");
     assert_eq!(
         code(&cvm(&mut cloud, &json!({}))),
@@ -151,7 +151,7 @@ fn what_cvm_and_instances_refuse_by_service_version_and_permission() {
 }
 
 #[test]
-fn cvm_is_limited_to_ten_calls_a_second_of_its_own() {
+fn cvm_has_its_own_limit_of_ten_calls_a_second() {
     let mut cloud = cloud("{}");
     for _ in 0..10 {
         assert_eq!(code(&cvm(&mut cloud, &json!({}))), "ok");
@@ -164,7 +164,7 @@ fn cvm_is_limited_to_ten_calls_a_second_of_its_own() {
 }
 
 #[test]
-fn a_server_uses_the_blueprint_that_its_image_has_or_had_last() {
+fn a_server_uses_the_current_or_last_blueprint_of_its_image() {
     let mut cloud = cloud(&format!(
         "accounts: [{{images: [{{name: golden, {REGIONS}, shared: true, blueprintId: lhbp-0000000a}}, {{name: new, {REGIONS}}}],
           instances: [{{id: lhins-1, region: ap-tokyo, image: golden, tags: {{team: web}}}}, {{id: lhins-2, region: ap-tokyo, blueprint: lhbp-x}},
@@ -204,7 +204,7 @@ fn a_server_uses_the_blueprint_that_its_image_has_or_had_last() {
     assert_eq!(
         used(&mut cloud, json!({"Limit": 1})),
         "lhins-1=lhbp-0000000a",
-        "it keeps what it was made of"
+        "it keeps the blueprint that it was created from"
     );
     assert_eq!(
         admin(
@@ -230,7 +230,7 @@ fn a_server_uses_the_blueprint_that_its_image_has_or_had_last() {
 }
 
 #[test]
-fn an_image_has_another_id_in_each_region_and_its_name_in_all() {
+fn an_image_has_one_name_and_a_different_id_in_each_region() {
     let text = "accounts: [{images: [{name: golden, regions: [ap-tokyo, ap-seoul], createdTimes: {ap-seoul: '2026-02-02T08:00:00Z'}},
         {name: base, ids: {ap-tokyo: img-t, ap-seoul: img-s}}], generate: [{count: 2, prefix: img-g, regions: [ap-tokyo, ap-seoul]}]}]";
     let (mut first, second) = (cloud(text), cloud(text));
@@ -260,7 +260,7 @@ fn an_image_has_another_id_in_each_region_and_its_name_in_all() {
 }
 
 #[test]
-fn what_no_account_can_have_is_refused() {
+fn impossible_images_are_refused() {
     for (images, words) in [
         ("[{id: img-a}]", "belongs to one region"),
         (
@@ -326,7 +326,7 @@ fn what_no_account_can_have_is_refused() {
 }
 
 #[test]
-fn two_images_of_one_name_are_there_where_the_world_allows_it() {
+fn two_images_may_have_one_name_if_the_world_allows_it() {
     let mut cloud = cloud(&format!(
         "{{allowDoubleNames: true, accounts: [{{images: [{{name: golden, {REGIONS}}}, {{name: golden, {REGIONS}}}]}}]}}"
     ));
@@ -335,7 +335,7 @@ fn two_images_of_one_name_are_there_where_the_world_allows_it() {
 }
 
 #[test]
-fn a_copy_gets_an_id_of_its_own_and_is_normal_later() {
+fn a_copy_gets_its_own_id_and_becomes_normal_later() {
     let mut cloud = cloud(&format!(
         "{{syncImageTime: 5s, accounts: [{{images: [{{id: img-a, name: golden, {REGIONS}, family: f, shared: true, inUse: true}},
           {{id: img-new, {REGIONS}, state: CREATING}}], generate: [{{count: 500, prefix: img-full, regions: [ap-bangkok]}}]}}]}}"
@@ -400,7 +400,7 @@ fn a_copy_gets_an_id_of_its_own_and_is_normal_later() {
 }
 
 #[test]
-fn builds_make_an_image_each_period_and_copy_it() {
+fn builds_create_and_copy_an_image_each_period() {
     let text = "{syncImageTime: 10s, builds: [{name: 'golden-1.5.{n}', start: 3, every: 1m, regions: [ap-tokyo], copyTo: [ap-seoul],
         createTime: 20s, keep: 3, family: golden, osName: Ubuntu 24}]}";
     let mut cloud = cloud(text);
@@ -423,7 +423,7 @@ fn builds_make_an_image_each_period_and_copy_it() {
         images(&mut cloud, "ap-seoul", 30_000),
         [row("golden-1.5.3", "NORMAL", 20_000)]
     );
-    // However long nobody calls, what was due has come about at its time.
+    // After a long time without calls, each image still has the time when it was due.
     let mut late = self::cloud(text);
     let once = images(&mut late, "ap-tokyo", 260_000);
     let expected = [
@@ -444,7 +444,7 @@ fn builds_make_an_image_each_period_and_copy_it() {
         images(&mut cloud, "ap-seoul", 265_000),
         images(&mut late, "ap-seoul", 265_000)
     );
-    // A shared image is kept, and the next one goes.
+    // A shared image is kept, and the next one is deleted.
     assert_eq!(
         admin(
             &mut cloud,
@@ -462,7 +462,7 @@ fn builds_make_an_image_each_period_and_copy_it() {
 }
 
 #[test]
-fn a_build_can_be_asked_for_and_an_image_changed() {
+fn a_build_can_be_requested_and_an_image_changed() {
     let mut cloud = cloud(
         "{builds: [{name: 'golden-{n}', start: 1, regions: [ap-tokyo, ap-seoul]}], accounts: [{images: [{name: golden-1, regions: [ap-seoul]}]}]}",
     );
@@ -470,7 +470,7 @@ fn a_build_can_be_asked_for_and_an_image_changed() {
     assert_eq!(
         (status, &reply["name"]),
         (200, &json!("golden-2")),
-        "a name that is taken is passed over"
+        "an existing name is skipped"
     );
     assert_eq!(reply["ids"].as_object().map(serde_json::Map::len), Some(2));
     assert_eq!(
@@ -524,7 +524,7 @@ fn a_build_can_be_asked_for_and_an_image_changed() {
 }
 
 #[test]
-fn the_world_that_a_new_user_meets_is_believable() {
+fn the_default_world_of_a_new_user_is_believable() {
     let mut cloud = Cloud::new(World::believable().expect("a world"));
     let mut ids: Vec<_> = cloud.images.keys().map(|(.., id)| id.clone()).collect();
     let count = ids.len();

@@ -1,4 +1,5 @@
-//! Calls of Lighthouse against a cloud: its states, codes, pages, limits and faults, and what a world file may say.
+//! Tests calls of Lighthouse against a cloud: its states, codes, pages, limits and faults, and the checks of a world
+//! file.
 
 use chrono::{DateTime, Utc};
 
@@ -118,12 +119,12 @@ fn share_and_cancel_show_in_the_list_of_blueprints() {
     let everything = call(&mut cloud, "DescribeBlueprints", json!({}), 1);
     assert_eq!(
         everything["BlueprintSet"][0]["ImageId"], "",
-        "a public blueprint is no shared image"
+        "a public blueprint has no shared image"
     );
 }
 
 #[test]
-fn each_precondition_and_code_has_its_image() {
+fn each_precondition_and_error_code_has_a_test_image() {
     let mut cloud = cloud(
         "accounts: [{images: [
             {id: img-ok, regions: [ap-tokyo]}, {id: img-imported, regions: [ap-tokyo], source: EXTERNAL_IMPORT}, {id: img-whole, regions: [ap-tokyo], class: InstanceImage},
@@ -172,7 +173,7 @@ fn each_precondition_and_code_has_its_image() {
 }
 
 #[test]
-fn roles_and_denials_hold_for_the_account() {
+fn roles_and_denials_apply_to_the_account() {
     let mut missing =
         cloud("accounts: [{role: missing, images: [{id: img-a, regions: [ap-tokyo]}]}]");
     assert_eq!(
@@ -196,7 +197,7 @@ fn roles_and_denials_hold_for_the_account() {
 }
 
 #[test]
-fn whoever_signs_wrong_is_told_how() {
+fn wrong_signatures_get_their_own_error_codes() {
     let mut cloud = cloud("{}");
     let now = real().timestamp();
     let good = signed_call("DescribeBlueprints", &json!({}), now);
@@ -282,7 +283,7 @@ fn whoever_signs_wrong_is_told_how() {
 }
 
 #[test]
-fn s13_sts_tells_whose_the_key_is_at_its_own_rate() {
+fn s13_sts_identifies_the_key_at_its_own_rate() {
     let mut cloud = cloud("accounts: [{uin: '100000000007'}]");
     let now = real().timestamp();
     let ask = |body: Value| signed_call_to(Service::Sts, "GetCallerIdentity", &body, now);
@@ -309,7 +310,7 @@ fn s13_sts_tells_whose_the_key_is_at_its_own_rate() {
     let one_more = send(&mut cloud, &ask(json!({})), 999);
     assert_eq!(code(&one_more), "RequestLimitExceeded");
     let other = call(&mut cloud, "DescribeBlueprints", json!({}), 999);
-    assert_eq!(code(&other), "ok", "another action's window is another");
+    assert_eq!(code(&other), "ok", "another action has another window");
 }
 
 #[test]
@@ -349,7 +350,7 @@ fn an_action_belongs_to_one_service_and_version() {
         let reply = send(&mut cloud, &call, 0);
         assert_eq!(code(&reply), expected, "{service:?} {action} {version}");
     }
-    // The scope names another service than the signature.
+    // The scope names a different service than the signature.
     let mut forged = signed_call("DescribeBlueprints", &json!({}), now);
     for (name, value) in &mut forged.headers {
         if name == "authorization" {
@@ -361,7 +362,7 @@ fn an_action_belongs_to_one_service_and_version() {
 }
 
 #[test]
-fn c1_the_worlds_clock_is_what_counts() {
+fn c1_the_worlds_clock_counts() {
     let mut cloud = cloud("{clockOffset: -10m}");
     assert_eq!(
         code(&call(&mut cloud, "DescribeBlueprints", json!({}), 0)),
@@ -374,7 +375,7 @@ fn c1_the_worlds_clock_is_what_counts() {
 }
 
 #[test]
-fn reads_lag_by_exactly_as_long_as_the_world_says() {
+fn reads_lag_by_exactly_the_worlds_read_lag() {
     let mut cloud =
         cloud("{readLag: 3s, accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]}");
     let body = json!({"ImageId": "img-a", "Permission": "SHARE"});
@@ -435,7 +436,7 @@ fn throttled_calls_change_nothing_and_are_counted() {
 }
 
 #[test]
-fn a_fault_befalls_what_it_names_before_or_after_the_effect() {
+fn a_fault_applies_to_its_calls_before_or_after_the_effect() {
     let mut cloud = cloud(
         "faults:
           - {action: ModifyImageSharePermission, image: img-a, times: 1, kind: cut, when: after}
@@ -466,12 +467,12 @@ fn a_fault_befalls_what_it_names_before_or_after_the_effect() {
     assert_eq!(
         code(&modify(&mut cloud, "img-a", "SHARE")),
         "UnsupportedOperation.ImageAlreadyShared",
-        "it took effect"
+        "the fault was after the effect"
     );
     assert_eq!(
         code(&modify(&mut cloud, "img-b", "CANCEL")),
         "UnsupportedOperation.BlueprintHasNotShared",
-        "passes first"
+        "the first call passes"
     );
     assert!(matches!(
         cloud.answer(&write("img-b"), at(0), real()).fault,
@@ -480,7 +481,7 @@ fn a_fault_befalls_what_it_names_before_or_after_the_effect() {
     assert_eq!(
         code(&modify(&mut cloud, "img-b", "SHARE")),
         "ok",
-        "it had no effect"
+        "the fault was before the effect"
     );
     assert_eq!(
         code(&call(
@@ -523,7 +524,7 @@ fn the_same_seed_gives_the_same_run() {
 }
 
 #[test]
-fn a_host_keeps_its_distance_and_jitter_is_on_the_way_there() {
+fn a_host_keeps_its_distance_and_jitter_delays_only_the_call() {
     let mut cloud =
         cloud("{latency: {min: 60ms, max: 120ms, each: host}, jitter: 40ms, accounts: [{}]}");
     let mut delays = |host: &str| -> Vec<_> { (0..50).map(|_| cloud.sample_delay(host)).collect() };
@@ -535,7 +536,7 @@ fn a_host_keeps_its_distance_and_jitter_is_on_the_way_there() {
     );
     assert!(
         near.iter().all(|delay| delay.until_reply == until_reply),
-        "one distance"
+        "the distance is constant"
     );
     assert_ne!(far[0].until_reply, until_reply);
     let late = |delay: &LinkDelay| (delay.until_arrival - delay.until_reply).as_millis();
@@ -545,7 +546,7 @@ fn a_host_keeps_its_distance_and_jitter_is_on_the_way_there() {
 }
 
 #[test]
-fn a_world_survives_being_written_and_read() {
+fn a_world_is_the_same_after_writing_and_reading() {
     let mut cloud = cloud(
         "{readLag: 3s, clockOffset: -10m, accounts: [{images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}]}]}",
     );
@@ -586,7 +587,7 @@ fn mistakes_in_a_world_are_named() {
 }
 
 #[test]
-fn the_example_world_is_one() {
+fn the_example_world_is_valid() {
     let path =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/simulator/world.yaml");
     let world = World::load(&path).expect("a world");
@@ -600,7 +601,7 @@ fn the_example_world_is_one() {
 }
 
 #[test]
-fn a_world_that_is_kept_keeps_its_blueprints_and_gives_none_of_them_out_again() {
+fn a_saved_world_keeps_its_blueprints_and_reuses_none() {
     let image = |id: &str, shared| Image {
         id: id.into(),
         regions: vec!["ap-tokyo".into()],
@@ -621,7 +622,10 @@ fn a_world_that_is_kept_keeps_its_blueprints_and_gives_none_of_them_out_again() 
     assert!(again.set_shared(&key("img-a"), false, Monotonic::default()));
     assert!(again.set_shared(&key("img-a"), true, Monotonic::default()));
     let after = blueprints(&again);
-    assert_ne!(after[0], before[0], "shared anew, it is another blueprint");
+    assert_ne!(
+        after[0], before[0],
+        "after another share, it is another blueprint"
+    );
     assert_ne!(after[0], after[1]);
 }
 
@@ -642,7 +646,7 @@ fn blueprints_of(cloud: &mut Cloud, image: &str, milliseconds: u64) -> Vec<(Stri
 }
 
 #[test]
-fn t4_a_blueprint_comes_to_the_state_that_the_world_or_somebody_gives_it() {
+fn t4_a_blueprint_gets_the_state_from_the_world_or_an_admin_call() {
     let mut cloud = cloud(
         "syncTime: 5s
 accounts: [{images: [{id: img-a, regions: [ap-tokyo], shared: true, blueprintId: lhbp-0000000a, blueprintState: OFFLINE}, \
@@ -683,11 +687,11 @@ accounts: [{images: [{id: img-a, regions: [ap-tokyo], shared: true, blueprintId:
     let gone = json!({"region": "ap-tokyo", "blueprint": "lhbp-twin", "deleted": true});
     assert_eq!(change(&mut cloud, gone.clone()), 200);
     assert_eq!(blueprints_of(&mut cloud, "img-a", 60_000), [ours("NORMAL")]);
-    assert_eq!(change(&mut cloud, gone), 400, "it is not there any longer");
+    assert_eq!(change(&mut cloud, gone), 400, "it no longer exists");
 }
 
 #[test]
-fn t5_t8_an_image_that_is_deleted_leaves_its_blueprint_and_answers_to_nothing() {
+fn t5_t8_a_deleted_image_leaves_a_blueprint_and_is_not_found() {
     let mut cloud = cloud(
         "accounts: [{images: [{id: img-a, regions: [ap-tokyo], shared: true}, {id: img-b, regions: [ap-tokyo]}, {id: img-c, regions: [ap-tokyo], received: true}]}]",
     );
@@ -708,7 +712,11 @@ fn t5_t8_an_image_that_is_deleted_leaves_its_blueprint_and_answers_to_nothing() 
         let reply = modify(&mut cloud, "img-a", permission);
         assert_eq!(code(&reply), "ResourceNotFound.ImageIdNotFound");
     }
-    assert_eq!(blueprints_of(&mut cloud, "img-a", 0).len(), 1, "left over");
+    assert_eq!(
+        blueprints_of(&mut cloud, "img-a", 0).len(),
+        1,
+        "the blueprint is left over"
+    );
     let ids = |cloud: &mut Cloud, body: Value| {
         let list = call(cloud, "DescribeImagesToShare", body, 0);
         let rows = list["ImageSet"].as_array().expect("rows").clone();
@@ -724,7 +732,7 @@ fn t5_t8_an_image_that_is_deleted_leaves_its_blueprint_and_answers_to_nothing() 
         ids(&mut cloud, json!({"ImageIds": ["img-a", "img-b"]})),
         ["img-b"]
     );
-    // The kept world has the same.
+    // The saved world has the same blueprint and images.
     let mut again = Cloud::new(cloud.world());
     assert_eq!(blueprints_of(&mut again, "img-a", 0).len(), 1);
     assert_eq!(ids(&mut again, of_type("PRIVATE_IMAGE")), ["img-b"]);

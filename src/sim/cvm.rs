@@ -1,4 +1,4 @@
-//! CVM's DescribeImages: the images of Lighthouse's DescribeImagesToShare, with family, tags and deprecation.
+//! CVM's DescribeImages: the same images as in Lighthouse's DescribeImagesToShare, with family, tags and deprecation.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use super::rows::{CvmImage, Snapshot, Tag};
 use crate::api::protocol::wire::Filter;
 use crate::model::{ImageId, Region};
 
-/// The most values of a filter.
+/// The maximum number of values in a filter.
 const VALUES_MAX: usize = 5;
 
 /// Body of DescribeImages. `ImageIds` and `Filters` exclude each other.
@@ -79,8 +79,8 @@ impl Cloud {
     }
 }
 
-/// Whether the image has what the filter asks for; `None` if there is no such filter. The documentation calls the filters of
-/// name and platform fuzzy.
+/// Whether the image matches the filter; `None` if there is no such filter. According to the documentation, the filters
+/// for name and platform match parts of the text.
 fn has(regional: &RegionalImage, filter: &Filter) -> Option<bool> {
     let image = &regional.image;
     let is = |value: &str| filter.values.iter().any(|wanted| wanted == value);

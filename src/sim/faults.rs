@@ -1,5 +1,5 @@
-//! Faults on purpose: which calls a rule of the world applies to, and what it does to the call or to the reply.
-//! The server carries out what happens on the connection.
+//! Deliberate faults: the calls that a rule of the world applies to, and its effect on the call or the reply. The server
+//! performs the effects on the connection.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::units::DurationText;
 
-/// A way in which calls go wrong. A rule without `action`, `region`, `image` and `offset` matches every call.
+/// A rule for faulty calls. Without `action`, `region`, `image` and `offset` it matches every call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FaultRule {
@@ -27,13 +27,13 @@ pub struct FaultRule {
     /// Number of matching calls that pass first.
     #[serde(default)]
     pub skip: u32,
-    /// The share of matching calls that go wrong, from 0 to 1; by default, all.
+    /// The fraction of matching calls that fail, from 0 to 1; by default, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
-    /// Number of calls that go wrong before the rule ends.
+    /// Number of calls that fail before the rule ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
-    /// Whether the call takes effect before it goes wrong.
+    /// Whether the call takes effect before it fails.
     #[serde(default)]
     pub when: FaultTiming,
     pub kind: FaultKind,
@@ -51,18 +51,18 @@ pub struct FaultRule {
     pub location: Option<String>,
 }
 
-/// Whether a call takes effect before it goes wrong.
+/// Whether a call takes effect before it fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FaultTiming {
     /// The call never reaches the service.
     #[default]
     Before,
-    /// The call takes effect, and its reply goes wrong.
+    /// The call takes effect, and its reply is faulty.
     After,
 }
 
-/// What happens to a call or to its reply.
+/// The effect on a call or on its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FaultKind {
@@ -70,7 +70,7 @@ pub enum FaultKind {
     Lost,
     /// The connection ends at once.
     Cut,
-    /// The right reply, `for` later (default 1s).
+    /// The correct reply, `for` later (default 1s).
     Delay,
     /// Bytes that are not JSON.
     Garbage,
@@ -100,7 +100,7 @@ pub enum FaultKind {
     SamePage,
 }
 
-/// What the server does instead of sending a reply as it is.
+/// The server's action instead of sending a reply unchanged.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReplyFault {
     /// Send nothing for this long, then end the connection.
@@ -118,7 +118,7 @@ pub enum ReplyFault {
     },
 }
 
-/// A rule with the number of calls that it matched and that it applied to.
+/// A rule, with the number of calls that it matched and that it applied to.
 #[derive(Debug)]
 pub(super) struct ActiveFault {
     pub rule: FaultRule,
@@ -126,7 +126,7 @@ pub(super) struct ActiveFault {
     applied: u32,
 }
 
-/// The parts of a call that a rule looks at.
+/// The parts of a call that a rule checks.
 pub(super) struct CallAttributes<'a> {
     pub action: &'a str,
     pub region: &'a str,
@@ -142,7 +142,7 @@ impl ActiveFault {
         }
     }
 
-    /// Whether this call goes wrong by the rule. Counts the call.
+    /// Whether the rule applies to this call. Counts the call.
     pub(super) fn applies_to(
         &mut self,
         call: &CallAttributes<'_>,
@@ -178,7 +178,7 @@ impl ActiveFault {
 }
 
 impl FaultRule {
-    /// What happens to the reply on the connection; none where the rule changes only its content.
+    /// The effect on the reply's connection; `None` if the rule changes only its content.
     pub(super) fn reply_fault(&self) -> Option<ReplyFault> {
         let length = |default: u64| {
             self.length
@@ -218,7 +218,7 @@ impl FaultRule {
         }
     }
 
-    /// Changes the rows or the count in a reply that lists something.
+    /// Changes the rows or the count in a reply with a list.
     pub(super) fn alter_list(&self, reply: &mut Value) {
         let name = if reply.get("BlueprintSet").is_some() {
             "BlueprintSet"

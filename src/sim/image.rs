@@ -1,30 +1,31 @@
-//! An image in one region: its share states over time, and why it cannot be shared. Knows neither calls nor replies.
+//! An image in one region: its share states over time, and why it cannot be shared. This file knows neither calls nor
+//! replies.
 
 use super::world_image::Image;
 use crate::model::{Monotonic, Region};
 
-/// Where an image is: index of its account, region, image id.
+/// The key of an image: index of its account, region, image id.
 pub(super) type ImageIndex = (usize, Region, String);
 
-/// An image in one region, with the share states that it has had. `readLag` shows older ones.
+/// An image in one region, with all its share states so far. `readLag` shows older ones.
 #[derive(Debug)]
 pub(super) struct RegionalImage {
     pub image: Image,
-    /// In order of time; the last one is the present state.
+    /// Periods in order of time; the last one is the current state.
     periods: Vec<SharePeriod>,
     pub occupied_calls: u32,
     pub write_counts: WriteCounts,
 }
 
-/// A share state and the time from which it holds.
+/// A share state and the time since which it holds.
 #[derive(Clone, Debug)]
 pub(super) struct SharePeriod {
     pub since: Monotonic,
-    /// The blueprint's id; none while the image is not shared.
+    /// The blueprint's id; `None` while the image is not shared.
     pub blueprint: Option<String>,
 }
 
-/// Writes of an image: all that reached it, and those that took effect.
+/// Writes of an image: all that arrived, and those that took effect.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WriteCounts {
     pub attempts: u64,
@@ -38,7 +39,7 @@ impl RegionalImage {
             since: Monotonic::default(),
             blueprint,
         };
-        // Servers may still use the blueprint that an image had.
+        // Servers may still use an image's previous blueprint.
         let last = image.blueprint_id.clone().filter(|_| !image.shared);
         let mut periods: Vec<_> = last.map(|last| period(Some(last))).into_iter().collect();
         periods.push(period(image.shared.then_some(blueprint)));
@@ -54,20 +55,20 @@ impl RegionalImage {
         self.blueprint().is_some()
     }
 
-    /// Id of the blueprint; none if the image is not shared now.
+    /// Id of the blueprint; `None` if the image is not shared now.
     pub(super) fn blueprint(&self) -> Option<&str> {
         self.periods
             .last()
             .and_then(|period| period.blueprint.as_deref())
     }
 
-    /// Id of the blueprint that it has, or had last.
+    /// Id of the current or last blueprint.
     pub(super) fn last_blueprint(&self) -> Option<&str> {
         let mut latest = self.periods.iter().rev();
         latest.find_map(|period| period.blueprint.as_deref())
     }
 
-    /// The image as a kept world has it, in its region.
+    /// The image in its region, as a saved world contains it.
     pub(super) fn kept(&self, region: Region) -> Image {
         Image {
             regions: vec![region.as_str().into()],
@@ -78,12 +79,12 @@ impl RegionalImage {
         }
     }
 
-    /// The image's name; its id where the world gives no name.
+    /// The image's name; its id if the world gives no name.
     pub(super) fn name(&self) -> &str {
         self.image.shown_name()
     }
 
-    /// `ImageType`: whether it is the account's own.
+    /// Its `ImageType`: whether the image is the account's own.
     pub(super) fn kind(&self) -> &'static str {
         if self.image.received {
             "SHARED_IMAGE"
@@ -92,7 +93,7 @@ impl RegionalImage {
         }
     }
 
-    /// The state that held at `time`.
+    /// The share state at `time`.
     pub(super) fn period_at(&self, time: Monotonic) -> Option<&SharePeriod> {
         self.periods
             .iter()
@@ -100,7 +101,7 @@ impl RegionalImage {
             .find(|period| period.since <= time)
     }
 
-    /// Begins a new period, unless the image is in that state already.
+    /// Starts a new period, unless the image already has this state.
     pub(super) fn set(&mut self, shared: bool, since: Monotonic, blueprint: String) {
         if shared != self.is_shared() {
             self.periods.push(SharePeriod {

@@ -1,4 +1,4 @@
-//! DescribeInstances: the servers of the world, with the blueprint that each of them uses.
+//! DescribeInstances: the servers of the world, each with its blueprint.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use super::world_instance::Instance;
 use crate::api::protocol::wire::Filter;
 use crate::model::Region;
 
-/// The most values of a filter.
+/// The maximum number of values in a filter.
 const VALUES_MAX: usize = 100;
 
 impl Instance {
@@ -23,7 +23,7 @@ impl Instance {
         format!("{}-1", self.region)
     }
 
-    /// Whether it has what the filter asks for; `None` if there is no such filter.
+    /// Whether the server matches the filter; `None` if there is no such filter.
     fn fits(&self, filter: &Filter) -> Option<bool> {
         let is = |value: &str| filter.values.iter().any(|wanted| wanted == value);
         Some(match filter.name.as_str() {
@@ -79,10 +79,10 @@ impl Instance {
     }
 }
 
-/// Every server of the world is of this bundle.
+/// Every server of the world has this bundle.
 const BUNDLE: &str = "bundle_starter_nmc_lin_med2_01";
 const PRIVATE_ADDRESS: &str = "10.0.0.2";
-/// An address for documentation, which nobody has.
+/// An address from a range for documentation, which nobody uses.
 const PUBLIC_ADDRESS: &str = "203.0.113.2";
 
 /// Body of DescribeInstances. `InstanceIds` and `Filters` exclude each other.
@@ -132,7 +132,7 @@ impl Cloud {
         })
     }
 
-    /// The blueprint that a server uses; none before its image has had one.
+    /// The blueprint that a server uses; `None` if its image has never had one.
     pub(super) fn blueprint_of<'c>(
         &'c self,
         account: usize,

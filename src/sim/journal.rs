@@ -1,9 +1,9 @@
-//! A world that outlives its process: a file of the whole, and a journal of what has changed since.
+//! A world that outlives its process: a file with the whole world, and a journal of the changes since.
 //!
-//! One line of the journal holds all that one request changed, and is written before the request is answered: it is as long
-//! as what was changed, however large the world is. A process that is killed loses nothing of what it answered, because
-//! what was written is the system's by then; nothing waits for the disk, so that a machine that fails may lose the last
-//! lines. A line that was not written to its end is dropped: its request was never answered.
+//! One line of the journal holds all changes of one request, and is written before the request is answered. Its length
+//! depends on the changes, not on the size of the world. A killed process loses no answered request, because the
+//! operating system has the line by then. Nothing waits for the disk, so a failing machine may lose the last lines. An
+//! incomplete line is dropped, because its request was never answered.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -14,23 +14,23 @@ use super::change::Change;
 use super::cloud::Cloud;
 use super::world::World;
 
-/// The journal is folded into the world when it is longer than this, and than the world.
+/// The journal is merged into the world file when it is longer than this and than the world file.
 const JOURNAL_BYTES_MIN: u64 = 1 << 20;
 
-/// Where a world is kept.
+/// The files that hold a saved world.
 #[derive(Clone, Debug)]
 pub struct WorldFiles {
     world: PathBuf,
     journal: PathBuf,
 }
 
-/// Why a world cannot be kept, or was not kept well.
+/// Why a world cannot be saved, or was damaged.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum KeepError {
-    /// What was tried, the file, and what the system said.
+    /// The operation, the file, and the error of the operating system.
     #[error("cannot {0} {1}: {2}")]
     Io(&'static str, PathBuf, String),
-    /// The file, with a line of the journal, and what is wrong there.
+    /// The file, with a line of the journal, and the problem.
     #[error("{0}: {1}")]
     Damaged(String, String),
 }
@@ -49,16 +49,16 @@ impl WorldFiles {
         }
     }
 
-    /// The cloud as it was kept; a new one if none was. Writes nothing.
+    /// The saved cloud, or a new one if none was saved. Writes nothing.
     pub fn load(&self) -> Result<Cloud, KeepError> {
-        // Without the world that it goes on from, a journal is worth nothing: somebody has removed the world.
+        // A journal without its world is useless: somebody has removed the world.
         match read(&self.world)? {
             Some(world) => replay(self, &world, &read(&self.journal)?.unwrap_or_default()),
             None => Ok(Cloud::new(World::default())),
         }
     }
 
-    /// Forgets the world. Only who holds it may do this.
+    /// Deletes the world. Only the process that holds it may do this.
     pub fn remove(&self) -> Result<(), KeepError> {
         for path in [&self.journal, &self.world] {
             match fs::remove_file(path) {
@@ -71,7 +71,7 @@ impl WorldFiles {
         Ok(())
     }
 
-    /// Replaces the world whole or not at all. Returns its length.
+    /// Replaces the world file atomically. Returns its length.
     fn write(&self, world: &World) -> Result<u64, KeepError> {
         let path = &self.world;
         let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
@@ -100,7 +100,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, KeepError> {
     }
 }
 
-/// The cloud that the world and the whole lines of the journal make.
+/// Builds the cloud from the world and the complete lines of the journal.
 fn replay(files: &WorldFiles, world: &[u8], journal: &[u8]) -> Result<Cloud, KeepError> {
     let damaged =
         |place: &dyn std::fmt::Display, why: String| KeepError::Damaged(place.to_string(), why);
@@ -126,19 +126,19 @@ fn replay(files: &WorldFiles, world: &[u8], journal: &[u8]) -> Result<Cloud, Kee
     Ok(cloud)
 }
 
-/// The journal of a world that this process alone keeps.
+/// The journal of a world that only this process saves.
 #[derive(Debug)]
 pub(super) struct Journal {
     files: WorldFiles,
     file: File,
     length: u64,
     length_max: u64,
-    /// From the first line on that could not be written, none is.
+    /// Set after the first line that could not be written; no later line is written.
     failure: Option<KeepError>,
 }
 
 impl Journal {
-    /// Reads what was kept, and goes on from there.
+    /// Reads the saved world and continues it.
     pub(super) fn open(files: &WorldFiles) -> Result<(Cloud, Self), KeepError> {
         let directory = files.world.parent().unwrap_or(Path::new("."));
         let mut builder = DirBuilder::new();
@@ -149,7 +149,9 @@ impl Journal {
         let mut options = OpenOptions::new();
         let options = options.append(true).create(true).mode(0o600);
         let file = options.open(path).map_err(KeepError::io("open", path))?;
-        let length = file.metadata().map_err(KeepError::io("look at", path))?;
+        let length = file
+            .metadata()
+            .map_err(KeepError::io("read the size of", path))?;
         let world_length = fs::metadata(&files.world).map(|metadata| metadata.len());
         let mut journal = Self {
             files: files.clone(),
@@ -161,12 +163,12 @@ impl Journal {
         if journal.length > 0 || world_length.is_err() {
             journal.fold(&cloud)?;
         }
-        // All of it is kept by now.
+        // Everything is saved by now.
         cloud.take_changes();
         Ok((cloud, journal))
     }
 
-    /// Keeps what has changed of the cloud. Nobody may be told of a change before this has returned.
+    /// Saves the changes of the cloud. Nobody may learn of a change before this returns.
     pub(super) fn keep(&mut self, cloud: &mut Cloud) -> Result<(), KeepError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
@@ -191,8 +193,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Takes the journal into the world. Where the process ends in between, the lines are applied to what they led to, which
-    /// changes nothing.
+    /// Merges the journal into the world. If the process ends in between, the lines are applied to a world that already
+    /// contains them, which changes nothing.
     fn fold(&mut self, cloud: &Cloud) -> Result<(), KeepError> {
         let length = self.files.write(&cloud.world())?;
         let emptied = self.file.set_len(0);
@@ -202,7 +204,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Leaves the whole in the world's file alone.
+    /// Saves everything in the world's file.
     pub(super) fn close(mut self, cloud: &Cloud) -> Result<(), KeepError> {
         match self.length > 0 || self.failure.is_some() {
             true => self.fold(cloud),

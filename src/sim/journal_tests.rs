@@ -1,4 +1,4 @@
-//! Worlds that are kept: whatever is done to a cloud, what is read again is what was there, at each length of the journal.
+//! Tests saved worlds: after any operations on a cloud, the world is read back unchanged, at every length of the journal.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::sim::{admin, metadata};
 const BEGINNING: i64 = 1_790_000_000;
 const IMAGES: [&str; 4] = ["img-a", "img-b", "img-new", "golden-3"];
 
-/// What happens to a cloud: one request, some time after the one before.
+/// An operation on a cloud: one request, some time after the previous one.
 #[derive(Clone, Debug)]
 struct Request {
     seconds: u64,
@@ -24,11 +24,11 @@ struct Request {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    /// A call of the API, of which some change something.
+    /// A call of the API; only some calls change something.
     Api(&'static str, Value),
-    /// A call of one of the simulator's own paths.
+    /// A call to one of the simulator's own paths.
     Admin(&'static str, Value),
-    /// The key of the machine's role.
+    /// Reads the key of the machine's role.
     Metadata,
 }
 
@@ -126,7 +126,7 @@ fn wall_time(seconds: u64) -> Timestamp {
     beginning + TimeDelta::seconds(seconds.cast_signed())
 }
 
-/// Does what a request asks for, so many seconds after the world began.
+/// Performs a request, this many seconds after the world began.
 fn perform(cloud: &mut Cloud, kind: &Kind, seconds: u64) {
     let now = Monotonic::new(Duration::from_secs(seconds));
     let wall_time = wall_time(seconds);
@@ -163,7 +163,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn n9_what_is_read_again_is_what_was_there_at_each_length_of_the_journal(requests in requests()) {
+    fn n9_a_saved_world_is_read_back_at_every_length_of_the_journal(requests in requests()) {
         let (_directory, files) = kept();
         let (mut cloud, mut journal) = Journal::open(&files).expect("a world");
         let mut expected = vec![(0, as_json(&cloud))];
@@ -179,14 +179,14 @@ proptest! {
         for pair in expected.windows(2) {
             let ((from, before), (to, after)) = (&pair[0], &pair[1]);
             prop_assert_eq!(&read(*to), after);
-            // A line that was not written to its end.
+            // An incomplete line.
             for torn in [from + 1, usize::midpoint(*from, *to), to.saturating_sub(1)] {
                 if torn > *from && torn < *to {
                     prop_assert_eq!(&read(torn), before);
                 }
             }
         }
-        // The process ended after the world was written, and before the journal was emptied.
+        // The process ended after it wrote the world, but before it emptied the journal.
         let whole = serde_json::to_vec(&cloud.world()).expect("JSON");
         prop_assert_eq!(as_json(&replay(&files, &whole, &lines).expect("readable")), as_json(&cloud));
         journal.close(&cloud).expect("kept");
@@ -227,7 +227,7 @@ fn n9_a_write_costs_the_same_in_a_world_of_any_size() {
 }
 
 #[test]
-fn n9_what_changes_nothing_writes_nothing() {
+fn n9_calls_without_a_change_write_nothing() {
     let (_directory, files) = many(10);
     let (mut cloud, mut journal) = Journal::open(&files).expect("a world");
     let before = fs::read(&files.world).expect("a file");
@@ -261,7 +261,7 @@ fn n9_a_long_journal_is_folded_into_the_world() {
 }
 
 #[test]
-fn n9_a_world_goes_on_where_a_killed_process_left_it() {
+fn n9_a_world_continues_where_a_killed_process_left_it() {
     let (_directory, files) = kept();
     let (mut cloud, mut journal) = Journal::open(&files).expect("a world");
     for seconds in [0, 35] {
@@ -278,11 +278,11 @@ fn n9_a_world_goes_on_where_a_killed_process_left_it() {
         names.sort();
         names
     };
-    // Of two on schedule and two that were asked for, two are kept.
+    // Of two scheduled and two requested images, two are kept.
     assert_eq!(names(&cloud), ["golden-2", "golden-3"]);
     drop((cloud, journal));
 
-    // It is started anew an hour later, with a clock of its own.
+    // It is restarted an hour later, with its own clock.
     let (mut cloud, _journal) = Journal::open(&files).expect("a world");
     let time = SimTime {
         now: Monotonic::new(Duration::from_secs(1)),
@@ -292,17 +292,17 @@ fn n9_a_world_goes_on_where_a_killed_process_left_it() {
     assert_eq!(
         names(&cloud),
         ["golden-3", "golden-4"],
-        "one, and not the 118 that were missed"
+        "one image, and not the 118 missed ones"
     );
     let seoul = Region::new("ap-seoul").expect("a region");
     let copies = cloud
         .images_in(0, seoul)
         .filter(|image| image.name() == "golden-3");
-    assert_eq!(copies.count(), 1, "the copy that was to be made is made");
+    assert_eq!(copies.count(), 1, "the pending copy is made");
 }
 
 #[test]
-fn n9_what_an_image_was_in_the_middle_of_is_kept() {
+fn n9_unfinished_operations_of_an_image_are_saved() {
     let (_directory, files) = kept();
     let (mut cloud, mut journal) = Journal::open(&files).expect("a world");
     let tokyo = Region::new("ap-tokyo").expect("a region");
@@ -314,7 +314,7 @@ fn n9_what_an_image_was_in_the_middle_of_is_kept() {
     assert!(blueprint.is_some());
     let cancel = json!({"region": "ap-tokyo", "image": "img-b", "shared": false});
     perform(&mut cloud, &Kind::Admin("share", cancel), 1);
-    // It is occupied for two writes.
+    // The image is occupied for two writes.
     share(&mut cloud, "img-a", 2);
     journal.keep(&mut cloud).expect("kept");
     drop((cloud, journal));
@@ -325,7 +325,7 @@ fn n9_what_an_image_was_in_the_middle_of_is_kept() {
         |cloud: &Cloud, image: &str| cloud.images[&(0, tokyo, image.to_owned())].is_shared();
     assert!(!is_shared(&cloud, "img-b"));
     share(&mut cloud, "img-a", 3);
-    assert!(!is_shared(&cloud, "img-a"), "occupied once more");
+    assert!(!is_shared(&cloud, "img-a"), "still occupied once");
     share(&mut cloud, "img-a", 4);
     assert!(is_shared(&cloud, "img-a"));
     share(&mut cloud, "img-b", 5);
@@ -337,10 +337,10 @@ fn n9_what_an_image_was_in_the_middle_of_is_kept() {
 }
 
 #[test]
-fn n9_what_cannot_be_kept_is_not_answered_for_from_then_on() {
+fn n9_after_a_failed_save_no_change_is_acknowledged() {
     let (_directory, files) = many(10);
     let (mut cloud, mut journal) = Journal::open(&files).expect("a world");
-    // What is open for reading only cannot be written to.
+    // A file that is open only for reading cannot be written.
     journal.file = File::open(&files.journal).expect("a file");
     share(&mut cloud, "img-00000001", 1);
     let error = journal.keep(&mut cloud).expect_err("not kept").to_string();
@@ -364,7 +364,7 @@ fn n9_what_cannot_be_kept_is_not_answered_for_from_then_on() {
 }
 
 #[test]
-fn n9_damage_is_named_with_its_place_and_a_removed_world_is_a_new_one() {
+fn n9_damage_is_reported_with_its_place_and_removal_starts_anew() {
     let (_directory, files) = many(10);
     let (cloud, journal) = Journal::open(&files).expect("a world");
     drop(journal);

@@ -1,4 +1,5 @@
-//! The three actions of Lighthouse that are about sharing, with their conditions and error codes. Who calls and how often is checked before.
+//! The three actions of Lighthouse for sharing, with their conditions and error codes. The caller and the rate are
+//! checked before.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,7 @@ use crate::api::protocol::wire::{
 };
 use crate::model::{ImageId, Monotonic, Region};
 
-/// The most values of a blueprint filter and of an image filter.
+/// The maximum number of values in a blueprint filter and in an image filter.
 const BLUEPRINT_VALUES_MAX: usize = 100;
 const IMAGE_VALUES_MAX: usize = 5;
 
@@ -51,7 +52,7 @@ impl Cloud {
             )
         })?;
         check_role(self.world.accounts[account].role)?;
-        // Taken before the checks: a write that is refused uses up an id, too.
+        // The id is taken before the checks: a refused write uses up an id too.
         let blueprint = self.next_blueprint();
         let not_found = || {
             refuse(
@@ -275,7 +276,7 @@ impl Cloud {
     }
 }
 
-/// The service role is checked before the image is looked for.
+/// The service role is checked before the image is looked up.
 fn check_role(role: Role) -> Result<(), Refusal> {
     match role {
         Role::Present => Ok(()),
@@ -325,13 +326,13 @@ impl RegionalImage {
     }
 }
 
-/// A blueprint of a list. Its row is made only if it is on the requested page.
+/// A blueprint of a list. Its row is built only if it is on the requested page.
 enum ListedBlueprint<'r> {
     /// A shared image, the period that the list shows, and its blueprint's id.
     Shared(&'r RegionalImage, &'r SharePeriod, &'r str),
-    /// A blueprint that exists whatever is shared.
+    /// A blueprint that exists independently of shares.
     Extra(&'r ExtraBlueprint),
-    /// A public blueprint, of which every account sees many.
+    /// A public blueprint; the real service shows many to every account.
     Public,
 }
 

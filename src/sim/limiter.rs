@@ -1,4 +1,4 @@
-//! Rate limits as the API has them, and counts of calls for `/_sim/state`. Time is an argument.
+//! Rate limits like those of the API, and counts of calls for `/_sim/state`. Time is an argument.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -7,18 +7,18 @@ use crate::model::Monotonic;
 
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// A strict sliding-window log per account, host and action. A call is admitted if fewer than the limit were
+/// A strict sliding-window log per account, host and action. A call is admitted if fewer calls than the limit were
 /// admitted in the second before it.
 #[derive(Debug, Default)]
 pub(super) struct Limiter {
     windows: HashMap<LimitKey, Window>,
 }
 
-/// Calls that count together.
+/// The key of calls that count together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct LimitKey {
-    /// Index of the account that the key acts in, so that a new key begins no new window. None for calls that nobody
-    /// signs, which all count together.
+    /// Index of the account that the key acts in, so that a new key starts no new window. `None` for unsigned calls,
+    /// which all count together.
     pub account: Option<usize>,
     pub host: String,
     pub action: &'static str,
@@ -71,7 +71,7 @@ impl Limiter {
         counts
     }
 
-    /// Forgets the counts, not the windows.
+    /// Resets the counts, but not the windows.
     pub(super) fn reset_counts(&mut self) {
         for window in self.windows.values_mut() {
             window.count = CallCount::default();
@@ -86,7 +86,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_more_than_the_limit_in_a_second_and_never_refused_below_it(
+        fn the_limit_admits_exactly_so_many_calls_in_any_second(
             gaps in prop::collection::vec(0u64..200, 1..300), limit in 1u32..25,
         ) {
             let mut limiter = Limiter::default();

@@ -1,4 +1,4 @@
-//! The metadata service, which gives a server the key of its role.
+//! The metadata service, from which a server gets the key of its role.
 
 use serde_json::json;
 
@@ -19,7 +19,7 @@ pub(super) fn handle(
     path: &str,
     real: Timestamp,
 ) -> (u16, String) {
-    // Known is only that a server without a role gets a 404. The same answer for another role's name is a guess.
+    // It is only known that a server without a role gets a 404. The same answer for another role's name is a guess.
     let not_found = || (404, "404 Not Found\n".to_owned());
     if !matches!(method, "GET" | "HEAD") {
         return (405, "405 Method Not Allowed\n".to_owned());

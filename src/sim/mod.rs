@@ -1,12 +1,11 @@
 //! A believable cloud: the part of the API that sharekeeper uses, over the real wire protocol, with faults.
 //!
-//! Users try sharekeeper on it, demonstrate it and test pipelines with it; our own tests use it, too. It shares
-//! the wire types and the signature with the client, but no manifests, plans or engine: so it cannot repeat
-//! their bugs.
+//! Users try sharekeeper with it, demonstrate it and test pipelines with it; our own tests use it too. It shares the wire
+//! types and the signature with the client, but no manifests, plans or engine, so it cannot repeat their bugs.
 //!
-//! [`World`] is the file format, [`Cloud`] the state machine without sockets or a clock of its own, and
-//! [`Server`] its HTTP face. Where the documentation of the real service leaves something open, the simulator
-//! does the worst that is possible, and the setting's comment says so.
+//! [`World`] is the file format, [`Cloud`] the state machine without sockets or a clock, and [`Server`] its HTTP
+//! interface. Where the documentation of the real service is unclear, the simulator shows the worst possible behaviour,
+//! and the setting's comment says so.
 
 mod account;
 mod action;

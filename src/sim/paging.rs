@@ -1,19 +1,19 @@
-//! What all lists have in common: pages, and the bounds of filters. The services differ in their error codes.
+//! Common parts of all lists: pages, and the limits of filters. The services differ in their error codes.
 
 use serde_json::{Value, json};
 
 use super::call::{Refusal, refuse};
 use crate::api::protocol::wire::{Filter, PAGE_LIMIT_MAX};
 
-/// The most filters in one request.
+/// The maximum number of filters in one request.
 const FILTERS_MAX: usize = 10;
 
-/// The codes with which a service refuses a page that there cannot be.
+/// The codes with which a service refuses an impossible page.
 pub(super) struct PageCodes {
     negative_offset: &'static str,
     limit: &'static str,
     filters: &'static str,
-    /// Ids and filters in one request.
+    /// For ids and filters in one request.
     ids_and_filters: &'static str,
 }
 
@@ -32,7 +32,7 @@ impl PageCodes {
     };
 }
 
-/// Refuses ids beside filters, and more ids than a page has rows. `name` is the parameter that holds the ids.
+/// Refuses ids together with filters, and more ids than a page has rows. `name` is the parameter that holds the ids.
 pub(super) fn check_ids(
     name: &str,
     ids: &[String],
@@ -62,7 +62,7 @@ pub(super) fn check_count(
     Ok(())
 }
 
-/// Checks that the action has all these filters.
+/// Checks that the action supports all these filters.
 pub(super) fn check_names(filters: &[Filter], known: &[&str], code: &str) -> Result<(), Refusal> {
     let unknown = filters
         .iter()
@@ -73,7 +73,7 @@ pub(super) fn check_names(filters: &[Filter], known: &[&str], code: &str) -> Res
     }
 }
 
-/// A page of the rows, as the list `name` of a reply.
+/// One page of the rows, as the list `name` of a reply.
 pub(super) fn page<R>(
     rows: &[R],
     offset: Option<i64>,

@@ -1,4 +1,4 @@
-//! Finds roles by index, name or ARN. Knows nothing of the keys that are issued for them.
+//! Finds roles by index, name or ARN. This file knows nothing of the keys that are issued for them.
 
 use super::account::Account;
 use super::role_config::{CamRole, Metadata};
@@ -6,10 +6,10 @@ use crate::model::Uin;
 
 /// The role ids of the real service are near this number.
 const FIRST_ROLE_ID: u64 = 1 << 62;
-/// More roles than an account can have, so that no two accounts have the same role id.
+/// More roles than an account can have, so that no two accounts share a role id.
 const ROLE_IDS_PER_ACCOUNT: u64 = 1_000;
 
-/// Where a role is in a world.
+/// The position of a role in a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RoleIndex {
     /// Index of the account in the world.
@@ -19,7 +19,7 @@ pub(super) struct RoleIndex {
 }
 
 impl RoleIndex {
-    /// The number by which CAM knows the role.
+    /// The number that identifies the role in CAM.
     pub(super) fn id(self) -> String {
         let [account, role] = [self.account, self.role].map(|index| index as u64);
         (FIRST_ROLE_ID + account * ROLE_IDS_PER_ACCOUNT + role + 1).to_string()
@@ -35,7 +35,7 @@ impl RoleIndex {
         })
     }
 
-    /// The role whose key the metadata service gives out.
+    /// The role whose key the metadata service returns.
     pub(super) fn of_metadata(accounts: &[Account], metadata: &Metadata) -> Option<Self> {
         let Metadata { account, role } = metadata;
         Self::all(accounts).find(|place| {
@@ -46,7 +46,7 @@ impl RoleIndex {
     }
 }
 
-/// A role as the caller's ARN names it.
+/// A role in the form of the caller's ARN.
 pub(super) struct RoleArn<'a> {
     pub uin: &'a str,
     role: RoleRef<'a>,
@@ -58,7 +58,7 @@ enum RoleRef<'a> {
 }
 
 impl<'a> RoleArn<'a> {
-    /// Reads `qcs::cam::uin/<uin>:roleName/<name>` or `qcs::cam::uin/<uin>:role/<id>`.
+    /// Parses `qcs::cam::uin/<uin>:roleName/<name>` or `qcs::cam::uin/<uin>:role/<id>`.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let (uin, role) = text.strip_prefix("qcs::cam::uin/")?.split_once(':')?;
         let role = match role.split_once('/')? {
@@ -70,7 +70,7 @@ impl<'a> RoleArn<'a> {
         Uin::new(uin).is_ok().then_some(Self { uin, role })
     }
 
-    /// Where the role is; none if there is no such role.
+    /// The position of the role; `None` if there is no such role.
     pub(super) fn find(&self, accounts: &[Account]) -> Option<RoleIndex> {
         RoleIndex::all(accounts).find(|place| {
             accounts[place.account].uin == self.uin

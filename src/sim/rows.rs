@@ -1,4 +1,4 @@
-//! Rows of lists as the service sends them: with every field that the official SDK's models have, whoever reads it.
+//! Rows of lists as the service sends them, with every field in the official SDK's models.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Blueprint {
     pub blueprint_id: String,
-    /// The CVM image it was shared from; empty for any other blueprint.
+    /// The CVM image that it was shared from; empty for any other blueprint.
     pub image_id: Option<String>,
     pub blueprint_state: String,
     pub blueprint_type: String,
@@ -29,7 +29,7 @@ pub(super) struct Blueprint {
     pub support_automation_tools: bool,
     /// A whole number of GB.
     pub required_memory_size: i64,
-    /// Whether it is shared with other accounts: says nothing of sharing from CVM.
+    /// Whether it is shared with other accounts; this says nothing about sharing from CVM.
     pub blueprint_shared: bool,
     pub community_url: String,
     pub guide_url: String,
@@ -59,7 +59,7 @@ pub(super) struct CustomImage {
     pub platform: String,
     pub created_time: String,
     pub is_shareable: bool,
-    /// Localised, and empty when shareable.
+    /// The localized reason; empty if the image is shareable.
     pub unshareable_reason: String,
 }
 
@@ -82,7 +82,7 @@ pub(super) struct Instance {
     pub internet_accessible: InternetAccessible,
     pub renew_flag: String,
     pub login_settings: LoginSettings,
-    /// Such as `RUNNING` or `STOPPED`.
+    /// State such as `RUNNING` or `STOPPED`.
     pub instance_state: String,
     pub uuid: String,
     pub latest_operation: Option<String>,
@@ -102,11 +102,11 @@ pub(super) struct Instance {
     pub support_ipv6_detail: SupportIpv6Detail,
     pub public_ipv6_addresses: Vec<String>,
     pub init_invocation_id: String,
-    /// Null where there is no violation.
+    /// Null if there is no violation.
     pub instance_violation_detail: Option<String>,
 }
 
-/// The disk that an [`Instance`] runs from.
+/// The system disk of an [`Instance`].
 #[derive(Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct SystemDisk {
@@ -116,12 +116,12 @@ pub(super) struct SystemDisk {
     pub disk_id: Option<String>,
 }
 
-/// How an [`Instance`] is connected to the internet.
+/// The internet connection of an [`Instance`].
 #[derive(Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct InternetAccessible {
     pub internet_charge_type: String,
-    /// In megabits a second.
+    /// Bandwidth in megabits a second.
     pub internet_max_bandwidth_out: i64,
     pub public_ip_assigned: bool,
 }
@@ -148,7 +148,7 @@ pub(super) struct SupportIpv6Detail {
 pub(super) struct CvmImage {
     pub image_id: String,
     pub os_name: String,
-    /// Either `PRIVATE_IMAGE` or `SHARED_IMAGE`; others are not simulated.
+    /// Either `PRIVATE_IMAGE` or `SHARED_IMAGE`; other types are not simulated.
     pub image_type: String,
     pub created_time: String,
     pub image_name: String,
@@ -158,16 +158,16 @@ pub(super) struct CvmImage {
     pub architecture: String,
     pub image_state: String,
     pub platform: String,
-    /// The uin of its maker.
+    /// The uin of the image's creator.
     pub image_creator: String,
     pub image_source: String,
-    /// Null unless it is being copied.
+    /// Progress of the copy; null unless it is being copied.
     pub sync_percent: Option<i64>,
     pub is_support_cloudinit: bool,
     pub snapshot_set: Vec<Snapshot>,
     pub tags: Vec<Tag>,
     pub license_type: String,
-    /// Empty where it has none.
+    /// Family of the image; empty if it has none.
     pub image_family: String,
     pub image_deprecated: bool,
     pub cdc_cache_status: Option<String>,

@@ -1,5 +1,5 @@
-//! The simulator's HTTP face: it reads calls, passes them to the [`Cloud`], and plays delays and faults on the
-//! connection. All decisions are the cloud's.
+//! The simulator's HTTP interface: it reads calls, passes them to the [`Cloud`], and performs delays and faults on the
+//! connection. The cloud makes all decisions.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,13 +29,13 @@ use crate::model::is_loopback;
 /// The API's limit on the size of a request.
 const BODY_BYTES_MAX: usize = 10 << 20;
 
-/// The path that tells which simulator answers.
+/// The path that identifies the answering simulator.
 pub const IDENTITY: &str = "/_sim/identity";
 
-/// Why a simulator whose world is kept does not start.
+/// Why a simulator with a saved world does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// There is no port to listen on.
+    /// No port is available to listen on.
     #[error("cannot start the simulator: {0}")]
     Listen(#[from] io::Error),
     /// Its world cannot be read or written.
@@ -56,7 +56,7 @@ struct SimState {
     identity: String,
 }
 
-/// A cloud, and the journal of what changes of it, where it is kept.
+/// A cloud, and the journal of its changes if it is saved.
 struct KeptCloud {
     cloud: Cloud,
     journal: Option<Journal>,
@@ -75,7 +75,7 @@ impl std::fmt::Display for HangUp {
 impl std::error::Error for HangUp {}
 
 impl Server {
-    /// Listens on `address` (port 0 picks one) and serves `world`, which ends with it.
+    /// Listens on `address` (port 0 picks one) and serves `world`, which ends with the server.
     pub async fn start(address: SocketAddr, world: World) -> io::Result<Self> {
         let cloud = KeptCloud {
             cloud: Cloud::new(world),
@@ -84,8 +84,8 @@ impl Server {
         Self::serve(TcpListener::bind(address).await?, cloud, String::new())
     }
 
-    /// Serves the world that `files` keep on a port of this machine, and keeps what becomes of it. No other process may do
-    /// this at the same time. `identity` tells it from whatever listens there later.
+    /// Serves the world in `files` on a local port, and saves its changes. No other process may do this at the same time.
+    /// `identity` distinguishes it from later servers on the same port.
     pub async fn start_kept(files: &WorldFiles, identity: String) -> Result<Self, StartError> {
         let (cloud, journal) = Journal::open(files)?;
         let cloud = KeptCloud {
@@ -120,10 +120,10 @@ impl Server {
         self.state.work(change)
     }
 
-    /// Ends the server and every connection. A world that is kept is whole in its file then.
+    /// Ends the server and every connection. A saved world is then complete in its file.
     pub async fn stop(self) -> Result<(), KeepError> {
         self.task.abort();
-        // The error says that the task was aborted, which is what was asked.
+        // The error only says that the task was aborted, as requested.
         let _ = self.task.await;
         let mut kept = self.state.lock();
         let KeptCloud { cloud, journal } = &mut *kept;
@@ -135,7 +135,7 @@ impl Server {
 }
 
 impl SimState {
-    /// The only way to the cloud: what `work` changes of it is kept before anybody is told of it.
+    /// The only access to the cloud: the changes of `work` are saved before anybody learns of them.
     fn work<T>(&self, work: impl FnOnce(&mut Cloud) -> T) -> Result<T, KeepError> {
         let mut kept = self.lock();
         let KeptCloud { cloud, journal } = &mut *kept;
@@ -146,26 +146,26 @@ impl SimState {
         Ok(done)
     }
 
-    /// A panic that held the lock may have left a change half done. A simulator can go on with that.
+    /// A panic that held the lock may have left a change incomplete. A simulator can continue with that.
     fn lock(&self) -> MutexGuard<'_, KeptCloud> {
         self.cloud.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The answer to a call whose change could not be kept. It may be there when the world is read again, as after an error of
-/// the real service.
+/// The answer to a call whose change could not be saved. The change may exist when the world is read again, as after an
+/// error of the real service.
 fn not_kept(error: &KeepError) -> Response<Full<Bytes>> {
-    let words = format!("the simulator cannot keep its world: {error}");
+    let words = format!("the simulator cannot save its world: {error}");
     json_response(500, serde_json::json!({"error": words}).to_string())
 }
 
-/// Accepts connections for ever. They end with this task.
+/// Accepts connections forever. They end with this task.
 async fn accept(listener: TcpListener, state: Arc<SimState>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // The process is out of file descriptors, for example. Clients try again.
+                // For example, the process has no free file descriptor. Clients retry.
                 let Ok((stream, _)) = accepted else { continue };
                 connections.spawn(serve(stream, Arc::clone(&state)));
             }
@@ -175,10 +175,10 @@ async fn accept(listener: TcpListener, state: Arc<SimState>) {
 }
 
 async fn serve(stream: TcpStream, state: Arc<SimState>) {
-    // Otherwise the second half of a small reply waits for the client's acknowledgement.
+    // Otherwise the second half of a small reply would wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| respond(request, Arc::clone(&state)));
-    // A connection that ends with an error was ended by the client, or by a fault of the world.
+    // An error means that the client or a fault of the world ended the connection.
     let _ = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;
@@ -225,8 +225,8 @@ async fn respond(
     call(&state, &incoming).await
 }
 
-/// Answers the simulator's own paths and the metadata service. The check of the Host header stops DNS rebinding: a
-/// web page cannot call these paths through a name of its own that leads to this address.
+/// Answers the simulator's own paths and the metadata service. The check of the Host header prevents DNS rebinding: a web
+/// page cannot call these paths through its own name that points to this address.
 fn respond_locally(
     state: &SimState,
     host: &str,

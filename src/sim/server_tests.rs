@@ -1,4 +1,4 @@
-//! The simulator over real sockets: which of its paths answer to which Host header.
+//! Tests the simulator over real sockets: which of its paths accept which Host header.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -8,7 +8,7 @@ use crate::model::Region;
 const WORLD: &str =
     "{metadata: {account: default, role: server}, accounts: [{roles: [{name: server}]}]}";
 
-/// One GET over a connection of its own; the whole answer.
+/// Sends a GET over its own connection, and returns the whole answer.
 async fn get(address: SocketAddr, target: &str, host: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
@@ -19,13 +19,13 @@ async fn get(address: SocketAddr, target: &str, host: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_metadata_service_answers_to_its_name_and_to_this_machines_alone() {
+async fn the_metadata_service_accepts_only_its_name_and_loopback() {
     let world = World::parse(WORLD).expect("a world");
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let server = Server::start(local, world).await.expect("listens");
     let address = server.address();
     let path = metadata::CREDENTIALS;
-    // The form in which a proxy is asked.
+    // The form of a request to a proxy.
     let absolute = format!("http://{}{path}", metadata::HOST);
     let own = address.to_string();
     for (target, host, status) in [
@@ -47,7 +47,7 @@ async fn the_metadata_service_answers_to_its_name_and_to_this_machines_alone() {
 }
 
 #[tokio::test]
-async fn n9_what_is_answered_is_kept_already() {
+async fn n9_an_answered_change_is_already_saved() {
     let directory = tempfile::tempdir().expect("a directory");
     let files = WorldFiles::new(directory.path());
     let server = Server::start_kept(&files, String::new()).await;
@@ -58,14 +58,14 @@ async fn n9_what_is_answered_is_kept_already() {
         let body = format!(r#"{{"images": [{{"id": "{name}", "regions": ["ap-tokyo"]}}]}}"#);
         let answer = post(address, "/_sim/images", &body).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-        // What a process leaves that is killed as soon as it has answered.
+        // The files after a process is killed immediately after its answer.
         let left = files.load().expect("a world");
         assert_eq!(left.images_in(0, tokyo).count(), count, "{name}");
     }
     server.stop().await.expect("it is kept");
 }
 
-/// One POST over a connection of its own; the whole answer.
+/// Sends a POST over its own connection, and returns the whole answer.
 async fn post(address: SocketAddr, target: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     let length = body.len();

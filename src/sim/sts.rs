@@ -1,7 +1,7 @@
-//! The actions of STS: they say whose a key is, and issue temporary keys of roles.
+//! The actions of STS: they identify the owner of a key, and issue temporary keys of roles.
 //!
-//! Sources: the documentation of the actions, and the lists of error codes in the official SDKs. Nothing says which
-//! code of an action's list belongs to which mistake. Where a line below calls a code a guess, only the list is known.
+//! Sources: the documentation of the actions, and the lists of error codes in the official SDKs. No source says which
+//! code of an action's list belongs to which mistake. Where a comment below calls a code a guess, only the list is known.
 
 use chrono::DateTime;
 use serde::Deserialize;
@@ -19,12 +19,12 @@ use crate::words::rfc3339;
 
 /// Lifetime of a temporary key if the call gives none, in seconds.
 const DURATION_DEFAULT: i64 = 7_200;
-/// The longest lifetime that a call can ask for, in seconds.
+/// The longest lifetime that a call can request, in seconds.
 const DURATION_MAX: i64 = 43_200;
-/// Session name of a key from the metadata service. A guess: the documentation only says that a session has a name.
+/// Session name of a key from the metadata service. It is a guess: the documentation only says that a session has a name.
 const METADATA_SESSION: &str = "ins-simulated";
 
-/// Body of `AssumeRole`. The real service knows MFA as well (`SerialNumber`, `TokenCode`), the simulator does not.
+/// Body of `AssumeRole`. The real service also supports MFA (`SerialNumber`, `TokenCode`); the simulator does not.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct AssumeRoleRequest {
@@ -32,7 +32,7 @@ struct AssumeRoleRequest {
     role_session_name: String,
     duration_seconds: Option<i64>,
     external_id: Option<String>,
-    /// The real service lets the key do less by this policy; here only the role counts.
+    /// In the real service, this policy restricts the key; here only the role counts.
     #[serde(rename = "Policy")]
     _policy: Option<IgnoredAny>,
     #[serde(rename = "Tags")]
@@ -53,8 +53,7 @@ struct WebIdentityRequest {
 }
 
 impl Cloud {
-    /// Answers `GetCallerIdentity`. Every key is of the account itself or of a role; the world has
-    /// no sub-users.
+    /// Answers `GetCallerIdentity`. Every key belongs to the account itself or to a role; the world has no sub-users.
     pub(super) fn caller_identity(&self, caller: &Caller, body: &Value) -> Result<Value, Refusal> {
         let CallerIdentityRequest {} = parameters(body)?;
         let uin = &self.world.accounts[caller.account].uin;
@@ -81,8 +80,8 @@ impl Cloud {
         }))
     }
 
-    /// Answers `AssumeRole`. A role's key may assume another role that trusts its account: nothing in the
-    /// documentation forbids it.
+    /// Answers `AssumeRole`. A role's key may assume another role that trusts its account: the documentation does not
+    /// forbid it.
     pub(super) fn assume_role(
         &mut self,
         caller: &Caller,
@@ -98,7 +97,7 @@ impl Cloud {
         let lifetime = self.lifetime(request.duration_seconds)?;
         let (arn, accounts) = (role_arn(&request.role_arn)?, &self.world.accounts);
         if !accounts.iter().any(|account| account.uin == arn.uin) {
-            // A guess; the code's description is that the account does not exist or cannot be used.
+            // A guess; according to its description, the code means that the account does not exist or cannot be used.
             let words = "The role's account does not exist.";
             return Err(refuse("InvalidParameter.AccountNotAvaliable", words));
         }
@@ -108,7 +107,7 @@ impl Cloud {
         let principal = accounts[caller.account].uin.clone();
         let trust = &role.of(accounts).trust;
         if !trust.trusts(&principal, external_id) {
-            // The error does not say whether the account or the external id is wrong.
+            // The error does not reveal whether the account or the external id is wrong.
             let words = format!("Account {principal} may not assume this role (sts:AssumeRole).");
             return Err(refuse("UnauthorizedOperation", words));
         }
@@ -131,17 +130,17 @@ impl Cloud {
         check_name("RoleSessionName", &request.role_session_name, "+=,.@_-")?;
         let lifetime = self.lifetime(request.duration_seconds)?;
         let (arn, accounts) = (role_arn(&request.role_arn)?, &self.world.accounts);
-        // A guess: the action's list has no other code for a role that does not exist.
+        // A guess: the action's list has no other code for a nonexistent role.
         let role = arn
             .find(accounts)
             .ok_or_else(|| refuse("InternalError.GetRoleError", "The role cannot be read."))?;
         let trust = &role.of(accounts).trust;
         if trust.oidc_provider.as_deref() != Some(&request.provider_id) {
-            // A guess, between this code and InvalidParameter.ParamError.
+            // A guess; the other candidate is InvalidParameter.ParamError.
             let words = "The role does not trust this identity provider.";
             return Err(refuse("UnauthorizedOperation", words));
         }
-        // White space around a token is part of it.
+        // White space around a token is part of the token.
         let given = &request.web_identity_token;
         let wanted = trust.web_identity_token.as_ref();
         if given.is_empty() || wanted.is_some_and(|wanted| wanted != given) {
@@ -151,14 +150,14 @@ impl Cloud {
         let session = Session {
             role,
             name: request.role_session_name,
-            // A guess: no account calls, so it is the role's own.
+            // A guess: no account is calling, so it is the role's own account.
             principal: accounts[role.account].uin.clone(),
         };
         Ok(reply(&self.issue(session, lifetime, date)))
     }
 
-    /// The key that the metadata service shows for its role: the same one until half of its life is over. That is a
-    /// guess; the SDKs expect a new key in the last five minutes.
+    /// The key that the metadata service shows for its role: the same key until half of its lifetime has passed. This is
+    /// a guess; the SDKs expect a new key in the last five minutes.
     pub(super) fn metadata_key(&mut self, role: RoleIndex, date: Timestamp) -> TemporaryKey {
         if let Some(shown) = self
             .temporary_keys
@@ -182,7 +181,7 @@ impl Cloud {
         self.temporary_keys.issue(session, now, lifetime, rng)
     }
 
-    /// Lifetime of a key for which the call asks for `wanted` seconds.
+    /// Lifetime of a key for which the call requests `wanted` seconds.
     fn lifetime(&self, wanted: Option<i64>) -> Result<i64, Refusal> {
         match wanted.unwrap_or(DURATION_DEFAULT) {
             // A guess; no minimum is documented.
@@ -203,7 +202,7 @@ impl Cloud {
     }
 }
 
-/// The end of a key's life, as STS and the metadata service write it.
+/// The expiry time of a key in the format of STS and the metadata service.
 pub(super) fn expiration(temporary: &TemporaryKey) -> String {
     let date = DateTime::from_timestamp(temporary.expires, 0).unwrap_or(DateTime::UNIX_EPOCH);
     rfc3339(date)

@@ -1,4 +1,5 @@
-//! Calls of STS and of the metadata service against a cloud: identities, roles, trust and the life of temporary keys.
+//! Tests calls of STS and of the metadata service against a cloud: identities, roles, trust and the lifetime of temporary
+//! keys.
 
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ fn beginning() -> SimTime {
     }
 }
 
-/// A key to call with.
+/// A key that signs calls.
 struct Key {
     id: String,
     key: String,
@@ -115,7 +116,7 @@ fn signed(key: &Key, service: Service, action: &str, body: &Value, seconds: i64)
 }
 
 fn send(cloud: &mut Cloud, incoming: &IncomingCall, seconds: i64) -> Value {
-    // Each second has its own rate window, because limits are tested elsewhere.
+    // Each second has its own rate window, because other tests cover the limits.
     let elapsed = u64::try_from(seconds - NOW + 10).expect("after the start");
     let monotonic = Monotonic::new(Duration::from_secs(elapsed));
     cloud.answer(incoming, monotonic, real(seconds)).body["Response"].take()
@@ -197,12 +198,12 @@ fn a_role_of_another_account_is_assumed_and_acts_there() {
     assert_eq!(
         code(&send(&mut cloud, &own, NOW)),
         "ResourceNotFound.ImageIdNotFound",
-        "it is the other account's image"
+        "the image belongs to the other account"
     );
 }
 
 #[test]
-fn s13_a_temporary_key_says_whose_it_is_and_who_asked_for_it() {
+fn s13_a_temporary_key_names_its_account_and_its_principal() {
     let mut cloud = cloud();
     let key = keeper(&mut cloud);
     let identity = sts(&mut cloud, &key, "GetCallerIdentity", json!({}), NOW);
@@ -217,11 +218,11 @@ fn s13_a_temporary_key_says_whose_it_is_and_who_asked_for_it() {
     );
     let by_id = format!("qcs::cam::uin/100000000002:role/{id}");
     let reply = assume(&mut cloud, &one(), json!({"RoleArn": by_id}));
-    assert_eq!(code(&reply), "ok", "a role goes by its id as well");
+    assert_eq!(code(&reply), "ok", "a role can also be named by its id");
 }
 
 #[test]
-fn a_role_may_do_what_it_is_not_denied_whatever_its_account_may() {
+fn a_roles_permissions_are_independent_of_its_account() {
     let mut cloud = cloud();
     let key = keeper(&mut cloud);
     let deny = "{account: two, deny: [DescribeBlueprints, AssumeRole]}";
@@ -253,7 +254,7 @@ fn a_role_may_do_what_it_is_not_denied_whatever_its_account_may() {
 }
 
 #[test]
-fn who_may_not_assume_a_role_or_asks_wrong_is_told_by_the_code() {
+fn refused_role_assumptions_get_their_own_error_codes() {
     let mut cloud = cloud();
     let arn = |rest: &str| format!("qcs::cam::uin/{rest}");
     let careful = arn("100000000002:roleName/careful");
@@ -337,10 +338,10 @@ fn a_roles_key_may_assume_a_role_that_trusts_its_account() {
 }
 
 #[test]
-fn a_token_expires_when_it_says_and_is_then_refused_as_a_wrong_or_missing_one() {
+fn a_token_expires_on_time_and_is_then_refused_like_a_wrong_one() {
     let mut cloud = short_lived(20);
     let reply = assume(&mut cloud, &one(), json!({"RoleArn": KEEPER}));
-    assert_eq!(reply["ExpiredTime"], NOW + 20, "the world bounds it");
+    assert_eq!(reply["ExpiredTime"], NOW + 20, "the world limits it");
     let key = temporary(&reply["Credentials"]);
     assert_eq!(code(&blueprints(&mut cloud, &key, NOW + 19)), "ok");
     let expired = blueprints(&mut cloud, &key, NOW + 20);
@@ -357,7 +358,11 @@ fn a_token_expires_when_it_says_and_is_then_refused_as_a_wrong_or_missing_one() 
     }
     let short = json!({"RoleArn": KEEPER, "DurationSeconds": 5});
     let reply = assume(&mut cloud, &one(), short);
-    assert_eq!(reply["ExpiredTime"], NOW + 5, "less may be asked for");
+    assert_eq!(
+        reply["ExpiredTime"],
+        NOW + 5,
+        "a shorter lifetime may be requested"
+    );
     assert_eq!(
         change(&mut cloud, "/_sim/settings", "{tokenLifetime: 3s}").0,
         200
@@ -379,7 +384,7 @@ fn c1_the_worlds_clock_decides_when_a_token_expires() {
 }
 
 #[test]
-fn a_revoked_key_is_not_found_and_a_rotated_one_works_under_its_new_name() {
+fn a_revoked_key_is_not_found_and_a_rotated_key_works() {
     let mut cloud = cloud();
     let key = keeper(&mut cloud);
     let revoke = |revoked: bool| format!("{{account: default, revoked: {revoked}}}");
@@ -391,7 +396,7 @@ fn a_revoked_key_is_not_found_and_a_rotated_one_works_under_its_new_name() {
         assert_eq!(code(&reply), "AuthFailure.SecretIdNotFound");
     }
     let reply = blueprints(&mut cloud, &key, NOW);
-    assert_eq!(code(&reply), "ok", "what it brought lives on");
+    assert_eq!(code(&reply), "ok", "its temporary key still works");
     assert_eq!(state(&mut cloud)["accounts"][0]["revoked"], true);
     assert_eq!(change(&mut cloud, "/_sim/accounts", &revoke(false)).0, 200);
     assert_eq!(code(&blueprints(&mut cloud, &one(), NOW)), "ok");
@@ -408,7 +413,7 @@ fn a_revoked_key_is_not_found_and_a_rotated_one_works_under_its_new_name() {
 }
 
 #[test]
-fn a_change_that_leaves_no_world_is_refused_whole() {
+fn a_change_to_an_invalid_world_is_refused_completely() {
     let mut cloud = cloud();
     for (path, body, words) in [
         (
@@ -434,13 +439,13 @@ fn a_change_that_leaves_no_world_is_refused_whole() {
             "RunInstances",
         ),
     ] {
-        let (status, said) = change(&mut cloud, path, body);
+        let (status, answer) = change(&mut cloud, path, body);
         assert_eq!(status, 400, "{body}");
         assert!(
-            said["error"]
+            answer["error"]
                 .as_str()
                 .is_some_and(|said| said.contains(words)),
-            "{said}"
+            "{answer}"
         );
     }
     assert_eq!(code(&blueprints(&mut cloud, &one(), NOW)), "ok");
@@ -472,7 +477,7 @@ fn s6_a_roles_keys_share_one_window_with_their_accounts_key() {
     assert_eq!(
         code(&own),
         "ok",
-        "whoever assumed it has a window of its own"
+        "the account that assumed it has its own window"
     );
 }
 
@@ -503,7 +508,7 @@ fn sts_calls_have_limits_and_are_counted() {
 }
 
 #[test]
-fn a_web_identity_is_taken_unsigned_with_the_right_provider_and_token() {
+fn a_web_identity_is_accepted_unsigned_with_provider_and_token() {
     let mut cloud = cloud();
     let open = "qcs::cam::uin/100000000001:roleName/open";
     let none = "qcs::cam::uin/100000000001:roleName/none";
@@ -530,7 +535,7 @@ fn a_web_identity_is_taken_unsigned_with_the_right_provider_and_token() {
 }
 
 #[test]
-fn nothing_else_goes_unsigned_and_that_goes_no_other_way() {
+fn only_web_identity_calls_are_unsigned_and_always() {
     let mut cloud = cloud();
     let body = json!({
         "ProviderId": "cluster", "WebIdentityToken": "jwt", "RoleArn": WORKLOAD, "RoleSessionName": "test",
@@ -550,7 +555,7 @@ fn nothing_else_goes_unsigned_and_that_goes_no_other_way() {
 }
 
 #[test]
-fn the_metadata_service_shows_one_key_until_half_of_its_life_is_over() {
+fn the_metadata_service_shows_one_key_for_half_of_its_lifetime() {
     let mut cloud = short_lived(20);
     let ask = |cloud: &mut Cloud, path: &str, seconds: i64| {
         metadata::handle(cloud, "GET", path, real(seconds))
@@ -634,7 +639,7 @@ fn mistakes_in_roles_are_named() {
 }
 
 #[test]
-fn a_world_that_is_kept_keeps_its_roles_and_forgets_temporary_keys() {
+fn a_saved_world_keeps_its_roles_and_drops_temporary_keys() {
     let mut cloud = cloud();
     let key = keeper(&mut cloud);
     let text = serde_json::to_string(&cloud.world()).expect("JSON");

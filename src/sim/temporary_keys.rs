@@ -1,21 +1,21 @@
-//! Temporary keys that were issued: to which session and until when. Who may have one is decided in `sts`.
+//! Issued temporary keys, with their sessions and expiry times. `sts` decides who may get one.
 
 use std::collections::BTreeMap;
 
 use super::roles::RoleIndex;
 
-/// The most keys that are remembered; the oldest is forgotten first. Expired keys stay known until then, because the
-/// API refuses them for their token and not for their id.
+/// The most keys that are stored; the oldest is removed first. Expired keys stay known until then, because the API
+/// refuses them for their token and not for their id.
 const ISSUED_MAX: usize = 1_000;
-/// A token is this many random numbers of 32 hexadecimal digits. Real tokens are some hundred bytes long, too.
+/// A token consists of this many random numbers of 32 hexadecimal digits. Real tokens are also some hundred bytes long.
 const TOKEN_DRAWS: usize = 8;
 
-/// The assumption of a role, by one call.
+/// The assumption of a role by one call.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub role: RoleIndex,
     pub name: String,
-    /// Uin of the account that called.
+    /// Uin of the calling account.
     pub principal: String,
 }
 
@@ -25,16 +25,16 @@ pub(super) struct TemporaryKey {
     pub secret_key: String,
     pub token: String,
     pub session: Session,
-    /// In seconds of server time.
+    /// Time of issue in seconds of server time.
     pub issued: i64,
     /// The first second in which the key does not work.
     pub expires: i64,
 }
 
-/// All keys that are remembered.
+/// All stored keys.
 #[derive(Debug, Default)]
 pub(super) struct TemporaryKeys {
-    /// By SecretId. Ids begin with a rising number, so that the first key is the oldest.
+    /// Keys by SecretId. Ids begin with an increasing number, so the first key is the oldest.
     keys: BTreeMap<String, TemporaryKey>,
     count: u64,
     /// SecretId of the key that the metadata service shows.
@@ -42,7 +42,7 @@ pub(super) struct TemporaryKeys {
 }
 
 impl TemporaryKeys {
-    /// Makes a key that works for `lifetime` seconds from `now` on.
+    /// Creates a key that works for `lifetime` seconds from `now` on.
     pub(super) fn issue(
         &mut self,
         session: Session,
@@ -72,24 +72,24 @@ impl TemporaryKeys {
         temporary
     }
 
-    /// The key of this SecretId.
+    /// The key with this SecretId.
     pub(super) fn get(&self, secret_id: &str) -> Option<&TemporaryKey> {
         self.keys.get(secret_id)
     }
 
-    /// All keys that are remembered, the oldest first.
+    /// All stored keys, the oldest first.
     pub(super) fn all(&self) -> impl Iterator<Item = &TemporaryKey> {
         self.keys.values()
     }
 
-    /// The key that the metadata service shows, as long as half of its life is left.
+    /// The key that the metadata service shows, as long as half of its lifetime remains.
     pub(super) fn shown_by_metadata(&self, role: RoleIndex, now: i64) -> Option<&TemporaryKey> {
         let shown = self.get(self.shown_by_metadata.as_deref()?)?;
         let fresh = now < shown.issued + (shown.expires - shown.issued) / 2;
         (fresh && shown.session.role == role).then_some(shown)
     }
 
-    /// Lets the metadata service show this key from now on.
+    /// Makes the metadata service show this key from now on.
     pub(super) fn show_by_metadata(&mut self, temporary: &TemporaryKey) {
         self.shown_by_metadata = Some(temporary.secret_id.clone());
     }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_key_is_forgotten_first_and_no_two_are_alike() {
+    fn the_oldest_key_is_removed_first_and_all_keys_differ() {
         let (mut issued, mut rng) = (TemporaryKeys::default(), fastrand::Rng::with_seed(1));
         let role = RoleIndex {
             account: 0,

@@ -1,4 +1,4 @@
-//! Values that remember that somebody may have changed them, so that no kind of change can be missed when it is kept.
+//! Values that record mutable access, so that no kind of change can be missed when they are saved.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
@@ -20,7 +20,7 @@ impl<T> Tracked<T> {
         }
     }
 
-    /// Whether it was borrowed mutably since the last time that this was asked.
+    /// Whether it was borrowed mutably since the last call of this method.
     pub(super) fn take_touched(&mut self) -> bool {
         std::mem::take(&mut self.is_touched)
     }
@@ -41,7 +41,7 @@ impl<T> DerefMut for Tracked<T> {
     }
 }
 
-/// The images of a cloud. Its map can be changed through the methods below alone, which note the image.
+/// The images of a cloud. Only the methods below can change the map, and they record the image.
 #[derive(Debug, Default)]
 pub(super) struct Images {
     all: BTreeMap<ImageIndex, RegionalImage>,
@@ -66,14 +66,14 @@ impl Images {
         }
     }
 
-    /// Counts writes from nothing again. No kept world has these counts.
+    /// Resets the write counts. A saved world does not contain these counts.
     pub(super) fn reset_counts(&mut self) {
         for regional in self.all.values_mut() {
             regional.write_counts = Default::default();
         }
     }
 
-    /// The images that may have changed since the last time that this was asked, with those that are gone.
+    /// The images that may have changed since the last call of this method, including removed ones.
     pub(super) fn take_touched(&mut self) -> BTreeSet<ImageIndex> {
         std::mem::take(&mut self.touched)
     }

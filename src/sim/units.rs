@@ -1,4 +1,4 @@
-//! Durations and offsets as the world file writes them: texts such as `60ms`, `3s` or `-10m`.
+//! Durations and offsets in the world file's format: texts such as `60ms`, `3s` or `-10m`.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -64,7 +64,7 @@ impl std::fmt::Display for ClockOffset {
     }
 }
 
-/// Both types are texts in YAML and in JSON.
+/// Both types are strings in YAML and in JSON.
 macro_rules! serde_as_text {
     ($($kind:ty),*) => {$(
         impl Serialize for $kind {

@@ -1,4 +1,4 @@
-//! The world file: everything that a simulated cloud consists of, and the checks that serde cannot make.
+//! The world file: everything that a simulated cloud consists of, and the checks that serde cannot perform.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,11 +15,11 @@ use super::units::{ClockOffset, DurationText};
 use super::world_build::Build;
 use crate::model::{Region, Uin};
 
-/// Everything a simulated cloud consists of, as its YAML file gives it. Every field may be left out.
+/// Everything that a simulated cloud consists of, as in its YAML file. Every field is optional.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct World {
-    /// Seed of the random numbers for latency, faults and ids. The same seed gives the same run.
+    /// Seed of the random numbers for latency, faults and ids. The same seed results in the same run.
     pub seed: u64,
     /// Accounts with their keys and images.
     pub accounts: Vec<Account>,
@@ -27,40 +27,41 @@ pub struct World {
     pub limits: BTreeMap<String, u32>,
     /// Round-trip time; a call counts as arrived after half of it.
     pub latency: Latency,
-    /// The most that is added to the time until a call arrives, drawn uniformly for each call. Calls that leave at
-    /// even distances arrive at uneven ones.
+    /// The maximum that is added to the time until a call arrives, drawn uniformly for each call. Calls that leave at
+    /// even intervals arrive at uneven ones.
     pub jitter: DurationText,
     /// Time after which DescribeBlueprints shows a write.
     pub read_lag: DurationText,
     /// Server time minus real time, such as `-10m`.
     pub clock_offset: ClockOffset,
-    /// Type of the blueprint of a shared image. The documentation of the real service does not say it.
+    /// Type of the blueprint of a shared image. The documentation of the real service does not define it.
     pub blueprint_type: BlueprintType,
-    /// Reply to CANCEL of an image that is not shared. This is not documented either; the error code is that
-    /// of cross-account sharing.
+    /// Reply to CANCEL of an image that is not shared. This is not documented either; the error code is that of
+    /// cross-account sharing.
     pub cancel_unshared: CancelUnshared,
     /// Time that a new blueprint stays SYNCING.
     pub sync_time: DurationText,
     /// Time that the copy of an image stays SYNCING.
     pub sync_image_time: DurationText,
-    /// Images that come about while the world goes on.
+    /// Images that are created while the world runs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub builds: Vec<Build>,
-    /// Two images of one name may be in one region, which the real service refuses.
+    /// Whether two images in one region may have one name, which the real service refuses.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_double_names: bool,
-    /// The most that a temporary key lives, whatever the call asks for; in whole seconds.
+    /// The longest lifetime of a temporary key, even if the call requests more; in whole seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_lifetime: Option<DurationText>,
-    /// The role whose key the metadata service gives out. Without it, the service has no role.
+    /// The role whose key the metadata service returns. Without it, the service has no role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
-    /// Rules by which calls go wrong; the first that applies counts.
+    /// Rules for faulty calls; the first that applies counts.
     pub faults: Vec<FaultRule>,
-    /// Number of the newest blueprint, as a simulator that keeps its world writes it: no later one gets an earlier id.
+    /// Number of the newest blueprint, written by a simulator that saves its world: no later blueprint gets an earlier
+    /// id.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) newest_blueprint: u32,
-    /// How far builds and copies are, as a simulator that keeps its world writes it.
+    /// Progress of builds and copies, written by a simulator that saves its world.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) progress: Option<Progress>,
 }
@@ -76,7 +77,7 @@ pub enum CancelUnshared {
     /// The error code `UnsupportedOperation.BlueprintHasNotShared`.
     #[default]
     Fail,
-    /// Success, though nothing happens.
+    /// The call succeeds without any effect.
     Succeed,
 }
 
@@ -94,10 +95,10 @@ pub struct Latency {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SampledPer {
-    /// For every call anew.
+    /// A new latency for every call.
     #[default]
     Call,
-    /// Once for each access point, as its distance.
+    /// One latency for each access point, as its distance.
     Host,
 }
 
@@ -107,10 +108,10 @@ pub enum WorldError {
     /// Path of the file, and the error of reading it.
     #[error("cannot read the world file {0}: {1}")]
     Read(String, #[source] std::io::Error),
-    /// The text is not YAML, or not that of a world. The message has the whole error, so it is no `source`.
+    /// The text is not YAML, or not a world. The message contains the whole error, so it is no `source`.
     #[error("the world is not valid: {0}")]
     Yaml(Box<serde_saphyr::Error>),
-    /// A text for people that says which check failed.
+    /// A text for people that names the failed check.
     #[error("the world is not valid: {0}")]
     Check(String),
 }
@@ -143,17 +144,17 @@ impl Default for World {
 }
 
 impl World {
-    /// Reads a world from YAML (or JSON, which is YAML).
+    /// Parses a world from YAML (or JSON, which is YAML).
     pub fn parse(text: &str) -> Result<Self, WorldError> {
         let world: Self =
-            // A snippet of the file would show its keys.
+            // A snippet of the file would reveal its keys.
             serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
                 .map_err(|error| WorldError::Yaml(Box::new(error)))?;
         world.check().map_err(WorldError::Check)?;
         Ok(world)
     }
 
-    /// The world that a new user meets: a few images in three regions, with what can hinder sharing.
+    /// The world of a new user: a few images in three regions, with obstacles to sharing.
     pub fn believable() -> Result<Self, WorldError> {
         Self::parse(include_str!("believable.yaml"))
     }
@@ -165,7 +166,7 @@ impl World {
         Self::parse(&text)
     }
 
-    /// The account of this name. If there is none, it is added with a key of its own.
+    /// The account with this name. If there is none, it is added with its own key.
     pub fn account(&mut self, name: &str) -> &mut Account {
         let index = self
             .accounts
@@ -185,7 +186,7 @@ impl World {
         &mut self.accounts[index]
     }
 
-    /// Checks what serde cannot; the error is a text for people.
+    /// Performs the checks that serde cannot. The error is a text for people.
     pub(super) fn check(&self) -> Result<(), String> {
         for name in self
             .limits
@@ -242,13 +243,13 @@ impl World {
     }
 }
 
-/// The part of [`World::check`] that is about images and what uses them.
+/// The checks of images and of servers that use them.
 fn check_images(account: &Account, double_names: bool) -> Result<(), String> {
     let mut names = BTreeSet::new();
     for image in &account.images {
         image.check()?;
         for (region, part) in image.in_regions(&account.name) {
-            // Another account gave it its name, or nobody sees it.
+            // Another account chose its name, or the image is invisible.
             if part.received || part.deleted || double_names {
                 continue;
             }
@@ -268,7 +269,7 @@ fn check_images(account: &Account, double_names: bool) -> Result<(), String> {
         .try_for_each(|instance| instance.check())
 }
 
-/// The part of [`World::check`] that is about roles.
+/// The checks of roles and the metadata service.
 fn check_roles(world: &World) -> Result<(), String> {
     for account in &world.accounts {
         for (index, role) in account.roles.iter().enumerate() {

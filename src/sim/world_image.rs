@@ -1,4 +1,4 @@
-//! Images as the world file gives them, and what they are in each region.
+//! Images in the world file, and their properties in each region.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,28 +7,28 @@ use sha2::{Digest, Sha256};
 
 use crate::model::Region;
 
-/// A custom image in one region, or an image and its copies in several: one name, and an id for each region.
+/// A custom image in one region, or an image and its copies in several: one name, and a different id in each region.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Image {
-    /// The image's id, such as `img-6pb6lrmy`, which belongs to one region. Without `id` and `ids`, each region's id
-    /// follows from the name and the region.
+    /// The image's id, such as `img-6pb6lrmy`, which belongs to one region. Without `id` and `ids`, each region's id is
+    /// derived from the name and the region.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub id: String,
-    /// The id in each region that has it, in place of `id` and `regions`.
+    /// Ids by region, instead of `id` and `regions`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ids: BTreeMap<String, String>,
-    /// Regions that have it: exactly one for an `id`; for a name, none means all 15.
+    /// Regions that have it: exactly one for an `id`; for a name, an empty list means all 15.
     pub regions: Vec<String>,
-    /// The same in each region, and unique there. By default, the id is the name.
+    /// The name, which is the same in each region and unique there. By default, the id is the name.
     pub name: String,
-    /// `ImageFamily`, which only CVM's DescribeImages tells, like `tags` and `deprecated`.
+    /// `ImageFamily`, which only CVM's DescribeImages returns, like `tags` and `deprecated`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub family: String,
-    /// Values of its tags by their keys.
+    /// Values of its tags, by key.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
-    /// `ImageDeprecated`: its owner advises against it.
+    /// `ImageDeprecated`: the owner advises against using the image.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deprecated: bool,
     /// `ImageSource`: `CREATE_IMAGE` or `EXTERNAL_IMPORT`.
@@ -40,64 +40,64 @@ pub struct Image {
     pub cloud_init: bool,
     /// Family of operating systems, such as `Ubuntu`.
     pub platform: String,
-    /// Such as `Ubuntu Server 24.04 LTS 64bit`.
+    /// Operating system such as `Ubuntu Server 24.04 LTS 64bit`.
     pub os_name: String,
     /// Whether images with this platform and operating system may be shared.
     pub os_accepted: bool,
     /// Either `x86_64` or `arm64`.
     pub architecture: String,
-    /// In UTC, written as `YYYY-MM-DDThh:mm:ssZ`.
+    /// Creation time in UTC, written as `YYYY-MM-DDThh:mm:ssZ`.
     pub created_time: String,
-    /// Where it is another time in some regions: a copy is younger than what it is a copy of.
+    /// Different creation times in some regions: a copy is younger than its source.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub created_times: BTreeMap<String, String>,
     /// Whether it is shared from the start.
     pub shared: bool,
-    /// The blueprint that it is shared as; made up if not given. `--sim` keeps it from run to run.
+    /// The blueprint that it is shared as; generated if not set. `--sim` keeps it between runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blueprint_id: Option<String>,
     /// The `BlueprintState` of its blueprint after `SYNCING`; `""` for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blueprint_state: Option<String>,
-    /// The image was deleted while it was shared. Its blueprint is left, and every write is refused because there is
-    /// no such image.
+    /// Whether the image was deleted while it was shared. Its blueprint remains, and every write is refused because there
+    /// is no such image.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
-    /// Another account shares it with this one: its type is `SHARED_IMAGE` instead of `PRIVATE_IMAGE`.
+    /// Whether another account shares it with this one: its type is `SHARED_IMAGE` instead of `PRIVATE_IMAGE`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub received: bool,
-    /// Servers use it, so that CANCEL is refused.
+    /// Whether servers use it, so that CANCEL is refused.
     pub in_use: bool,
     /// Number of writes that are refused with `ImageOccupied` before one is accepted.
     pub occupied_calls: u32,
-    /// Every write is refused with this code.
+    /// The code with which every write is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// An image, and where it is to be. Its own `regions` do not count.
+/// An image and its place. Its own `regions` do not count.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlacedImage {
-    /// Name of the account, which is added if there is none.
+    /// Name of the account, which is added if it does not exist.
     pub account: String,
     pub region: Region,
     pub image: Image,
 }
 
-/// Many images with ids of `prefix` and a number of eight digits.
+/// Many images whose ids consist of `prefix` and a number of eight digits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Generate {
-    /// Number of images in each region. The numbers go on from region to region: an id belongs to one region.
+    /// Number of images in each region. The numbers continue from region to region, because an id belongs to one region.
     pub count: u32,
     /// The beginning of each id.
     #[serde(default = "Generate::prefix")]
     pub prefix: String,
-    /// Regions that have it; none means all 15.
+    /// Regions that have them; an empty list means all 15.
     #[serde(default)]
     pub regions: Vec<String>,
-    /// Whether it is shared from the start.
+    /// Whether they are shared from the start.
     #[serde(default)]
     pub shared: bool,
 }
@@ -109,8 +109,7 @@ impl Generate {
 }
 
 impl Image {
-    /// Its parts: the image as each region has it, with one id and that region alone. Names of regions are checked by
-    /// [`Image::check`].
+    /// The image in each of its regions, with a single id and that region. [`Image::check`] checks the names of regions.
     pub(super) fn in_regions(&self, account: &str) -> Vec<(Region, Self)> {
         let given = |name: &String| Region::new(name).ok();
         let ids: Vec<(Region, String)> = if !self.ids.is_empty() {
@@ -154,7 +153,7 @@ impl Image {
         }
     }
 
-    /// What a list shows as its name.
+    /// The name that a list shows.
     pub(super) fn shown_name(&self) -> &str {
         if self.name.is_empty() {
             &self.id
@@ -163,7 +162,7 @@ impl Image {
         }
     }
 
-    /// Checks what serde cannot; the error is a text for people.
+    /// Performs the checks that serde cannot. The error is a text for people.
     pub(super) fn check(&self) -> Result<(), String> {
         let label = match (
             self.id.as_str(),
@@ -178,17 +177,17 @@ impl Image {
         let wrong = |words: &str| Err(format!("image `{label}`: {words}"));
         if !self.id.is_empty() && self.regions.len() != 1 {
             return wrong(
-                "an `id` belongs to one region: give `regions` with that one, or `ids: {region: id}`, or a `name` without id, \
-                 whose id in each region is made up",
+                "an `id` belongs to one region: give `regions` with that region, or `ids: {region: id}`, or a `name` without an id; \
+                 then the id in each region is generated",
             );
         }
         let otherwise = !self.id.is_empty() || !self.regions.is_empty();
         if !self.ids.is_empty() && otherwise {
-            return wrong("`ids` stands in place of `id` and `regions`");
+            return wrong("`ids` is used in place of `id` and `regions`");
         }
         if self.ids.len() > 1 && self.name.is_empty() {
             return wrong(
-                "an image in several regions needs a `name`: that is what stays the same",
+                "an image in several regions needs a `name`, which is the same in all of them",
             );
         }
         let here: Vec<_> = self.ids.keys().map(String::as_str).collect();
@@ -197,7 +196,7 @@ impl Image {
             return wrong("`ids` gives one id in two regions");
         }
         if self.blueprint_id.is_some() && self.in_regions("").len() > 1 {
-            return wrong("a `blueprintId` belongs to one region, and the image is in several");
+            return wrong("a `blueprintId` belongs to one region, but the image is in several");
         }
         let times = self.created_times.keys();
         let named = times.chain(self.ids.keys()).chain(&self.regions);
@@ -212,7 +211,7 @@ impl Image {
         });
         match elsewhere {
             Some(region) => wrong(&format!(
-                "`createdTimes` names {region}, which does not have it"
+                "`createdTimes` names {region}, which does not have the image"
             )),
             None => Ok(()),
         }
@@ -240,8 +239,8 @@ impl Generate {
     }
 }
 
-/// An id for an image of that name: another one for each account, region and name, and the same in every run. A higher
-/// `attempt` gives another one where an id is taken.
+/// An id for an image with this name: different for each account, region and name, and the same in every run. A higher
+/// `attempt` gives another id if one is taken.
 pub(super) fn derived_id(account: &str, region: Region, name: &str, attempt: u32) -> String {
     const LETTERS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     let region = region.as_str();
