@@ -1,43 +1,44 @@
-//! Where a git repository is, and what of it is meant: texts that git takes for nothing else.
+//! Addresses of git repositories and names of refs, checked so that git cannot take them for anything else.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 
 use crate::model::is_loopback;
 
-/// Protocols of URLs, which are no names of hosts: `https:/host` is a URL with a slash too few.
+/// Protocols of URLs. None of them is taken for the name of a host: `https:/host` is a URL in which a slash is missing.
 const SCHEMES: [&str; 6] = ["https", "http", "ssh", "git", "file", "ftp"];
-/// Longer than any that is real.
+/// The longest URL or ref that is accepted; no real one is longer.
 const LENGTH_MAX: usize = 2048;
 
 /// The URL of a git repository: `https://`, `ssh://`, `user@host:path` or `file:///`. Displays without the user.
 ///
-/// It holds no secret: programs' arguments and logs show it. It begins no option and names no other program.
+/// It holds no secret, because it is shown among the arguments of programs and in logs. git can take it neither for an
+/// option nor for the name of another program.
 #[derive(Clone, PartialEq, Eq)]
 pub struct GitUrl {
     text: String,
     is_plain_http: bool,
 }
 
-/// Why a text is not a URL of a git repository.
+/// Why a text is not accepted as the URL of a git repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GitUrlError {
-    /// Not one of the known forms.
+    /// The text has none of the known forms.
     #[error(
         "a repository is `https://host/path`, `ssh://user@host/path`, `user@host:path` or `file:///path`"
     )]
     Form,
-    /// A character that no such URL holds as it is.
+    /// The text has a character that must be encoded in a URL.
     #[error(
-        "a repository's URL holds no spaces or control characters: write them as `%20` and the like"
+        "a repository's URL must not contain spaces or control characters: write them as `%20` and the like"
     )]
     Character,
-    /// It would be shown to everybody who lists processes.
+    /// The secret would be visible to everybody who lists processes.
     #[error(
-        "a repository's URL holds no password or token, for everybody on this machine could see it: use a credential helper of git, `GIT_ASKPASS`, or a key of ssh"
+        "a repository's URL must not contain a password or token, because everybody on this machine could see it: use a credential helper of git, `GIT_ASKPASS`, or an SSH key"
     )]
     Secret,
-    /// Plain http to another machine.
+    /// The URL uses plain http to another machine.
     #[error(
         "plain http is allowed only to loopback hosts (127.0.0.1, [::1], localhost, *.localhost): use https or ssh"
     )]
@@ -45,7 +46,7 @@ pub enum GitUrlError {
 }
 
 impl GitUrl {
-    /// Checks the form, and that there is no secret in it.
+    /// Checks the form of the URL, and that it contains no secret.
     pub fn new(text: &str) -> Result<Self, GitUrlError> {
         if text.len() > LENGTH_MAX || text.contains(|c: char| c.is_control() || c.is_whitespace()) {
             return Err(GitUrlError::Character);
@@ -65,7 +66,7 @@ impl GitUrl {
         })
     }
 
-    /// As git takes it.
+    /// The URL as git takes it.
     pub(super) fn as_str(&self) -> &str {
         &self.text
     }
@@ -75,7 +76,7 @@ impl GitUrl {
     }
 }
 
-/// The host. A user is refused too: hosts take a token for one.
+/// Returns the host of a web URL. A user in it is refused too, because some hosts take a token in its place.
 fn web(rest: &str) -> Result<&str, GitUrlError> {
     let (authority, path) = rest.split_once('/').ok_or(GitUrlError::Form)?;
     if authority.contains('@') || path.contains(['?', '#']) {
@@ -90,13 +91,15 @@ fn ssh(rest: &str) -> Result<(), GitUrlError> {
     host(at, true).map(|_| ()).ok_or(GitUrlError::Form)
 }
 
-/// `[user@]host:path`; a colon more would name a program to run (`ext::…`), a slash before it a path.
+/// Checks `[user@]host:path`. With another colon, git would run a program (`ext::…`); with a slash before the colon, it
+/// would be a path.
 fn scp(text: &str) -> Result<(), GitUrlError> {
     let (authority, path) = match text.find("]:") {
         Some(end) => (&text[..=end], &text[end + 2..]),
         None => text.split_once(':').ok_or(GitUrlError::Form)?,
     };
-    // `user:password@host:path`, whatever the password holds, also after the name of a protocol that a slash is missing of.
+    // `user:password@host:path`, whatever the password contains; also after the name of a protocol whose slash is
+    // missing.
     let may_be_password = path.rsplit_once('@').is_some_and(|(before, after)| {
         let names_no_path = !before.contains('/') || after.contains(':');
         before.contains(':') || (!authority.contains('@') && names_no_path)
@@ -112,7 +115,7 @@ fn scp(text: &str) -> Result<(), GitUrlError> {
     fits.then_some(()).ok_or(GitUrlError::Form)
 }
 
-/// What comes after the user.
+/// Returns the part after the user, if there is a user.
 fn user(authority: &str) -> Result<&str, GitUrlError> {
     let Some((user, rest)) = authority.rsplit_once('@') else {
         return Ok(authority);
@@ -177,12 +180,13 @@ impl fmt::Debug for GitUrl {
     }
 }
 
-/// A branch, a tag, a full name of a ref (`refs/…`), `HEAD`, or the full hash of a commit. A name that is a branch and a
+/// A branch, a tag, the full name of a ref (`refs/…`), `HEAD`, or the full hash of a commit. A name that is both a branch
+/// and a tag means the branch.
 /// tag is the branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitRef(String);
 
-/// The text is not the name of a ref.
+/// The error for a text that is not the name of a ref.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a ref is a branch, a tag, a full name such as `refs/heads/main`, or the full hash of a commit"
@@ -190,7 +194,7 @@ pub struct GitRef(String);
 pub struct GitRefError;
 
 impl GitRef {
-    /// Checks it by the rules of git, and that it stands for one ref and nothing else.
+    /// Checks the text by git's rules, and that it names one ref and nothing else.
     pub fn new(text: &str) -> Result<Self, GitRefError> {
         let barred = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\\"'".contains(c);
         let component = |part: &str| {
@@ -213,7 +217,7 @@ impl GitRef {
         &self.0
     }
 
-    /// Whether it is a full name, `HEAD` or a full hash: what stands for one thing only, whatever else there is.
+    /// Whether it is a full name, `HEAD` or a full hash, which can mean only one thing whatever other refs exist.
     pub(super) fn is_exact(&self) -> bool {
         let is_hash =
             matches!(self.0.len(), 40 | 64) && self.0.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -1,9 +1,9 @@
-//! URLs and refs of git repositories that are taken, and those that are refused.
+//! Tests which URLs and refs of git repositories are accepted and which are refused.
 
 use super::*;
 
 #[test]
-fn each_way_to_name_a_repository_is_taken_and_shown_without_its_user() {
+fn each_form_of_url_is_accepted_and_shown_without_its_user() {
     for (text, shown) in [
         (
             "https://host.example/a/b.git",
@@ -26,7 +26,7 @@ fn each_way_to_name_a_repository_is_taken_and_shown_without_its_user() {
 }
 
 #[test]
-fn o2_a_url_with_a_secret_in_it_is_refused_with_the_way_out() {
+fn o2_a_url_with_a_secret_is_refused_and_the_error_says_what_to_use() {
     for text in [
         "https://user:hunter2@host.example/b",
         "https://ghp_hunter2@host.example/b",
@@ -36,7 +36,7 @@ fn o2_a_url_with_a_secret_in_it_is_refused_with_the_way_out() {
         "user:hunter2@host.example:b",
         "user:hunt/er2@host.example:b",
         "git@host.example:b?token=hunter2",
-        // A slash too few.
+        // URLs in which a slash is missing.
         "https:/user:hunter2@host.example/b",
         "https:user:hunter2@host.example/b",
         "ssh:/user:hunter2@host.example/b",
@@ -49,7 +49,7 @@ fn o2_a_url_with_a_secret_in_it_is_refused_with_the_way_out() {
 }
 
 #[test]
-fn what_git_could_take_for_an_option_or_a_program_is_refused() {
+fn urls_that_git_could_take_for_options_or_programs_are_refused() {
     for text in [
         "",
         "-uhost:path",
@@ -87,7 +87,7 @@ fn what_git_could_take_for_an_option_or_a_program_is_refused() {
 }
 
 #[test]
-fn a_ref_is_one_name_and_nothing_that_git_could_take_for_more() {
+fn a_ref_that_git_could_take_for_more_than_one_name_is_refused() {
     for good in [
         "main",
         "v1.0",
@@ -128,7 +128,7 @@ fn a_ref_is_one_name_and_nothing_that_git_could_take_for_more() {
 }
 
 #[test]
-fn g5_what_stands_for_one_thing_only_is_exact() {
+fn g5_full_names_head_and_full_hashes_are_exact() {
     for (text, is_exact) in [
         ("HEAD", true),
         ("refs/heads/main", true),
@@ -139,7 +139,7 @@ fn g5_what_stands_for_one_thing_only_is_exact() {
         ("v1.0", false),
         ("feature/x", false),
         ("heads/main", false),
-        // A short hash, and what only looks like one.
+        // A short hash, and a name that only looks like a hash.
         ("a1b2c3d", false),
         (&*"g1".repeat(20), false),
     ] {

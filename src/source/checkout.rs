@@ -1,6 +1,7 @@
-//! Which files of a commit are checked out: those that are read as manifests, wherever links lead to them. Every other file
-//! is there by its name alone, as a placeholder of its size that takes no room, so that nothing seems to be missing. It
-//! holds zeros, which no manifest does: were it read, it would be an error and no smaller set.
+//! Chooses which files of a commit are checked out: those that are read as manifests, also if only a link leads to them.
+//! Every other file is there by name only, as a sparse placeholder of the same size that takes no space, so that no file
+//! seems to be missing. A placeholder holds zeros, which no manifest does: reading one by mistake is an error and never
+//! leads to a smaller set.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -12,24 +13,25 @@ use std::path::{Path, PathBuf};
 
 use crate::manifest::{FILE_BYTES_MAX, TOTAL_BYTES_MAX, is_ignored, is_manifest_name};
 
-/// The size from which on a server is asked to leave a file out. It is also the size of the placeholder of a file that was
-/// left out, of which git does not know the size.
+/// A server is asked to leave out files of this size or more. A placeholder gets this size if its file was left out,
+/// because git does not know the file's size.
 pub(super) const LEFT_OUT_FROM: u64 = FILE_BYTES_MAX + 1;
-/// Longer than any path on this system: what a link may hold, and what a file of attributes that people write does not.
+/// More bytes than a link can hold (no path on this system is as long) or than a file of attributes written by people
+/// has.
 const SMALL_MAX: u64 = 1 << 20;
-/// Of the paths on one command line, which may be two megabytes long on Linux.
+/// Total length of the paths on one command line, which Linux limits to two megabytes.
 const ARGUMENT_BYTES_MAX: usize = 256 << 10;
-/// The file by which git chooses what is done to others as they are checked out.
+/// The file that tells git how to change other files while it checks them out.
 const ATTRIBUTES: &str = ".gitattributes";
 
-/// The files of a commit.
+/// All files of one commit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct CommitFiles(Vec<CommitFile>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct CommitFile {
     kind: Kind,
-    /// `None` for a submodule, and if git does not have the file.
+    /// `None` for a submodule, and for a file that git does not have.
     size: Option<u64>,
     path: PathBuf,
 }
@@ -43,21 +45,21 @@ enum Kind {
 
 /// The files that are read as manifests.
 pub(super) struct WantedFiles {
-    /// Those that are to be checked out; the others are too large to be read.
+    /// The files to check out; files too large to be read are not among them.
     pub paths: Vec<PathBuf>,
-    /// git does not have one of them, because its server left it out or because it was lost.
+    /// Whether git lacks one of the files, because its server left it out or because it was lost.
     pub is_one_lacking: bool,
 }
 
 impl CommitFiles {
-    /// Parses what `git ls-tree -r -l -z` prints. `None` if it is not understood.
+    /// Parses what `git ls-tree -r -l -z` prints. Returns `None` if the format is unknown.
     pub(super) fn parse(list: &[u8]) -> Option<Self> {
         let list = list.strip_suffix(&[0]).unwrap_or(list);
         let records = list.split(|&byte| byte == 0);
         let files = records.filter(|record| !record.is_empty()).map(|record| {
             let tab = record.iter().position(|&byte| byte == b'\t')?;
             let head = std::str::from_utf8(&record[..tab]).ok()?;
-            // Mode, type, hash, size.
+            // The fields are mode, type, hash and size.
             let mut words = head.split_ascii_whitespace();
             let kind = match words.next()? {
                 "160000" => Kind::Submodule,
@@ -74,14 +76,14 @@ impl CommitFiles {
         files.collect::<Option<_>>().map(Self)
     }
 
-    /// What must be there before anything else can be told: links, and what is done to files as they are checked out.
+    /// The files to check out before the others can be chosen: links, and the attributes that apply at checkout.
     pub(super) fn first(&self) -> Vec<PathBuf> {
         let first = self.0.iter().filter(|file| file.has_no_placeholder());
         let small = first.filter(|file| file.size.is_some_and(|size| size <= SMALL_MAX));
         small.map(|file| file.path.clone()).collect()
     }
 
-    /// Makes directories and placeholders in `tree`, where nothing is yet: no link can lead out of it.
+    /// Makes directories and placeholders in `tree`, which must be empty: so no link can lead out of it.
     pub(super) fn make_placeholders(&self, tree: &Path) -> io::Result<()> {
         let mut made = PathBuf::new();
         for file in &self.0 {
@@ -105,7 +107,7 @@ impl CommitFiles {
                 .open(&path);
             match placeholder {
                 Ok(placeholder) => placeholder.set_len(file.size.unwrap_or(LEFT_OUT_FROM))?,
-                // The file system takes two names for one. The reading tells of that.
+                // The file system treats two names as the same. The later reading reports that.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -113,8 +115,8 @@ impl CommitFiles {
         Ok(())
     }
 
-    /// The files that are read as manifests below `dir`, once links are in `tree`. Their placeholders are removed, so that what
-    /// git does not write is missing.
+    /// Returns the files that are read as manifests below `dir`; the links must already be in `tree`. Removes their
+    /// placeholders, so that a file that git then fails to write is noticed as missing.
     pub(super) fn take_wanted(&self, tree: &Path, dir: &Path) -> io::Result<WantedFiles> {
         let tree = tree.canonicalize()?;
         let mut wanted = WantedFiles {
@@ -138,7 +140,8 @@ impl CommitFiles {
         Ok(wanted)
     }
 
-    /// Where the files are that a reading of `dir` opens, with links resolved. What it finds fault with is left to it.
+    /// Returns where the files are that a reading of `dir` opens, with links resolved. Errors in them are reported by
+    /// that reading, not here.
     fn read_below(&self, tree: &Path, dir: &Path) -> BTreeSet<PathBuf> {
         let Ok(base) = tree.join(dir).canonicalize() else {
             return BTreeSet::new();
@@ -150,7 +153,7 @@ impl CommitFiles {
             };
             let mut parts = below.iter().map(OsStr::to_string_lossy);
             let name = file.path.file_name().unwrap_or_default();
-            // A file that is given itself is read whatever its name.
+            // A path given to a file itself is read whatever the file's name is.
             below.as_os_str().is_empty()
                 || is_manifest_name(&name.to_string_lossy()) && !parts.any(|part| is_ignored(&part))
         };
@@ -170,7 +173,7 @@ impl CommitFile {
     }
 }
 
-/// Paths in parts that each fit on a command line.
+/// Splits paths into parts that each fit on a command line.
 pub(super) fn command_lines(paths: Vec<PathBuf>) -> Vec<Vec<OsString>> {
     let mut lines: Vec<Vec<OsString>> = Vec::new();
     let mut room = 0;

@@ -1,4 +1,4 @@
-//! Which files of a commit are wanted, however they are reached.
+//! Tests which files of a commit are checked out, whether named directly or reached through links.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -17,7 +17,7 @@ fn file(path: &str, size: &str) -> String {
     format!("{FILE} {size:>7}\t{path}")
 }
 
-/// What is wanted below `dir`, and which placeholders are left.
+/// Returns the files that are wanted below `dir`, and the placeholders that are left.
 fn wanted(records: &[String], links: &[(&str, &str)], dir: &str) -> (Vec<String>, Vec<String>) {
     let tree = tempfile::tempdir().expect("a directory");
     let files = files(records);
@@ -34,7 +34,7 @@ fn wanted(records: &[String], links: &[(&str, &str)], dir: &str) -> (Vec<String>
 }
 
 #[test]
-fn b12_only_what_is_read_as_a_manifest_is_wanted() {
+fn b12_only_files_that_are_read_as_manifests_are_wanted() {
     let records = [
         file("m/a.yaml", "12"),
         file("m/b.yml", "12"),
@@ -46,7 +46,7 @@ fn b12_only_what_is_read_as_a_manifest_is_wanted() {
     ];
     let (paths, left) = wanted(&records, &[], "m");
     assert_eq!(paths, ["m/a.yaml", "m/b.yml"]);
-    // The names of all others are there.
+    // Every other file still has its name there.
     assert_eq!(
         left,
         [
@@ -64,7 +64,7 @@ fn b12_only_what_is_read_as_a_manifest_is_wanted() {
 }
 
 #[test]
-fn b12_what_links_lead_to_is_wanted_whatever_its_name() {
+fn b12_files_that_links_lead_to_are_wanted_whatever_their_names() {
     let records = [
         file("real/a.tmpl", "12"),
         file("real/b.txt", "12"),
@@ -86,7 +86,7 @@ fn b12_what_links_lead_to_is_wanted_whatever_its_name() {
         wanted(&records, &links, "m").0,
         ["real/a.tmpl", "real/b.txt"]
     );
-    // The directory itself is reached through a link.
+    // A link leads to the directory itself.
     let records = [file("real/a.yaml", "12"), format!("{LINK}      12\tnow")];
     assert_eq!(
         wanted(&records, &[("now", "real")], "now").0,
@@ -95,7 +95,7 @@ fn b12_what_links_lead_to_is_wanted_whatever_its_name() {
 }
 
 #[test]
-fn b12_what_is_too_large_to_be_read_stays_a_placeholder_of_its_size() {
+fn b12_a_file_too_large_to_be_read_stays_a_placeholder_of_its_size() {
     let tree = tempfile::tempdir().expect("a directory");
     let large = (FILE_BYTES_MAX + 7).to_string();
     let just = FILE_BYTES_MAX.to_string();
@@ -107,7 +107,7 @@ fn b12_what_is_too_large_to_be_read_stays_a_placeholder_of_its_size() {
         .take_wanted(tree.path(), Path::new(""))
         .expect("takes");
     assert!(wanted.is_one_lacking);
-    // Four of 256 MiB fill the gigabyte that all may have.
+    // Four files of 256 MiB reach the limit of one gigabyte for all.
     assert_eq!(wanted.paths.len(), 4);
     let size = |name: &str| {
         let metadata = fs::metadata(tree.path().join(name));
@@ -121,7 +121,7 @@ fn b12_what_is_too_large_to_be_read_stays_a_placeholder_of_its_size() {
 }
 
 #[test]
-fn b12_a_list_that_is_not_understood_is_none() {
+fn b12_a_list_of_files_in_an_unknown_format_is_refused() {
     assert_eq!(CommitFiles::parse(b""), Some(CommitFiles(Vec::new())));
     for list in ["100644 blob", "040000 tree abc -\ta", "100644 blob abc\ta"] {
         assert_eq!(CommitFiles::parse(list.as_bytes()), None, "{list}");
@@ -129,7 +129,7 @@ fn b12_a_list_that_is_not_understood_is_none() {
 }
 
 #[test]
-fn b12_paths_are_split_so_that_each_command_line_holds_them() {
+fn b12_paths_are_split_so_that_they_fit_on_command_lines() {
     let paths: Vec<_> = (0..10_000)
         .map(|number| PathBuf::from(format!("{number:0>100}")))
         .collect();

@@ -1,4 +1,4 @@
-//! Manifests in files: when to look, when to read.
+//! Follows manifests in files: when to look for changes, and when to read.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,26 +12,27 @@ use crate::host::{Clock, CommandRunner, Rng, Watch, spawn_blocking};
 use crate::manifest::{Fingerprint, GitBusyPolicy, ReadOptions, Revision};
 use crate::model::Monotonic;
 
-/// Changes that never pause for the debounce are read once they have come for this many times as long.
+/// If changes keep coming, the files are read after this many times the debounce.
 const DEBOUNCES_MAX: u32 = 10;
-/// Parts of the debounce in each of which any number of changes are noticed once, so that a storm does not take all of
-/// the thread.
+/// The debounce is divided into this many parts. Any number of changes within one part is noticed once, so that a storm
+/// of changes does not keep the thread busy.
 const GRAINS: u32 = 10;
-/// Until git is asked again where it could not be, though nothing has changed: whoever lets it answer changes no manifest.
+/// How long to wait before git is asked again after it could not be asked, even if no file has changed: fixing git
+/// changes no manifest.
 const ASK_GIT_AGAIN: Duration = Duration::from_secs(300);
-/// Looks in a row, because what is to be watched was another each time.
+/// How often the files are looked at in a row if the places to watch change each time.
 const LOOKS_MAX: usize = 3;
 
-/// Why the files are looked at.
+/// Why the files are looked at now.
 enum Wake {
-    /// Nobody has looked yet.
+    /// The files have not been looked at yet.
     Start,
-    /// The watch told of a change, and then of none for this long; zero if it never ceased.
+    /// The watch reported a change, and then nothing for this long; zero if the changes never stopped.
     Change {
         quiet_for: Duration,
     },
     Poll,
-    /// Somebody asked for it.
+    /// Somebody asked for it (a reload).
     Reload,
 }
 
@@ -40,13 +41,13 @@ struct Files<C, D, P, W> {
     partial_ok: bool,
     ports: Ports<C, D, P, W>,
     updates: UpdateSender,
-    /// As the files were before they were last read; `None` if they are to be read again in any case.
+    /// Fingerprint of the files before they were last read; `None` if they must be read again in any case.
     read: Option<Fingerprint>,
-    /// When they are read again though nothing has changed; `None` where git could be asked.
+    /// When they are read again even without a change; `None` if git could be asked.
     ask_git_at: Option<Monotonic>,
 }
 
-/// Sends updates until nobody takes them.
+/// Sends updates until their receiver is gone.
 pub(super) async fn feed<C: Clock, D: Rng, P: CommandRunner, W: Watch>(
     paths: Vec<PathBuf>,
     settings: &Settings,
@@ -72,7 +73,7 @@ pub(super) async fn feed<C: Clock, D: Rng, P: CommandRunner, W: Watch>(
 }
 
 impl<C: Clock, D: Rng, P: CommandRunner, W: Watch> Files<C, D, P, W> {
-    /// Waits for a reason to look.
+    /// Waits for a reason to look at the files.
     async fn wake(&mut self, settings: &Settings, reload: &Notify) -> Wake {
         let Ports { clock, watch, .. } = &mut self.ports;
         let poll_at = clock.monotonic() + settings.poll.max(EVERY_MIN);
@@ -109,7 +110,7 @@ impl<C: Clock, D: Rng, P: CommandRunner, W: Watch> Files<C, D, P, W> {
         }
     }
 
-    /// Looks at the files, and reads them if they are not as they were.
+    /// Looks at the files, and reads them if they have changed.
     async fn look(&mut self, wake: &Wake) -> Result<(), ReceiverClosed> {
         let print = self.fingerprint().await;
         let is_asked = matches!(wake, Wake::Start | Wake::Reload);
@@ -121,7 +122,7 @@ impl<C: Clock, D: Rng, P: CommandRunner, W: Watch> Files<C, D, P, W> {
         let options = ReadOptions {
             quiet_for: match wake {
                 Wake::Change { quiet_for } => *quiet_for,
-                // Nobody told of what changed, so nobody knows when.
+                // No change was reported, so it is unknown when the files last changed.
                 Wake::Start | Wake::Poll | Wake::Reload => Duration::ZERO,
             },
             spawn_blocking: true,
@@ -141,7 +142,7 @@ impl<C: Clock, D: Rng, P: CommandRunner, W: Watch> Files<C, D, P, W> {
                 }
                 let revision = Revision::of(&self.paths, programs).await;
                 if let Revision::Unknown(why) = &revision {
-                    tracing::debug!(%why, "the commit of the manifests cannot be told");
+                    tracing::debug!(%why, "the commit of the manifests is unknown");
                 }
                 set.commit = revision.shown();
                 self.updates.loaded(set).await
@@ -150,14 +151,14 @@ impl<C: Clock, D: Rng, P: CommandRunner, W: Watch> Files<C, D, P, W> {
         }
     }
 
-    /// As the files are now, and are watched.
+    /// Takes the fingerprint of the files and has their places watched.
     async fn fingerprint(&mut self) -> Fingerprint {
         let mut looks = 0;
         loop {
             let paths = self.paths.clone();
             let (print, places) = spawn_blocking(move || Fingerprint::of(&paths)).await;
             looks += 1;
-            // What changed between the look and the watch was not noticed.
+            // A change between the look and the start of the watch would go unnoticed.
             if !self.ports.watch.follow(&places).await || looks >= LOOKS_MAX {
                 return print;
             }

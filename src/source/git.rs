@@ -1,4 +1,4 @@
-//! Manifests in a git repository: when to ask, and what an answer means.
+//! Follows manifests in a git repository: when to ask for its commit, and what the answer means.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::host::{Clock, CommandRunner, Rng, spawn_blocking};
 use crate::manifest::{GitBusyPolicy, ReadOptions};
 use crate::pace::Backoff;
 
-/// Between tries while the repository cannot be had.
+/// Waits between tries while the repository cannot be reached.
 const BACKOFF: Backoff = Backoff {
     base: Duration::from_secs(5),
     cap: Duration::from_secs(300),
 };
-/// Waits differ by this part of them, so that many who began together do not ask together for ever.
+/// Waits vary by this fraction, so that many daemons that started together do not stay in step.
 const JITTER: f64 = 0.2;
-/// Characters of a commit's hash that people are shown.
+/// Length of a commit's hash as shown to people.
 const SHORT: usize = 12;
 
 struct Git<C, D, P, W> {
@@ -29,15 +29,15 @@ struct Git<C, D, P, W> {
     ports: Ports<C, D, P, W>,
     updates: UpdateSender,
     copy: PrivateCopy,
-    /// The last commit that was read, and what was wrong with it.
+    /// The last commit that was read, and the problems found in it.
     judged: Option<(String, Vec<ManifestProblem>)>,
     /// The commit of the set that was last sent.
     in_force: Option<String>,
-    /// Tries in a row that did not get at a commit.
+    /// How many tries in a row did not give a commit.
     failures: u32,
 }
 
-/// Sends updates until nobody takes them.
+/// Sends updates until their receiver is gone.
 pub(super) async fn feed<C: Clock, D: Rng, P: CommandRunner, W>(
     repository: Repository,
     partial_ok: bool,
@@ -71,7 +71,7 @@ pub(super) async fn feed<C: Clock, D: Rng, P: CommandRunner, W>(
 }
 
 impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
-    /// Asks the repository, and takes its answer in.
+    /// Asks the repository once, and handles its answer.
     async fn round(&mut self, is_asked: bool) -> Result<(), ReceiverClosed> {
         let programs = &self.ports.programs;
         let patience = match self.is_first() && self.copy.good(programs).await.is_some() {
@@ -88,7 +88,7 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
         }
     }
 
-    /// Whether nothing has come of the repository yet, for better or worse.
+    /// Whether the repository has given no result yet, good or bad.
     fn is_first(&self) -> bool {
         self.failures == 0 && self.judged.is_none()
     }
@@ -101,7 +101,7 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
         wait.mul_f64(1.0 + JITTER * (self.ports.rng.next_f64() - 0.5))
     }
 
-    /// The repository says that this is the commit.
+    /// Handles the answer that `commit` is the current one.
     async fn take(&mut self, commit: String) -> Result<(), ReceiverClosed> {
         match &self.judged {
             Some((judged, problems)) if *judged == commit && !problems.is_empty() => {
@@ -118,7 +118,7 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
         self.load(commit).await
     }
 
-    /// Reads a commit that the private copy has.
+    /// Reads a commit from the private copy.
     async fn load(&mut self, commit: String) -> Result<(), ReceiverClosed> {
         let tree = match self.copy.check_out(&commit, &self.ports.programs).await {
             Ok(tree) => tree,
@@ -166,7 +166,7 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
             spawn_blocking: true,
             root: Some(tree),
             git_directory: Some(self.copy.git_directory().to_owned()),
-            // Nobody else works on it.
+            // No other process works on this copy.
             ..ReadOptions::new(GitBusyPolicy::Read)
         };
         let Ports {
@@ -175,7 +175,7 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
         reading::read(&[path], &options, self.partial_ok, clock, programs).await
     }
 
-    /// The repository could not be asked.
+    /// Handles a try in which the repository could not be asked.
     async fn fail(&mut self, error: &PrivateCopyError) -> Result<(), ReceiverClosed> {
         if self.is_first()
             && let Some(commit) = self.copy.good(&self.ports.programs).await
@@ -193,7 +193,7 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
             .await
     }
 
-    /// What people are told of a commit that cannot be used.
+    /// The problems that people see for a commit that cannot be used.
     fn refusal(&self, commit: &str, problems: Vec<ManifestProblem>) -> Vec<ManifestProblem> {
         let head = format!(
             "{}: commit {} is not used, because its manifests have errors; {}",
@@ -209,16 +209,16 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
     fn stays(&self) -> String {
         match &self.in_force {
             Some(commit) => format!("commit {} stays in force", short(commit)),
-            None => "nothing is decided until there is a good commit".to_owned(),
+            None => "nothing is decided until there is a valid commit".to_owned(),
         }
     }
 }
 
-/// Whether a path is outside of the tree that it is meant to be in. What is not there is no such path.
+/// Whether a path is outside of the tree that it should be in. A path that does not exist is checked by its text alone.
 fn leads_out(path: &Path, tree: &Path) -> bool {
     match (path.canonicalize(), tree.canonicalize()) {
         (Ok(path), Ok(tree)) => !path.starts_with(tree),
-        // Told when it is read; but of what lies elsewhere, nothing is told.
+        // A missing path is reported when it is read; but nothing is revealed about paths outside.
         _ => path.strip_prefix(tree).map_or(true, |below| {
             below.components().any(|part| {
                 !matches!(

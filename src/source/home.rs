@@ -1,4 +1,4 @@
-//! A directory for the private copy of a repository that no other process uses: a daemon that only observes may run
+//! Finds a directory for the private copy of a repository that no other process uses: a daemon that only observes may run
 //! beside one that writes, with the same state directory and at another commit.
 
 use std::fs::{DirBuilder, File, TryLockError};
@@ -6,27 +6,27 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Processes with one state directory that follow a repository.
+/// How many processes with the same state directory can follow a repository.
 const PROCESSES_MAX: u32 = 16;
 
-/// A directory that is locked for this process until the value is dropped. The directory itself need not exist.
+/// A directory that is locked for this process until the value is dropped. The directory itself may not exist yet.
 #[derive(Debug)]
 pub struct CopyHome {
     path: PathBuf,
     _lock: File,
 }
 
-/// Why there is no directory for a private copy. The messages name the way out.
+/// Why there is no directory for a private copy. Each message says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyHomeError {
-    /// The system does not allow the state directory or a lock in it.
+    /// The system does not allow the use of the state directory or of a lock file in it.
     #[error("cannot lock {}: {source}; check the rights of the state directory", .path.display())]
     Lock {
-        /// The state directory or the file of a lock.
+        /// The state directory or the lock file.
         path: PathBuf,
         source: io::Error,
     },
-    /// Other processes hold all locks.
+    /// Other processes hold all the locks.
     #[error(
         "{PROCESSES_MAX} other processes follow a repository with the state directory {}; give this one another `--state-dir`",
         .0.display()
@@ -35,7 +35,7 @@ pub enum CopyHomeError {
 }
 
 impl CopyHome {
-    /// Locks the first directory within `state` that is free: `git`, else `git.1` and so on. Makes `state` if it is missing.
+    /// Locks the first free directory within `state`: `git`, else `git.1` and so on. Makes `state` if it is missing.
     pub fn lock(state: &Path) -> Result<Self, CopyHomeError> {
         let failure = |path: &Path, source: io::Error| CopyHomeError::Lock {
             path: path.to_owned(),
@@ -73,7 +73,7 @@ impl CopyHome {
         Err(CopyHomeError::AllInUse(state.to_owned()))
     }
 
-    /// Where the copy goes.
+    /// The directory for the copy.
     pub fn path(&self) -> &Path {
         &self.path
     }

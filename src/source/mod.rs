@@ -1,10 +1,13 @@
-//! SOURCE: that manifests have changed, in a directory or in a git repository, and the sets that come of it.
+//! SOURCE: notices when the manifests change, in a directory or in a git repository, and sends the new sets.
 //!
-//! [`feed`] sends an [`Update`] whenever the set is another than the last one it sent, breaks, or is good again. Files are
-//! looked at when the operating system tells of a change (`files`), and now and then in case it does not; a repository is
-//! asked now and then (`git`), into a private copy (`private_copy`, `copy_files`) in a directory that `home` locks, of which what is
-//! read is checked out (`checkout`). Does not know what the sets are for. What is broken is never
-//! a smaller set: whoever has the last good one keeps it.
+//! [`feed`] sends an [`Update`] whenever the set differs from the last one it sent, becomes broken, or is good again. For
+//! files, it looks when the operating system reports a change, and from time to time in case no change is reported
+//! (`files`). For a repository, it asks for the commit from time to time (`git`) and fetches it into a private copy
+//! (`private_copy`, `copy_files`), in a directory that `home` locks; the files to be read are checked out from there
+//! (`checkout`).
+//!
+//! This module does not know what the sets are used for. A broken set is never sent as a smaller set: the receiver keeps
+//! the last good one.
 
 mod address;
 mod checkout;
@@ -35,86 +38,86 @@ pub use address::{GitRef, GitRefError, GitUrl, GitUrlError};
 pub use home::{CopyHome, CopyHomeError};
 pub use problem::ManifestProblem;
 
-/// Where manifests come from. Displays for people, without secrets.
+/// Where manifests come from. Displays as text for people, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Files, and directories that are searched.
+    /// Files, and directories that are searched for files.
     Files(Vec<PathBuf>),
     Git(Repository),
 }
 
-/// A git repository that is asked now and then.
+/// A git repository that is asked for its commit from time to time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
     pub url: GitUrl,
     /// The branch, tag or commit that holds the manifests.
     pub reference: GitRef,
-    /// The manifests within it; `None`: all of it.
+    /// The path of the manifests within the repository; `None` for the whole repository.
     pub dir: Option<PathBuf>,
-    /// How often it is asked.
+    /// How often the repository is asked.
     pub every: Duration,
-    /// What a fetch from it may take.
+    /// The longest time that a fetch from it may take.
     pub timeout: Duration,
-    /// A directory for the private copy, of which this is the only user. It need not exist.
+    /// A directory for the private copy that nothing else uses. It may not exist yet.
     pub home: PathBuf,
 }
 
-/// What became of the manifests.
+/// The result of looking at the manifests.
 #[derive(Debug)]
 pub enum Update {
-    /// They are good, and another set than before, or good again.
+    /// They are good, and differ from the set before or are good again.
     Loaded(Box<Generation>),
-    /// There is no good set now; holds every problem. What was loaded before stays in force.
+    /// There is no good set now; holds every problem. The set that was loaded before stays in force.
     Broken(Vec<ManifestProblem>),
-    /// Somebody asked for a reading, and what came of it has been sent before this.
+    /// Somebody asked for a reading, and its result has already been sent.
     Asked,
 }
 
-/// A set of manifests.
+/// One set of manifests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generation {
-    /// What they ask for.
+    /// The state that they ask for.
     pub desired: Rc<Desired>,
-    /// The git commit that they are of, where there is one; `-dirty` after it if they are not as it has them.
+    /// The git commit that they belong to, if there is one; with `-dirty` if they differ from it.
     pub commit: Option<String>,
-    /// What is allowed but looks wrong, on one line each.
+    /// Warnings about what is allowed but looks wrong, one line each.
     pub warnings: Vec<String>,
-    /// What is wrong with the files that were left out, under [`Settings::partial_ok`]. If there is any, **no CANCEL may
-    /// ever be computed from `desired`**: a file that was left out may say otherwise.
+    /// Errors in the files that were left out, under [`Settings::partial_ok`]. If there are any, **no CANCEL may ever be
+    /// computed from `desired`**: a file that was left out may say otherwise.
     pub problems: Vec<ManifestProblem>,
 }
 
-/// What to feed from, and how.
+/// The origin of the manifests and how to follow it.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub origin: Origin,
-    /// Of a broken set, the good files are a set, marked by its `problems`.
+    /// Whether the good files of a broken set are used as a set, with the errors in its `problems`.
     pub partial_ok: bool,
-    /// Files are read once no change came for this long, or came for ten times as long.
+    /// Files are read when no change came for this long, or when changes kept coming for ten times as long.
     pub debounce: Duration,
-    /// Files are looked at this often, though no change was told of.
+    /// How often files are looked at even if no change was reported.
     pub poll: Duration,
 }
 
-/// What it needs from outside.
+/// The interfaces to the outside that it needs.
 pub struct Ports<C, D, P, W> {
-    /// The machine's own clock, uncorrected: it is held against the times of files.
+    /// The machine's own clock, uncorrected, because it is compared with the times of files.
     pub clock: C,
     pub rng: D,
     pub programs: P,
-    /// Tells of changes of files.
+    /// Reports changes of files.
     pub watch: W,
 }
 
-/// However often somebody wants it: looking is work.
+/// Shortest interval between two looks, whatever the settings say, because each look costs work.
 const EVERY_MIN: Duration = Duration::from_millis(100);
 
-/// Whoever takes the updates is gone.
+/// The receiver of the updates is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ReceiverClosed;
 
-/// Sends updates until their receiver is gone; the first as soon as it is known. `reload` has everything read again now,
-/// and is answered with [`Update::Asked`].
+/// Sends updates until their receiver is gone; the first as soon as it is known. A notification of `reload` makes it read
+/// everything again at once, and is answered with [`Update::Asked`].
 pub async fn feed<C: Clock, D: Rng, P: CommandRunner, W: Watch>(
     settings: Settings,
     ports: Ports<C, D, P, W>,

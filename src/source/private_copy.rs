@@ -1,13 +1,13 @@
-//! The private copy of a git repository: a bare repository that only this process uses, and a checked-out tree while it is
-//! read.
+//! Keeps the private copy of a git repository: a bare repository that only this process uses, and a tree that is checked
+//! out only while it is read.
 //!
-//! git checks everything that is used of it. A commit is checked out anew each time it is read, so that a tree that a crash
-//! left half written is never read. A damaged copy is removed and fetched again.
+//! git verifies everything that is used from the copy. A commit is checked out again each time it is read, so that a tree
+//! left half written by a crash is never read. A damaged copy is removed and fetched again.
 //!
-//! What a fetch brings is bounded as every server can do it, by a depth of one commit, and as most can, by the size of a
-//! file; a server that does not know the latter sends all files. What it may take is one time for the whole, and not
-//! a minimum of progress: only git knows its progress, each protocol has its own silences, and a server that sends
-//! a byte now and then would never be given up.
+//! The size of a fetch is limited by a depth of one commit, which every server supports, and by the size of single files,
+//! which most servers support; a server that does not support it sends all files. The time of a fetch is limited as a
+//! whole, and not by a minimum of progress: only git knows its progress, each protocol has its own pauses, and a server
+//! that sends a byte now and then would never be given up.
 
 use std::ffi::OsString;
 use std::io;
@@ -22,20 +22,20 @@ use super::resolved_ref::{self, ResolvedRef};
 use super::{GitRef, Repository};
 use crate::host::{CommandError, CommandRunner, ExternalCommand, spawn_blocking};
 
-/// For what one run of git has to do on this machine alone.
+/// The time limit of one run of git that works on this machine alone.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// For a fetch while a good commit waits to be used.
+/// The time limit of a fetch while a good commit waits to be used.
 const SHORT_FETCH: Duration = Duration::from_secs(60);
 /// Length of the list of a commit's files in bytes: enough for two million.
 const LIST_BYTES_MAX: u64 = 256 << 20;
-/// Nothing is asked of a person, and messages are in the language that they are told in.
+/// git must not ask a person anything, and its messages must be in English.
 const ENVIRONMENT: [(&str, &str); 4] = [
     ("GIT_TERMINAL_PROMPT", "0"),
     ("GIT_NO_LAZY_FETCH", "1"),
     ("GIT_SSH_COMMAND", "ssh -oBatchMode=yes"),
     ("LC_ALL", "C"),
 ];
-/// How git finds keys, proxies and certificates.
+/// The variables with which git finds keys, proxies and certificates.
 const PASSED_ON: [&str; 14] = [
     "SSH_AUTH_SOCK",
     "GIT_SSH_COMMAND",
@@ -52,8 +52,8 @@ const PASSED_ON: [&str; 14] = [
     "no_proxy",
     "NO_PROXY",
 ];
-/// For every run, over whatever the user's own settings say: no hooks, no other programs, no other protocols, nothing in
-/// the background, and a pack for each fetch, so that packs count fetches.
+/// Settings for every run, which override the user's own: no hooks, no other programs, no other protocols, nothing in the
+/// background. Each fetch makes one pack, so that the number of packs tells the number of fetches.
 const SETTINGS: [&str; 11] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -68,24 +68,25 @@ const SETTINGS: [&str; 11] = [
     "maintenance.auto=false",
 ];
 const PLAIN_HTTP: &str = "protocol.http.allow=always";
-/// What was fetched last.
+/// The ref of the commit that was fetched last.
 const FETCHED: &str = "refs/sharekeeper/fetched";
-/// The last commit whose manifests were good.
+/// The ref of the last commit whose manifests were good.
 const GOOD: &str = "refs/sharekeeper/good";
-/// Files among the packs, of which each fetch leaves four at most, before what no ref needs is thrown away.
+/// How many pack files there may be before the copy is repacked without what no ref needs. Each fetch leaves four of them
+/// at most.
 const PACK_FILES_MAX: usize = 60;
 
-/// What prevented the private copy from giving a commit.
+/// Why the private copy could not give a commit.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PrivateCopyError {
     #[error("could not fetch: {0}")]
     Fetch(#[source] CommandError),
     #[error("could not fetch: {0}; `--git-timeout` gives it more time")]
     FetchTooSlow(#[source] CommandError),
-    /// The time was not the one that was asked for.
+    /// The fetch had less time than the setting allows.
     #[error("could not fetch: {0}; the next try gets the time of `--git-timeout`")]
     ShortFetchTooSlow(#[source] CommandError),
-    #[error("what was fetched is no commit: {0}")]
+    #[error("the fetched object is not a commit: {0}")]
     NoCommit(#[source] CommandError),
     #[error("could not make a directory for the commit: {0}")]
     TreeDirectory(#[source] io::Error),
@@ -99,12 +100,12 @@ pub(super) enum PrivateCopyError {
     )]
     ListTooLong,
     #[error(
-        "could not check out the commit: the list of its files is not understood; use another version of git"
+        "could not check out the commit: the format of the list of its files is unknown; use another version of git"
     )]
     UnknownList,
     #[error("could not prepare the private copy: {0}")]
     Prepare(#[source] io::Error),
-    /// git could not create the bare repository or repack it.
+    /// git could not create the bare repository, or could not repack it.
     #[error("could not prepare the private copy: {0}")]
     PrepareRepository(#[source] CommandError),
     #[error("could not remove the damaged private copy: {0}")]
@@ -114,27 +115,27 @@ pub(super) enum PrivateCopyError {
 /// How long a fetch may take.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// As long as people allow.
+    /// As long as the settings allow.
     Full,
-    /// A minute at most, for there is a good commit that could be used meanwhile.
+    /// A minute at most, because a good commit could be used meanwhile.
     Short,
 }
 
 pub(super) struct PrivateCopy {
     home: PathBuf,
     bare: PathBuf,
-    /// Where a commit is checked out.
+    /// The directory in which a commit is checked out.
     tree: PathBuf,
     url: String,
     reference: GitRef,
-    /// The manifests within it.
+    /// The path of the manifests within it.
     dir: PathBuf,
-    /// What one fetch may take, or the question what a name stands for.
+    /// How long one fetch may take, and likewise the question which ref a name means.
     timeout: Duration,
-    /// What the reference stood for when it was last asked about.
+    /// The ref that the reference meant when the server was last asked.
     resolved: Option<ResolvedRef>,
     is_plain_http: bool,
-    /// Looked for damage, or thrown away, since it last served.
+    /// Whether the copy was checked for damage, or discarded, since it last worked.
     is_checked: bool,
 }
 
@@ -148,9 +149,9 @@ impl PrivateCopy {
             timeout,
             ..
         } = repository;
-        // Relative to the process's directory, which git would take for its own.
+        // A relative path refers to this process's directory, but git would take it as relative to its own.
         let home = std::path::absolute(home).unwrap_or_else(|_| home.clone());
-        // What was good of another repository, or of another part of it, is not good here.
+        // A commit that was good for another repository, or for another part of this one, is not known to be good here.
         let dir = dir.as_deref().unwrap_or(Path::new(""));
         let identity = format!("{}\0{reference}\0{}", url.as_str(), dir.display());
         let name = hex::encode(&Sha256::digest(identity)[..8]);
@@ -168,7 +169,7 @@ impl PrivateCopy {
         }
     }
 
-    /// Fetches, and says which commit it is now. A damaged copy is thrown away first.
+    /// Fetches, and returns the current commit. A damaged copy is discarded first.
     pub(super) async fn fetch<P: CommandRunner>(
         &mut self,
         patience: Patience,
@@ -214,7 +215,7 @@ impl PrivateCopy {
             .map_err(PrivateCopyError::NoCommit)
     }
 
-    /// Fetches the commit that a full name stands for. What a fetch that fails leaves is removed.
+    /// Fetches the commit that a full name refers to. Removes the leftovers of a fetch that failed.
     async fn fetch_objects<P: CommandRunner>(
         &self,
         reference: &str,
@@ -241,12 +242,12 @@ impl PrivateCopy {
         };
         let bare = self.bare.clone();
         if let Err(error) = spawn_blocking(move || remove_leftovers(&bare)).await {
-            tracing::debug!(%error, "what a fetch left could not be removed");
+            tracing::debug!(%error, "the leftovers of a fetch could not be removed");
         }
         Err(error)
     }
 
-    /// The full name of what is to be fetched. What the repository does not have is left for the fetch to say.
+    /// Returns the full name of the ref to fetch. A ref that the repository lacks is reported by the fetch.
     async fn resolve<P: CommandRunner>(
         &mut self,
         deadline: Duration,
@@ -275,19 +276,20 @@ impl PrivateCopy {
         Ok(full)
     }
 
-    /// The last commit whose manifests were good, if it is there.
+    /// Returns the last commit whose manifests were good, if the copy still has it.
     pub(super) async fn good<P: CommandRunner>(&self, programs: &P) -> Option<String> {
         self.commit_of(GOOD, programs).await.ok()
     }
 
-    /// Keeps a commit as good.
+    /// Records a commit as good.
     pub(super) async fn keep<P: CommandRunner>(&self, commit: &str, programs: &P) {
         if let Err(error) = self.git(programs, &["update-ref", GOOD, commit]).await {
-            tracing::warn!(%error, "the next start needs the repository: the good commit could not be noted");
+            tracing::warn!(%error, "the next start needs the repository: the good commit could not be recorded");
         }
     }
 
-    /// A directory with what is read of a commit. A damaged copy is thrown away, once, and fetched anew.
+    /// Checks out the files to be read of a commit and returns their directory. A damaged copy is discarded and fetched
+    /// again, but only once.
     pub(super) async fn check_out<P: CommandRunner>(
         &mut self,
         commit: &str,
@@ -311,8 +313,8 @@ impl PrivateCopy {
         Ok(self.tree.clone())
     }
 
-    /// Fetches what the copy lacks though it is not too large, as far as the server gives it, and checks out again. To git's
-    /// own check, a file that was lost is one that the server left out.
+    /// Fetches files that the copy lacks although they are not too large, as far as the server sends them, and checks out
+    /// again. git's own check does not find them: it takes a lost file for one that the server left out.
     async fn check_out_anew<P: CommandRunner>(
         &mut self,
         commit: &str,
@@ -325,7 +327,7 @@ impl PrivateCopy {
             .fetch_objects(&reference, &["--refetch"], self.timeout, programs)
             .await;
         if let Err(error) = fetched {
-            tracing::debug!(%error, "what the private copy lacks could not be fetched");
+            tracing::debug!(%error, "the files that the private copy lacks could not be fetched");
         }
         self.try_check_out(commit, programs).await?;
         Ok(self.tree.clone())
@@ -340,7 +342,7 @@ impl PrivateCopy {
         let made =
             spawn_blocking(move || remove(&tree).and_then(|()| private_directory(&tree))).await;
         made.map_err(PrivateCopyError::TreeDirectory)?;
-        // It refuses names by which a file would be written elsewhere.
+        // `read-tree` refuses names by which a file would be written outside of the tree.
         self.git(programs, &["read-tree", commit])
             .await
             .map_err(PrivateCopyError::CheckOut)?;
@@ -390,20 +392,20 @@ impl PrivateCopy {
         Ok(())
     }
 
-    /// Where git keeps what it checked out of.
+    /// The directory in which git keeps the commits.
     pub(super) fn git_directory(&self) -> &Path {
         &self.bare
     }
 
-    /// Removes what [`Self::check_out`] made.
+    /// Removes the directory that [`Self::check_out`] made.
     pub(super) async fn clear(&self) {
         let tree = self.tree.clone();
         if let Err(error) = spawn_blocking(move || remove(&tree)).await {
-            tracing::debug!(%error, "the checked out commit could not be removed");
+            tracing::debug!(%error, "the checked-out commit could not be removed");
         }
     }
 
-    /// Makes the copy ready to fetch into, whatever an earlier process left of it.
+    /// Prepares the copy for a fetch, whatever an earlier process left of it.
     async fn prepare<P: CommandRunner>(&self, programs: &P) -> Result<(), PrivateCopyError> {
         let (home, bare) = (self.home.clone(), self.bare.clone());
         let prepared = spawn_blocking(move || tidy(&home, &bare)).await;
@@ -430,7 +432,7 @@ impl PrivateCopy {
         Ok(())
     }
 
-    /// Whether the copy is as git left it. Once it said so, it is not asked again until it has served.
+    /// Whether the copy is undamaged. It is checked at most once until a fetch has succeeded.
     async fn is_sound<P: CommandRunner>(&mut self, programs: &P) -> bool {
         self.is_checked = true;
         let check = self.git(programs, &["fsck", "--no-dangling", "--no-progress"]);
@@ -438,7 +440,7 @@ impl PrivateCopy {
     }
 
     async fn discard(&self) -> Result<(), PrivateCopyError> {
-        tracing::warn!("the private copy of the repository is damaged: it is fetched anew");
+        tracing::warn!("the private copy of the repository is damaged: it is fetched again");
         let bare = self.bare.clone();
         let removed = spawn_blocking(move || remove(&bare)).await;
         removed.map_err(PrivateCopyError::Discard)

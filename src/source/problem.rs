@@ -1,5 +1,5 @@
-//! Why manifests cannot be used, as values: the daemon and the page show them, and those that read the same are reported
-//! once.
+//! The reasons why manifests cannot be used, as values: the daemon and the page show them, and problems with the same
+//! text are reported only once.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use crate::words::plural;
 pub enum ManifestProblem {
     /// A file has an error.
     Invalid(Diagnostic),
-    /// So many further errors are not listed.
+    /// This many further errors are not listed.
     Unlisted(usize),
-    /// The repository or a commit of it cannot be used; holds the reason, and what stays in force.
+    /// The repository or a commit of it cannot be used; holds the reason, and which commit stays in force.
     Repository(String),
 }
 
 impl ManifestProblem {
-    /// Every error of a set, in the order in which they were found.
+    /// All errors of a set, in the order in which they were found.
     pub(super) fn of(diagnostics: &Diagnostics) -> Vec<Self> {
         let listed = diagnostics.errors().iter().cloned().map(Self::Invalid);
         let unlisted = Some(diagnostics.unlisted()).filter(|count| *count > 0);
@@ -26,8 +26,8 @@ impl ManifestProblem {
     }
 }
 
-/// Two problems are equal if people read the same. A diagnostic also holds the text of its line, which may change beside
-/// the error: that is no news.
+/// Two problems are equal if they have the same text. A diagnostic also holds the text of its line, which may change
+/// around the error: that is not a new problem.
 impl PartialEq for ManifestProblem {
     fn eq(&self, other: &Self) -> bool {
         self.to_string() == other.to_string()

@@ -1,4 +1,4 @@
-//! Reads a set of manifests once, for a source of either kind.
+//! Reads a set of manifests once, from files or from a repository.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -8,11 +8,11 @@ use crate::desired::{Completeness, Desired};
 use crate::host::{Clock, CommandRunner};
 use crate::manifest::{self, Diagnostic, ReadOptions};
 
-/// What one reading of the manifests came to.
+/// The result of one reading of the manifests.
 pub(super) struct Reading {
-    /// A set, whose `problems` are those of files that were left out; or what is wrong.
+    /// A set, whose `problems` are those of the files that were left out; or the errors if there is no set.
     pub result: Result<Generation, Vec<ManifestProblem>>,
-    /// It may be another the next time, though no file changes.
+    /// Whether the result may be different next time even if no file changes.
     pub may_pass: bool,
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn read<C: Clock, P: CommandRunner>(
 }
 
 impl Generation {
-    /// Whether git could be asked for what is missing.
+    /// Whether git could be asked which files are missing.
     pub(super) fn is_known_to_be_whole(&self) -> bool {
         self.desired.completeness == Completeness::Whole
     }

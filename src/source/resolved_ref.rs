@@ -1,23 +1,23 @@
-//! What a short name stands for among the refs of a repository. git itself takes a tag before a branch, so that whoever may
-//! push tags would decide what is applied; here the branch comes first, and what else has the name is told.
+//! Decides which ref of a repository a short name means. git itself prefers a tag to a branch, so anybody who may push
+//! tags could decide what is applied. Here the branch comes first, and other refs with the same name are reported.
 
 use super::GitRef;
 
-/// The ref that a name stands for, at one time.
+/// The ref that a name meant at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ResolvedRef {
     pub full: String,
-    /// The full names of others that the same name could stand for.
+    /// The full names of the other refs that the same name could mean.
     beside: Vec<String>,
 }
 
-/// The full names that a short one could stand for, the first of those that are there before the others.
+/// The full names that a short name could mean. The first of them that exists is used.
 pub(super) fn candidates(name: &GitRef) -> [String; 3] {
     ["refs/heads/", "refs/", "refs/tags/"].map(|prefix| format!("{prefix}{name}"))
 }
 
 impl ResolvedRef {
-    /// What `name` stands for where `git ls-remote` printed this; `None` where there is no such ref.
+    /// Finds the ref that `name` means in the output of `git ls-remote`; returns `None` if there is no such ref.
     pub(super) fn of(name: &GitRef, listed: &[u8]) -> Option<Self> {
         let listed = String::from_utf8_lossy(listed);
         let refs: Vec<_> = listed
@@ -34,8 +34,8 @@ impl ResolvedRef {
         })
     }
 
-    /// What people should know of it, in the light of what the name stood for before; `None` where that is told already,
-    /// or goes without saying.
+    /// The notice to people about the ref, given what the name meant before; `None` if they already know it or if nothing
+    /// about it is unusual.
     pub(super) fn notice(&self, name: &GitRef, before: Option<&Self>) -> Option<String> {
         if before == Some(self) {
             return None;
@@ -44,17 +44,17 @@ impl ResolvedRef {
         if !self.beside.is_empty() {
             let beside = self.beside.join(" and ");
             return Some(format!(
-                "`{name}` is `{full}` and also {beside}: `{full}` is followed; give the full name to have it so whatever else is called `{name}`"
+                "`{name}` is `{full}` and also {beside}: `{full}` is followed; give the full name to be independent of other refs called `{name}`"
             ));
         }
         if full.starts_with("refs/tags/") {
             return Some(format!(
-                "`{name}` is no branch, so the tag is followed; give `{full}`, or a branch of that name would take its place"
+                "`{name}` is not a branch, so the tag is followed; give `{full}`, because a branch of that name would replace it"
             ));
         }
         let before = before?;
         Some(format!(
-            "`{name}` was `{}`{}, and is `{full}` alone now",
+            "`{name}` was `{}`{}, and is now `{full}` alone",
             before.full,
             match before.beside.as_slice() {
                 [] => String::new(),
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn g5_a_name_is_the_branch_whatever_else_is_called_so() {
+    fn g5_a_name_means_the_branch_whatever_else_has_that_name() {
         for (name, refs, full, beside) in [
             (
                 "main",
@@ -103,7 +103,7 @@ mod tests {
                 Some("refs/tags/v1"),
                 0,
             ),
-            // As git takes it, too.
+            // git resolves it in the same way.
             (
                 "heads/main",
                 &["refs/heads/main", "refs/tags/heads/main"],
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn g5_what_a_name_stands_for_is_told_at_first_and_when_it_changes() {
+    fn g5_what_a_name_means_is_reported_at_first_and_when_it_changes() {
         let name = GitRef::new("main").expect("a ref");
         let of = |refs: &[&str]| resolved("main", refs).expect("is there");
         let branch = of(&["refs/heads/main"]);
@@ -144,13 +144,13 @@ mod tests {
         for (now, before, words) in [
             (&both, None, "`refs/heads/main` is followed"),
             (&both, Some(&branch), "also refs/tags/main"),
-            (&branch, Some(&both), "alone now"),
+            (&branch, Some(&both), "is now `refs/heads/main` alone"),
             (&tag, None, "give `refs/tags/main`"),
             (&tag, Some(&branch), "the tag is followed"),
             (
                 &branch,
                 Some(&tag),
-                "was `refs/tags/main`, and is `refs/heads/main` alone now",
+                "was `refs/tags/main`, and is now `refs/heads/main` alone",
             ),
         ] {
             let notice = now.notice(&name, before).expect("is news");

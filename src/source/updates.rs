@@ -1,10 +1,10 @@
-//! Sends updates to the daemon, and none that says the same as the last.
+//! Sends updates to the daemon, and omits one that repeats the last.
 
 use tokio::sync::mpsc::Sender;
 
 use super::{Generation, ManifestProblem, ReceiverClosed, Update};
 
-/// Sends what is news, and nothing twice in a row.
+/// Sends an update only if it differs from the last one.
 pub(super) struct UpdateSender {
     updates: Sender<Update>,
     last: Option<Last>,
@@ -44,7 +44,7 @@ impl UpdateSender {
         self.updates.send(update).await.map_err(|_| ReceiverClosed)
     }
 
-    /// What was asked for is done.
+    /// Reports that a reading that was asked for is complete.
     pub(super) async fn asked(&mut self) -> Result<(), ReceiverClosed> {
         self.updates
             .send(Update::Asked)
@@ -52,7 +52,7 @@ impl UpdateSender {
             .map_err(|_| ReceiverClosed)
     }
 
-    /// Whether a good set was the last that was sent.
+    /// Whether the last update sent was a good set.
     pub(super) fn is_loaded(&self) -> bool {
         matches!(self.last, Some(Last::Loaded(_)))
     }

@@ -569,7 +569,7 @@ async fn g5_a_tag_of_a_branchs_name_does_not_take_its_place_and_is_told() {
                 let newest = remote.share("img-d");
                 fed.reload.notify_one();
                 assert_eq!(fed.loaded().await.commit, Some(newest));
-                holds(&log.take(), &["alone now"]);
+                holds(&log.take(), &[&format!("is now `refs/heads/{name}` alone")]);
             },
         )
         .await;
