@@ -1,5 +1,5 @@
-//! When the next message may leave to an address. Entries of the settings that share an address share its pace, and what one
-//! of them is told to wait.
+//! Decides when the next message may be sent to an address. Entries of the settings that have the same address share one
+//! pace, and a wait that one of them is told applies to all of them.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -8,23 +8,24 @@ use std::time::Duration;
 use super::url::WebhookUrl;
 use crate::model::Monotonic;
 
-/// Time between messages: WeCom and DingTalk accept 20 a minute, and DingTalk blocks for ten minutes after more.
+/// Shortest time between two messages: WeCom and DingTalk accept 20 a minute, and DingTalk blocks for ten minutes after
+/// more.
 pub(super) const GAP: Duration = Duration::from_secs(4);
 
-/// The pace of each address that was called lately.
+/// The pace of each address that was called recently.
 #[derive(Default)]
 pub(super) struct AddressPaces(RefCell<BTreeMap<WebhookUrl, Pace>>);
 
 #[derive(Clone, Copy)]
 struct Pace {
-    /// When the next message may leave.
+    /// When the next message may be sent.
     next: Monotonic,
-    /// Until when none may leave.
+    /// No message may be sent before this time.
     banned_until: Monotonic,
 }
 
 impl AddressPaces {
-    /// Takes the next place at an address. Returns when its message may leave.
+    /// Reserves the next place at an address. Returns when its message may be sent.
     pub(super) fn take_place(&self, url: &WebhookUrl, now: Monotonic) -> Monotonic {
         let mut paces = self.0.borrow_mut();
         paces.retain(|_, pace| pace.next > now);
@@ -36,7 +37,7 @@ impl AddressPaces {
         place
     }
 
-    /// No message may leave to an address before `until`.
+    /// Forbids messages to an address before `until`.
     pub(super) fn ban(&self, url: &WebhookUrl, until: Monotonic) {
         let mut paces = self.0.borrow_mut();
         let pace = paces.entry(url.clone()).or_insert(Pace {
@@ -47,7 +48,7 @@ impl AddressPaces {
         pace.banned_until = pace.banned_until.max(until);
     }
 
-    /// Whether no message may leave to an address at `now`, even one that has its place.
+    /// Whether no message may be sent to an address at `now`, not even one that has its place.
     pub(super) fn is_banned(&self, url: &WebhookUrl, now: Monotonic) -> bool {
         let paces = self.0.borrow();
         paces.get(url).is_some_and(|pace| now < pace.banned_until)

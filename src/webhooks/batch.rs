@@ -1,38 +1,38 @@
-//! What one message is about. The queue makes it, and formats and texts read it.
+//! The transitions of one message. The queue collects them; formats and texts read them.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::status::{Transition, TransitionKind};
 
-/// What one message is about; never empty.
+/// The transitions of one message; there is always at least one, listed or omitted.
 pub(super) struct Batch {
-    /// In the order in which they came.
+    /// The listed transitions, in the order in which they came.
     pub entries: Vec<Entry>,
-    /// What no message lists.
+    /// The transitions that no message lists.
     pub omitted: Omitted,
 }
 
 /// A transition that waits for one webhook.
 #[derive(Clone)]
 pub(super) struct Entry {
-    /// Counts the transitions of the webhook, in the order in which they came.
+    /// The number of this transition among those of the webhook, in the order in which they came.
     pub number: u64,
     pub transition: Rc<Transition>,
-    /// Messages with it that were given up.
+    /// How many messages with it were given up.
     pub failures: u8,
 }
 
-/// Transitions that are only counted, until a message that counts them gets through.
+/// Transitions that are only counted. They wait until a message with the counts is delivered.
 #[derive(Clone, Default)]
 pub(super) struct Omitted {
     pub by_kind: BTreeMap<TransitionKind, u64>,
-    /// How many of them were in messages that did not get through.
+    /// How many of them were in messages that were not delivered.
     pub undelivered: u64,
 }
 
 impl Batch {
-    /// The number of transitions of each kind, whether they are listed or not.
+    /// The number of transitions of each kind, listed or not.
     pub(super) fn counts(&self) -> BTreeMap<TransitionKind, u64> {
         let mut counts = self.omitted.by_kind.clone();
         for entry in &self.entries {
@@ -41,7 +41,7 @@ impl Batch {
         counts
     }
 
-    /// The number of transitions that were in earlier messages, which did not get through.
+    /// The number of transitions that were in earlier messages which were not delivered.
     pub(super) fn undelivered(&self) -> u64 {
         let again = self.entries.iter().filter(|entry| entry.failures > 0);
         again.count() as u64 + self.omitted.undelivered

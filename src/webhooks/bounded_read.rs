@@ -1,4 +1,5 @@
-//! Reads the settings file and the files of secrets, each up to a limit. An error never quotes what a file contains.
+//! Reads the settings file and the files with secrets, each up to a limit of size. An error never quotes the contents of
+//! a file.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -8,20 +9,20 @@ use std::path::{Path, PathBuf};
 use super::escape::is_invisible;
 use crate::model::Secret;
 
-/// Longest secret. Keys and URLs of chat products have some 200 bytes.
+/// Largest secret in bytes. Keys and URLs of chat products have about 200 bytes.
 const SECRET_BYTES_MAX: u64 = 4096;
-/// The bit that lets any user of the machine read a file.
+/// The mode bit that allows any user of the machine to read a file.
 const READABLE_BY_OTHERS: u32 = 0o004;
 
 /// A secret, and who can read its file.
 pub(super) struct SecretFile {
-    /// Without the newline at the end that editors leave.
+    /// The secret, without the newline that editors put at the end.
     pub secret: Secret,
     /// Whether any user of the machine can read the file.
     pub world_readable: bool,
 }
 
-/// Why a file cannot be used. Never quotes what the file contains.
+/// Why a file cannot be used. Never quotes its contents.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
     #[error("cannot read {}: {error}", path.display())]
@@ -38,21 +39,21 @@ pub(super) enum ReadError {
     NotUtf8(PathBuf),
     #[error("{} is empty: put the secret into it", .0.display())]
     Empty(PathBuf),
-    #[error("{} has more than one line: keep the line with the secret alone", .0.display())]
+    #[error("{} has more than one line: keep only the line with the secret", .0.display())]
     SeveralLines(PathBuf),
     #[error(
         "{} begins with a byte order mark: save it as UTF-8 without one", .0.display()
     )]
     ByteOrderMark(PathBuf),
     #[error(
-        "{} has a blank or a character that cannot be seen beside or within the secret: remove it (`printf %s SECRET > FILE` writes none)",
+        "{} has a blank or an invisible character beside or within the secret: remove it (`printf %s SECRET > FILE` writes none)",
         .0.display()
     )]
     Blank(PathBuf),
 }
 
-/// Reads the file of a secret: one line, without anything that could be part of it by mistake. Nothing is removed but the end
-/// of the line, because a receiver would refuse what is signed by another secret, without a word of why.
+/// Reads the file of a secret. It must have one line, without any character that may be there by mistake. Only the end of
+/// the line is removed: a changed secret would make wrong signatures, which a receiver refuses without an explanation.
 pub(super) fn read_secret(path: &Path) -> Result<SecretFile, ReadError> {
     let (text, mode) = read_text(path, SECRET_BYTES_MAX)?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
@@ -73,19 +74,19 @@ pub(super) fn read_secret(path: &Path) -> Result<SecretFile, ReadError> {
     })
 }
 
-/// Whether nobody sees a character, or sees that there is one.
+/// Whether a character is blank or invisible.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || c.is_control() || is_invisible(c)
 }
 
-/// Reads a regular file of at most `bytes_max` bytes: its text and its mode.
+/// Reads a regular file of at most `bytes_max` bytes. Returns its text and its mode.
 pub(super) fn read_text(path: &Path, bytes_max: u64) -> Result<(String, u32), ReadError> {
     let io = |error| ReadError::Io {
         path: path.to_owned(),
         error,
     };
     let metadata = fs::metadata(path).map_err(io)?;
-    // Opening a FIFO would wait for ever.
+    // Opening a FIFO would block for ever.
     if !metadata.is_file() {
         return Err(ReadError::NotAFile(path.to_owned()));
     }

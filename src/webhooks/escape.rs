@@ -1,12 +1,13 @@
-//! Makes text of others plain in a chat: it can neither link, mention, style nor hide anything. Chats differ in their markup
-//! (Slack's mrkdwn, WeCom's markdown), but all of them make links of what looks like one, and none documents how to stop that.
+//! Makes foreign text harmless in a chat: it cannot link, mention anybody, apply a style or hide anything. Chats have
+//! different markup (Slack's mrkdwn, WeCom's markdown), but all of them turn text that looks like a link into one, and
+//! none documents how to prevent that.
 
 use crate::words::brief;
 
-/// Words after a dot that are kept as they are, because they are no top-level domains and end the names of our files.
+/// Endings that are kept as they are, because they are not top-level domains, and the names of our files end with them.
 const FILE_ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// Foreign text on one line, without characters that cannot be seen.
+/// Returns foreign text on one line, without invisible characters.
 pub(super) fn visible(text: &str) -> String {
     brief(
         &text
@@ -24,8 +25,8 @@ pub(super) fn for_slack(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// Escapes text for WeCom, Feishu and DingTalk, which document no escapes: what could begin a tag or a mention is replaced by
-/// its full-width form.
+/// Escapes text for WeCom, Feishu and DingTalk. They document no escapes, so each character that could begin a tag or a
+/// mention is replaced by its full-width form.
 pub(super) fn for_chats(text: &str) -> String {
     let wide = |c| match c {
         '<' => '＜',
@@ -36,8 +37,8 @@ pub(super) fn for_chats(text: &str) -> String {
     plain(text).chars().map(wide).collect()
 }
 
-/// Text without links, mentions and styles. A form that is seen takes their place, because a character that is not seen would
-/// be copied with the text.
+/// Removes links, mentions and styles from text. Their characters are replaced by visible ones, because an invisible one
+/// would be copied together with the text.
 fn plain(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut plain = String::with_capacity(text.len());
@@ -52,7 +53,7 @@ fn plain(text: &str) -> String {
             '*' => plain.push('＊'),
             '~' => plain.push('～'),
             '`' => plain.push('\''),
-            // Within a word it is no markup anywhere, and ids and names of files have it there.
+            // Within a word it is not markup in any chat, and ids and file names contain it there.
             '_' if !is_within_word(before, after) => plain.push('＿'),
             c => plain.push(c),
         }
@@ -60,7 +61,7 @@ fn plain(text: &str) -> String {
     plain
 }
 
-/// Whether a dot joins labels of what may be taken for the name of a host, such as `evil.example` or `www.1`.
+/// Whether a dot joins two labels of a possible host name, such as `evil.example` or `www.1`.
 fn joins_host(before: &[char], dot: char, after: &[char]) -> bool {
     let joins = before
         .last()
@@ -69,7 +70,7 @@ fn joins_host(before: &[char], dot: char, after: &[char]) -> bool {
     if !joins || label.is_empty() {
         return false;
     }
-    // The full stops of Chinese end sentences, and are dots of a host's name only among letters of Latin.
+    // A Chinese full stop ends a sentence; it counts as a dot of a host name only between Latin letters.
     if dot != '.' && !(label.is_ascii() && before.last().is_some_and(char::is_ascii)) {
         return false;
     }
@@ -84,7 +85,7 @@ fn joins_host(before: &[char], dot: char, after: &[char]) -> bool {
         _ => false,
     };
     let is_file = FILE_ENDINGS.contains(&label.as_str()) && !goes_on;
-    // Each top-level domain is a word of letters; those of other scripts begin with the letters `xn`.
+    // A top-level domain consists of letters; encoded ones of other scripts begin with the letters `xn`.
     label.chars().count() > 1 && label.chars().all(char::is_alphabetic) && !is_file
 }
 
@@ -93,7 +94,7 @@ fn is_within_word(before: &[char], after: &[char]) -> bool {
     is_word(before.last()) && is_word(after.first())
 }
 
-/// Whether a character takes no room, or turns the direction of others.
+/// Whether a character has no width or changes the direction of the text.
 pub(super) fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn r11_what_a_chat_would_make_a_link_of_is_broken() {
+    fn r11_text_that_a_chat_would_turn_into_a_link_is_broken() {
         for (text, broken) in [
             (
                 "https://evil.example/login",

@@ -1,4 +1,4 @@
-//! A host with tokio's clock and a scripted network, transitions to send, and a log that can be read.
+//! Fixtures: a host with tokio's clock and a scripted network, transitions to send, and a log that tests can read.
 
 use std::cell::RefCell;
 use std::fs;
@@ -16,19 +16,19 @@ use crate::host::{Clock, Reply, Request, Rng, SystemClock, Transport, TransportE
 use crate::model::{AccountName, ImageId, ImageKey, Monotonic, Region, Scope, Timestamp};
 use crate::status::{Reason, Subject, Transition, TransitionKind};
 
-/// What the network does to a request.
+/// How the network treats a request.
 pub(super) enum ScriptedReply {
     Reply(u16, &'static str),
-    /// With a `Retry-After`.
+    /// A reply with a `Retry-After` header.
     Banned(u16, &'static str),
-    /// The body does not come whole.
+    /// A reply whose body is cut off.
     Cut(u16, &'static str),
     NotSent(String),
     Lost(String),
     Never,
 }
 
-/// A request as it left.
+/// A request as it was sent.
 pub(super) struct SentRequest {
     pub at: Monotonic,
     pub url: String,
@@ -48,10 +48,10 @@ impl SentRequest {
     }
 }
 
-/// Several times what any test sends at the pace of an address.
+/// More requests than any test should send: several times the number at the pace of an address.
 const REQUESTS_MAX: usize = 5000;
 
-/// From the URL and the number of the request, from 1.
+/// Makes a reply from the URL and the number of the request, counted from 1.
 type Script = Box<dyn Fn(&str, usize) -> ScriptedReply>;
 
 pub(super) struct ScriptedHost {
@@ -71,7 +71,7 @@ impl ScriptedHost {
         }
     }
 
-    /// When requests to `url` left, in seconds since the first of all.
+    /// When requests to `url` were sent, in seconds since the first of all.
     pub(super) fn times(&self, url: &str) -> Vec<f64> {
         let sent = self.sent.borrow();
         let first = sent.first().map_or(Monotonic::default(), |sent| sent.at);
@@ -79,14 +79,14 @@ impl ScriptedHost {
         to.map(|sent| sent.at.since(first).as_secs_f64()).collect()
     }
 
-    /// To `url`, as they left.
+    /// The bodies sent to `url`, in their order.
     pub(super) fn bodies(&self, url: &str) -> Vec<String> {
         let sent = self.sent.borrow();
         let to = sent.iter().filter(|sent| sent.url.starts_with(url));
         to.map(|sent| sent.body.clone()).collect()
     }
 
-    /// Delivers for this many seconds.
+    /// Delivers messages for this many seconds.
     pub(super) async fn run(&self, worker: DeliveryWorker, seconds: u64) {
         let forever = worker.run(self);
         let ended = tokio::time::timeout(Duration::from_secs(seconds), forever).await;
@@ -129,7 +129,7 @@ impl Transport for ScriptedHost {
         };
         self.sent.borrow_mut().push(sent);
         let number = self.sent.borrow().len();
-        // On a paused clock, a worker that never waits would go on for ever.
+        // On a paused clock, a worker that never waits would run for ever.
         assert!(number <= REQUESTS_MAX, "the worker sends without end");
         let reply = |status, body: &str| Reply {
             status,
@@ -155,7 +155,7 @@ impl Transport for ScriptedHost {
     }
 }
 
-/// Settings and secrets in a directory that goes away.
+/// A temporary directory with settings and secrets.
 pub(super) struct Folder(pub TempDir);
 
 impl Folder {
@@ -180,7 +180,7 @@ impl Folder {
         channel(self.load().unwrap_or_else(|error| panic!("{error}")))
     }
 
-    /// What is wrong, without the directory.
+    /// Returns the problems of the settings, without the directory in their paths.
     pub(super) fn problems(&self) -> Vec<String> {
         let folder = format!("{}/", self.0.path().display());
         let error = self.load().err().expect("should be refused");
@@ -221,7 +221,7 @@ pub(super) fn transition(subject: Subject, kind: TransitionKind, message: &str) 
     }
 }
 
-/// So many blocked images.
+/// Returns `count` blocked images.
 pub(super) fn blocked(count: usize) -> Vec<Transition> {
     (1..=count)
         .map(|number| transition(image(number), TransitionKind::Blocked, "servers use it"))
@@ -232,7 +232,7 @@ pub(super) fn blocked(count: usize) -> Vec<Transition> {
 pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Everything that is logged on this thread until the guard goes.
+    /// Records everything that is logged on this thread until the guard is dropped.
     pub(super) fn start() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();

@@ -1,4 +1,4 @@
-//! The request of a delivery in each format: body, headers and signature. The text for people is made in `message`.
+//! Makes the request of a delivery in each format: body, headers and signature. The text for people comes from `message`.
 
 use std::time::Duration;
 
@@ -17,14 +17,15 @@ use crate::model::{AccountName, ImageId, Secret, Selector, Timestamp};
 use crate::status::{Extent, Subject, Transition};
 use crate::words::safe;
 
-/// Time for connecting, sending and the headers of the reply. Who answers later may have taken the message all the same.
+/// Time limit for connecting, sending and the headers of the reply. A receiver that answers later may still have accepted
+/// the message.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// What is read of the body of a reply: a verdict of a chat has some 100 bytes, and comes with the headers.
+/// How much of a reply's body is read. A chat's verdict has about 100 bytes, and comes together with the headers.
 const REPLY_BODY: ReplyBody = ReplyBody::Within {
     wait: Duration::from_secs(5),
     bytes_max: 64 * 1024,
 };
-/// The most transitions in one JSON document. More of them go with the next one.
+/// The most transitions in one JSON document; the rest goes into the next one.
 pub(super) const LISTED_MAX: usize = 100;
 /// Longest message of a transition in a JSON document.
 const MESSAGE_CHARS_MAX: usize = 2000;
@@ -35,7 +36,7 @@ const WECOM_LEN_MAX: usize = 4096;
 /// Feishu and DingTalk refuse requests with a body of more than 20 KB.
 const FEISHU_LEN_MAX: usize = 19_000;
 
-/// The receiver: a program that reads JSON, or a chat product.
+/// The kind of receiver: a program that reads JSON, or a chat product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Json,
@@ -45,7 +46,7 @@ pub(super) enum Format {
     Dingtalk,
 }
 
-/// One message. It stays the same over all attempts.
+/// One message, which does not change between attempts.
 pub(super) struct Delivery {
     pub id: String,
     pub written_at: Timestamp,
@@ -61,7 +62,7 @@ impl Format {
         Self::Dingtalk,
     ];
 
-    /// The word in the settings.
+    /// The word for it in the settings.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -76,17 +77,18 @@ impl Format {
         Self::ALL.into_iter().find(|format| format.as_str() == word)
     }
 
-    /// Whether the URL is a secret: who knows a chat's URL can write to the chat.
+    /// Whether the URL is a secret: anybody who knows the URL of a chat can write to it.
     pub(super) const fn has_secret_url(self) -> bool {
         !matches!(self, Self::Json)
     }
 
-    /// Whether the format has signatures.
+    /// Whether messages of this format can be signed.
     pub(super) const fn signs(self) -> bool {
         matches!(self, Self::Json | Self::Feishu | Self::Dingtalk)
     }
 
-    /// The most transitions of one message. A message to a chat counts those that it does not list.
+    /// The most transitions that one message takes from the queue. A message to a chat counts those that it does not
+    /// list.
     pub(super) const fn batch_len_max(self) -> usize {
         match self {
             Self::Json => LISTED_MAX,
@@ -94,7 +96,8 @@ impl Format {
         }
     }
 
-    /// The request of an attempt at `now`. The signature contains that time, because receivers let it expire.
+    /// Returns the request for an attempt at `now`. The signature contains that time, because receivers accept it only
+    /// for a while.
     pub(super) fn request(
         self,
         delivery: &Delivery,
@@ -161,7 +164,7 @@ fn header(name: &'static str, value: String) -> Header {
     }
 }
 
-/// Headers by which a receiver of JSON can tell deliveries apart and check the signature.
+/// Headers with which a receiver of JSON can tell deliveries apart and check the signature.
 fn json_headers(
     delivery: &Delivery,
     body: &str,
@@ -183,7 +186,8 @@ fn json_headers(
     .collect()
 }
 
-/// Feishu signs an empty message with a key of timestamp and secret (documentation of custom bots).
+/// Signs for Feishu, which wants an empty message signed with a key made of timestamp and secret (see its documentation
+/// of custom bots).
 pub(super) fn feishu_sign(timestamp: &str, secret: &Secret) -> String {
     let key = format!("{timestamp}\n{}", secret.expose());
     STANDARD.encode(hmac(key.as_bytes(), b""))
@@ -200,7 +204,7 @@ struct WebhookBody<'a> {
     id: &'a str,
     sent_at: String,
     transitions: Vec<TransitionDocument<'a>>,
-    /// Number of transitions that no document lists: too many waited, or a document with them was refused.
+    /// Number of transitions that no document lists, because too many waited or a document with them was refused.
     more: u64,
 }
 
@@ -215,13 +219,13 @@ struct TransitionDocument<'a> {
     extent: Option<ExtentDocument>,
 }
 
-/// What a transition covers that stands for several.
+/// The images and regions of a transition that stands for several.
 #[derive(Serialize)]
 struct ExtentDocument {
-    /// How many images it holds up in all.
+    /// How many images are affected in total.
     count: u64,
     regions: Vec<&'static str>,
-    /// Names or ids of the first few images, where each was met by itself.
+    /// Names or ids of the first few images, if each was affected on its own.
     images: Vec<String>,
 }
 
@@ -255,9 +259,9 @@ fn json_body(delivery: &Delivery) -> String {
     };
     #[expect(
         clippy::expect_used,
-        reason = "strings and numbers in structs always are JSON"
+        reason = "strings and numbers in structs always become JSON"
     )]
-    serde_json::to_string(&document).expect("strings and numbers in structs always are JSON")
+    serde_json::to_string(&document).expect("strings and numbers in structs always become JSON")
 }
 
 impl<'a> TransitionDocument<'a> {

@@ -1,4 +1,4 @@
-//! Each format's bodies, and what foreign text can do to them.
+//! Tests the bodies of each format, and that foreign text in them stays harmless.
 
 use serde_json::json;
 
@@ -12,11 +12,11 @@ use crate::host::Request;
 use crate::model::{Region, Secret, Selector};
 use crate::status::{Extent, Subject, Transition, TransitionKind};
 
-/// A chat's markup of every kind, from outside.
+/// Foreign text with the markup of every chat.
 const HOSTILE: &str = "<!channel> <@U1|x> @all <at user_id=\"all\">x</at> [a](https://evil.example) <font color=\"info\">ok</font> \
                        ``` **b** & </script>\n# ✅ sharekeeper: fine\r\n\u{202e}• 🔴\u{1b}[2J";
 
-/// Of what is omitted, all are blocked images.
+/// Makes a delivery. All of its omitted transitions are blocked images.
 fn delivery(transitions: Vec<Transition>, omitted: u64) -> Delivery {
     let entry = |(number, transition)| Entry {
         number,
@@ -49,7 +49,7 @@ fn body(format: Format, delivery: &Delivery, secret: Option<&str>) -> String {
     String::from_utf8(request(format, delivery, secret).body).expect("UTF-8")
 }
 
-/// What a person reads.
+/// Returns the text that a person reads.
 fn text(format: Format, delivery: &Delivery) -> String {
     let body: serde_json::Value =
         serde_json::from_str(&body(format, delivery, None)).expect("JSON");
@@ -101,7 +101,7 @@ fn mixed() -> Delivery {
 }
 
 #[test]
-fn slack_gets_text_with_its_entities_and_unfurls_nothing() {
+fn slack_gets_text_with_entities_and_no_previews_of_links() {
     assert_eq!(
         body(Format::Slack, &mixed(), None),
         r#"{"link_names":false,"text":"🔴 sharekeeper: 1 stalled, 5 blocked, 1 expiring soon, 1 no longer blocked, 1 recovered\n• 🔴 prod/ap-tokyo stalled: not seen for 3 passes\n• 🔴 prod/ap-tokyo/img-0003 blocked: servers use it: try &lt;later&gt; &amp; again\n• 🔴 prod/ap-tokyo/img-0004 blocked: servers use it\n• 🟡 prod/ap-tokyo/img-0002 expiring soon: its share ends in 2 h\n• ✅ manifests recovered: they can be used\n• ✅ prod/ap-tokyo/img-0001 no longer blocked: it can be shared\n… and 3 more","unfurl_links":false,"unfurl_media":false}"#
@@ -121,7 +121,7 @@ fn wecom_gets_markdown() {
 }
 
 #[test]
-fn feishu_gets_text_signed_where_there_is_a_secret() {
+fn feishu_gets_text_that_is_signed_if_there_is_a_secret() {
     let one = delivery(blocked(1), 0);
     assert_eq!(
         body(Format::Feishu, &one, None),
@@ -132,7 +132,7 @@ fn feishu_gets_text_signed_where_there_is_a_secret() {
     assert_eq!(signed["timestamp"], "1767323046");
     let sign = feishu_sign("1767323046", &Secret::new("demo".into()));
     assert_eq!(signed["sign"], json!(sign));
-    // Computed with Python's hmac and the sample timestamp of Feishu's documentation.
+    // Computed with Python's hmac from the sample timestamp in Feishu's documentation.
     assert_eq!(
         feishu_sign("1599360473", &Secret::new("demo".into())),
         "l1N0gAcBjdwBvGm1xMjOF0XSyaLRpR7tuO5dHfhAYc8="
@@ -166,7 +166,7 @@ fn dingtalk_gets_text_and_its_signature_in_the_url() {
 }
 
 #[test]
-fn json_says_everything_and_signs_the_exact_bytes() {
+fn json_contains_everything_and_the_exact_bytes_are_signed() {
     let transitions = vec![
         transition(image(1), TransitionKind::Blocked, "servers use it"),
         transition(Subject::Scope(scope()), TransitionKind::Stalled, "not seen"),
@@ -226,7 +226,7 @@ fn o1_o7_foreign_text_cannot_add_a_line_mention_anybody_or_link() {
             assert!(!text.contains(barred), "{format:?}: {barred} in {text}");
         }
         if format == Format::Slack {
-            // Only the three entities begin with `&`.
+            // Only the three entities may begin with `&`.
             let entities = text.split('&').skip(1);
             let known = |rest: &str| {
                 ["amp;", "lt;", "gt;"]
@@ -266,8 +266,8 @@ fn s21_a_message_names_twenty_and_counts_the_rest() {
 }
 
 #[test]
-fn s21_each_format_keeps_its_limit_with_whole_characters_and_the_right_count() {
-    // The characters that grow most: four bytes in UTF-8, two in JSON, three as full width, five as an entity.
+fn s21_each_format_keeps_its_limit_in_whole_characters_and_counts_right() {
+    // The characters that grow most: to four bytes in UTF-8, two in JSON, three as full width, five as an entity.
     for filler in ["😀", "\"", "<", "&", "\\", "é"] {
         let long: Vec<_> = (1..=30)
             .map(|number| transition(image(number), TransitionKind::Stalled, &filler.repeat(5000)))
@@ -298,7 +298,7 @@ fn s21_each_format_keeps_its_limit_with_whole_characters_and_the_right_count() {
 }
 
 #[test]
-fn o1_the_name_of_an_image_stands_beside_its_id() {
+fn o1_the_name_of_an_image_is_shown_beside_its_id() {
     let named = Transition {
         name: Some("golden-1\n# <!channel>".into()),
         ..transition(image(7), TransitionKind::Blocked, "servers use it")
@@ -316,7 +316,7 @@ fn o1_the_name_of_an_image_stands_beside_its_id() {
 }
 
 #[test]
-fn r9_the_guard_is_seen_before_stalls_blocks_drift_and_good_news() {
+fn r9_a_guard_is_listed_before_stalls_blocks_drift_and_good_news() {
     let mut transitions: Vec<_> = (1..=40)
         .map(|number| transition(image(number), TransitionKind::DriftAppeared, "changed"))
         .collect();
@@ -353,7 +353,7 @@ fn r9_the_guard_is_seen_before_stalls_blocks_drift_and_good_news() {
 }
 
 #[test]
-fn r11_a_manifests_value_is_no_link_and_has_no_style_in_any_chat() {
+fn r11_a_value_of_a_manifest_has_no_link_and_no_style_in_any_chat() {
     let value = "`https://evil.example/login` is not a region: *b* _i_ ~s~ manifests/a_b.yaml:4";
     let transitions = vec![Transition {
         name: Some("www.evil.example\u{200b}".into()),
@@ -373,7 +373,7 @@ fn r11_a_manifests_value_is_no_link_and_has_no_style_in_any_chat() {
 }
 
 #[test]
-fn n10_what_covers_several_says_how_many_where_and_which_first() {
+fn n10_a_transition_of_several_images_says_how_many_where_and_which() {
     let several = Transition {
         extent: Some(Box::new(Extent {
             regions: ["ap-bangkok", "ap-tokyo"]

@@ -1,5 +1,5 @@
-//! The text of a message for people. Foreign text in it stays on one line and cannot mention anybody, contain a link
-//! or look like a line of ours.
+//! Writes the text of a message for people. Foreign text in it stays on one line; it cannot mention anybody, contain a
+//! link or look like a line of ours.
 
 use super::batch::{Batch, Entry};
 use super::escape::visible;
@@ -7,17 +7,17 @@ use super::severity::Severity;
 use crate::status::{Subject, TransitionKind};
 use crate::words::{plural, rfc3339};
 
-/// The most transitions that a message lists. Nobody reads more in a chat.
+/// The most transitions that a message lists. Nobody reads more of them in a chat.
 const LISTED_LINES_MAX: usize = 20;
-/// Length that is kept free for the lines that count the others.
+/// Length reserved for the lines that count the others.
 const REMAINDER_LEN: usize = 160;
 
-/// The whole message: a heading with counts, a line for each transition with the worst first, and the number of
-/// others. `limit` is its length as a JSON string, which is never less than its bytes. Lines that do not fit are
+/// Writes the whole message: a heading with counts, a line for each transition with the worst first, and the number of
+/// the others. `limit` is its length as a JSON string, which is never shorter than its bytes. Lines that do not fit are
 /// counted, not cut.
 pub(super) fn compose(batch: &Batch, escape: fn(&str) -> String, limit: usize) -> String {
     let mut sorted: Vec<_> = batch.entries.iter().collect();
-    // Of one severity, what is about more than an image comes first.
+    // Within a severity, transitions about more than one image come first.
     sorted.sort_by_key(|entry| {
         let transition = &entry.transition;
         let is_of_image = matches!(transition.subject, Subject::Image(_));
@@ -43,14 +43,12 @@ pub(super) fn compose(batch: &Batch, escape: fn(&str) -> String, limit: usize) -
     let undelivered = batch.undelivered();
     if undelivered > 0 {
         let of_them = plural(undelivered, "of these event");
-        text.push_str(&format!(
-            "\n({of_them} could not be delivered when it happened)"
-        ));
+        text.push_str(&format!("\n({of_them} could not be delivered at the time)"));
     }
     text
 }
 
-/// `🔴 sharekeeper: 2 blocked, 1 recovered`: everything, whether it is listed or not.
+/// Writes the heading, as in `🔴 sharekeeper: 2 blocked, 1 recovered`. It counts all transitions, listed or not.
 fn heading(batch: &Batch) -> String {
     let counts = batch.counts();
     let mut counts: Vec<_> = counts.into_iter().collect();
@@ -64,7 +62,8 @@ fn heading(batch: &Batch) -> String {
     format!("{icon} sharekeeper: {}", counts.join(", "))
 }
 
-/// `prod/ap-tokyo/img-6pb6lrmy blocked: servers use it`. What was in an earlier message that did not get through has its time.
+/// Writes a line such as `prod/ap-tokyo/img-6pb6lrmy blocked: servers use it`. If an earlier message with it was not
+/// delivered, the line also has its time.
 fn transition_text(entry: &Entry) -> String {
     let transition = &entry.transition;
     let subject = transition.subject.to_string();

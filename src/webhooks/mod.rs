@@ -1,9 +1,9 @@
-//! Sends transitions of the board to webhooks: the settings, the formats of the chat products, signatures, queues
-//! and retries. How transitions come about is not known here.
+//! Sends transitions of the board to webhooks: the settings, the formats of the chat products, signatures, queues and
+//! retries. How transitions arise is no concern of this module.
 //!
-//! [`WebhookSender`] takes transitions without waiting, and [`DeliveryWorker`] delivers them beside everything
-//! else, so that a webhook that hangs delays nobody. Each webhook's queue, its messages, its attempts and every
-//! file that is read have a limit. The URL of a chat's webhook is a secret: only its host is ever shown.
+//! [`WebhookSender`] takes transitions without waiting, and [`DeliveryWorker`] delivers them independently of everything
+//! else, so that a webhook that hangs delays nobody. There is a limit for each webhook's queue, its messages and its
+//! attempts, and for every file that is read. The URL of a chat's webhook is a secret: only its host is ever shown.
 
 mod address_pace;
 mod batch;
@@ -23,7 +23,7 @@ pub use queue::{Stats, WebhookSender};
 pub use settings::{Webhooks, WebhooksError};
 pub use worker::DeliveryWorker;
 
-/// The two ends of the queues: one takes transitions, the other delivers them.
+/// Makes the two ends of the queues: one takes transitions, the other delivers them.
 pub fn channel(webhooks: Webhooks) -> (WebhookSender, DeliveryWorker) {
     let sender = WebhookSender::new(webhooks);
     (sender.clone(), DeliveryWorker(sender))

@@ -1,4 +1,4 @@
-//! The queue of each webhook: bounded, filled without waiting, drained a batch at a time.
+//! The queue of each webhook: it has a limit, is filled without waiting, and is emptied a batch at a time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -11,28 +11,29 @@ use super::settings::{Webhook, Webhooks};
 use super::severity::Severity;
 use crate::status::Transition;
 
-/// The most transitions that wait for one webhook, of some 300 bytes each, which all webhooks share.
+/// The most transitions that wait for one webhook. One has about 300 bytes, which all webhooks share.
 pub(super) const QUEUE_MAX: usize = 10_000;
-/// Messages with a transition that may be given up before it is only counted: what they say may be why a receiver fails.
+/// How many messages with a transition may be given up before it is only counted: its text may be the reason why the
+/// receiver fails.
 const FAILURES_MAX: u8 = 3;
 
-/// Takes transitions for all webhooks. Cheap to clone.
+/// Takes transitions for all webhooks. Cloning it is cheap.
 #[derive(Clone)]
 pub struct WebhookSender(pub(super) Rc<[Queue]>);
 
-/// Counts of one webhook, for metrics.
+/// Counts of one webhook, for the metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
     /// Name of the webhook in the settings.
     pub name: String,
     /// Messages that the webhook accepted.
     pub sent: u64,
-    /// Messages that were given up after refusal or retries.
+    /// Messages that were given up after a refusal or after retries.
     pub failed: u64,
     /// Transitions that no message lists, because too many waited.
     pub dropped: u64,
-    /// Transitions that wait now, without those of the message in delivery. Those of messages that were given up wait for
-    /// the next message.
+    /// Transitions that wait now, without those of the message in delivery. Transitions of messages that were given up
+    /// wait for the next message.
     pub queued: usize,
 }
 
@@ -44,23 +45,23 @@ pub(super) struct Queue {
     pub sent: Cell<u64>,
     pub failed: Cell<u64>,
     dropped: Cell<u64>,
-    /// A message is being delivered.
+    /// Whether a message is being delivered.
     pub is_delivering: Cell<bool>,
-    /// Wakes who waits until there is nothing to deliver.
+    /// Wakes the task that waits until nothing is left to deliver.
     pub rested: Notify,
-    /// The body of a reply that says more than its status did not arrive, and this was said.
+    /// Whether a reply's body, which says more than its status, did not arrive and this was logged.
     pub has_unread_reply: Cell<bool>,
 }
 
 #[derive(Default)]
 struct Waiting {
-    /// Of each severity, in the order in which they came.
+    /// The entries of each severity, in the order in which they came.
     entries: [VecDeque<Entry>; Severity::COUNT],
     len: usize,
     /// The number of the next transition.
     next_number: u64,
     omitted: Omitted,
-    /// What waits was given up before, and waits for something new to go with.
+    /// Whether all entries were given up before, and wait to be sent with a new one.
     is_held: bool,
 }
 
@@ -70,8 +71,8 @@ impl WebhookSender {
         Self(queues.collect())
     }
 
-    /// Queues the transitions for the webhooks that subscribe to them. Never waits: a full queue drops those of its
-    /// transitions that matter least, the oldest first, and counts them.
+    /// Queues the transitions for the webhooks that subscribe to them. Never waits: a full queue drops its least
+    /// important transitions, the oldest first, and counts them.
     pub fn send(&self, transitions: &[Transition]) {
         for transition in transitions {
             let mut shared = None;
@@ -84,12 +85,12 @@ impl WebhookSender {
         }
     }
 
-    /// Whether all that was sent is delivered or given up.
+    /// Whether everything that was sent is delivered or given up.
     pub fn is_idle(&self) -> bool {
         !self.0.iter().any(Queue::is_busy)
     }
 
-    /// Returns once all that was sent is delivered or given up. One waits for it at a time.
+    /// Returns once everything that was sent is delivered or given up. Only one task at a time may wait for it.
     pub async fn idle(&self) {
         for queue in self.0.iter() {
             while queue.is_busy() {
@@ -144,7 +145,8 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// Drops what matters least while there is too much, the oldest of it first. Called after each entry that is added.
+    /// Drops one of the least important entries, the oldest first, if the queue is too long. Called after each entry that
+    /// is added.
     fn make_room(&self, waiting: &mut Waiting) {
         waiting.len += 1;
         if waiting.len <= QUEUE_MAX {
@@ -165,7 +167,7 @@ impl Queue {
         }
     }
 
-    /// Takes as much as one message holds, if there is something to send.
+    /// Takes as many entries as one message holds, if there is something to send.
     pub(super) fn take(&self) -> Option<Batch> {
         let mut waiting = self.waiting.borrow_mut();
         if !waiting.is_ready() {
@@ -188,12 +190,12 @@ impl Queue {
         })
     }
 
-    /// Takes back a message that was given up: the next one lists or counts what was in it. What was refused for good is not
-    /// listed again, for what it says may be why.
+    /// Takes back a message that was given up: the next one lists or counts its transitions. Transitions of a refused
+    /// message are not listed again, because their text may be the reason for the refusal.
     pub(super) fn give_back(&self, batch: Batch, is_refused: bool) {
         let mut waiting = self.waiting.borrow_mut();
         waiting.omitted.add_all(batch.omitted);
-        // All of them are older than what waits.
+        // All of them are older than the waiting ones.
         for mut entry in batch.entries.into_iter().rev() {
             entry.failures += 1;
             if is_refused || entry.failures >= FAILURES_MAX {
@@ -203,7 +205,7 @@ impl Queue {
                 self.make_room(&mut waiting);
             }
         }
-        // What came meanwhile is tried at once.
+        // New entries are tried at once.
         let untried = waiting.entries.iter().filter_map(VecDeque::back);
         waiting.is_held = untried.filter(|entry| entry.failures == 0).count() == 0;
     }
@@ -214,12 +216,12 @@ impl Waiting {
         self.len > 0 && !self.is_held
     }
 
-    /// Where an entry waits.
+    /// The queue in which an entry waits.
     fn of(&mut self, entry: &Entry) -> &mut VecDeque<Entry> {
         &mut self.entries[Severity::of(entry.transition.kind) as usize]
     }
 
-    /// An entry is only counted from now on.
+    /// From now on, the entry is only counted.
     fn omit(&mut self, entry: &Entry) {
         self.omitted.add(entry.transition.kind);
         self.omitted.undelivered += u64::from(entry.failures > 0);

@@ -1,42 +1,42 @@
-//! What a webhook's reply means: delivered, to be retried, or refused for good. Chat products report errors inside a
-//! 200, each with its own fields and codes.
+//! Interprets a webhook's reply: delivered, to be retried, or refused for good. Chat products report errors inside a
+//! reply with status 200, each with its own fields and codes.
 
 use serde::Deserialize;
 
 use super::format::Format;
 use crate::host::Reply;
 
-/// A longer text is a page and does not say in short what is wrong.
+/// A longer text is probably a whole page, not a short description of an error.
 const SHORT_TEXT_LEN_MAX: usize = 60;
 /// WeCom's codes for busy, too many calls in a minute and too many at once (its table of global error codes).
 const WECOM_RETRY: &[i64] = &[-1, 45009, 45033];
 /// Feishu's codes for too many calls of this bot and of this tenant.
 const FEISHU_RETRY: &[i64] = &[11232, 99_991_400];
-/// DingTalk's codes for busy and, old and new, for too many calls.
+/// DingTalk's codes for busy and, in old and new form, for too many calls.
 const DINGTALK_RETRY: &[i64] = &[-1, 130_101, 410_100];
 
-/// Result of one delivery attempt. The first text is ours; the second one is the webhook's, and not to be trusted.
+/// The result of one delivery attempt. The first text is ours; the second one comes from the webhook and is not trusted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum DeliveryResult {
     Delivered,
-    /// It was accepted by its status, and the body that says more did not come whole.
+    /// Accepted according to its status, but the body, which says more, did not arrive whole.
     Unread,
     /// The attempt failed, and a later one may succeed.
     Retry(String, String),
-    /// The attempt failed, and every other one would.
+    /// The attempt failed, and so would every later one.
     Rejected(String, String),
 }
 
 /// Body of a chat product's reply with status 200. Each product has its own fields.
 #[derive(Deserialize)]
 struct ChatReply {
-    /// Of WeCom and of DingTalk.
+    /// Sent by WeCom and DingTalk.
     errcode: Option<i64>,
     errmsg: Option<String>,
-    /// Of Feishu, as documented now.
+    /// Sent by Feishu as documented now.
     code: Option<i64>,
     msg: Option<String>,
-    /// Of Feishu in older replies.
+    /// Sent by Feishu in older replies.
     #[serde(rename = "StatusCode")]
     status_code: Option<i64>,
     #[serde(rename = "StatusMessage")]
@@ -59,7 +59,7 @@ pub(super) fn classify(format: Format, reply: &Reply) -> DeliveryResult {
 
 fn classify_chat_reply(format: Format, reply: &Reply) -> DeliveryResult {
     let retried = match format {
-        // These report success by the status alone.
+        // These two report success by the status alone.
         Format::Json | Format::Slack => return DeliveryResult::Delivered,
         Format::Wecom => WECOM_RETRY,
         Format::Feishu => FEISHU_RETRY,
@@ -85,11 +85,11 @@ fn classify_chat_reply(format: Format, reply: &Reply) -> DeliveryResult {
         Some((code, text)) => {
             DeliveryResult::Rejected(format!("it answered with code {code}"), text)
         }
-        // One message too few is better than six of one.
+        // Losing one message is better than sending it six times.
         None if !reply.is_whole => DeliveryResult::Unread,
         None => DeliveryResult::Rejected(
             format!(
-                "it answered, but not as {} does: check the URL",
+                "it answered, but not in the form of {}: check the URL",
                 format.as_str()
             ),
             String::new(),
@@ -97,7 +97,7 @@ fn classify_chat_reply(format: Format, reply: &Reply) -> DeliveryResult {
     }
 }
 
-/// The body if it is a short plain text, such as Slack's `invalid_payload`; else empty.
+/// Returns the body if it is a short plain text, such as Slack's `invalid_payload`; otherwise an empty text.
 fn short_text(body: &[u8]) -> String {
     let text = std::str::from_utf8(body).unwrap_or_default().trim();
     let is_short = text.len() <= SHORT_TEXT_LEN_MAX
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_tried_again_and_what_will_not_is_not() {
+    fn only_failures_that_may_pass_are_tried_again() {
         for format in Format::ALL {
             for status in [429, 500, 502, 503, 504] {
                 assert!(

@@ -1,4 +1,5 @@
-//! How long a receiver wants to be left alone: the header `Retry-After` of its reply (RFC 9110, section 10.2.3).
+//! Finds out how long a receiver does not want to be called: the header `Retry-After` of its reply (RFC 9110, section
+//! 10.2.3).
 
 use std::time::Duration;
 
@@ -7,25 +8,25 @@ use chrono::{DateTime, NaiveDateTime};
 use crate::host::Reply;
 use crate::model::Timestamp;
 
-/// The longest time that a receiver can ask for. A greater one is cut down to it.
+/// The longest pause that a receiver can ask for; a longer one is shortened to it.
 const BAN_MAX: Duration = Duration::from_secs(3600);
 
-/// How long nothing more may be sent after a reply that came at `now`, if it says so.
+/// Returns for how long nothing more may be sent after a reply that came at `now`, if the reply asks for a pause.
 pub(super) fn ban(reply: &Reply, now: Timestamp) -> Option<Duration> {
     let text = reply.retry_after.as_deref()?.trim();
     let seconds = match text.parse::<f64>() {
         Ok(seconds) => seconds,
         Err(_) => {
-            // Its own clock counts, if it tells it.
+            // The date is relative to the receiver's own clock, if the reply has one.
             let sent = reply.date.as_deref().and_then(date).unwrap_or(now);
             date(text)?.signed_duration_since(sent).as_seconds_f64()
         }
     };
-    // What is no number compares with nothing.
+    // NaN compares as false, so it gives no pause.
     (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(BAN_MAX.as_secs_f64())))
 }
 
-/// A date in one of the three forms that HTTP has.
+/// Parses a date in one of the three forms that HTTP allows.
 fn date(text: &str) -> Option<Timestamp> {
     if let Ok(date) = DateTime::parse_from_rfc2822(text) {
         return Some(date.to_utc());

@@ -1,5 +1,5 @@
-//! The settings file of webhooks: it is checked as a whole, and every problem is reported at once. None quotes a
-//! secret.
+//! Reads the settings file of webhooks. The file is checked as a whole, and all problems are reported at once. None of
+//! them quotes a secret.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,9 +16,9 @@ use crate::model::{AccountName, Region, Scope, is_object_name};
 use crate::status::{Subject, Transition, TransitionKind};
 use crate::words::brief;
 
-/// Largest settings file, some hundred times what anybody needs.
+/// Largest settings file, about a hundred times what anybody needs.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
-/// The most webhooks: each has a queue, a connection and metrics.
+/// The most webhooks in one file: each has a queue, a connection and metrics.
 const WEBHOOKS_MAX: usize = 50;
 /// A longer word from the file is not shown, because it may be a secret.
 const FIELD_LEN_MAX: usize = 32;
@@ -27,10 +27,10 @@ const FIELD_LEN_MAX: usize = 32;
 #[derive(Default)]
 pub struct Webhooks(pub(super) Vec<Webhook>);
 
-/// All problems of the settings file that one reading finds.
+/// All problems that one reading of the settings file finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhooksError {
-    /// One line each: file, line where there is one, what is wrong and what to do. None quotes a secret.
+    /// One line for each problem: the file, the line if known, what is wrong and what to do. None quotes a secret.
     pub problems: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Webhook {
     pub name: String,
     pub format: Format,
     pub target: Target,
-    /// File of the secret that signs messages, for formats with signatures.
+    /// The file with the secret that signs messages, for formats with signatures.
     pub secret_file: Option<PathBuf>,
     kinds: BTreeSet<TransitionKind>,
     /// If empty, transitions of all accounts are sent.
@@ -57,13 +57,13 @@ pub(super) struct Webhook {
 
 pub(super) enum Target {
     Known(WebhookUrl),
-    /// The file is read for each attempt, because the URL may be rotated.
+    /// The file is read at each attempt, because the URL may be rotated.
     InFile(PathBuf),
 }
 
 impl Webhook {
-    /// Whether the settings ask for this transition. A transition of the manifests or the state belongs to every
-    /// account, and one of an account to every region, unless it says to which.
+    /// Whether the settings ask for this transition. A transition of the manifests or the state belongs to every account,
+    /// and a transition of an account to every region, unless it names its regions.
     pub(super) fn subscribes_to(&self, transition: &Transition) -> bool {
         let mine =
             |account: &AccountName| self.accounts.is_empty() || self.accounts.contains(account);
@@ -90,7 +90,7 @@ impl Webhook {
     }
 }
 
-/// Whether two sets have something in common, where an empty one stands for everything.
+/// Whether two sets have a common element. An empty set stands for everything.
 fn overlap<T: Ord>(one: &BTreeSet<T>, other: &BTreeSet<T>) -> bool {
     one.is_empty() || other.is_empty() || !one.is_disjoint(other)
 }
@@ -116,7 +116,8 @@ struct RawWebhook {
 }
 
 impl Webhooks {
-    /// Reads and checks the settings file and the files that it names. Relative paths begin in its directory.
+    /// Reads and checks the settings file and the files that it names. Relative paths start in the directory of the
+    /// settings file.
     pub fn load(path: &Path) -> Result<Self, WebhooksError> {
         let mut reader = SettingsReader {
             path,
@@ -135,8 +136,8 @@ impl Webhooks {
 }
 
 impl Webhooks {
-    /// The hosts that are called, each with its port if it is not the scheme's own. A file whose URL cannot be read now is
-    /// passed over: [`Self::load`] has read it, and each delivery reads it again.
+    /// The hosts that are called, each with its port unless it is the scheme's default. If a file with a URL cannot be
+    /// read now, its host is left out: [`Self::load`] has read it before, and each delivery reads it again.
     pub fn hosts(&self) -> BTreeSet<String> {
         let urls = self.0.iter().filter_map(|webhook| match &webhook.target {
             Target::Known(url) => Some(url.clone()),
@@ -169,7 +170,7 @@ impl SettingsReader<'_> {
                 return Vec::new();
             }
         };
-        // A snippet of the file could show a URL.
+        // A snippet of the file in an error could show a URL.
         let options = serde_saphyr::options! { with_snippet: false };
         let file: RawFile = match serde_saphyr::from_str_with_options(&text, options) {
             Ok(file) => file,
@@ -181,7 +182,10 @@ impl SettingsReader<'_> {
         };
         let webhooks = file.webhooks.unwrap_or_default();
         if webhooks.is_empty() {
-            self.problem(1, "there are no `webhooks`: list one, or give no file");
+            self.problem(
+                1,
+                "the list `webhooks` is missing or empty: list one, or do not give this file",
+            );
         }
         if let Some(extra) = webhooks.get(WEBHOOKS_MAX) {
             let problem = format!("there are more than {WEBHOOKS_MAX} webhooks: remove some");
@@ -208,7 +212,7 @@ impl SettingsReader<'_> {
                     .iter()
                     .map(|kind| kind.as_str())
                     .collect();
-                format!("is not known; there are {}", known.join(", "))
+                format!("is not known; use one of {}", known.join(", "))
             })
         });
         let accounts = self.set_of(raw.accounts, "account", |word| {
@@ -241,13 +245,13 @@ impl SettingsReader<'_> {
         if !is_object_name(&name.value) {
             self.problem(
                 line,
-                "a `name` has lower-case letters, digits, `-` and `.` only, and begins and ends with a letter or digit",
+                "a `name` has only lower-case letters, digits, `-` and `.`, and begins and ends with a letter or digit",
             );
             return None;
         }
         if !self.names.insert(name.value.clone()) {
             let problem = format!(
-                "another webhook is named `{}` already: give it a name of its own",
+                "another webhook already has the name `{}`: give this one its own name",
                 name.value
             );
             self.problem(line, &problem);
@@ -295,7 +299,7 @@ impl SettingsReader<'_> {
                 if is_chat && !webhook_url.is_loopback() {
                     self.problem(
                         line,
-                        "the URL of a chat's webhook is a secret: put it into a file, and name that with `urlFile`",
+                        "the URL of a chat's webhook is a secret: put it into a file, and give its path as `urlFile`",
                     );
                 }
                 Some(Target::Known(webhook_url))
@@ -330,7 +334,8 @@ impl SettingsReader<'_> {
         Some(path)
     }
 
-    /// Relative paths begin in the directory of the settings file, wherever the process was started.
+    /// Returns the path of a file that the settings name. Relative paths start in the directory of the settings file,
+    /// wherever the process was started.
     fn path_of(&mut self, line: u64, field: &str, text: &str) -> Option<PathBuf> {
         if text.contains("://") || text.is_empty() {
             let problem =
@@ -342,7 +347,7 @@ impl SettingsReader<'_> {
         Some(beside.join(text))
     }
 
-    /// Reads the secret once, to check that it can be read; each attempt reads it again. Warns if everybody can.
+    /// Reads the secret once to check that it can be read; each attempt reads it again. Warns if every user can read it.
     fn checked_secret(&mut self, line: u64, path: &Path) -> Option<Secret> {
         match bounded_read::read_secret(path) {
             Ok(checked_secret) => {
@@ -361,7 +366,7 @@ impl SettingsReader<'_> {
         }
     }
 
-    /// The values of a list. An empty list is reported, because a list that is left out means all.
+    /// Parses the values of a list. An empty list is a problem, because a missing list means all.
     fn set_of<T: Ord>(
         &mut self,
         list: Option<Spanned<Vec<Spanned<String>>>>,
@@ -373,7 +378,8 @@ impl SettingsReader<'_> {
             return found;
         };
         if list.value.is_empty() {
-            let problem = format!("no {what} is listed: list one, or leave the field out for all");
+            let problem =
+                format!("the list has no {what}: list one, or remove the field to mean all");
             self.problem(list.referenced.line(), &problem);
         }
         for word in list.value {
@@ -382,7 +388,7 @@ impl SettingsReader<'_> {
                 Err(why) => {
                     let problem = match showable(&word.value) {
                         Some(word) => format!("the {what} `{word}` {why}"),
-                        None => format!("a {what} that is listed here {why}"),
+                        None => format!("a {what} in this list {why}"),
                     };
                     self.problem(word.referenced.line(), &problem);
                 }
@@ -392,7 +398,7 @@ impl SettingsReader<'_> {
     }
 }
 
-/// The word if it can be shown: it is not a URL or a key in the wrong place.
+/// Returns the word if it can be shown, because it does not look like a URL or a key in the wrong place.
 fn showable(word: &str) -> Option<&str> {
     let is_word = word
         .bytes()
@@ -400,7 +406,7 @@ fn showable(word: &str) -> Option<&str> {
     (is_word && word.len() <= FIELD_LEN_MAX).then_some(word)
 }
 
-/// Describes an error of the YAML without quoting the file, which may contain a secret.
+/// Describes a YAML error without quoting the file, which may contain a secret.
 fn describe_yaml_error(error: &Error) -> String {
     match error {
         Error::SerdeUnknownField {
@@ -408,8 +414,10 @@ fn describe_yaml_error(error: &Error) -> String {
         } => {
             let known = expected.join("`, `");
             match showable(field) {
-                Some(field) => format!("there is no field `{field}` here; there are `{known}`"),
-                None => format!("there is no such field here; there are `{known}`"),
+                Some(field) => {
+                    format!("there is no field `{field}` here; the fields are `{known}`")
+                }
+                None => format!("there is no such field here; the fields are `{known}`"),
             }
         }
         Error::DuplicateMappingKey { .. } => "this field is given twice: remove one".to_owned(),
@@ -422,10 +430,7 @@ fn describe_yaml_error(error: &Error) -> String {
         Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
             format!("expected {expected} here")
         }
-        // Errors of the syntax or of a limit do not quote the file.
-        other => format!(
-            "this is not YAML as it should be: {}",
-            brief(&other.to_string())
-        ),
+        // Other errors are about syntax or a limit, and do not quote the file.
+        other => format!("this is not valid YAML: {}", brief(&other.to_string())),
     }
 }

@@ -1,4 +1,4 @@
-//! The settings: what is good, and every way in which they are not.
+//! Tests good settings, and every kind of mistake in them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -44,7 +44,7 @@ fn the_example_loads_once_its_secrets_are_there() {
 }
 
 #[test]
-fn every_problem_is_named_with_its_line_at_once() {
+fn all_problems_are_reported_at_once_each_with_its_line() {
     let folder = Folder::new(
         "webhooks:
   - name: Bad_Name
@@ -70,14 +70,14 @@ fn every_problem_is_named_with_its_line_at_once() {
         "webhooks.yaml:3: the `format` is not known: give one of json, slack, wecom, feishu, dingtalk",
         "webhooks.yaml:4: plain http is allowed only to loopback hosts",
         "webhooks.yaml:5: the webhook has no `urlFile` and no `url`",
-        "webhooks.yaml:7: another webhook is named `a` already",
+        "webhooks.yaml:7: another webhook already has the name `a`",
         "webhooks.yaml:9: both `url` and `urlFile` are given",
         "webhooks.yaml:11: the webhook has no `name`",
         "webhooks.yaml:12: the URL of a chat's webhook is a secret",
         "webhooks.yaml:13: webhooks of slack have no signatures",
         "webhooks.yaml:13: cannot read gone: No such file",
-        "webhooks.yaml:14: the kind `blokced` is not known; there are drift_appeared,",
-        "webhooks.yaml:15: no account is listed",
+        "webhooks.yaml:14: the kind `blokced` is not known; use one of drift_appeared,",
+        "webhooks.yaml:15: the list has no account",
         "webhooks.yaml:16: the region `ap-mumbai` is not a region that supports image sharing",
     ];
     for (problem, start) in problems.iter().zip(expected) {
@@ -91,8 +91,12 @@ fn a_file_of_another_shape_is_refused_with_the_line() {
     let one = "webhooks:\n  - name: a\n    format: json\n    url: https://example.com/\n";
     for (text, line, word) in [
         ("", 1, ""),
-        ("webhooks: []\n", 1, "there are no `webhooks`"),
-        ("webhooks:\n", 1, "there are no `webhooks`"),
+        (
+            "webhooks: []\n",
+            1,
+            "the list `webhooks` is missing or empty",
+        ),
+        ("webhooks:\n", 1, "the list `webhooks` is missing or empty"),
         ("hooks: []\n", 1, "no field `hooks`"),
         ("- a\n", 1, "expected fields"),
         ("webhooks: 3\n", 1, "expected a list"),
@@ -136,7 +140,7 @@ fn s21_a_file_that_is_too_large_endless_or_explodes_is_refused() {
     );
     let problems = Folder::new(&bomb).problems();
     assert!(
-        problems.len() == 1 && problems[0].contains("not YAML as it should be"),
+        problems.len() == 1 && problems[0].contains("not valid YAML"),
         "{problems:?}"
     );
     let error = Webhooks::load(Path::new("/dev/zero"))
@@ -197,7 +201,7 @@ fn o8_a_secret_in_the_wrong_place_is_not_quoted() {
 }
 
 #[test]
-fn r14_a_file_of_a_secret_has_exactly_one_line_without_what_is_not_seen() {
+fn r14_a_secret_file_has_one_line_without_invisible_characters() {
     let settings = "webhooks: [{name: a, format: json, url: 'https://a.example/', secretFile: key}, \
                     {name: b, format: slack, urlFile: url}]";
     let folder = Folder::new(settings);
@@ -215,13 +219,13 @@ fn r14_a_file_of_a_secret_has_exactly_one_line_without_what_is_not_seen() {
         ("\r\n", "is empty"),
         (" \u{a0}\n", "is empty"),
         ("\u{feff}S\n", "byte order mark"),
-        ("S\u{a0}\n", "cannot be seen"),
-        ("S \n", "cannot be seen"),
-        (" S", "cannot be seen"),
-        ("S S", "cannot be seen"),
-        ("S\tS", "cannot be seen"),
-        ("S\u{200b}", "cannot be seen"),
-        ("S\0", "cannot be seen"),
+        ("S\u{a0}\n", "an invisible character"),
+        ("S \n", "an invisible character"),
+        (" S", "an invisible character"),
+        ("S S", "an invisible character"),
+        ("S\tS", "an invisible character"),
+        ("S\u{200b}", "an invisible character"),
+        ("S\0", "an invisible character"),
     ] {
         let text = text.replace('S', good);
         folder.write("key", &text);
@@ -255,7 +259,7 @@ fn o8_a_secret_that_everybody_can_read_is_a_warning_once() {
 }
 
 #[test]
-fn a_webhook_is_told_of_what_it_asked_for() {
+fn a_webhook_gets_the_transitions_that_it_subscribed_to() {
     let folder = Folder::new(
         "webhooks:
   - {name: all, format: json, url: 'https://example.com/'}
@@ -294,7 +298,7 @@ fn a_webhook_is_told_of_what_it_asked_for() {
 }
 
 #[test]
-fn n10_n2_what_covers_several_goes_to_each_webhook_of_any_of_them() {
+fn n10_n2_a_transition_of_several_goes_to_each_webhook_of_any() {
     let folder = Folder::new(
         "webhooks:
   - {name: all, format: json, url: 'https://example.com/'}

@@ -1,21 +1,21 @@
-//! How much a kind of transition matters: what is shown first, and what makes room last.
+//! How important a kind of transition is: the most important is shown first, and dropped last.
 
 use crate::status::TransitionKind;
 
-/// From what matters most to good news.
+/// The severities, from the most important one to good news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Severity {
-    /// A guard withholds changes: somebody must look at it before anything goes on.
+    /// A guard withholds changes: a person must look at it before work goes on.
     Withheld,
-    /// Nothing is seen or done in a scope or an account, or at all.
+    /// A scope, an account or everything is at a standstill.
     Standstill,
-    /// One image or one account's role needs a person.
+    /// One image, or the role of one account, needs a person.
     Blocked,
-    /// Somebody else changed something, which is repaired without a person.
+    /// Somebody else changed something; it is repaired without a person.
     Drift,
-    /// Something will happen later.
+    /// Something is going to happen later.
     Notice,
-    /// Something is over, or as it should be again.
+    /// Something has ended, or is as it should be again.
     Good,
 }
 

@@ -1,23 +1,23 @@
-//! The URL of a webhook: checked so that no message leaves the machine in the clear, and kept out of texts, because
-//! the path and the query of a chat's URL are its secret.
+//! The URL of a webhook. It is checked so that no message leaves this machine unencrypted, and is kept out of texts,
+//! because the path and the query of a chat's URL are its secret.
 
-// The parser of the transport, so that the host that is checked is the host that is called.
+// The URL parser is the transport's own, so that the checked host is the host that is called.
 use reqwest::Url;
 
 use crate::model::is_loopback;
 
-/// Shorter parts of a path are no secrets, nor are those of lower-case letters alone (`hooks`, `services`).
+/// Shorter parts of a path are not secrets, and neither are parts of lower-case letters alone (`hooks`, `services`).
 const SECRET_PART_LEN_MIN: usize = 8;
-/// A part of a path that is this long is a secret, whatever its letters are.
+/// A part of a path of at least this length is a secret, whatever its letters are.
 const LONG_PART_LEN_MIN: usize = 16;
-/// A shorter value of a query occurs in other texts by chance.
+/// A shorter query value may occur in other texts by chance.
 const SECRET_VALUE_LEN_MIN: usize = 4;
 
 /// A checked URL. It has no `Debug` and no `Display`, so that its secret cannot be printed by mistake.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct WebhookUrl(Url);
 
-/// Why a text is not the URL of a webhook. Never quotes the text.
+/// Why a text is not accepted as the URL of a webhook. Never quotes the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum WebhookUrlError {
     #[error("the URL cannot be read: give an absolute one that begins with `https://`")]
@@ -28,7 +28,7 @@ pub(super) enum WebhookUrlError {
         "plain http is allowed only to loopback hosts (127.0.0.1, [::1], localhost, *.localhost): use https"
     )]
     PlainHttp,
-    #[error("the URL holds a user name or password: webhooks are called without one, remove it")]
+    #[error("the URL has a user name or password: webhooks are called without one, so remove it")]
     UserInfo,
 }
 
@@ -45,17 +45,17 @@ impl WebhookUrl {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(WebhookUrlError::UserInfo);
         }
-        // It is never sent, and would tell apart what is one address.
+        // A fragment is never sent, and would make two addresses of one.
         url.set_fragment(None);
         Ok(Self(url))
     }
 
-    /// The part that may be shown.
+    /// The part that may be shown: the host.
     pub(super) fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 
-    /// The same, with the port if it is not the scheme's own.
+    /// The host, with the port unless it is the scheme's default.
     pub(super) fn host_and_port(&self) -> String {
         match self.0.port() {
             Some(port) => format!("{}:{port}", self.host()),
@@ -68,18 +68,18 @@ impl WebhookUrl {
         is_loopback(self.host())
     }
 
-    /// The whole URL, for the transport alone.
+    /// The whole URL, to be used by the transport only.
     pub(super) fn expose(&self) -> &str {
         self.0.as_str()
     }
 
-    /// The URL with these parameters added to its query.
+    /// Adds these parameters to the query of the URL.
     pub(super) fn with_query(mut self, parameters: &[(&str, &str)]) -> Self {
         self.0.query_pairs_mut().extend_pairs(parameters);
         self
     }
 
-    /// Whether `text` contains a part of the URL that must not be shown.
+    /// Whether `text` contains a secret part of the URL.
     pub(super) fn leaks_into(&self, text: &str) -> bool {
         let path = self.0.path();
         if path.len() > 1 && text.contains(path) {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn o8_only_https_leaves_the_machine_however_the_url_is_written() {
+    fn o8_only_https_may_leave_the_machine_however_the_url_is_written() {
         for good in [
             "https://hooks.example.com/services/T0/B0/xyz",
             "http://127.0.0.1:9/hook",
@@ -123,7 +123,7 @@ mod tests {
             ("http://10.0.0.1/", WebhookUrlError::PlainHttp),
             ("http://localhost.example.com/", WebhookUrlError::PlainHttp),
             ("http://0.0.0.0/", WebhookUrlError::PlainHttp),
-            // Browsers read a backslash as a slash, and so does the transport.
+            // Browsers treat a backslash as a slash, and so does the transport.
             (
                 "http://example.com\\@localhost/",
                 WebhookUrlError::PlainHttp,
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn o8_a_part_of_the_secret_betrays_it_and_a_common_word_does_not() {
+    fn o8_a_part_of_the_secret_is_found_in_text_and_common_words_are_not() {
         let slack =
             WebhookUrl::new("https://hooks.example.com/services/T012AB34C/B99/s3cretZ").unwrap();
         for text in ["at /services/T012AB34C/B99/s3cretZ", "team T012AB34C"] {

@@ -1,5 +1,5 @@
-//! Delivers the queued transitions: one message at a time to each webhook, with retries. What a message says is in
-//! `format` and `message`.
+//! Delivers the queued transitions: one message at a time to each webhook, with retries. `format` and `message` decide
+//! the contents of a message.
 
 use std::future::pending;
 use std::path::Path;
@@ -21,21 +21,21 @@ use crate::model::{Monotonic, Secret};
 use crate::pace::Backoff;
 use crate::words::brief;
 
-/// How long a message is tried, without the time for which its receiver wants to be left alone. It outlasts the restart of a
-/// receiver and a chat's limit by the minute.
+/// How long a message is tried, not counting the pauses that its receiver asks for. It is longer than the restart of a
+/// receiver and than a chat's limit per minute.
 pub(super) const TRIED_FOR: Duration = Duration::from_secs(600);
-/// Delay between two attempts.
+/// The delay between two attempts.
 const BACKOFF: Backoff = Backoff {
     base: Duration::from_secs(10),
     cap: Duration::from_secs(240),
 };
-/// The longest wait for an address without a look at whether it is still the one to call.
+/// While waiting for an address, the settings are read again after this time, because the address may have changed.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// Delivers what the [`WebhookSender`] takes.
+/// Delivers the transitions that the [`WebhookSender`] takes.
 pub struct DeliveryWorker(pub(super) WebhookSender);
 
-/// Why an attempt did not succeed. Contains no secret.
+/// Why an attempt failed. Contains no secret.
 struct Failure {
     /// Host of the URL, if the URL could be read.
     host: Option<String>,
@@ -43,7 +43,7 @@ struct Failure {
     retry: bool,
 }
 
-/// Delivers what waits for one webhook.
+/// Delivers the transitions that wait for one webhook.
 struct QueueWorker<'a, H> {
     queue: &'a Queue,
     paces: &'a AddressPaces,
@@ -51,7 +51,7 @@ struct QueueWorker<'a, H> {
 }
 
 impl DeliveryWorker {
-    /// Delivers for ever, to all webhooks side by side. A message in delivery is lost when this is dropped.
+    /// Delivers for ever, to all webhooks side by side. A message in delivery is lost when this future is dropped.
     pub async fn run<H: Host>(self, host: &H) {
         let paces = AddressPaces::default();
         let worker = |queue| QueueWorker {
@@ -61,7 +61,7 @@ impl DeliveryWorker {
         };
         let workers = self.0.0.iter().map(worker);
         join_all(workers.map(|worker| async move { worker.serve().await })).await;
-        // Without webhooks there is nothing to do.
+        // Without webhooks there is nothing to deliver.
         pending().await
     }
 }
@@ -70,7 +70,7 @@ impl<H: Host> QueueWorker<'_, H> {
     async fn serve(&self) {
         loop {
             self.queue.filled().await;
-            // What happens until the address is free goes into the same message.
+            // Transitions that come until the address is free go into the same message.
             let address = self.free_address().await;
             if let Some(batch) = self.queue.take() {
                 self.queue.is_delivering.set(true);
@@ -97,12 +97,12 @@ impl<H: Host> QueueWorker<'_, H> {
             webhook = %self.queue.webhook.name,
             host = %failure.host.unwrap_or_else(|| "unknown".to_owned()),
             reason = failure.reason,
-            "a notification was not delivered; the next one tells of it"
+            "a notification was not delivered; the next one includes its events"
         );
     }
 
-    /// Attempts the delivery until it is accepted, refused for good, or attempted for [`TRIED_FOR`]. `address` is where the
-    /// first attempt goes.
+    /// Attempts the delivery until it is accepted, refused for good, or [`TRIED_FOR`] has passed. The first attempt goes
+    /// to `address`.
     async fn deliver(
         &self,
         delivery: &Delivery,
@@ -133,7 +133,7 @@ impl<H: Host> QueueWorker<'_, H> {
         }
     }
 
-    /// Waits until a message may leave. Returns where to, read anew, so that a rotation needs no restart.
+    /// Waits until a message may be sent. Returns its address, read again each time, so that a rotation needs no restart.
     async fn free_address(&self) -> Result<WebhookUrl, Failure> {
         loop {
             let url = self.address()?;
@@ -146,7 +146,7 @@ impl<H: Host> QueueWorker<'_, H> {
         }
     }
 
-    /// Waits for the place at an address. Returns whether that is still the one to call.
+    /// Waits for the place at an address. Returns whether that is still the current address.
     async fn awaits_place(&self, url: &WebhookUrl, place: Monotonic) -> Result<bool, Failure> {
         loop {
             let now = self.host.monotonic();
@@ -168,7 +168,7 @@ impl<H: Host> QueueWorker<'_, H> {
         }
     }
 
-    /// One attempt. It reads the secret anew, so that a rotation needs no restart.
+    /// Makes one attempt. Reads the secret again each time, so that a rotation needs no restart.
     async fn send(&self, delivery: &Delivery, url: &WebhookUrl) -> Result<(), Failure> {
         let webhook = &self.queue.webhook;
         let secret = webhook.secret_file.as_deref().map(read).transpose()?;
@@ -213,7 +213,7 @@ impl<H: Host> QueueWorker<'_, H> {
         })
     }
 
-    /// Says once that a chat's replies cannot be read, so that nobody knows whether it shows the messages.
+    /// Logs once that a chat's replies cannot be read, so that it is unknown whether the chat shows the messages.
     fn warn_of_unread_reply(&self, url: &WebhookUrl) {
         if !self.queue.has_unread_reply.replace(true) {
             tracing::warn!(
@@ -241,7 +241,7 @@ fn read(path: &Path) -> Result<Secret, Failure> {
     }
 }
 
-/// 128 random bits in hex. The id tells deliveries apart and is no secret.
+/// Makes 128 random bits in hex. The id tells deliveries apart and is not a secret.
 fn id(rng: &impl Rng) -> String {
     #[expect(
         clippy::cast_possible_truncation,

@@ -1,4 +1,4 @@
-//! Deliveries over time: queues, retries, rotation, and what is logged of failures.
+//! Tests deliveries over time: queues, retries, rotation, and what is logged about failures.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn one() -> Folder {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_told_together_or_meanwhile_is_one_message() {
+async fn transitions_sent_together_or_meanwhile_are_one_message() {
     let (sender, worker) = one().channel();
     let host = ScriptedHost::new(|_, _| OK);
     sender.send(&blocked(3));
@@ -47,7 +47,7 @@ async fn what_is_told_together_or_meanwhile_is_one_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_sent_where_nothing_happens_or_nobody_listens() {
+async fn nothing_is_sent_without_transitions_or_without_webhooks() {
     let (sender, worker) = one().channel();
     let host = ScriptedHost::new(|_, _| OK);
     sender.send(&[]);
@@ -60,7 +60,7 @@ async fn nothing_is_sent_where_nothing_happens_or_nobody_listens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_keep_their_distance() {
+async fn messages_to_one_address_are_spaced_in_time() {
     let (sender, worker) = one().channel();
     let again = sender.clone();
     let host = ScriptedHost::new(move |_, number| {
@@ -79,7 +79,7 @@ async fn messages_keep_their_distance() {
     }
 }
 
-/// All that the documents list, and the sum of what they only count.
+/// Returns all ids that the documents list, and the sum of the transitions that they only count.
 fn listed(host: &ScriptedHost) -> (Vec<String>, u64) {
     let (mut ids, mut more) = (Vec::new(), 0);
     for sent in host.sent.borrow().iter() {
@@ -94,7 +94,7 @@ fn listed(host: &ScriptedHost) -> (Vec<String>, u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s21_a_full_queue_drops_the_oldest_and_says_how_many() {
+async fn s21_a_full_queue_drops_the_oldest_and_reports_how_many() {
     let (sender, worker) = one().channel();
     let host = ScriptedHost::new(|_, _| OK);
     for number in 1..=QUEUE_MAX + 7 {
@@ -113,7 +113,7 @@ async fn s21_a_full_queue_drops_the_oldest_and_says_how_many() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r9_a_full_queue_drops_what_matters_least() {
+async fn r9_a_full_queue_drops_the_least_important() {
     let (sender, worker) = one().channel();
     let host = ScriptedHost::new(|_, _| OK);
     let send = |number, kind| sender.send(&[transition(image(number), kind, "")]);
@@ -123,7 +123,7 @@ async fn r9_a_full_queue_drops_what_matters_least() {
     for number in 10..QUEUE_MAX + 10 {
         send(number, TransitionKind::DriftAppeared);
     }
-    // There is nothing in it that matters less.
+    // The queue holds nothing less important.
     send(4, TransitionKind::Unblocked);
     host.run(worker, 600).await;
     let (ids, more) = listed(&host);
@@ -143,7 +143,7 @@ async fn r9_a_full_queue_drops_what_matters_least() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r9_a_burst_reaches_programs_whole_and_chats_with_its_true_number() {
+async fn r9_a_burst_reaches_programs_whole_and_chats_as_the_right_count() {
     let folder = Folder::new(&format!(
         "webhooks:\n{}  - {{name: chat, format: slack, url: 'http://localhost/'}}\n",
         json("a")
@@ -171,7 +171,7 @@ async fn r9_a_burst_reaches_programs_whole_and_chats_with_its_true_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_webhook_that_hangs_delays_neither_the_teller_nor_the_others() {
+async fn a_webhook_that_hangs_delays_neither_the_sender_nor_the_others() {
     let folder = Folder::new(&format!("webhooks:\n{}{}", json("hangs"), json("works")));
     let (sender, worker) = folder.channel();
     let host = ScriptedHost::new(|url, _| match url.contains("hangs") {
@@ -198,7 +198,7 @@ async fn a_webhook_that_hangs_delays_neither_the_teller_nor_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r4_a_message_is_tried_for_ten_minutes_the_same_and_then_given_up() {
+async fn r4_a_message_is_tried_unchanged_for_ten_minutes_then_given_up() {
     let (log, _guard) = Log::start();
     let (sender, worker) = one().channel();
     let host = ScriptedHost::new(move |_, number| match number % 5 {
@@ -211,7 +211,7 @@ async fn r4_a_message_is_tried_for_ten_minutes_the_same_and_then_given_up() {
     host.run(worker, 1200).await;
     let times = host.times("");
     assert_eq!(times.last(), Some(&TRIED_FOR.as_secs_f64()));
-    // Each pause is between half of its step and the whole of it, but for the last.
+    // Each pause but the last is between half of its step and the whole step.
     let steps = [10.0, 20.0, 40.0, 80.0, 160.0, 240.0, 240.0, 240.0];
     let pauses = times.windows(2).map(|pair| pair[1] - pair[0]);
     for (pause, step) in pauses.take(times.len() - 2).zip(steps) {
@@ -240,7 +240,7 @@ async fn r4_a_message_is_tried_for_ten_minutes_the_same_and_then_given_up() {
     }
 }
 
-/// Delivers for 20 minutes, then sends one more event, and delivers for as long again.
+/// Delivers for 20 minutes, then sends one more event, and delivers for another 20 minutes.
 async fn deliver_twice(host: &ScriptedHost, folder: &Folder, first: &[Transition]) {
     let (sender, worker) = folder.channel();
     sender.send(first);
@@ -259,7 +259,7 @@ async fn deliver_twice(host: &ScriptedHost, folder: &Folder, first: &[Transition
 }
 
 #[tokio::test(start_paused = true)]
-async fn r4_what_was_given_up_is_told_with_the_next_message() {
+async fn r4_transitions_of_a_failed_message_are_in_the_next_message() {
     let down = |host_is_up_after: f64| {
         let clock = SystemClock::start();
         ScriptedHost::new(move |_, _| {
@@ -269,7 +269,7 @@ async fn r4_what_was_given_up_is_told_with_the_next_message() {
             }
         })
     };
-    // A restart, a chat's limit by the minute, and some minutes are outlasted.
+    // A restart, a chat's limit per minute and an outage of some minutes are survived.
     for seconds in [70.0, 120.0, 540.0] {
         let host = down(seconds);
         deliver_twice(&host, &one(), &blocked(3)).await;
@@ -302,15 +302,13 @@ async fn r4_what_was_given_up_is_told_with_the_next_message() {
         "{text}"
     );
     assert!(
-        text.ends_with(
-            "… and 11 more\n(30 of these events could not be delivered when it happened)"
-        ),
+        text.ends_with("… and 11 more\n(30 of these events could not be delivered at the time)"),
         "{text}"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn r4_what_was_refused_or_failed_thrice_is_counted_with_the_next_message() {
+async fn r4_after_a_refusal_or_three_failures_they_are_only_counted() {
     let slack = Folder::new("webhooks: [{name: a, format: slack, url: 'http://localhost/'}]");
     let host = ScriptedHost::new(|_, number| match number {
         1 => ScriptedReply::Reply(400, "invalid_payload"),
@@ -322,9 +320,9 @@ async fn r4_what_was_refused_or_failed_thrice_is_counted_with_the_next_message()
         last["text"],
         "🔴 sharekeeper: 3 blocked, 1 no longer blocked\n\
          • ✅ prod/ap-tokyo/img-0900 no longer blocked: next\n… and 3 more\n\
-         (3 of these events could not be delivered when it happened)"
+         (3 of these events could not be delivered at the time)"
     );
-    // A receiver that fails at one event must not fail at all that follow.
+    // A receiver that fails at one event must not therefore fail at all later ones.
     let folder = one();
     let (sender, worker) = folder.channel();
     let again = sender.clone();
@@ -348,7 +346,7 @@ async fn r4_what_was_refused_or_failed_thrice_is_counted_with_the_next_message()
 }
 
 #[tokio::test(start_paused = true)]
-async fn g9_it_is_known_when_all_is_delivered_or_given_up() {
+async fn g9_the_sender_knows_when_all_is_delivered_or_given_up() {
     for (is_up, is_idle_at_once) in [(true, true), (false, false)] {
         let (sender, worker) = one().channel();
         assert!(sender.is_idle());
@@ -376,7 +374,7 @@ async fn g9_it_is_known_when_all_is_delivered_or_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r5_a_2xx_is_taken_whatever_its_body_does() {
+async fn r5_a_2xx_counts_as_delivered_whatever_happens_to_its_body() {
     let (log, _guard) = Log::start();
     for (format, warnings) in [
         ("slack", 0),
@@ -400,13 +398,13 @@ async fn r5_a_2xx_is_taken_whatever_its_body_does() {
         assert_eq!(host.sent.borrow().len(), 3, "{format}: each once");
         let stats = sender.stats().remove(0);
         assert_eq!((stats.sent, stats.failed), (3, 0), "{format}");
-        let told = log.lines_with("did not arrive");
-        let told = told
+        let logged = log.lines_with("did not arrive");
+        let logged = logged
             .iter()
             .filter(|line| line.contains(&format!("webhook={format}")));
-        assert_eq!(told.count(), warnings, "{format}: once");
+        assert_eq!(logged.count(), warnings, "{format}: once");
     }
-    // A verdict counts as soon as it can be read, and no status but 2xx is success.
+    // A verdict counts as soon as it can be read, and only a 2xx status is a success.
     for reply in [
         ScriptedReply::Cut(200, r#"{"errcode":93000,"errmsg":"no"}"#),
         ScriptedReply::Cut(404, ""),
@@ -422,7 +420,7 @@ async fn r5_a_2xx_is_taken_whatever_its_body_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r7_nothing_is_posted_while_a_receiver_wants_to_be_left_alone() {
+async fn r7_nothing_is_posted_during_a_pause_that_a_receiver_asked_for() {
     for (status, retry_after, seconds) in [
         (429, "120", 120.0),
         (503, "120", 120.0),
@@ -490,7 +488,7 @@ async fn r8_entries_that_share_an_address_share_its_pace_and_its_ban() {
     let names = [0, 1, 2].map(|index| sender.stats()[index].sent);
     assert!(
         names.iter().all(|sent| *sent >= 10),
-        "each has its turn: {names:?}"
+        "each address-sharing webhook sends: {names:?}"
     );
 }
 
@@ -513,7 +511,7 @@ async fn r8_a_url_that_is_rotated_ends_the_wait_for_the_old_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn signatures_tell_the_time_of_their_attempt() {
+async fn signatures_contain_the_time_of_their_attempt() {
     let folder = Folder::new(
         "webhooks: [{name: a, format: json, url: 'https://a.example/', secretFile: key}]",
     );
@@ -569,7 +567,7 @@ async fn o8_refusals_and_redirects_are_final_and_nothing_is_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_chat_that_says_no_inside_a_200_has_not_taken_it() {
+async fn a_chat_that_reports_an_error_inside_a_200_has_not_accepted_it() {
     let folder = Folder::new("webhooks: [{name: a, format: wecom, urlFile: url}]");
     folder.write("url", "https://qyapi.example/cgi-bin/webhook/send?key=k-1");
     let host = ScriptedHost::new(|_, number| match number {
@@ -588,7 +586,7 @@ async fn a_chat_that_says_no_inside_a_200_has_not_taken_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn o8_no_log_line_holds_any_of_the_url_or_the_secret() {
+async fn o8_no_log_line_contains_part_of_the_url_or_the_secret() {
     let (log, _guard) = Log::start();
     let folder = Folder::new(
         "webhooks:
@@ -677,7 +675,7 @@ async fn url_and_secret_are_read_for_each_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn o8_a_rotated_url_that_leads_elsewhere_in_the_clear_is_not_called() {
+async fn o8_a_url_that_is_rotated_to_plain_http_is_not_called() {
     let (log, _guard) = Log::start();
     let folder = Folder::new("webhooks: [{name: a, format: slack, urlFile: url}]");
     folder.write("url", "https://old.example/hook");
@@ -694,7 +692,7 @@ async fn o8_a_rotated_url_that_leads_elsewhere_in_the_clear_is_not_called() {
         "{warnings:?}"
     );
     assert!(!log.text().contains(CANARY));
-    // With a good URL the next message is delivered.
+    // With a valid URL the next message is delivered.
     let (sender, worker) = folder_after(&folder);
     sender.send(&blocked(1));
     host.run(worker, 600).await;
