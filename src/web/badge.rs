@@ -1,9 +1,9 @@
-//! The colour class and the sign of a status. Each status has a sign of its own, so that nothing hangs on colour alone.
+//! The colour class and the sign of a status. Each status has its own sign, so that nothing depends on colour alone.
 
 use crate::model::ShareState;
 use crate::status::SyncState;
 
-/// How a status is marked: a class of `page.css`, and a sign as in plans.
+/// How a status is marked: by a class of `page.css`, and by a sign as in plans.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Badge {
     pub(super) class: &'static str,
@@ -14,7 +14,7 @@ impl Badge {
     pub(super) const GOOD: Self = Self::new("good", "=");
     pub(super) const BUSY: Self = Self::new("busy", "…");
     pub(super) const WARN: Self = Self::new("warn", "~");
-    /// A warning about what is not known.
+    /// A warning that something is unknown.
     pub(super) const UNKNOWN: Self = Self::new("warn", "?");
     pub(super) const BAD: Self = Self::new("bad", "!");
 
@@ -22,7 +22,7 @@ impl Badge {
         Self { class, sign }
     }
 
-    /// The badge of an image. For a pending one, the sign says which call is ahead.
+    /// The badge of an image. For a pending one, the sign shows which call will be made.
     pub(super) fn of_image(state: SyncState, desired: ShareState) -> Self {
         match (state, desired) {
             (SyncState::Blocked, _) => Self::BAD,

@@ -1,5 +1,5 @@
-//! What is in the way of many images at once: each cause once, with its regions, remedy and images below it; and what a
-//! person must settle in accounts and regions, each sentence once.
+//! The problems banner. It shows each cause that affects many images once, with its regions, remedy and images below it;
+//! and each problem that a person must solve in accounts and regions once.
 
 use std::collections::BTreeMap;
 
@@ -15,21 +15,21 @@ use crate::model::{Scope, ShareState};
 use crate::plan::Withheld;
 use crate::status::{Activity, Cause, CauseKind, Finding, ScopeStatus};
 
-/// Causes that are shown. The document has all of them.
+/// How many causes are shown. The document has all of them.
 const CAUSES_MAX: usize = 20;
-/// Images of one cause that are named below it.
+/// How many images are named below one cause.
 const NAMED_MAX: usize = 20;
-/// Sentences about accounts and regions that are shown; a page with more is no help.
+/// How many sentences about accounts and regions are shown; a longer page would not help.
 const SENTENCES_MAX: usize = 100;
-/// Accounts and regions that are named after one sentence.
+/// How many accounts and regions are named before one sentence.
 const PLACES_MAX: usize = 8;
 
-/// What is said of accounts and regions, in the order of urgency; equal sentences are said once.
+/// A sentence about accounts and regions. The order is by urgency; equal sentences are shown once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Sentence<'a> {
-    /// There are no further passes.
+    /// No further passes are run.
     Halted(&'a str),
-    /// Much of what is ours does not show: lost, and of how many.
+    /// Many of our shares are no longer visible: how many are lost, and of how many.
     Lost(usize, usize),
     Finding {
         noun: &'static str,
@@ -70,7 +70,7 @@ impl<'a> Sentence<'a> {
 }
 
 impl Page<'_> {
-    /// Each cause, and what is to be settled in accounts and regions.
+    /// Shows each cause, and the problems in accounts and regions that a person must solve.
     pub(super) fn causes_banner(&self, html: &mut Html) {
         let sentences = self.sentences();
         if self.causes.causes().is_empty() && sentences.is_empty() {
@@ -79,8 +79,8 @@ impl Page<'_> {
         let scopes = self.board.scopes();
         let is_dark = !scopes.is_empty() && scopes.values().all(|status| is_unobserved(status));
         html.markup(match is_dark {
-            true => "<section class=\"banner bad\" id=\"causes\"><h2>! Nothing is seen</h2><ul>",
-            false => "<section class=\"banner warn\" id=\"causes\"><h2>! In the way</h2><ul>",
+            true => "<section class=\"banner bad\" id=\"causes\"><h2>! No account or region can be read</h2><ul>",
+            false => "<section class=\"banner warn\" id=\"causes\"><h2>! Problems</h2><ul>",
         });
         self.cause_items(html);
         for (sentence, places) in sentences.iter().take(SENTENCES_MAX) {
@@ -100,7 +100,7 @@ impl Page<'_> {
 
     fn cause_items(&self, html: &mut Html) {
         let causes = self.causes.causes();
-        // Stable: those of what is asked for first, otherwise in their own order.
+        // A stable sort: causes within the query first, otherwise in their own order.
         let mut order: Vec<_> = causes.iter().enumerate().collect();
         order.sort_by_key(|(_, cause)| !self.is_asked(cause));
         for (place, cause) in order.iter().take(CAUSES_MAX) {
@@ -182,7 +182,7 @@ impl Page<'_> {
         html.markup("</li>");
     }
 
-    /// When the one of the cause's unseen regions was seen last that was seen least lately.
+    /// Shows when the cause's unseen regions were last seen; of several, the region seen longest ago counts.
     fn last_seen(&self, html: &mut Html, cause: &Cause) {
         let scopes = cause.regions.iter().filter_map(|region| {
             self.board.scopes().get(&Scope {
@@ -210,7 +210,7 @@ impl Page<'_> {
             }
         }
         for places in said.values_mut() {
-            // Stable: those that are asked for first.
+            // A stable sort: scopes within the query come first.
             places.sort_by_key(|scope| !self.query.picks_scope(scope));
         }
         said
@@ -235,7 +235,7 @@ impl Page<'_> {
             Sentence::Halted(why) => {
                 write_html!(
                     html,
-                    "Given up until sharekeeper is started anew: ",
+                    "Given up until sharekeeper is restarted: ",
                     (why),
                     "."
                 );
@@ -269,7 +269,7 @@ impl Page<'_> {
     }
 }
 
-/// The images of a cause, behind a disclosure: those to be shared and those to be cancelled apart.
+/// Shows the images of a cause behind a disclosure: the number to share and the number to cancel separately.
 fn held_up(html: &mut Html, place: usize, cause: &Cause, rows: &[Row<'_>]) {
     let of = |desired| rows.iter().filter(move |row| row.image.desired == desired);
     let (share, cancel) = (
@@ -304,19 +304,24 @@ fn held_up(html: &mut Html, place: usize, cause: &Cause, rows: &[Row<'_>]) {
             show: Some(Show::Wrong),
             ..Query::default()
         };
-        write_html!(html, "<a href=\"", (all), "\">all that are held up so</a>");
+        write_html!(
+            html,
+            "<a href=\"",
+            (all),
+            "\">all images held up for this reason</a>"
+        );
     }
     html.markup("</details>");
 }
 
-/// What a cause does to the images that it holds up.
+/// The effect of a cause on the images that it holds up.
 const fn effect(kind: CauseKind) -> &'static str {
     match kind {
         CauseKind::AccountBroken => "The credentials do not work, so nothing is done",
         CauseKind::RoleMissing => "The service role is missing",
         CauseKind::PermissionMissing => "A permission is missing",
-        CauseKind::RegionNotOffered => "It is not offered there",
-        CauseKind::ReadDenied => "Worked on without seeing it",
+        CauseKind::RegionNotOffered => "Image sharing is not offered there",
+        CauseKind::ReadDenied => "Changed without being read",
         CauseKind::NotSeen => "Not seen, so nothing is done",
         CauseKind::NotTried => "Nothing more is tried for now",
     }

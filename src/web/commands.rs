@@ -1,5 +1,5 @@
-//! Commands that a person can copy: with the state directory, the manifests and the simulator of this very process. They
-//! are made of typed parts alone, so that no text of others can become a command.
+//! Commands that a person can copy, with the state directory, the manifests and the simulator of this process. They are
+//! made of typed parts only, so that foreign text can never become a command.
 
 use super::html::{Html, write_html};
 use super::page::Page;
@@ -7,29 +7,29 @@ use crate::model::{AccountName, ImageId, Scope};
 use crate::status::RunSettings;
 use crate::words::shell;
 
-/// Makes commands for the process that a board is of.
+/// Makes commands for the process that the board belongs to.
 #[derive(Clone, Copy)]
 pub(super) struct Commands<'a>(&'a RunSettings);
 
 impl Commands<'_> {
-    /// Ends the suspension of this number.
+    /// The command that ends the suspension with this number.
     fn resume(self, id: u64) -> Option<String> {
         self.of_state(format!("resume {id}"))
     }
 
-    /// Lets a parked image be reconciled again.
+    /// The command that lets a parked image be reconciled again.
     fn unpark(self, scope: &Scope, image: &ImageId) -> Option<String> {
         let Scope { account, region } = scope;
         let picked = format!("--account {account} --region {region} --image {image}");
         self.of_state(format!("resume {picked}"))
     }
 
-    /// Says that so many shares are known to be gone.
+    /// The command that confirms that this many shares are known to be gone.
     fn accept(self, scope: &Scope, lost: usize) -> Option<String> {
         self.of_state(format!("accept {scope}={lost}"))
     }
 
-    /// Takes an image for sharekeeper's own.
+    /// The command that makes sharekeeper the owner of an image's share.
     fn adopt(self, scope: &Scope, image: &ImageId) -> Option<String> {
         let Scope { account, region } = scope;
         let paths = self.paths()?;
@@ -37,7 +37,7 @@ impl Commands<'_> {
         self.of_target(format!("adopt {paths} {picked}"))
     }
 
-    /// Tells why an image is as it is.
+    /// The command that explains the status of an image.
     fn explain(self, scope: &Scope, image: &ImageId) -> Option<String> {
         let Scope { account, region } = scope;
         let paths = self.paths()?;
@@ -46,13 +46,13 @@ impl Commands<'_> {
         ))
     }
 
-    /// Checks what is in the way of an account.
+    /// The command that checks what prevents work in an account.
     fn doctor(self, account: &AccountName) -> Option<String> {
         let paths = self.paths()?;
         self.of_target(format!("doctor {paths} --account {account}"))
     }
 
-    /// Has everything read and tried at once.
+    /// The command that has everything read and tried at once.
     fn retry(self) -> String {
         format!("kill -HUP {}", self.0.pid)
     }
@@ -62,14 +62,14 @@ impl Commands<'_> {
         (!paths.is_empty()).then(|| paths.join(" "))
     }
 
-    /// A command that works with the API, too.
+    /// Completes a command that uses the API as well as the state.
     fn of_target(self, words: String) -> Option<String> {
         let endpoint = self.0.endpoint.as_deref();
         let endpoint = endpoint.map(|url| format!(" --endpoint {}", shell(url)));
         self.of_state(words + &endpoint.unwrap_or_default())
     }
 
-    /// A command that works with the state.
+    /// Completes a command that uses the state.
     fn of_state(self, words: String) -> Option<String> {
         let directory = shell(self.0.state_dir.as_deref()?);
         let sim = if self.0.uses_sim { " --sim" } else { "" };
@@ -77,7 +77,7 @@ impl Commands<'_> {
     }
 }
 
-/// What a person can do next.
+/// An action that a person can take next.
 #[derive(Clone, Copy)]
 pub(super) enum Remedy<'a> {
     Resume(u64),
@@ -90,18 +90,19 @@ pub(super) enum Remedy<'a> {
 }
 
 impl Page<'_> {
-    /// Adds a remedy as a command to copy, after what it does; nothing where no command does it.
+    /// Adds a remedy as a command to copy, preceded by what it does. Adds nothing if there is no such command.
     pub(super) fn remedy(&self, html: &mut Html, remedy: Remedy<'_>) {
         let Some(commands) = self.board.run_settings().map(Commands) else {
             return;
         };
         let (what, command) = match remedy {
             Remedy::Resume(id) => ("to end it", commands.resume(id)),
-            Remedy::Unpark(scope, image) => ("to go on with it", commands.unpark(scope, image)),
-            Remedy::Accept(scope, lost) => {
-                ("if they are meant to be gone", commands.accept(scope, lost))
-            }
-            Remedy::Adopt(scope, image) => ("to make it ours", commands.adopt(scope, image)),
+            Remedy::Unpark(scope, image) => ("to resume it", commands.unpark(scope, image)),
+            Remedy::Accept(scope, lost) => (
+                "if they were removed on purpose",
+                commands.accept(scope, lost),
+            ),
+            Remedy::Adopt(scope, image) => ("to adopt it", commands.adopt(scope, image)),
             Remedy::Explain(scope, image) => ("to see why", commands.explain(scope, image)),
             Remedy::Doctor(account) => ("to check it", commands.doctor(account)),
             Remedy::Retry => ("to try at once", Some(commands.retry())),
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn n2_commands_reach_the_very_process_whatever_its_paths_are_called() {
+    fn n2_commands_reach_this_process_whatever_characters_its_paths_have() {
         let scope = Scope {
             account: AccountName::new("prod").expect("a name"),
             region: Region::first(),
@@ -169,7 +170,7 @@ mod tests {
                 "sharekeeper accept {scope}=40 --sim --state-dir /s"
             ))
         );
-        // A command that would reach another state is worse than none.
+        // No command is better than one for another state.
         let untypable = RunSettings {
             state_dir: None,
             ..settings()

@@ -1,4 +1,4 @@
-//! Shares that end by themselves: which there are, for page and document alike, and their table on the page.
+//! Shares that end by themselves: finds them for both page and document, and shows their table on the page.
 
 use super::html::{Count, Html, write_html};
 use super::images::{ROWS_MAX, image_cell, scope_cell};
@@ -7,7 +7,7 @@ use super::query::{Query, ScopeText, Show};
 use crate::model::{ImageId, Scope, Timestamp};
 use crate::status::{Board, ImageStatus};
 
-/// Shares that end next and are shown below the list of images.
+/// How many of the next shares to end are shown below the list of images.
 const NEXT_MAX: usize = 10;
 
 /// A share that ends by itself.
@@ -18,7 +18,7 @@ pub(super) struct Expiry<'a> {
     pub(super) image: &'a ImageStatus,
 }
 
-/// Shares that are asked for and end by themselves after `now`, the next first.
+/// Returns the shares within the query that end by themselves after `now`, the next first.
 pub(super) fn expiries<'a>(board: &'a Board, query: &Query, now: Timestamp) -> Vec<Expiry<'a>> {
     let mut found = Vec::new();
     for (scope, status) in board.scopes().iter().filter(|(s, _)| query.picks_scope(s)) {
@@ -42,7 +42,7 @@ pub(super) fn expiries<'a>(board: &'a Board, query: &Query, now: Timestamp) -> V
 }
 
 impl Page<'_> {
-    /// The list of shares that end by themselves.
+    /// Shows the list of shares that end by themselves.
     pub(super) fn expiries(&self, html: &mut Html) {
         let found = self.found_expiries();
         write_html!(html, "<h2>Expiring: ", (Count(found.len())), "</h2>\n");
@@ -51,7 +51,7 @@ impl Page<'_> {
         self.pager(html, found.len());
     }
 
-    /// The few shares that end next.
+    /// Shows the few shares that end next.
     pub(super) fn next_expiries(&self, html: &mut Html) {
         let found = self.found_expiries();
         html.markup("<h2>Next to expire</h2>\n");
@@ -69,7 +69,7 @@ impl Page<'_> {
     }
 
     fn found_expiries(&self) -> Vec<Expiry<'_>> {
-        // A share that ends is listed whether it is as desired or not.
+        // A share that ends is listed whether or not it is as desired.
         let query = Query {
             show: None,
             ..self.query.clone()

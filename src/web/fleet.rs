@@ -1,5 +1,5 @@
-//! The table of accounts and regions where there are many: what needs a person or is changing has a row of its own and
-//! comes first, and the rest is added up by account. Page by page.
+//! The table of accounts and regions if there are many: scopes that need a person or are changing have their own rows and
+//! come first; the rest is summed up by account. The table is split into pages.
 
 use super::headline::{is_halted, is_unobserved};
 use super::html::{Count, Html, write_html};
@@ -11,23 +11,23 @@ use crate::model::{AccountName, Scope, Timestamp};
 use crate::status::{Activity, Counts, ScopeStatus};
 use crate::words::plural;
 
-/// A scope with its images, counted.
+/// A scope, its status and the counts of its images.
 pub(super) type Counted<'a> = (&'a Scope, &'a ScopeStatus, Counts);
 
-/// Scopes of one account in which all is as desired, or of which nothing is known yet.
+/// The scopes of one account in which everything is as desired, or of which nothing is known yet.
 struct Account<'a> {
     name: &'a AccountName,
     scopes: usize,
     counts: Counts,
-    /// When the one was seen that was seen least lately.
+    /// When they were last seen; of several, the scope seen longest ago counts.
     seen_at: Option<Timestamp>,
     never_seen: usize,
-    /// When the first of them is looked at again.
+    /// When the first of them will be looked at again.
     next: Option<Timestamp>,
     working: usize,
 }
 
-/// How much a scope wants to be looked at, the most urgent first.
+/// How urgent it is to look at a scope, the most urgent first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Urgency {
     Person,
@@ -36,13 +36,13 @@ enum Urgency {
 }
 
 impl Page<'_> {
-    /// The rows of one page. Returns how many there are on all pages.
+    /// Writes the rows of one page. Returns the number of rows on all pages.
     pub(super) fn folded_scopes(&self, html: &mut Html, scopes: &[Counted<'_>]) -> usize {
         let mut urgent: Vec<_> = scopes
             .iter()
             .filter(|one| urgency(one) < Urgency::Rest)
             .collect();
-        // Stable: otherwise in the order of accounts and regions.
+        // A stable sort keeps the order of accounts and regions otherwise.
         urgent.sort_by_key(|one| urgency(one));
         let accounts = accounts(scopes.iter().filter(|one| urgency(one) == Urgency::Rest));
         let first = self.query.scopes_page.saturating_mul(SCOPE_ROWS_MAX);
@@ -57,7 +57,7 @@ impl Page<'_> {
         urgent.len() + accounts.len()
     }
 
-    /// Links to the other pages of the table.
+    /// Writes links to the other pages of the table.
     pub(super) fn scopes_pager(&self, html: &mut Html, rows: usize) {
         let at = |page| Query {
             scopes_page: page,
@@ -138,7 +138,7 @@ fn urgency((_, status, counts): &Counted<'_>) -> Urgency {
     }
 }
 
-/// Adds scopes up by account. They come in the order of accounts.
+/// Sums scopes up by account. They come in the order of accounts.
 fn accounts<'a>(scopes: impl Iterator<Item = &'a Counted<'a>>) -> Vec<Account<'a>> {
     let mut accounts: Vec<Account<'a>> = Vec::new();
     for (scope, status, counts) in scopes {

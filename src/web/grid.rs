@@ -1,5 +1,5 @@
-//! Many accounts and regions as a grid: for each account its regions side by side, each with a sign and a word for where
-//! it stands and a link to its own page. It wraps, so that it fits any width.
+//! Shows many accounts and regions as a grid: for each account its regions side by side, each with a sign and a word for
+//! its status and a link to its own page. The grid wraps, so that it fits any width.
 
 use super::badge::Badge;
 use super::fleet::Counted;
@@ -12,12 +12,12 @@ use crate::model::Scope;
 use crate::status::{Activity, Counts, ScopeStatus};
 use crate::words::thousands;
 
-/// Up to so many accounts and regions fit a table that a person still overlooks.
+/// Up to this many accounts and regions fit into a table that a person can still take in.
 const TABLE_ROWS_MAX: usize = 12;
-/// With fewer regions to an account a row of cells would be mostly empty.
+/// With fewer regions per account, a row of cells would be mostly empty.
 const REGIONS_MIN: usize = 3;
 
-/// Whether these are shown as a grid.
+/// Whether these scopes are shown as a grid.
 fn is_grid(scopes: &[Counted<'_>]) -> bool {
     let accounts = scopes.chunk_by(is_same_account).count();
     (TABLE_ROWS_MAX + 1..=SCOPE_ROWS_MAX).contains(&scopes.len())
@@ -25,7 +25,7 @@ fn is_grid(scopes: &[Counted<'_>]) -> bool {
 }
 
 impl Page<'_> {
-    /// One cell for each account and region, where these are fit for a grid. Returns whether they are.
+    /// Writes one cell for each account and region, if they are suitable for a grid. Returns whether they are.
     pub(super) fn grid(&self, html: &mut Html, scopes: &[Counted<'_>]) -> bool {
         if !is_grid(scopes) {
             return false;
@@ -92,7 +92,7 @@ fn is_same_account((a, ..): &Counted<'_>, (b, ..): &Counted<'_>) -> bool {
     a.account == b.account
 }
 
-/// Where a scope stands: the most urgent of what there is to say, in a few words.
+/// The status of a scope in a few words: the most urgent fact about it.
 fn standing(status: &ScopeStatus, counts: &Counts) -> (Badge, String) {
     let of = |count: usize, what: &str| format!("{} {what}", Count(count));
     if is_halted(status) {

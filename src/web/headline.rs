@@ -1,4 +1,4 @@
-//! The headline: everything in one line, which is the title of the page, too.
+//! The headline: the status of everything in one line, which is also the title of the page.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -9,7 +9,7 @@ use crate::plan::View;
 use crate::status::{Activity, Board, Counts, Holds, Progress, ScopeStatus};
 use crate::words::{plural, thousands};
 
-/// Everything in one line.
+/// The status of everything in one line.
 pub(super) struct Headline {
     pub(super) badge: Badge,
     pub(super) text: String,
@@ -21,8 +21,8 @@ impl Headline {
         Self { badge, text }
     }
 
-    /// The most urgent of what there is to say about the board, and whether anything is held back. Its images are counted
-    /// in `total`, each in every region; `images` says how many they are.
+    /// The most urgent fact about the board, and whether anything is held back. `total` counts an image once in every
+    /// region; `images` is the number of images.
     pub(super) fn of(board: &Board, total: &Counts, images: usize) -> Self {
         let Self { badge, mut text } = Self::of_shares(board, total, images);
         let Progress {
@@ -76,7 +76,7 @@ impl Headline {
             let of = of_scopes(unobserved, board);
             Self::new(Badge::BAD, format!("{of} not seen"))
         } else if all_in_sync && board.manifests().broken_since.is_some() {
-            let text = "The manifests cannot be used; all is as the last good ones ask";
+            let text = "The manifests cannot be used; everything is as the last good ones ask";
             Self::new(Badge::BAD, text)
         } else if all_in_sync {
             let text = match (shares, of_images(shares, images)) {
@@ -87,7 +87,7 @@ impl Headline {
         } else {
             let of = of_all(total.in_sync, shares, images);
             let (badge, rest) = Self::of_rest(board, total);
-            // How far it has come says more.
+            // The progress says more than "on its way".
             let is_told = badge == Badge::BUSY && board.progress().planned > 0;
             let rest = match is_told {
                 true => String::new(),
@@ -99,7 +99,7 @@ impl Headline {
 }
 
 impl Headline {
-    /// What becomes of images that are not as desired, where none needs a person.
+    /// What will happen to images that are not as desired, if none of them needs a person.
     fn of_rest(board: &Board, total: &Counts) -> (Badge, String) {
         if board.observe_only() {
             let rest = "nothing is done about the rest: observe only";
@@ -117,7 +117,7 @@ impl Headline {
     }
 }
 
-/// What people and windows hold back, in a few words.
+/// What suspensions and windows hold back, in a few words.
 fn held_back(holds: &Holds) -> Option<String> {
     let suspended = match &holds.suspensions[..] {
         [] => None,
@@ -125,7 +125,10 @@ fn held_back(holds: &Holds) -> Option<String> {
         all if all.iter().any(|one| one.selector.is_all()) => {
             Some("everything is suspended".into())
         }
-        all => Some(format!("{} hold", plural(all.len() as u64, "suspension"))),
+        all => Some(format!(
+            "{} in force",
+            plural(all.len() as u64, "suspension")
+        )),
     };
     let accounts: BTreeSet<_> = holds.windows.iter().map(|one| &one.account).collect();
     let closed = match accounts.len() {
@@ -147,10 +150,9 @@ fn without_images(board: &Board, images: usize) -> Option<Headline> {
         is_unobserved(status) || is_halted(status) || !status.findings.is_empty()
     };
     Some(match (manifests.loaded_at, manifests.broken_since) {
-        (None, Some(_)) => Headline::new(
-            Badge::BAD,
-            "Nothing is worked on: the manifests cannot be used",
-        ),
+        (None, Some(_)) => {
+            Headline::new(Badge::BAD, "No work is done: the manifests cannot be used")
+        }
         (None, None) => Headline::new(Badge::BUSY, "No manifests have been read yet"),
         (Some(_), _) if board.scopes().values().any(|status| has_failed(status)) => return None,
         (Some(_), _) if manifests.images == 0 => {
@@ -168,12 +170,12 @@ fn of_scopes(n: usize, board: &Board) -> String {
     )
 }
 
-/// So many of all shares, in words.
+/// Writes a number of all shares in words.
 fn of_all(n: usize, shares: usize, images: usize) -> String {
     format!("{} of {}", Count(n), of_images(shares, images))
 }
 
-/// `4 images`; `12 shares of 4 images` where some of them are shared in several regions, and so counted there each.
+/// Writes `4 images`; or `12 shares of 4 images` if some are shared in several regions and so counted in each of them.
 pub(super) fn of_images(shares: usize, images: usize) -> String {
     let s = |n: usize| if n == 1 { "" } else { "s" };
     let named = format!("{} image{}", Count(images), s(images));
@@ -183,7 +185,7 @@ pub(super) fn of_images(shares: usize, images: usize) -> String {
     }
 }
 
-/// How many images there are, however many regions each is shared in.
+/// Counts the images, each once however many regions it is shared in.
 pub(super) fn count_images<'a>(
     images: impl Iterator<Item = (&'a AccountName, &'a ImageId)>,
 ) -> usize {

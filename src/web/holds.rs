@@ -1,4 +1,4 @@
-//! What people, windows and flags hold back: suspensions, closed change windows, and what may be pruned.
+//! Shows what people, windows and flags hold back: suspensions, closed change windows, and what may be pruned.
 
 use super::commands::Remedy;
 use super::html::{Count, Html, write_html};
@@ -7,11 +7,11 @@ use crate::inventory::Suspension;
 use crate::plan::{AcceptedLosses, Policy, Prune};
 use crate::status::ClosedWindow;
 
-/// Suspensions and windows that are shown, each; the document has all of them.
+/// How many suspensions and windows are shown, of each kind; the document has all of them.
 const SHOWN_MAX: usize = 50;
 
 impl Page<'_> {
-    /// Who holds what back, why, since when and until when.
+    /// Shows who holds back what, why, since when and until when.
     pub(super) fn holds_banner(&self, html: &mut Html) {
         let holds = self.board.holds();
         if holds.is_empty() {
@@ -84,7 +84,7 @@ impl Page<'_> {
         html.markup("</small></li>");
     }
 
-    /// What may be pruned, and the caps that hold.
+    /// Shows what may be pruned, and the caps that apply.
     pub(super) fn policy(&self, html: &mut Html) {
         let Some(settings) = self.board.run_settings() else {
             return;
@@ -96,10 +96,10 @@ impl Page<'_> {
             (policy.prune.as_str()),
             "</b>, ",
             (match policy.prune {
-                Prune::None => "so what no manifest names is left alone",
+                Prune::None => "so shares that no manifest names are left alone",
                 Prune::Owned =>
-                    "so what sharekeeper shared and no manifest names any longer is cancelled",
-                Prune::Exclusive => "so all that is shared and no manifest names is cancelled",
+                    "so shares that sharekeeper made and no manifest names any longer are cancelled",
+                Prune::Exclusive => "so all shares that no manifest names are cancelled",
             }),
             " · caps for each account and region: "
         );

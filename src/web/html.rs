@@ -1,4 +1,4 @@
-//! A small HTML writer. Markup gets in as literals alone, everything else as text that is escaped on its way, so that
+//! A small HTML writer. Only literals are written as markup; everything else is text, which is always escaped, so that
 //! nobody can forget to escape it.
 
 use std::fmt::{self, Display, Write};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::model::Timestamp;
 use crate::words::{rfc3339, safe_char};
 
-/// Bytes of a name that fits any column in one line.
+/// A name of up to this many bytes fits into any column on one line.
 const UNBROKEN_MAX: usize = 16;
 
-/// Adds literals as markup, and values in parentheses as text.
+/// Writes literals as markup, and values in parentheses as text.
 macro_rules! write_html {
     ($html:expr, $($part:tt),+ $(,)?) => {{ $( write_html!(@ $html, $part); )+ }};
     (@ $html:expr, $markup:literal) => { $html.markup($markup) };
@@ -18,23 +18,25 @@ macro_rules! write_html {
 }
 pub(super) use write_html;
 
-/// HTML that is being written, by [`write_html!`].
+/// HTML that is being written with [`write_html!`].
 #[derive(Default)]
 pub(super) struct Html(String);
 
 impl Html {
-    /// Adds markup. `'static` keeps out text that is made while the program runs.
+    /// Adds markup. The lifetime `'static` excludes text that is made while the program runs.
     pub(super) fn markup(&mut self, markup: &'static str) {
         self.0.push_str(markup);
     }
 
-    /// Adds text, or the value of an attribute between double quotes: what is foreign in it cannot leave its place.
+    /// Adds text, or the value of an attribute between double quotes. It is escaped, so that foreign text cannot leave
+    /// its place.
     pub(super) fn text(&mut self, text: impl Display) {
         // Writing to a String cannot fail.
         let _ = write!(Escaped(&mut self.0), "{text}");
     }
 
-    /// Adds a name, path or code, which may be long: it breaks after its punctuation rather than within a word.
+    /// Adds a name, path or code, which may be long: line breaks are allowed after its punctuation rather than within a
+    /// word.
     pub(super) fn name(&mut self, name: impl Display) {
         let name = name.to_string();
         let mut parts = name.split_inclusive(['.', '/', '_', ':']).peekable();
@@ -46,7 +48,7 @@ impl Html {
         }
     }
 
-    /// Adds a time: how long ago it was, or how far ahead it is, with the time itself for programs and on hover.
+    /// Adds a time as the distance from now, with the exact time for programs and on hover.
     pub(super) fn time(&mut self, at: Timestamp, now: Timestamp) {
         write_html!(
             self,
@@ -60,7 +62,7 @@ impl Html {
         );
     }
 
-    /// Adds a time with the time itself beside it, for what is read by others than who looks at it now.
+    /// Adds a time with the exact time beside it, for text that is also read by others or later.
     pub(super) fn whole_time(&mut self, at: Timestamp, now: Timestamp) {
         self.time(at, now);
         write_html!(self, " (", (at.format("%Y-%m-%d %H:%M UTC")), ")");
@@ -71,7 +73,7 @@ impl Html {
     }
 }
 
-/// The one place where text becomes HTML.
+/// The only place where text becomes HTML.
 struct Escaped<'a>(&'a mut String);
 
 impl Write for Escaped<'_> {
@@ -90,7 +92,7 @@ impl Write for Escaped<'_> {
     }
 }
 
-/// `5 min ago`, `in 3 h`: in one unit, as `page.js` says it, too.
+/// A time such as `5 min ago` or `in 3 h`, in one unit; `page.js` writes it in the same way.
 struct RelativeTime {
     at: Timestamp,
     now: Timestamp,
@@ -113,7 +115,7 @@ impl Display for RelativeTime {
     }
 }
 
-/// `about 2 min`: what is an estimate has no decimals.
+/// A duration such as `about 2 min`; an estimate has no decimals.
 pub(super) struct ApproxDuration(pub(super) Duration);
 
 impl Display for ApproxDuration {
@@ -126,7 +128,7 @@ impl Display for ApproxDuration {
     }
 }
 
-/// A number with commas between thousands: `1,204`.
+/// A number with commas between thousands, such as `1,204`.
 #[derive(Clone, Copy)]
 pub(super) struct Count(pub(super) usize);
 
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_counts_read_well() {
+    fn times_and_counts_are_written_for_people() {
         let now = Utc.with_ymd_and_hms(2026, 1, 2, 3, 4, 5).unwrap();
         for (seconds, text) in [
             (0, "now"),

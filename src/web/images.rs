@@ -1,4 +1,4 @@
-//! The list of images, in groups that have a reason in common, page by page.
+//! The list of images, in groups that have the same reason, split into pages.
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -16,24 +16,25 @@ use crate::model::{ImageId, ImageKey, Scope, ShareState};
 use crate::plan::Withheld;
 use crate::status::{Condition, ImageStatus, Reason, SyncState};
 
-/// Rows on a page.
+/// How many rows one page has.
 pub(super) const ROWS_MAX: usize = 200;
-/// Rows of one group where several groups are listed, so that a guard that withholds 2,000 images hides no other group.
+/// Most rows of one group if several groups are listed, so that a guard that withholds 2,000 images does not hide the
+/// other groups.
 const GROUP_ROWS_MAX: usize = 8;
-/// Up to this many images of a group are shown with all that is known of each.
+/// A group of up to this many images is shown with everything that is known of each.
 const FULL_ROWS_MAX: usize = 5;
 
-/// An image of the list.
+/// An image in the list.
 pub(super) struct Row<'a> {
     pub(super) scope: &'a Scope,
     pub(super) id: &'a ImageId,
     pub(super) image: &'a ImageStatus,
-    /// The place of what is in its way, where that is in the way of others, too.
+    /// The position of its cause, if that cause also holds up other images.
     pub(super) cause: Option<usize>,
 }
 
 impl<'a> Page<'a> {
-    /// The list of images, grouped by what is in their way.
+    /// Shows the list of images, grouped by what holds them up.
     pub(super) fn images(&self, html: &mut Html) {
         let mut rows = self.rows();
         let folded = self.show() == Show::Wrong && !self.query.is_narrow();
@@ -56,15 +57,15 @@ impl<'a> Page<'a> {
                 html,
                 "<p>",
                 (Count(all - rows.len())),
-                " of them are held up by <a href=\"#causes\">what is in the way</a> of many.</p>\n"
+                " of them are held up by <a href=\"#causes\">problems that affect many images</a>.</p>\n"
             );
         }
         if rows.is_empty() {
             return;
         }
         let first = self.query.page.saturating_mul(ROWS_MAX);
-        html.markup("<div class=\"scroll\"><table class=\"cards images\"><caption class=\"hidden\">Images, by what is in \
-                     their way</caption><thead><tr><th scope=\"col\">image</th><th scope=\"col\">account / region</th>\
+        html.markup("<div class=\"scroll\"><table class=\"cards images\"><caption class=\"hidden\">Images, by what holds \
+                     them up</caption><thead><tr><th scope=\"col\">image</th><th scope=\"col\">account / region</th>\
                      <th scope=\"col\">wanted</th><th scope=\"col\">since</th>\
                      <th scope=\"col\">error</th><th scope=\"col\">manifest</th></tr></thead>\n");
         let (mut skip, mut room) = (first, ROWS_MAX);
@@ -88,12 +89,12 @@ impl<'a> Page<'a> {
             show: Some(self.show()),
             ..self.query.clone()
         });
-        // Stable: within a group, in the order of accounts, regions and ids.
+        // A stable sort: within a group, the order of accounts, regions and ids is kept.
         rows.sort_by(by_group);
         rows
     }
 
-    /// The images that are asked for, in the order of accounts, regions and ids.
+    /// The images within the query, in the order of accounts, regions and ids.
     pub(super) fn rows_of(&self, asked: &Query) -> Vec<Row<'a>> {
         let mut rows = Vec::new();
         let one = asked.scope();
@@ -135,7 +136,7 @@ impl<'a> Page<'a> {
         });
     }
 
-    /// Images that have their reason in common, which is given once above them.
+    /// Shows images that have the same reason, which is written once above them.
     fn group(&self, html: &mut Html, group: &[Row<'_>], part: &[Row<'_>], goes_on: bool) {
         let Some(first @ Row { image, cause, .. }) = group.first() else {
             return;
@@ -172,10 +173,10 @@ impl<'a> Page<'a> {
                     html,
                     " <a href=\"#cause-",
                     (place + 1),
-                    "\">see what is in the way</a>"
+                    "\">see the problem above</a>"
                 );
             }
-            None => html.markup(" <a href=\"#causes\">see what is in the way</a>"),
+            None => html.markup(" <a href=\"#causes\">see the problem above</a>"),
         }
         html.markup("</th></tr>\n");
         let full = self.query.is_narrow() && group.len() <= FULL_ROWS_MAX;
@@ -199,7 +200,8 @@ impl<'a> Page<'a> {
         html.markup("</tbody>\n");
     }
 
-    /// Whether the top of the page says what is in the way of the image. Who looks for one image finds it with it, too.
+    /// Whether the top of the page already explains the image's problem. In a search for one image, the problem is shown
+    /// beside it as well.
     fn is_told_above(&self, row: &Row<'_>) -> bool {
         let is_loss = || {
             let status = self.board.scopes().get(row.scope);
@@ -210,7 +212,7 @@ impl<'a> Page<'a> {
         !self.query.is_narrow() && (row.cause.is_some() || is_loss())
     }
 
-    /// The commands that help with a group, with its first image as the example.
+    /// Shows the commands that help with a group, with its first image as the example.
     fn remedies(&self, html: &mut Html, group: &[Row<'_>]) {
         let Some(Row {
             scope, id, image, ..
@@ -282,7 +284,7 @@ impl<'a> Page<'a> {
             }
             _ => html.markup("</td>"),
         }
-        // Of what is in the way of many, the cause has it.
+        // An error that holds up many images is shown with its cause.
         let own = details.filter(|_| row.cause.is_none() || self.query.is_narrow());
         match own.filter(|t| t.code.is_some() || t.request_id.is_some()) {
             Some(details) => {
@@ -325,7 +327,7 @@ impl<'a> Page<'a> {
         );
     }
 
-    /// Links to the pages beside this one.
+    /// Shows links to the pages beside this one.
     pub(super) fn pager(&self, html: &mut Html, listed: usize) {
         let pages = listed.div_ceil(ROWS_MAX);
         pager(html, "Pages", self.query.page, pages, |page| {
@@ -334,7 +336,7 @@ impl<'a> Page<'a> {
     }
 }
 
-/// An image with a link to all that is known of it.
+/// Shows an image with a link to everything that is known of it.
 pub(super) fn image_cell(html: &mut Html, id: &ImageId, image: &ImageStatus) {
     let badge = Badge::of_image(image.sync_state(), image.desired);
     write_html!(
@@ -352,13 +354,13 @@ pub(super) fn image_cell(html: &mut Html, id: &ImageId, image: &ImageStatus) {
     html.markup("</th>");
 }
 
-/// The name and id of an image, with a link to all that is known of it.
+/// Shows the name and id of an image, with a link to everything that is known of it.
 pub(super) fn image_link(html: &mut Html, id: &ImageId, image: &ImageStatus) {
     write_html!(html, "<a href=\"", (Query::of_image(id)), "\">");
     name_and_id(html, id, image.name.as_deref());
 }
 
-/// What is asked for the images of a group, which have that in common.
+/// What the manifests ask for the images of a group; it is the same for all of them.
 fn what_is_asked(image: &ImageStatus) -> &'static str {
     match (image.sync_state(), image.desired) {
         _ if is_held(image) => "",
@@ -368,7 +370,7 @@ fn what_is_asked(image: &ImageStatus) -> &'static str {
     }
 }
 
-/// The name that people know an image by, and small its id; closes the link around the first of both.
+/// Shows the name of an image, and its id in small print; closes the link around the first of the two.
 fn name_and_id(html: &mut Html, id: &ImageId, name: Option<&str>) {
     match name.filter(|name| *name != id.as_str()) {
         Some(name) => {
@@ -381,7 +383,7 @@ fn name_and_id(html: &mut Html, id: &ImageId, name: Option<&str>) {
     }
 }
 
-/// The cell with the account and region of an image.
+/// Shows the cell with the account and region of an image.
 pub(super) fn scope_cell(html: &mut Html, scope: &Scope) {
     write_html!(
         html,
@@ -393,7 +395,7 @@ pub(super) fn scope_cell(html: &mut Html, scope: &Scope) {
     );
 }
 
-/// The cells of an image of which nothing but the key and perhaps the name is at hand.
+/// Shows the cells of an image of which only the key, and perhaps the name, is at hand.
 pub(super) fn key_cells(html: &mut Html, key: &ImageKey, name: Option<&str>) {
     write_html!(
         html,
@@ -406,16 +408,16 @@ pub(super) fn key_cells(html: &mut Html, key: &ImageKey, name: Option<&str>) {
     scope_cell(html, &key.scope);
 }
 
-/// Whether nothing is asked of the image until a person has settled something. What is asked has a line of a manifest.
+/// Whether nothing is asked for the image until a person decides. An image that is asked for has a line of a manifest.
 fn is_held(image: &ImageStatus) -> bool {
     image.source.is_none() && image.reason == Reason::Held
 }
 
-/// What is in the way, with the remedy.
+/// What holds the image up, with the remedy.
 fn message(image: &ImageStatus) -> &str {
     match (&image.details, image.sync_state()) {
         (Some(details), _) => &details.message,
-        (None, SyncState::Pending) => "a call is to be made",
+        (None, SyncState::Pending) => "a call is pending",
         (None, SyncState::InSync) => "as desired",
         (None, _) => "",
     }
@@ -425,7 +427,7 @@ fn same_group(a: &Row<'_>, b: &Row<'_>) -> bool {
     by_group(a, b) == Ordering::Equal
 }
 
-/// The most urgent first: what needs a person, then by sync state, reason and message.
+/// Sorts the most urgent first: images that need a person, then by sync state, reason and message.
 fn by_group(a: &Row<'_>, b: &Row<'_>) -> Ordering {
     let rank = |row: &Row<'_>| {
         let image = row.image;
@@ -434,9 +436,9 @@ fn by_group(a: &Row<'_>, b: &Row<'_>) -> Ordering {
     };
     let order = rank(a).cmp(&rank(b));
     order.then_with(|| match (&a.image.details, &b.image.details) {
-        // Its words name regions and images; the cause has them without.
+        // The texts of these messages name regions and images; the cause has the message without them.
         _ if a.cause.is_some() => Ordering::Equal,
-        // Images of one plan share the text of a message, so the pointers mostly tell.
+        // Images of one plan share the text of a message, so comparing the pointers is mostly enough.
         (Some(a), Some(b)) if Arc::ptr_eq(&a.message, &b.message) => Ordering::Equal,
         _ => message(a.image).cmp(message(b.image)),
     })

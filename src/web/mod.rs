@@ -1,5 +1,5 @@
-//! BOARD → the status page and `/status.json`, each as far as a query asks for it. Pure: values in, text out. It must not
-//! know how the board comes about, nor who serves it.
+//! BOARD → the status page and `/status.json`, each limited to what a query asks for. Pure: takes values and returns
+//! text. Must not know how the board is made or who serves it.
 
 mod badge;
 mod causes;

@@ -1,4 +1,4 @@
-//! The table of accounts and regions: counts, when each was last seen, and what it is doing.
+//! The table of accounts and regions: the counts, when each was last seen, and what it is doing.
 
 use super::html::{ApproxDuration, Count, Html, write_html};
 use super::page::Page;
@@ -7,15 +7,15 @@ use crate::plan::View;
 use crate::status::{Activity, Counts, ScopeStatus};
 use crate::words::thousands;
 
-/// Rows of the table on one page. Up to so many accounts and regions are listed one by one.
+/// How many rows the table has on one page. Up to this many accounts and regions are listed one by one.
 pub(super) const SCOPE_ROWS_MAX: usize = 100;
 
-/// Whether so many accounts and regions are too many to be listed one by one.
+/// Whether there are too many accounts and regions to list them one by one.
 pub(super) fn is_folded(scopes: usize) -> bool {
     scopes > SCOPE_ROWS_MAX
 }
 
-/// What is counted of each scope, in the order in which it is told.
+/// The counts of a scope, in the order in which they are shown.
 pub(super) fn columns(counts: &Counts) -> [(&'static str, usize); 7] {
     [
         ("in sync", counts.in_sync),
@@ -29,7 +29,8 @@ pub(super) fn columns(counts: &Counts) -> [(&'static str, usize); 7] {
 }
 
 impl Page<'_> {
-    /// Each account and region, as a table; as a grid where there are many, and of even more only those that matter.
+    /// Shows each account and region as a table; many are shown as a grid, and if there are even more, only those that
+    /// matter.
     pub(super) fn overview(&self, html: &mut Html) {
         let scopes: Vec<_> = self.scopes().collect();
         if self.grid(html, &scopes) {
@@ -38,11 +39,11 @@ impl Page<'_> {
         let is_folded = is_folded(scopes.len());
         html.markup(
             "<div class=\"scroll\" id=\"scopes\"><table class=\"cards scopes\"><caption>Accounts and regions \
-             <small>Drifted: seen in another state than desired, and counted once more.",
+             <small>Drifted: seen in another state than desired; such images also count in another column.",
         );
         if is_folded {
             html.markup(
-                " What needs a person or is changing comes first; where all is as desired, the regions of an \
+                " Those that need a person or are changing come first; where everything is as desired, the regions of an \
                  account are added up.",
             );
         }
@@ -117,7 +118,7 @@ impl Page<'_> {
         html.markup("</td></tr>\n");
     }
 
-    /// What a scope is doing, in so few words that they stand in one line.
+    /// Shows what a scope is doing, in few enough words for one line.
     fn doing(&self, html: &mut Html, status: &ScopeStatus) {
         match (&status.activity, status.progress()) {
             (Activity::New, _) => html.markup("waits for its first look"),
@@ -141,7 +142,7 @@ impl Page<'_> {
         }
     }
 
-    /// How the pass goes on, and how long what is pending takes.
+    /// Shows the progress of the pass, and how long the pending changes will take.
     fn course(&self, html: &mut Html, scope: &Scope, status: &ScopeStatus) {
         if let Activity::Running {
             since, answered, ..
@@ -191,7 +192,7 @@ impl Page<'_> {
     }
 }
 
-/// The cell with the counts that are not zero.
+/// Shows the cell with the counts that are not zero.
 pub(super) fn numbers(html: &mut Html, counts: &Counts) {
     html.markup("<td data-label=\"images\">");
     let counts = columns(counts).into_iter().filter(|(_, count)| *count > 0);
@@ -223,7 +224,7 @@ pub(super) fn numbers(html: &mut Html, counts: &Counts) {
     html.markup("</td>");
 }
 
-/// What the vendor's support asks for.
+/// Shows the codes that the vendor's support asks for.
 pub(super) fn reference(html: &mut Html, code: Option<&str>, request_id: Option<&str>) {
     if let Some(code) = code {
         html.markup("<code>");

@@ -1,12 +1,12 @@
 "use strict";
-// Keeps the page up to date: whenever the board changes, the same page is fetched again and takes the place of the old
-// one. Nothing hangs on it; without it, the page is the same after a reload.
+// Keeps the page up to date: whenever the board changes, the script fetches the same page again and replaces the old one.
+// Nothing depends on the script; without it, a reload shows the same page.
 (() => {
   const live = document.getElementById("live");
-  const QUIET_MS = 45000; // longer than this without an event, it asks by itself: a dead connection makes no sound
+  const QUIET_MS = 45000; // after this time without an event, the script asks by itself, because a dead connection is not noticed
   const RETRY_MS = 5000;
-  let skew = 0; // what the server's clock is ahead of ours
-  let fresh = Date.now(); // when the server was last heard of
+  let skew = 0; // how far the server's clock is ahead of ours
+  let fresh = Date.now(); // when the server last answered
   let busy = false, again = false, lost = false;
   const main = () => document.querySelector("main");
 
@@ -33,7 +33,7 @@
     }
   }
 
-  // A command gets a button that copies it, where the browser lets a page do that.
+  // Each command gets a button that copies it, if the browser allows a page to do that.
   function buttons() {
     if (!navigator.clipboard) return;
     for (const code of document.querySelectorAll(".command code")) {
@@ -47,7 +47,7 @@
     }
   }
 
-  // Who marks a RequestId to copy it keeps it.
+  // A selection, such as a RequestId that a person is about to copy, is kept.
   function marking() {
     const marked = getSelection();
     return !marked.isCollapsed && main().contains(marked.anchorNode);
@@ -61,7 +61,7 @@
       const same = page.getElementById(open.id);
       if (same) same.open = true;
     }
-    // The focus is on a link or on what opens a list; the same of the new page takes it over.
+    // The focus is on a link, or on the summary of a list; it moves to the same element of the new page.
     const name = (one) => one.getAttribute("href") || one.getAttribute("aria-label");
     const inside = old.contains(focus), link = inside && name(focus);
     const alike = (all) => [...all.querySelectorAll("a, button")].filter((one) => name(one) === link);

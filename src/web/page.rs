@@ -1,7 +1,7 @@
-//! The status page: the board for a person, on one page of HTML that is complete without JavaScript.
+//! The status page: the board for people, on one page of HTML that is complete without JavaScript.
 //!
-//! Most of its text is foreign: image ids, messages of the API, names of files. It gets into the page through
-//! `Html` alone, which escapes it. For an image that is not shown, nothing but a reference is allocated.
+//! Most of its text is foreign: image ids, messages of the API, names of files. All of it goes through `Html`, which
+//! escapes it. For an image that is not shown, only a reference is allocated.
 
 use std::collections::BTreeMap;
 
@@ -19,14 +19,14 @@ pub const PAGE_JS: &str = include_str!("page.js");
 /// The page's icon, as SVG.
 pub const PAGE_ICON: &str = include_str!("icon.svg");
 
-/// The board as a page, as far as the query asks for it.
+/// Returns the board as a page, limited to what the query asks for.
 pub fn page(board: &Board, query: &Query, now: Timestamp) -> String {
     let page = Page::new(board, query, now);
     let mut html = Html::default();
     page.head(&mut html);
     page.summary(&mut html);
     page.filters(&mut html);
-    // For a search, what was found goes before everything else.
+    // In a search, the results come before everything else.
     if !query.is_narrow() {
         page.overview(&mut html);
     }
@@ -49,17 +49,17 @@ pub fn page(board: &Board, query: &Query, now: Timestamp) -> String {
     html.finish()
 }
 
-/// What the parts of the page are made from. Each part is a method in a file of its own.
+/// The data for the parts of the page. Each part is a method in a file of its own.
 pub(super) struct Page<'a> {
     pub(super) board: &'a Board,
     pub(super) query: &'a Query,
     pub(super) now: Timestamp,
-    /// The images of every scope, counted.
+    /// The counts of images in every scope.
     pub(super) counts: BTreeMap<&'a Scope, Counts>,
-    /// The images of all scopes together.
+    /// The counts of images in all scopes together.
     pub(super) total: Counts,
     pub(super) headline: Headline,
-    /// What is in the way of many images, in all scopes.
+    /// The causes that hold up many images, in all scopes.
     pub(super) causes: CauseList,
 }
 
@@ -88,14 +88,14 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// Which images are listed. A search finds those that are as desired, too.
+    /// Which images are listed. A search also lists images that are as desired.
     pub(super) fn show(&self) -> Show {
         let narrow = self.query.is_narrow();
         let default = if narrow { Show::All } else { Show::Wrong };
         self.query.show.unwrap_or(default)
     }
 
-    /// The scopes that are asked for.
+    /// The scopes within the query.
     pub(super) fn scopes(&self) -> impl Iterator<Item = (&'a Scope, &'a ScopeStatus, Counts)> {
         let scopes = self.board.scopes().iter();
         let asked = scopes.filter(|(scope, _)| self.query.picks_scope(scope));
@@ -129,7 +129,7 @@ impl<'a> Page<'a> {
         );
     }
 
-    /// Links to the lists, and out of a scope or a search.
+    /// Shows links to the lists, and links that leave a scope or a search.
     fn filters(&self, html: &mut Html) {
         html.markup("<nav aria-label=\"Lists\"><ul class=\"tabs\">");
         let narrow = self.query.is_narrow();
@@ -138,7 +138,7 @@ impl<'a> Page<'a> {
             (Show::All, "All images"),
             (Show::Expiring, "Expiring"),
         ] {
-            // The default has no word in its link, so that the address of the page is `/`.
+            // The default is left out of its link, so that the address of the page is `/`.
             let named = (narrow || show != Show::Wrong).then_some(show);
             write_html!(
                 html,

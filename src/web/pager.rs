@@ -1,9 +1,9 @@
-//! Links from one page of a list to the pages beside it.
+//! Shows links from one page of a list to the pages beside it.
 
 use super::html::{Count, Html, write_html};
 use super::query::Query;
 
-/// Links to the pages beside `page`, of a list that is `called` so. `at` is the query of a page.
+/// Shows links to the pages beside `page` of the list with the name `called`. `at` makes the query for a page.
 pub(super) fn pager(
     html: &mut Html,
     called: &'static str,
@@ -21,7 +21,7 @@ pub(super) fn pager(
             html,
             "<a rel=\"prev\" href=\"",
             (at(before)),
-            "\">‹ before</a> "
+            "\">‹ previous</a> "
         );
     }
     write_html!(

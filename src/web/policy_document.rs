@@ -1,4 +1,4 @@
-//! What may be pruned and within which caps, as a part of `/status.json`.
+//! The part of `/status.json` about what may be pruned and within which caps.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The images that policies leave as they are: which there are, for page and document alike, and their table on the page.
+//! The images that policies leave unchanged: finds them for both page and document, and shows their table on the page.
 
 use super::html::{Count, Html, write_html};
 use super::images::key_cells;
@@ -7,10 +7,10 @@ use super::query::Query;
 use crate::model::{ImageKey, Scope};
 use crate::status::{PolicyImage, ScopeStatus};
 
-/// Rows on the page. The document has all of them.
+/// How many rows the page shows. The document has all of them.
 const ROWS_MAX: usize = 100;
 
-/// The images of a scope that are asked for.
+/// The images of a scope that are within the query.
 pub(super) fn asked<'a>(
     status: &'a ScopeStatus,
     query: &'a Query,
@@ -20,7 +20,7 @@ pub(super) fn asked<'a>(
 }
 
 impl<'a> Page<'a> {
-    /// What policies leave as it is; nothing where there is none.
+    /// Shows the images that policies leave unchanged; nothing if there are none.
     pub(super) fn policy_images(&self, html: &mut Html) {
         let rows: Vec<(&Scope, &PolicyImage)> = self
             .scopes()
@@ -33,7 +33,7 @@ impl<'a> Page<'a> {
         }
         write_html!(
             html,
-            "<h2>Left as it is by policy: ",
+            "<h2>Left unchanged by policies:  ",
             (Count(rows.len())),
             "</h2>\n<div class=\"scroll\"><table class=\"cards\"><caption class=\"hidden\">Images that policies keep, leave \
              alone or let wait</caption><thead><tr><th scope=\"col\">image</th><th scope=\"col\">account / region</th>\

@@ -1,4 +1,4 @@
-//! What of the board is asked for: the query of a URL, read and written.
+//! Which part of the board is asked for: reads and writes the query of a URL.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -7,25 +7,25 @@ use crate::model::{AccountName, ImageId, ImageKey, Region, Scope};
 use crate::status::{ImageStatus, Reason, Subject, Truth};
 use crate::words;
 
-/// Characters of a search that count; the rest is ignored.
+/// How many characters of a search are used; the rest is ignored.
 const SEARCH_CHARS_MAX: usize = 200;
-/// Words of a search that count. Each is searched for in every image.
+/// How many words of a search are used. Each is searched for in every image.
 const SEARCH_WORDS_MAX: usize = 8;
 
-/// What of the board is asked for, by page and document alike. The default is all of it.
+/// Which part of the board is asked for, by page and document alike. The default is the whole board.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
-    /// Scopes of this account only.
+    /// Only scopes of this account.
     pub account: Option<AccountName>,
-    /// Scopes of this region only.
+    /// Only scopes of this region.
     pub region: Option<Region>,
-    /// The image of this id only, in every scope.
+    /// Only the image with this id, in every scope.
     pub image: Option<ImageId>,
-    /// Images that have this reason only.
+    /// Only images that have this reason.
     pub reason: Option<Reason>,
-    /// Which images are listed; `None` leaves that to the page.
+    /// Which images are listed; with `None`, the page decides.
     pub show: Option<Show>,
-    /// Images in which each of its words is found.
+    /// Only images in which each word of this text is found.
     pub search: String,
     /// Page of the list of images, from 0.
     pub page: usize,
@@ -36,14 +36,14 @@ pub struct Query {
 /// Which images are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Show {
-    /// Those that are not as desired.
+    /// Images that are not as desired.
     Wrong,
     All,
-    /// Those whose share ends by itself.
+    /// Images whose share ends by itself.
     Expiring,
 }
 
-/// A query with a value that its parameter cannot have.
+/// The error for a query with a value that its parameter cannot have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` cannot be `{value}`: {remedy}")]
 pub struct QueryError {
@@ -53,7 +53,7 @@ pub struct QueryError {
 }
 
 impl Show {
-    /// The word in a URL.
+    /// The word for it in a URL.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Wrong => "wrong",
@@ -64,8 +64,8 @@ impl Show {
 }
 
 impl Query {
-    /// Reads what follows the `?` of a URL. Names that are not known are somebody else's, and ignored; so is an empty
-    /// value, which a form sends for a field that was left alone.
+    /// Reads the part of a URL after the `?`. Unknown names are ignored, because they may be meant for others; so is an
+    /// empty value, which a form sends for an empty field.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         let mut query = Self::default();
         for pair in text.split('&') {
@@ -123,19 +123,19 @@ impl Query {
         Ok(())
     }
 
-    /// The one scope that is asked for, if it is one.
+    /// The scope that is asked for, if it is a single one.
     pub(super) fn scope(&self) -> Option<Scope> {
         let account = self.account.clone()?;
         self.region.map(|region| Scope { account, region })
     }
 
-    /// Whether anything of the scope is asked for.
+    /// Whether any part of the scope is asked for.
     pub(super) fn picks_scope(&self, scope: &Scope) -> bool {
         let account = self.account.as_ref().is_none_or(|a| *a == scope.account);
         account && self.region.is_none_or(|region| region == scope.region)
     }
 
-    /// Whether the image is asked for, in a scope that is. Allocates nothing.
+    /// Whether the image is asked for; its scope must be. Allocates nothing.
     pub(super) fn picks(&self, scope: &ScopeText, id: &ImageId, image: &ImageStatus) -> bool {
         self.image.as_ref().is_none_or(|asked| asked == id)
             && self.reason.is_none_or(|reason| reason == image.reason)
@@ -147,13 +147,13 @@ impl Query {
             && self.words().all(|word| found(word, scope, id, image))
     }
 
-    /// Whether anything that happened to the image is asked for.
+    /// Whether events about the image are asked for.
     pub(super) fn picks_key(&self, key: &ImageKey) -> bool {
         let image = self.image.as_ref();
         self.picks_scope(&key.scope) && image.is_none_or(|image| *image == key.image)
     }
 
-    /// Whether anything that happened to the subject is asked for.
+    /// Whether events about the subject are asked for.
     pub(super) fn picks_subject(&self, subject: &Subject) -> bool {
         match subject {
             Subject::Manifests | Subject::State | Subject::Selection(_) => true,
@@ -167,12 +167,12 @@ impl Query {
         self.search.split_whitespace().take(SEARCH_WORDS_MAX)
     }
 
-    /// Whether only a part of the images is asked for.
+    /// Whether only some of the images are asked for.
     pub(super) fn is_narrow(&self) -> bool {
         self.image.is_some() || self.reason.is_some() || !self.search.is_empty()
     }
 
-    /// The same with other scopes.
+    /// The same query with other scopes.
     pub(super) fn within(&self, scope: Option<&Scope>) -> Self {
         Self {
             account: scope.map(|scope| scope.account.clone()),
@@ -183,7 +183,7 @@ impl Query {
         }
     }
 
-    /// The same with other images.
+    /// The same query with other images.
     pub(super) fn showing(&self, show: Option<Show>, reason: Option<Reason>) -> Self {
         Self {
             show,
@@ -193,7 +193,7 @@ impl Query {
         }
     }
 
-    /// Another page of the same.
+    /// The same query on another page.
     pub(super) fn on_page(&self, page: usize) -> Self {
         Self {
             page,
@@ -201,7 +201,7 @@ impl Query {
         }
     }
 
-    /// All that is known of an image, wherever it is.
+    /// The query for everything that is known of an image, in any scope.
     pub(super) fn of_image(id: &ImageId) -> Self {
         Self {
             image: Some(id.clone()),
@@ -210,7 +210,7 @@ impl Query {
     }
 }
 
-/// A relative link that begins with `?`, so that it works behind a reverse proxy with any path.
+/// Writes a relative link that begins with `?`, so that it works behind a reverse proxy with any path.
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let page = |page: usize| (page > 0).then(|| page.saturating_add(1).to_string());
@@ -236,12 +236,12 @@ impl fmt::Display for Query {
     }
 }
 
-/// A page's number, which is from 1 in a URL.
+/// Parses a page's number, which counts from 1 in a URL.
 fn page(value: &str) -> Option<usize> {
     value.parse::<usize>().ok()?.checked_sub(1)
 }
 
-/// A scope's text, made once for all its images.
+/// The text of a scope, made once for all its images.
 pub(super) struct ScopeText(String);
 
 impl ScopeText {
@@ -266,14 +266,14 @@ fn found(word: &str, scope: &ScopeText, id: &ImageId, image: &ImageStatus) -> bo
     texts.into_iter().flatten().any(|text| holds(text, word))
 }
 
-/// Whether `text` holds `word`, upper or lower case.
+/// Whether `text` contains `word`, ignoring case.
 fn holds(text: &str, word: &str) -> bool {
     let (text, word) = (text.as_bytes(), word.as_bytes());
     text.windows(word.len())
         .any(|part| part.eq_ignore_ascii_case(word))
 }
 
-/// Decodes percent escapes and `+`, as forms send them. Anything else stays as it is.
+/// Decodes percent escapes and `+`, as forms send them. Other text is not changed.
 fn decoded(text: &str) -> Cow<'_, str> {
     if !text.contains(['%', '+']) {
         return Cow::Borrowed(text);
@@ -313,7 +313,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_reads_what_it_has_written() {
+    fn a_query_can_be_read_back_from_its_own_text() {
         let text = "?account=prod&region=ap-tokyo&image=img-a&reason=NotEligible&show=all&q=a%20%3C%26%25%C3%A9%2B&page=3&scopes=2";
         let query = Query::parse(&text[1..]).unwrap();
         assert_eq!(query.search, "a <&%é+");
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_ignored_and_what_cannot_be_is_an_error() {
+    fn unknown_names_are_ignored_and_impossible_values_are_errors() {
         assert_eq!(
             Query::parse("utm=x&q=&region=&&=&%zz=%"),
             Ok(Query::default())

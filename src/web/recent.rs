@@ -1,4 +1,4 @@
-//! The last transitions and the last writes that were answered.
+//! The last transitions, and the last writes that got an answer.
 
 use super::badge::Badge;
 use super::html::{Count, Html, write_html};
@@ -9,19 +9,19 @@ use crate::history::WriteResult;
 use crate::model::Permission;
 use crate::status::{Change, Subject, Transition};
 
-/// Rows that are shown without opening the rest.
+/// How many rows are shown before the rest is opened.
 const FIRST_ROWS: usize = 10;
-/// Rows in all where there are many accounts and regions.
+/// Most rows in total if there are many accounts and regions.
 const FLEET_ROWS_MAX: usize = 50;
 
 impl Page<'_> {
-    /// The last transitions and the last writes.
+    /// Shows the last transitions and the last writes.
     pub(super) fn recent(&self, html: &mut Html) {
         let transitions = self.board.transitions().iter().rev();
         let transitions: Vec<_> = transitions
             .filter(|transition| self.query.picks_subject(&transition.subject))
             .collect();
-        html.markup("<h2>Problems, and their ends</h2>\n");
+        html.markup("<h2>Problems that began or ended</h2>\n");
         self.folded(html, &transitions, "events", Self::transitions);
         let changes = self.board.changes().iter().rev();
         let changes: Vec<_> = changes
@@ -31,7 +31,7 @@ impl Page<'_> {
         self.folded(html, &changes, "changes", Self::changes);
     }
 
-    /// The first few, and the rest behind a disclosure.
+    /// Shows the first few, and the rest behind a disclosure.
     fn folded<T>(
         &self,
         html: &mut Html,
@@ -40,7 +40,7 @@ impl Page<'_> {
         table: impl Fn(&Self, &mut Html, &[&T]),
     ) {
         if items.is_empty() {
-            return html.markup("<p>None since the process began.</p>\n");
+            return html.markup("<p>None since the process started.</p>\n");
         }
         let most = match is_folded(self.board.scopes().len()) {
             true => FLEET_ROWS_MAX,
@@ -160,9 +160,9 @@ impl Page<'_> {
         html.time(change.at, self.now);
         let (badge, words) = match change.result {
             WriteResult::Applied => (Badge::GOOD, "applied"),
-            WriteResult::AlreadyShared => (Badge::GOOD, "was shared already"),
+            WriteResult::AlreadyShared => (Badge::GOOD, "was already shared"),
             WriteResult::Rejected => (Badge::BAD, "rejected"),
-            WriteResult::Unknown => (Badge::UNKNOWN, "unknown: it is looked at again"),
+            WriteResult::Unknown => (Badge::UNKNOWN, "unknown: it will be checked"),
             WriteResult::NotSent => (Badge::WARN, "not sent"),
         };
         write_html!(

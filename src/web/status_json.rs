@@ -1,4 +1,4 @@
-//! The board as `/status.json`: written straight from it, with no copy in between.
+//! The board as `/status.json`, written directly from the board without a copy in between.
 
 use std::io::{self, Write};
 
@@ -21,7 +21,7 @@ use crate::status::{
 };
 use crate::words::safe_cow;
 
-/// Writes what of the board the query asks for, as one JSON document.
+/// Writes the part of the board that the query asks for as one JSON document.
 pub fn write_board_document(
     mut out: impl Write,
     board: &Board,
@@ -90,7 +90,7 @@ pub fn write_board_document(
     out.write_all(b"\n")
 }
 
-/// A list that is written while it is walked.
+/// A list that is written while it is iterated over.
 struct Each<F>(F);
 
 impl<F, I> Serialize for Each<F>
@@ -104,7 +104,7 @@ where
     }
 }
 
-/// Foreign text, made safe on its way into the document.
+/// Foreign text, made safe while it is written into the document.
 struct Text<'a>(&'a str);
 
 impl Serialize for Text<'_> {
@@ -123,20 +123,20 @@ struct Document<'a, K, S, C, T, E> {
     /// What may be pruned, and the caps on it in each account and region.
     policy: Option<PolicyDocument>,
     manifests: ManifestsDocument<'a>,
-    /// `new` or `lost`, where that is worth a word.
+    /// `new` or `lost`, if the state is not an ordinary one.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     state_problem: Option<Text<'a>>,
-    /// What hinders the state without an end to work.
+    /// A problem of the state that does not stop work.
     #[serde(skip_serializing_if = "Option::is_none")]
     state_warning: Option<Text<'a>>,
     summary: CountsDocument,
-    /// The suspensions that are in force, whether or not anything is due.
+    /// The suspensions that are in force, whether or not any change is due.
     suspensions: Vec<SuspensionDocument<'a>>,
-    /// Why changes may not be made in an account for now.
+    /// The closed windows, with the reason why an account may not be changed now.
     closed_windows: &'a [ClosedWindow],
-    /// What is in the way of many images at once, each cause once.
+    /// The causes that hold up many images at once, each once.
     causes: K,
     scopes: S,
     changes: C,
@@ -176,7 +176,7 @@ struct CountsDocument {
     waiting: usize,
     unknown: usize,
     stalled: usize,
-    /// Of those withheld, those that stay so until a person says otherwise.
+    /// The withheld images that stay so until a person decides.
     held: usize,
     by_word: usize,
 }
@@ -189,7 +189,7 @@ struct ScopeDocument<'a> {
     activity: &'static str,
     passing_since: Option<Timestamp>,
     writes_answered: Option<u64>,
-    /// Of those that the pass has to write, those that the API acknowledged; they show once they are seen.
+    /// How many of the writes of this pass the API has acknowledged; they take effect in the counts once they are seen.
     writes_acknowledged: Option<u64>,
     writes_planned: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -203,15 +203,15 @@ struct ScopeDocument<'a> {
     stalled: bool,
     counts: CountsDocument,
     unmanaged: UnmanagedDocument,
-    /// Blueprints of images that are not the account's own, as far as that was asked.
+    /// Number of blueprints whose image is not the account's own, as far as this was checked.
     strays: usize,
     loss: Option<LossDocument>,
     warnings: Vec<Text<'a>>,
-    /// What a person must settle, beside single images.
+    /// The problems that a person must solve, apart from single images.
     findings: Vec<FindingDocument<'a>>,
     rate: Option<RateDocument<'a>>,
     eta_seconds: Option<f64>,
-    /// What policies keep, leave alone or let wait.
+    /// The images that policies keep, leave alone or let wait.
     policy_images: Vec<PolicyImageDocument<'a>>,
     images: Images<'a>,
 }
@@ -225,7 +225,7 @@ struct ReadingDocument {
     per_second: f64,
 }
 
-/// The images of a scope that are asked for.
+/// The images of a scope that are within the query.
 struct Images<'a> {
     query: &'a Query,
     text: ScopeText,

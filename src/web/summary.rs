@@ -1,4 +1,5 @@
-//! The top of the page: the headline, counts, where the manifests come from, and banners for what is wrong with all of it.
+//! The top of the page: the headline, the counts, the origin of the manifests, and banners for problems that concern
+//! everything.
 
 use super::headline::Headline;
 use super::html::{Count, Html, write_html};
@@ -7,11 +8,11 @@ use super::page::Page;
 use crate::status::Progress;
 use crate::words::thousands;
 
-/// Problems of manifests that are shown; a page with more is no help.
+/// How many problems of manifests are shown; a longer page would not help.
 const PROBLEMS_MAX: usize = 100;
 
 impl Page<'_> {
-    /// The headline, what it is about, and what is wrong with everything.
+    /// Shows the headline, what it is about, and the problems that concern everything.
     pub(super) fn summary(&self, html: &mut Html) {
         let Headline { badge, text } = &self.headline;
         write_html!(
@@ -32,7 +33,7 @@ impl Page<'_> {
         if self.board.observe_only() {
             html.markup(
                 "<section class=\"banner busy\"><h2>~ Observe only</h2><p>Nothing is written. \
-                 What is pending would be done without this.</p></section>\n",
+                 Pending changes would be made without this option.</p></section>\n",
             );
         }
         self.holds_banner(html);
@@ -131,10 +132,10 @@ impl Page<'_> {
         html.time(since, self.now);
         html.markup(match manifests.loaded_at {
             Some(_) => {
-                ". The last good ones are worked on meanwhile; what was changed since has no effect until \
-                 this is mended:</p><ul>"
+                ". The last good ones stay in force; changes made since then have no effect until \
+                 this is fixed:</p><ul>"
             }
-            None => ". Nothing is worked on until this is mended:</p><ul>",
+            None => ". No work is done until this is fixed:</p><ul>",
         });
         for problem in manifests.problems.iter().take(PROBLEMS_MAX) {
             write_html!(html, "<li><code>", (problem), "</code></li>");

@@ -94,14 +94,14 @@ fn what_is_wrong_is_there_with_its_reason_remedy_and_reference() {
         "! The manifests cannot be used",
         "`CANEL` is no state",
         "unknown field `regoin`",
-        "! In the way",
+        "! Problems",
         "prod/na-ashburn: Not seen, so nothing is done: page 3 of 7 failed",
-        "prod/sa-saopaulo: Given up until sharekeeper is started anew",
+        "prod/sa-saopaulo: Given up until sharekeeper is restarted",
         "NotEligible 1 image, to be shared needs a person",
         "make a system-disk image",
         "UnsupportedOperation.ImageUnableToShare",
         "RequestId 0c8d6f0e-4f6c-4b0e-9d0e-52a7b0c1d2e3",
-        "GuardTripped 40 images, to be shared need a person see what is in the way",
+        "GuardTripped 40 images, to be shared need a person see the problem above",
         "`--accept-lost prod/ap-singapore=40` goes on",
         "all 40 images",
         "remove `protect: true`",
@@ -163,7 +163,7 @@ fn a_page_of_30_000_images_shows_only_so_many_rows() {
     assert_eq!(listed("show=all&page=18446744073709551615"), (0, 10));
     assert_eq!(listed("q=img-00000003"), (15, 0));
     let html = shown(&board, "show=all&page=2");
-    assert!(html.contains("href=\"?show=all\">‹ before</a>"));
+    assert!(html.contains("href=\"?show=all\">‹ previous</a>"));
     assert!(html.contains("href=\"?show=all&amp;page=3\">next ›</a>"));
     assert!(text(&html).contains("page 2 of 150"));
 }
@@ -244,7 +244,7 @@ fn b3_where_nothing_is_seen_of_3_000_accounts_and_regions_the_page_stays_small_a
     let own = shown(&board, "account=team-150&region=ap-tokyo");
     let banner = own.split("banner").nth(1).expect("a banner");
     assert!(
-        text(banner).contains("Nothing is seenteam-150, 15 regions: Not seen"),
+        text(banner).contains("No account or region can be readteam-150, 15 regions: Not seen"),
         "{banner}"
     );
 }
@@ -359,7 +359,7 @@ fn the_page_says_when_there_is_nothing_to_go_by() {
     board.manifests_failed(vec!["a.yaml:1:1: no".into()], at(1));
     assert_eq!(
         headline(&board),
-        "! Nothing is worked on: the manifests cannot be used"
+        "! No work is done: the manifests cannot be used"
     );
     assert_eq!(
         headline(&board::empty()),
@@ -610,7 +610,7 @@ fn f20_what_policies_leave_as_it_is_is_listed_with_its_verdict() {
     assert!(!html.contains("<why>"));
     let text = text(&html);
     for words in [
-        "Left as it is by policy: 3",
+        "Left unchanged by policies: 3",
         "golden-0",
         "kept &lt;why&gt;",
         "overlap",
@@ -647,7 +647,7 @@ fn n7_what_is_only_observed_is_never_said_to_be_on_its_way() {
     for words in [
         "on its way",
         "a call is ahead",
-        "a call is to be made",
+        "a call is pending",
         "no person",
     ] {
         assert!(!said.contains(words), "{words}: {said}");
@@ -906,7 +906,7 @@ fn n10_the_page_says_each_cause_once_with_its_images_below_it() {
     let board = revoked();
     let html = shown(&board, "");
     let list = html
-        .split("Problems, and their ends")
+        .split("Problems that began or ended")
         .next()
         .expect("a list");
     let said = text(list);
@@ -917,7 +917,10 @@ fn n10_the_page_says_each_cause_once_with_its_images_below_it() {
         ("The credentials do not work", 1),
         ("prod, 3 regions", 1),
         ("54 to be shared, 6 to be cancelled", 1),
-        ("60 of them are held up by what is in the way of many", 1),
+        (
+            "60 of them are held up by problems that affect many images",
+            1,
+        ),
         ("kill -HUP 4711", 1),
         (
             "sharekeeper doctor /etc/manifests --account prod --sim --state-dir",
@@ -933,7 +936,7 @@ fn n10_the_page_says_each_cause_once_with_its_images_below_it() {
     // All images have rows, and none of them says it once more.
     let all = text(&shown(&board, "show=all"));
     let all = all
-        .split("Problems, and their ends")
+        .split("Problems that began or ended")
         .next()
         .expect("a list");
     assert_eq!(
@@ -1032,7 +1035,7 @@ fn n15_an_image_in_several_regions_is_counted_as_what_it_is() {
     // Writes were answered, and nothing was wrong: neither denies the other.
     let said = text(&shown(&board, ""));
     assert!(
-        said.contains("Problems, and their ends None since the process began."),
+        said.contains("Problems that began or ended None since the process started."),
         "{said}"
     );
     assert!(
