@@ -68,8 +68,8 @@ pub(super) fn ends(conn: &Connection) -> Result<Ends, StoreError> {
     ends.ok_or_else(|| StoreError::unreadable("the table chain"))
 }
 
-/// Whether the history ends with the entry that the chain ends with. It may not where a database was copied over another
-/// one whose log is still there.
+/// Whether the last entry of the history is the one at the end of the chain. It may not be if a database was copied over
+/// another one whose log is still there.
 pub(super) fn is_whole(conn: &Connection) -> Result<bool, StoreError> {
     let whole = rows::query_first(
         conn,
@@ -81,8 +81,8 @@ pub(super) fn is_whole(conn: &Connection) -> Result<bool, StoreError> {
     whole.ok_or_else(|| StoreError::unreadable("the table chain"))
 }
 
-/// Counts a transaction that has written. Not every transaction appends to the history, but each must leave a trace by
-/// which a database that is set back shows.
+/// Counts a transaction that has written. Not every transaction appends to the history, but each must leave a trace, so
+/// that a database that is set back is noticed.
 pub(super) fn advance(conn: &Connection) -> Result<(), StoreError> {
     rows::execute(conn, "UPDATE chain SET generation = generation + 1", [])
 }
@@ -106,7 +106,7 @@ pub(super) fn end_transaction(
     Ok(after)
 }
 
-/// The columns of an entry, which repeat what its body says.
+/// The columns of an entry, which repeat parts of its body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Columns {
     pub(super) at: String,

@@ -1,4 +1,4 @@
-//! S19, D7 and D12: a history that was changed in any way is found out, and rotation leaves one that can be proved.
+//! S19, D7 and D12: any change of the history is found, and the entries that rotation leaves can still be proved.
 
 use rusqlite::Connection;
 
@@ -8,7 +8,7 @@ use crate::history::{HistoryEvent, WriteResult};
 use crate::inventory::OwnedShare;
 use crate::ledger::{Ledger, LedgerReader};
 
-/// A history of eight entries about all kinds of things.
+/// Writes a history of eight entries of all kinds.
 fn written(dir: &std::path::Path) {
     let store = open(dir);
     for name in ["a", "b"] {
@@ -33,7 +33,7 @@ fn written(dir: &std::path::Path) {
     block_on(store.record_intent(&share("d"))).expect("recorded");
 }
 
-/// The result of `verify` after `sql`, which is then rolled back.
+/// Returns the result of `verify` after `sql`, which is then rolled back.
 fn after(conn: &Connection, sql: &str) -> VerifyResult {
     conn.execute_batch("BEGIN").expect("begun");
     conn.execute_batch(sql).expect(sql);
@@ -151,7 +151,7 @@ fn s19_the_history_is_guarded_against_accidents() {
 }
 
 #[test]
-fn d12_the_oldest_entries_go_and_the_rest_is_still_proved() {
+fn d12_the_oldest_entries_are_removed_and_the_rest_is_still_proved() {
     let dir = tempfile::tempdir().expect("a directory");
     let options = Options {
         history_max: 20,
@@ -177,7 +177,7 @@ fn d12_the_oldest_entries_go_and_the_rest_is_still_proved() {
     assert_eq!(extent.first, Some(entries[0].at));
     assert_eq!(extent.last, Some(entries[19].at));
 
-    // An open intent keeps its entry, as long as the history is shorter than twice its limit.
+    // An open intent keeps its entry as long as the history is shorter than twice its limit.
     let open = block_on(store.record_intent(&share("open"))).expect("recorded");
     let holds = |store: &Store| {
         let entries = block_on(store.history(HistoryQuery::default())).expect("a history");
@@ -209,7 +209,7 @@ fn d12_the_oldest_entries_go_and_the_rest_is_still_proved() {
 }
 
 #[test]
-fn s19_the_chain_is_what_the_schema_says_it_is() {
+fn s19_the_chain_is_as_the_schema_documents_it() {
     let dir = tempfile::tempdir().expect("a directory");
     written(dir.path());
     let conn = Connection::open(dir.path().join("state.db")).expect("a database");

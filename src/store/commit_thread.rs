@@ -1,5 +1,5 @@
-//! The thread that owns the connection: it gathers requests, commits them together, and between them keeps the log and the
-//! database small. After a write that failed, nothing is built on it: the state is opened anew before the next one.
+//! The thread that owns the connection: it gathers requests, commits them together, and keeps the log and the database
+//! small in between. After a write has failed, nothing is built on it: the state is opened again before the next write.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,15 +22,15 @@ const BATCH_MAX: usize = 256;
 /// The least time between the beginnings of two commits, unless a request is [`Priority::Immediate`]: most of the cost of
 /// a commit is the wait for the disk. A request that comes alone does not wait.
 const COMMIT_EVERY: Duration = Duration::from_millis(10);
-/// The same where only outcomes wait. Nobody needs them at once, and each commit writes several pages, however little is
-/// in it.
+/// The same if only outcomes wait. Nobody needs them at once, and each commit writes several pages, however little it
+/// contains.
 const OUTCOMES_EVERY: Duration = Duration::from_millis(200);
-/// How long a store that closes goes on giving back free pages.
+/// How long a store that is being closed continues to release free pages.
 const UPKEEP_AT_CLOSE: Duration = Duration::from_secs(2);
 
-/// What the thread works with.
+/// The connection and everything else that the thread works with.
 pub(super) struct CommitThread {
-    /// `None` after a failure, once the old connection was closed and until the state is open again.
+    /// `None` after a failure, from when the old connection is closed until the state is open again.
     conn: Option<Connection>,
     integrity: IntegrityCheck,
     upkeep: Upkeep,
@@ -63,7 +63,7 @@ impl CommitThread {
         }
     }
 
-    /// Serves requests until the handle is dropped, and leaves the state in good order.
+    /// Serves requests until the handle is dropped, then closes the state properly.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Message>) -> Result<(), StoreError> {
         let patience = self.patience.clone();
         self.keep_small(|| queue.is_empty() && !queue.is_closed() && !patience.is_stopping());
@@ -105,7 +105,7 @@ impl CommitThread {
         }
     }
 
-    /// Writes a log back that has grown, and gives back what the database no longer uses, while `may_go_on`.
+    /// Writes back a log that has grown, and releases the free pages of the database, while `may_go_on` holds.
     fn keep_small(&mut self, may_go_on: impl Fn() -> bool) {
         if self.schedule.is_due() {
             self.write_log_back(Checkpoint::Passive);
@@ -118,12 +118,12 @@ impl CommitThread {
             }
         }
         if has_stepped {
-            // Only now does the file become smaller.
+            // Only now the file becomes smaller.
             self.write_log_back(Checkpoint::Passive);
         }
     }
 
-    /// One step of upkeep in a transaction of its own. Returns whether there may be more to do.
+    /// Runs one step of upkeep in its own transaction. Returns whether there may be more to do.
     fn step_of_upkeep(&mut self) -> bool {
         let Some(conn) = self.conn.as_ref().filter(|_| self.poison.error.is_none()) else {
             return false;
@@ -135,8 +135,8 @@ impl CommitThread {
                 patience.without_waiting(|| step_of_upkeep(conn, integrity, &self.upkeep))
             }
             Err(error) => {
-                // What was read here is not checked. The next transaction looks whether this is still the state.
-                tracing::debug!(%error, "the pages of the state cannot be counted");
+                // This read is not checked. The next transaction checks whether this is still the state.
+                tracing::debug!(%error, "cannot count the pages of the state");
                 return false;
             }
         };
@@ -147,7 +147,7 @@ impl CommitThread {
         })
     }
 
-    /// Writes the log back into the database, as far as readers allow it without a wait.
+    /// Writes the log back into the database, as far as readers allow it without waiting.
     fn write_log_back(&mut self, checkpoint: Checkpoint) {
         let Some(conn) = self.conn.as_ref().filter(|_| self.poison.error.is_none()) else {
             return;
@@ -162,7 +162,8 @@ impl CommitThread {
         }
     }
 
-    /// Whether the state can be written. Tries that out if there is a doubt, and opens a state anew that could not.
+    /// Finds out whether the state can be written. Tries it if there is doubt, and reopens a state that could not be
+    /// written.
     fn recover(&mut self, settle: Settle) -> Condition {
         match (&self.poison.error, &self.conn) {
             (None, Some(conn)) => {
@@ -211,8 +212,8 @@ impl CommitThread {
     }
 }
 
-/// Why every request is refused, once that is so. It is no longer certain what a later write would be built on. Writing
-/// again what the disk refused once can seem to succeed, because the kernel may have dropped the pages that it could not
+/// Why all requests are refused, if they are: it is no longer certain what a later write would be built on. Repeating a
+/// write that the disk refused once may seem to succeed, because the kernel may have dropped the pages that it could not
 /// write.
 struct Poison {
     error: Option<StoreError>,
@@ -221,20 +222,21 @@ struct Poison {
     set_failure: watch::Sender<Option<StoreError>>,
 }
 
-/// Writes that fail for a reason that may pass, such as a full disk.
+/// Writes fail for a reason that may pass, such as a full disk.
 struct Trouble {
     error: StoreError,
     /// Whether a write has failed since the state was tried out.
     has_failed_since: bool,
-    /// How often the state was tried out and could be written, though other writes failed before.
+    /// How often trying the state succeeded although other writes failed before it.
     tries: u32,
 }
 
 impl Poison {
-    /// How often other writes may fail although the state can be tried out: a small write finds room that others lack.
+    /// How often other writes may fail although trying the state succeeds: a small write may find space where larger ones
+    /// do not.
     const TRIES_MAX: u32 = 2;
 
-    /// Takes in an error, before any request is refused because of it.
+    /// Records an error, before any request is refused because of it.
     fn take(&mut self, error: &StoreError) {
         match error.kind {
             ErrorKind::Request => {}
@@ -250,7 +252,7 @@ impl Poison {
         }
     }
 
-    /// Takes in what came of trying out the state. What fails for a second time, or again and again, lasts.
+    /// Records the result of trying the state. A failure that comes a second time, or repeatedly, is taken as lasting.
     fn tried_out(&mut self, tried: Result<(), StoreError>) {
         let trouble = self.trouble.take();
         match (tried, trouble) {
@@ -271,7 +273,7 @@ impl Poison {
         }
     }
 
-    /// Every request is refused from now on.
+    /// Refuses every request from now on.
     fn refuse_all(&mut self, error: &StoreError) {
         if self.error.is_some() {
             return;
@@ -299,13 +301,13 @@ impl Poison {
     }
 }
 
-/// When the last commit began that wrote anything.
+/// The time when the last commit began that wrote anything.
 #[derive(Default)]
 struct CommitPacer(Option<Instant>);
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "outside the event loop; when it commits changes what that costs, and nothing else"
+    reason = "outside the event loop; the time of a commit affects only its cost"
 )]
 impl CommitPacer {
     fn now() -> Self {
@@ -316,8 +318,8 @@ impl CommitPacer {
         self.0.map_or(Duration::MAX, |at| at.elapsed())
     }
 
-    /// Waits until the next commit is due, and returns the requests that are there by then. Also returns a message that is
-    /// no request, and comes after them.
+    /// Waits until the next commit is due, and returns the requests that are there by then; also a message that is not a
+    /// request, which comes after them.
     fn gather(
         &self,
         first: Request,
@@ -383,7 +385,7 @@ fn commit(
     reply_all(replies, &committed.map(|_| ()));
 }
 
-/// Looks whether the state is still the one that was opened, and writes to it if `writes`.
+/// Checks that the state is still the one that was opened, and writes to it if `writes` is set.
 fn try_out(
     conn: &Connection,
     integrity: &mut IntegrityCheck,
@@ -431,22 +433,22 @@ fn record_last_outcomes(conn: &Connection, batch: Vec<Request>, error: &StoreErr
         }
     }
     if salvage == Salvage::OpenFiles {
-        // The log would belong to whatever file has the database's name by now, and the database may come back without its
+        // The log would belong to whatever file now has the database's name, and the database may come back without its
         // log.
         if let Err(error) = Checkpoint::Truncate.run(conn) {
-            tracing::warn!(fault = %error, "what was recorded last could not be written into the database");
+            tracing::warn!(fault = %error, "the last records could not be written into the database");
         }
     }
     refuse(others, error);
 }
 
-/// What came of requests in one transaction.
+/// The result of several requests in one transaction.
 struct Batch {
     /// The ends of the chain after it.
     committed: Result<Ends, StoreError>,
-    /// A request that failed by itself, for a reason that may pass.
+    /// A request that failed on its own, for a reason that may pass.
     failed: Option<StoreError>,
-    /// The replies that are still to be made.
+    /// The replies that have not been sent yet.
     replies: Vec<Reply>,
 }
 

@@ -59,8 +59,8 @@ fn cuts(from: usize, to: usize, rng: &mut fastrand::Rng) -> Vec<usize> {
     cuts
 }
 
-/// What a crash can leave between two images that differ only in the log: a beginning of what was written, followed by
-/// what was there before, by nothing, or by zeros.
+/// The images that a crash can leave between two images that differ only in the log: the first part of the new log,
+/// followed by the old content, by nothing, or by zeros.
 pub(super) fn torn(before: &Image, after: &Image, rng: &mut fastrand::Rng) -> Vec<Image> {
     let same = before.log.iter().zip(&after.log);
     let from = same.take_while(|(old, new)| old == new).count();
@@ -80,7 +80,7 @@ pub(super) fn torn(before: &Image, after: &Image, rng: &mut fastrand::Rng) -> Ve
 
 type OpenIntents = BTreeMap<&'static str, (IntentId, Attempt)>;
 
-/// A random change of what is remembered of a name and of a version.
+/// Makes a random change to what is remembered of a name and of a version.
 fn memory(name: &str, rng: &mut fastrand::Rng) -> MemoryUpdate {
     let key = VersionKey {
         policy: "golden".into(),
@@ -99,7 +99,7 @@ fn memory(name: &str, rng: &mut fastrand::Rng) -> MemoryUpdate {
     }
 }
 
-/// One commit of a random kind.
+/// Makes one commit of a random kind.
 fn step(
     store: &Store,
     operator: &mut OperatorStore,
@@ -167,7 +167,7 @@ fn step(
     }
 }
 
-/// A test cannot cut the power, so that it checks that SQLite is set to wait for the disk.
+/// A test cannot cut the power, so it checks that SQLite is configured to wait for the disk.
 #[test]
 fn d1_s9_each_connection_that_writes_waits_for_the_disk() {
     const FULL: i64 = 2;
@@ -218,7 +218,7 @@ fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
         let before = Image::of(dir.path());
         let (was, _) = dump(dir.path()).expect("readable");
         if turn % 10 == 9 {
-            // The log is written back, and the next commit overwrites it from its beginning.
+            // The log is written back, and the next commit overwrites it from the beginning.
             let conn = super::open::connect(&super::files::Files::new(dir.path())).expect("open");
             let written = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
             written.expect("written back");
@@ -271,7 +271,7 @@ fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
 }
 
 #[test]
-fn s18_d4_a_first_use_that_was_broken_off_is_begun_again() {
+fn s18_d4_an_interrupted_first_use_is_started_again() {
     let made = tempfile::tempdir().expect("a directory");
     let store = open(made.path());
     let whole = Image::of(made.path());

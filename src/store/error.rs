@@ -1,5 +1,5 @@
-//! Errors of the store: why a state directory is not used, and why a request to an open store failed. Their texts say what
-//! to do, because only here the file that they are about is known.
+//! Errors of the store: why a state directory cannot be used, and why a request to an open store failed. Each text
+//! includes what to do, because only the store knows the file concerned.
 
 use std::error::Error;
 use std::fmt;
@@ -12,32 +12,32 @@ use rusqlite::ErrorCode;
 use super::holder::Holder;
 use crate::ledger::LedgerError;
 
-/// What to do about a state directory that cannot be trusted. It is never replaced by an empty state, which would silently
-/// forget what is ours.
-const WAY_OUT: &str = "restore the directory from a backup, or move it away to begin anew: \
-    what was shared before is then not ours until it is adopted again";
+/// What to do about a state directory that cannot be trusted. It is never replaced by an empty state, which would
+/// silently forget which shares are ours.
+const WAY_OUT: &str = "restore the directory from a backup, or move it away to start with an empty state: \
+    shares made before are then not ours until they are adopted again";
 
-/// Why a state directory is not used. Nothing in the directory was changed.
+/// Why a state directory cannot be used. Nothing in the directory was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// The operating system or SQLite refused to use a file.
     #[error("{}: cannot {doing}: {reason}{}", .path.display(), remedy(*.kind))]
     Access {
         path: PathBuf,
-        /// What was to be done with the file, as in "cannot open it".
+        /// The action that failed, as in "cannot open it".
         doing: &'static str,
         /// The system's error as text, so that errors can be cloned and compared.
         reason: String,
         kind: io::ErrorKind,
     },
-    /// A file stands where the directory should be.
+    /// There is a file at the path of the directory.
     #[error(
         "{} is a file, and the state directory must be a directory: give another --state-dir, or move the file away",
         .0.display()
     )]
     NotADirectory(PathBuf),
-    /// Every user of the machine can write to the directory or to a file in it, and so could plant an inventory and make us
-    /// cancel shares. A group may write, because Kubernetes makes volumes so (`fsGroup`).
+    /// Every user of the machine can write to the directory or to a file in it, and could so plant a false inventory that
+    /// makes us cancel shares. A group may write, because Kubernetes makes volumes that way (`fsGroup`).
     #[error(
         "{} can be written by every user of this machine (mode {mode:04o}), who could make us cancel shares: \
          `chmod o-w` it once you trust what is in it",

@@ -1,5 +1,5 @@
-//! Tells from metadata alone which file is at a path, and whether it was written since. The files must not be opened here:
-//! to open and close a database beside SQLite would drop SQLite's locks.
+//! Finds out from metadata alone which file is at a path, and whether it was written since. The files must not be opened
+//! here: opening and closing a database beside SQLite would drop SQLite's locks.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -23,7 +23,7 @@ pub(super) struct Files {
     dir: PathBuf,
 }
 
-/// How a database can be read without leaving a trace.
+/// How a database can be read without leaving traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadMode {
     /// No process has the database open, and everything is in the one file.
@@ -65,12 +65,12 @@ impl Files {
         self.dir.join("owner")
     }
 
-    /// What the daemon shows other processes.
+    /// The file in which the daemon shows its status to other processes.
     pub(super) fn summary(&self) -> PathBuf {
         self.dir.join("summary.json")
     }
 
-    /// The next summary, until it is whole.
+    /// The next summary, until it is complete.
     pub(super) fn new_summary(&self) -> PathBuf {
         self.dir.join("summary.json.new")
     }
@@ -143,8 +143,8 @@ impl Files {
         }
     }
 
-    /// Creates a file beside the database for a copy of it, empty, and returns its path. What an interrupted copy has left
-    /// is removed.
+    /// Creates an empty file beside the database for a copy of it, and returns its path. Removes what an interrupted copy
+    /// has left.
     pub(super) fn make_copy_target(&self, name: &str) -> Result<PathBuf, OpenError> {
         let path = self.dir.join(format!("{name}.part"));
         let removed = match fs::remove_file(&path) {
@@ -205,8 +205,8 @@ impl Files {
         })
     }
 
-    /// The URI of the database with the query `query`. All bytes of the path but the plainest are escaped, so that no path
-    /// can add a parameter.
+    /// The URI of the database with the query `query`. All but the plainest bytes of the path are escaped, so that no
+    /// path can add a parameter.
     pub(super) fn uri(&self, query: &str) -> String {
         let path = self.database();
         let escaped: String = path

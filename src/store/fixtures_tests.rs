@@ -1,4 +1,4 @@
-//! What the store's tests share: a directory, a clock that ticks, and attempts.
+//! Shared by the tests of the store: a directory, a clock that ticks, and attempts.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub(super) fn noon() -> Timestamp {
     Utc.with_ymd_and_hms(2026, 3, 1, 12, 0, 0).unwrap()
 }
 
-/// A clock that moves on by 1.000001 s each time it is read.
+/// A clock that advances by 1.000001 s each time it is read.
 pub(super) fn ticking() -> impl Fn() -> Timestamp + 'static {
     let reads = Cell::new(0);
     move || {
@@ -123,7 +123,7 @@ pub(super) fn files(dir: &Path) -> BTreeMap<String, (usize, String)> {
         .collect()
 }
 
-/// All that a database says, and whether its history holds together.
+/// Returns everything that a database contains, and whether its history is intact.
 pub(super) fn dump(dir: &Path) -> Result<(String, VerifyResult), OpenError> {
     let files = Files::new(dir);
     super::open::read(&files, WalIndex::Leave, |conn| {
@@ -163,7 +163,7 @@ fn contents(conn: &Connection) -> Result<String, StoreError> {
     Ok(text)
 }
 
-/// Takes a state of the newest schema back to an older version, as the migrations since then do in the other direction.
+/// Takes a state of the newest schema back to an older version: the reverse of the migrations since then.
 pub(super) fn back_to(dir: &Path, version: usize) {
     const STEPS: [&str; 7] = [
         "DROP TABLE newest_commit; PRAGMA user_version = 1;",
@@ -185,7 +185,7 @@ pub(super) fn back_to(dir: &Path, version: usize) {
     }
 }
 
-/// Runs SQL on a connection beside the store, as a person does with sqlite3.
+/// Runs SQL on a connection beside the store, as a person could with sqlite3.
 pub(super) fn by_hand(dir: &Path, sql: &str) {
     let conn = Connection::open(dir.join("state.db")).expect("a database");
     conn.execute_batch(sql).expect("done");

@@ -1,6 +1,6 @@
-//! Group commit: the way to the thread that owns the connection. The requests that arrive while a transaction is written
-//! to disk go into the next transaction, so that all who wait share the cost of a commit. This file must not know what
-//! requests do.
+//! Group commit: passes requests to the thread that owns the connection. Requests that arrive while a transaction is
+//! written to disk go into the next transaction, so that all who wait share the cost of a commit. This file must not know
+//! what the requests do.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::patience::Patience;
 use super::request::{Condition, Message, Priority, Reply, Request, Settle, Work};
 use super::space::Upkeep;
 
-/// The number of requests that can wait. Further callers wait for a place among them.
+/// How many requests can wait. Further callers wait for a place among them.
 const QUEUE_MAX: usize = 1_024;
 
 /// The handle of the thread that commits.
@@ -55,12 +55,12 @@ impl Committer {
         })
     }
 
-    /// Whether the state seemed to be lost, and is being checked once more.
+    /// Whether the state seemed to be lost, and is being checked a second time.
     pub(super) fn is_verifying(&self) -> bool {
         self.is_suspect.load(Ordering::Relaxed)
     }
 
-    /// Why every request is refused at the moment, if so.
+    /// Why every request is refused at the moment, if they are.
     pub(super) fn failure(&self) -> Option<StoreError> {
         self.failure.borrow().clone()
     }
@@ -86,14 +86,14 @@ impl Committer {
         }
     }
 
-    /// From now on, waits for the locks of other processes are short, because the process is to end.
+    /// Shortens waits for the locks of other processes from now on, because the process is about to end.
     pub(super) fn stop(&self) {
         self.patience.stop();
         self.wake();
     }
 
-    /// Runs `work` in a transaction, and returns when the transaction is on disk. If the caller stops waiting, the work is
-    /// done all the same.
+    /// Runs `work` in a transaction, and returns when the transaction is on disk. If the caller stops waiting, the work
+    /// is still done.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         priority: Priority,
@@ -117,8 +117,8 @@ impl Committer {
         replied.await.map_err(|_| closed())?
     }
 
-    /// Finds out whether the state can be written. One that could not is opened anew, if it is the same; `settle` runs in
-    /// the first transaction then.
+    /// Finds out whether the state can be written. A state that could not be written is reopened, if it is still the
+    /// same; `settle` then runs in the first transaction.
     pub(super) async fn recover(&self, settle: Settle) -> Condition {
         let (reply, replied) = oneshot::channel();
         if let Err(error) = self.send(Message::Recover { settle, reply }).await {
@@ -157,7 +157,7 @@ impl Committer {
 impl Drop for Committer {
     fn drop(&mut self) {
         if let Err(error) = self.close() {
-            tracing::warn!(fault = %error, "the state was not closed in good order; nothing that was acknowledged is lost");
+            tracing::warn!(fault = %error, "the state was not closed properly; nothing that was acknowledged is lost");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Appends entries to the history and removes the oldest ones, within the transaction that changes what the entries
-//! tell of. It must not know what an entry means.
+//! Appends entries to the history and removes the oldest ones, within the transaction that makes the changes which the
+//! entries describe. It must not know what an entry means.
 
 use rusqlite::{Connection, named_params};
 
@@ -17,13 +17,13 @@ const STEPS: u64 = 100;
 /// An open intent keeps its entry and all later ones, until the history has this many times the limit. Then they are
 /// removed, because the row of the intent has all that is needed to resolve it.
 const PINNED_MAX: u64 = 2;
-/// The largest number of entries that are removed at once, some ten milliseconds of work.
+/// The largest number of entries that are removed at once, which takes about ten milliseconds.
 const ROTATED_MAX: u64 = 5_000;
 
-/// `by` of the entries that an observation caused and no person.
+/// The `by` of entries that were caused by an observation and not by a person.
 pub(super) const OBSERVATION: &str = "observation";
 
-/// The history within one transaction, which also makes the changes that the new entries tell of.
+/// The history within one transaction; the changes that the new entries describe are made in the same transaction.
 pub(super) struct HistoryWriter<'a> {
     pub(super) conn: &'a Connection,
     pub(super) now: Present,
@@ -31,7 +31,7 @@ pub(super) struct HistoryWriter<'a> {
 }
 
 impl HistoryWriter<'_> {
-    /// Appends an entry that tells of `event`, and returns the number of the entry.
+    /// Appends an entry for `event`, and returns its number.
     pub(super) fn append(&self, event: HistoryEvent) -> Result<u64, StoreError> {
         let ends = chain::ends(self.conn)?;
         let entry = HistoryEntry {
@@ -76,8 +76,8 @@ impl HistoryWriter<'_> {
     }
 }
 
-/// Removes the oldest entries, if there are more than `history_max`: so many at a time that nobody waits for it. Returns
-/// whether any were removed.
+/// Removes the oldest entries, if there are more than `history_max`; only so many at a time that nobody notices a delay.
+/// Returns whether any were removed.
 pub(super) fn rotate(conn: &Connection, history_max: u64, ends: &Ends) -> Result<bool, StoreError> {
     let count = ends.head - ends.anchor;
     if count <= history_max {

@@ -1,5 +1,5 @@
-//! The process that reconciles with a state directory, as the lock file names it and as people read it. It is separate from
-//! the lock, because errors name the process, too.
+//! The process that reconciles with a state directory, as named in the lock file and shown to people. It is separate from
+//! the lock, because errors also name the process.
 
 use std::fmt;
 

@@ -10,8 +10,8 @@ use super::{losses, memory, suspensions};
 use crate::inventory::{IntentId, Inventory, InventoryEntry, OpenIntent, OwnedShare, ScopeRows};
 use crate::model::{AccountName, ImageId, ImageKey, Permission, Scope, Timestamp};
 
-/// What is known of a scope. It has the suspensions of all account names, because a name may be an earlier one of this
-/// account.
+/// Everything known of a scope. It includes the suspensions of all account names, because a name may be an earlier one of
+/// this account.
 pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, StoreError> {
     let ScopeRows {
         images,
@@ -32,7 +32,7 @@ pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, S
     })
 }
 
-/// What is kept of a scope and moves with the name of its account.
+/// The rows of a scope that move along when its account gets another name.
 pub(super) fn scope_rows(conn: &Connection, scope: &Scope) -> Result<ScopeRows, StoreError> {
     let images = rows::query_all(
         conn,
@@ -168,7 +168,7 @@ fn entry_in(row: &NamedRow<'_>) -> Result<InventoryEntry, StoreError> {
 /// One row of the table `open_intents`.
 pub(super) struct OpenIntentRow {
     pub(super) intent: OpenIntent,
-    /// Whether the history has the outcome, which is that it is unknown.
+    /// Whether the history already has the outcome, namely that it is unknown.
     pub(super) answered: bool,
 }
 
@@ -246,7 +246,7 @@ pub(super) fn add_open_intent(
     )
 }
 
-/// The account name that an open intent is stored under. It may differ from the one that it was recorded with.
+/// The account name under which an open intent is stored. It may differ from the one with which it was recorded.
 pub(super) fn account_of(
     conn: &Connection,
     intent: IntentId,
@@ -259,7 +259,7 @@ pub(super) fn account_of(
     )
 }
 
-/// Notes that the history has the outcome of an intent, and that it is unknown.
+/// Records that the history has the outcome of an intent, and that it is unknown.
 pub(super) fn mark_answered(conn: &Connection, intent: IntentId) -> Result<(), StoreError> {
     rows::execute(
         conn,

@@ -1,5 +1,5 @@
 //! Checks that the open state is still the one in the directory. People and backup tools remove, replace, empty or set
-//! back files under a running process, and SQLite goes on writing to the files that it once opened.
+//! back files under a running process, and SQLite continues to write to the files that it once opened.
 
 use std::fs;
 use std::io;
@@ -19,7 +19,7 @@ use super::lock::Lock;
 use super::open::{self, WalIndex};
 use super::{rows, schema};
 
-/// Waits until it is time to check once more.
+/// Waits until the time of the second check.
 pub(super) type RecheckDelay = Box<dyn FnMut() + Send>;
 
 /// A difference counts only if it is still there after this time, because a tool may move a file away for a moment.
@@ -45,18 +45,18 @@ enum Difference {
     Emptied,
     #[error("was cut short, from {from} to {to} bytes")]
     CutShort { from: u64, to: u64 },
-    #[error("was written to by another program (when a backup is put back, for example)")]
+    #[error("was written to by another program (for example, a backup was restored)")]
     Overwritten,
     #[error("was set back to an earlier state or to another one")]
     SetBack,
-    #[error("cannot be read any longer ({0})")]
+    #[error("can no longer be read ({0})")]
     Unreadable(String),
     #[error("names the owner {found:?} instead of {expected:?}")]
     OtherOwner { expected: String, found: String },
 }
 
 impl Difference {
-    /// The error that this difference is at `path`.
+    /// Makes the error that there is this difference at `path`.
     fn at<T>(self, path: &Path) -> Result<T, Discrepancy> {
         Err(Discrepancy {
             path: path.to_owned(),
@@ -71,7 +71,7 @@ struct Discrepancy {
     difference: Difference,
 }
 
-/// The result of one check. A discrepancy is not yet an error: it must be there twice.
+/// The result of one check. A discrepancy becomes an error only if it is found twice.
 enum Checked<T> {
     Same(T),
     Different(Discrepancy),
@@ -86,13 +86,13 @@ impl<T> From<Checked<T>> for Result<T, Discrepancy> {
     }
 }
 
-/// What is known of the open state, to compare the directory with.
+/// What is known of the open state, for comparison with the directory.
 pub(super) struct IntegrityCheck {
     files: Files,
     owner: String,
     /// The paths, and the files that were opened at them.
     opened: Vec<(PathBuf, FileId)>,
-    /// Known for certain, because only the store writes the log back into the database while it runs.
+    /// This is reliable, because only the store writes the log back into the database while it runs.
     database: FileStamp,
     wal: FileStamp,
     owner_file: (FileId, FileStamp),
@@ -141,7 +141,7 @@ impl IntegrityCheck {
         })
     }
 
-    /// Begins a transaction, if the state is still the one that was opened. A discrepancy is checked twice.
+    /// Begins a transaction, if the state is still the one that was opened. A discrepancy is checked a second time.
     pub(super) fn transaction<'c>(
         &mut self,
         conn: &'c Connection,
@@ -156,7 +156,7 @@ impl IntegrityCheck {
         self.conclude(checked.into())
     }
 
-    /// Checks that the files are the ones that were opened. A discrepancy is checked twice.
+    /// Checks that the files are the ones that were opened. A discrepancy is checked a second time.
     pub(super) fn check_files(&mut self) -> Result<(), StoreError> {
         let checked = match self.compare_files() {
             Ok(()) => Ok(()),
@@ -173,9 +173,9 @@ impl IntegrityCheck {
         &self.files
     }
 
-    /// Checks that the database and the lock are the files that were opened and that the installation is the same, whatever
-    /// was written to them.
-    /// A discrepancy is checked twice; a file that cannot be looked at is none.
+    /// Checks that the database and the lock are the files that were opened and that the installation is the same,
+    /// whatever was written to them. A discrepancy is checked a second time; a file whose metadata cannot be read does
+    /// not count as one.
     pub(super) fn check_identity(&mut self) -> Result<(), StoreError> {
         let checked = match self.compare_identity() {
             Ok(()) => Ok(()),
@@ -189,15 +189,15 @@ impl IntegrityCheck {
                 path,
                 difference: Difference::Unreadable(why),
             }) => Err(StoreError::broken(format!(
-                "{} cannot be looked at ({why})",
+                "{} cannot be checked ({why})",
                 path.display()
             ))),
             checked => self.conclude(checked),
         }
     }
 
-    /// Checks that the history is the one that is known or begins with it, and returns the number of the newest entry that
-    /// is known. The caller holds the write lock.
+    /// Checks that the history is the known one or begins with it, and returns the number of the newest known entry. The
+    /// caller holds the write lock.
     pub(super) fn check_history(&self, conn: &Connection) -> Result<u64, StoreError> {
         let path = self.files.database();
         let read = || {
@@ -208,7 +208,7 @@ impl IntegrityCheck {
         let difference = match read() {
             Ok(true) => return Ok(self.ends.head),
             Ok(false) => Difference::SetBack,
-            // The tables of a state are missing, or say what no state says.
+            // The tables of a state are missing, or contain values that no state has.
             Err(error) if error.kind == ErrorKind::Request => {
                 Difference::Unreadable(error.to_string())
             }
@@ -217,7 +217,7 @@ impl IntegrityCheck {
         Err(self.lost(&Discrepancy { path, difference }))
     }
 
-    /// Remembers a state that was opened anew. `ends` are those of its chain.
+    /// Remembers a state that was reopened. `ends` are those of its chain.
     pub(super) fn restart(&mut self, ends: Ends) -> Result<(), OpenError> {
         let owner_file = stat(&self.files.owner())?;
         self.owner_file = (FileId::of(&owner_file), FileStamp::of(&owner_file));
@@ -239,7 +239,7 @@ impl IntegrityCheck {
         checked.map_err(|found| self.lost(&found))
     }
 
-    /// Set while a discrepancy was found that must be there twice to count.
+    /// The flag that is set while a discrepancy waits for its second check.
     pub(super) fn is_suspect(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_suspect)
     }
@@ -263,7 +263,7 @@ impl IntegrityCheck {
 
     fn wait(&mut self, found: &Discrepancy) {
         let (file, difference) = (found.path.display(), &found.difference);
-        tracing::debug!(%file, %difference, "the state is looked at once more");
+        tracing::debug!(%file, %difference, "the state is checked once more");
         self.is_suspect.store(true, Ordering::Relaxed);
         (self.recheck_delay)();
     }
@@ -294,7 +294,7 @@ impl IntegrityCheck {
         self.compare_owner()
     }
 
-    /// The log does not matter here: once no process has the database open, it may be removed and made anew.
+    /// The log does not matter here: once no process has the database open, it may be removed and created again.
     fn compare_identity(&self) -> Result<(), Discrepancy> {
         let log = [self.files.wal(), self.files.wal_index()];
         self.compare_ids(|path| !log.iter().any(|log| log == path))?;
@@ -342,7 +342,7 @@ impl IntegrityCheck {
                 false => Difference::SetBack.at(&path),
             };
         }
-        // Nobody has committed, so that the log is unchanged, or holds what another process could not complete.
+        // Nobody has committed, so the log is unchanged or holds what another process could not complete.
         let path = self.files.wal();
         let (was, is) = (self.wal, FileStamp::of(&self.stat(&path)?));
         if is == was {
@@ -365,7 +365,7 @@ impl IntegrityCheck {
         }
     }
 
-    /// Whether `ends` come after those that are remembered: commands such as `suspend` write to the database, too.
+    /// Whether `ends` come after the remembered ones: commands such as `suspend` also write to the database.
     fn follows(&self, conn: &Connection, ends: &Ends) -> Result<bool, StoreError> {
         let was = &self.ends;
         if ends.generation <= was.generation || ends.head < was.head {
@@ -384,7 +384,7 @@ impl IntegrityCheck {
         Ok(hash == Some(was.head_hash))
     }
 
-    /// The metadata of a file. Only a path at which nothing is counts as [`Difference::Removed`].
+    /// The metadata of a file. Only a path at which there is nothing counts as [`Difference::Removed`].
     fn stat(&self, path: &Path) -> Result<fs::Metadata, Discrepancy> {
         let error = match fs::metadata(path) {
             Ok(metadata) => return Ok(metadata),
@@ -398,19 +398,19 @@ impl IntegrityCheck {
         Difference::Removed.at(if dir.exists() { path } else { dir })
     }
 
-    /// The error for a discrepancy that was there twice, with the remedy and what can still be saved.
+    /// The error for a discrepancy that was found twice, with the remedy and what can still be saved.
     fn lost(&self, found: &Discrepancy) -> StoreError {
         let Discrepancy { path, difference } = found;
         let dir = self.files.dir().display();
         let beside = [self.files.lock(), self.files.owner()];
         let remedy = if *path == beside[0] {
             format!(
-                "another process may reconcile beside this one: see to it that only one works with {dir}, and start it again"
+                "another process may reconcile beside this one: make sure that only one works with {dir}, and start it again"
             )
         } else {
             format!(
-                "stop sharekeeper, put the right state back as a whole, and start it again; to begin anew, move {dir} \
-                 away first; outcomes that arrive from now on are in the log"
+                "stop sharekeeper, put the right state back as a whole, and start it again; to start with an empty state, move {dir} \
+                 away first; outcomes that arrive from now on are in the log only"
             )
         };
         let salvage = match difference {
@@ -428,7 +428,7 @@ impl IntegrityCheck {
     }
 }
 
-/// How a file differs from what it was, by its length and its time of modification.
+/// Determines how a file differs from before, by its length and its time of modification.
 fn difference(was: FileStamp, is: FileStamp) -> Difference {
     match is.len {
         0 => Difference::Emptied,

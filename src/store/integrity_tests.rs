@@ -1,4 +1,4 @@
-//! B5: a state that is removed, replaced, emptied or set back under a running store.
+//! B5: tests of a state that is removed, replaced, emptied or set back under a running store.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ struct Used {
 }
 
 impl Used {
-    /// If `folded`, the log was written back, so that the database holds everything.
+    /// With `folded`, the log was written back, so that the database holds everything.
     fn new(folded: bool) -> Self {
         let root = tempfile::tempdir().expect("a directory");
         let dir = root.path().join("state");
@@ -74,7 +74,7 @@ fn set_len(path: &Path, len: u64) {
 
 type Tamper = fn(&Used);
 
-/// What can happen to a directory, which file the error names, and in which words.
+/// Cases of what can happen to a directory, with the file that the error names and the words that it uses.
 const TAMPERINGS: [(&str, Tamper, &str, &str); 16] = [
     (
         "rm state.db*",
@@ -186,7 +186,7 @@ const TAMPERINGS: [(&str, Tamper, &str, &str); 16] = [
 ];
 
 #[test]
-fn b5_s18_no_intent_is_granted_on_a_state_that_is_not_there_any_longer() {
+fn b5_s18_no_intent_is_granted_once_the_state_has_been_tampered_with() {
     for (name, tamper, file, words) in TAMPERINGS {
         for folded in [false, true] {
             let used = Used::new(folded);
@@ -208,7 +208,7 @@ fn b5_s18_no_intent_is_granted_on_a_state_that_is_not_there_any_longer() {
                     "{name}, folded {folded}: {told}"
                 );
             }
-            // The failure stays, and nothing is checked again.
+            // The failure lasts, and nothing is checked again.
             for attempt in [share("d"), share("e")] {
                 let again = block_on(used.store.record_intent(&attempt));
                 assert_eq!(again, Err(WriteRefused::Failed(told.clone())), "{name}");
@@ -234,7 +234,7 @@ fn b5_s18_a_wal_that_is_set_back_or_cut_is_noticed() {
         "{told}"
     );
 
-    // Its beginning was overwritten and the rest is as it was, so that the length tells nothing.
+    // The beginning of the log was overwritten and the rest is as before, so that its length shows nothing.
     let used = Used::new(false);
     let log = used.dir().join("state.db-wal");
     let before = fs::read(&log).expect("a log");
@@ -251,7 +251,7 @@ fn b5_s18_a_wal_that_is_set_back_or_cut_is_noticed() {
 }
 
 #[test]
-fn b5_s18_what_is_back_within_a_second_goes_on() {
+fn b5_s18_a_file_that_is_back_within_a_second_is_accepted() {
     for name in ["state.db", "state.db-wal", "state.db-shm", "lock", "owner"] {
         let dir = tempfile::tempdir().expect("a directory");
         let (file, away) = (dir.path().join(name), dir.path().join("away"));
@@ -277,7 +277,7 @@ fn b5_s18_what_is_back_within_a_second_goes_on() {
 }
 
 #[test]
-fn b5_s18_what_people_say_beside_it_is_no_difference() {
+fn b5_s18_changes_by_peoples_commands_are_not_taken_for_tampering() {
     let used = Used::new(false);
     let mut operator =
         OperatorStore::open(&used.dir(), &options(), ticking()).expect("an operator store");
@@ -300,7 +300,7 @@ fn b5_s18_what_people_say_beside_it_is_no_difference() {
         operator.resume(&which, "ann@desk").expect("ended");
         block_on(used.store.record_intent(&share("d"))).expect("recorded");
     }
-    // The same content in a new file, and a file that is only touched.
+    // The same content in a new file, and a file whose time alone was changed.
     let owner = used.dir().join("owner");
     let text = fs::read(&owner).expect("an owner");
     fs::remove_file(&owner).expect("removed");
@@ -310,7 +310,7 @@ fn b5_s18_what_people_say_beside_it_is_no_difference() {
 }
 
 #[test]
-fn b5_s18_what_an_observation_taught_cannot_be_set_back_unnoticed() {
+fn b5_s18_setting_back_the_update_of_an_observation_is_noticed() {
     let used = Used::new(false);
     let generation = |dir: &Path| {
         let files = super::files::Files::new(dir);
@@ -345,7 +345,7 @@ fn b5_s18_what_an_observation_taught_cannot_be_set_back_unnoticed() {
 }
 
 #[test]
-fn b5_s18_another_history_that_is_longer_is_no_later_state() {
+fn b5_s18_another_longer_history_is_not_taken_for_a_later_state() {
     let used = Used::new(false);
     by_hand(
         &used.dir(),
@@ -357,7 +357,7 @@ fn b5_s18_another_history_that_is_longer_is_no_later_state() {
 }
 
 #[test]
-fn b5_s9_outcomes_are_recorded_as_far_as_that_is_possible() {
+fn b5_s9_outcomes_are_recorded_as_far_as_possible() {
     let attempt = share("d");
     let entries = |dir: &Path| {
         let reader = Reader::open(dir).expect("a reader");
@@ -366,7 +366,7 @@ fn b5_s9_outcomes_are_recorded_as_far_as_that_is_possible() {
         (entries.len(), last)
     };
     for (tamper, dir) in [
-        // They are there if the directory is put back.
+        // They are there once the directory is put back.
         (TAMPERINGS[5].1, "old"),
         (TAMPERINGS[11].1, "state"),
         (TAMPERINGS[13].1, "state"),
@@ -382,7 +382,7 @@ fn b5_s9_outcomes_are_recorded_as_far_as_that_is_possible() {
         .expect("kept");
         assert_eq!(entries(&used.root.path().join(dir)), (5, "outcome"));
     }
-    // An outcome that is the first request after the removal.
+    // The outcome is the first request after the removal.
     let used = Used::new(false);
     let intent = block_on(used.store.record_intent(&attempt)).expect("recorded");
     TAMPERINGS[5].1(&used);
@@ -409,8 +409,8 @@ fn b5_s9_outcomes_are_recorded_as_far_as_that_is_possible() {
 }
 
 #[test]
-fn b5_s18_the_next_start_begins_with_what_was_put_in_place_or_refuses() {
-    // Removed as a whole: a new state, and it says so.
+fn b5_s18_the_next_start_uses_the_state_put_in_place_or_refuses_it() {
+    // After a removal as a whole, there is a new state, which says that it is new.
     let used = Used::new(false);
     assert!(!used.store.is_new());
     TAMPERINGS[4].1(&used);
@@ -429,7 +429,7 @@ fn b5_s18_the_next_start_begins_with_what_was_put_in_place_or_refuses() {
         "{error:?}"
     );
 
-    // A backup, and no page of what came after it.
+    // After a backup was restored, no page of later content remains.
     let used = Used::new(false);
     let backup = used.root.path().join("copy");
     fs::create_dir(&backup).expect("made");
@@ -442,7 +442,7 @@ fn b5_s18_the_next_start_begins_with_what_was_put_in_place_or_refuses() {
     drop(open(&dir));
     assert_eq!(dump(&dir).expect("readable").0, before);
 
-    // The log alone: nothing of it is lost.
+    // Only the log was removed from outside: nothing of it is lost.
     let used = Used::new(false);
     let before = dump(&used.dir()).expect("readable").0;
     TAMPERINGS[2].1(&used);
@@ -454,8 +454,8 @@ fn b5_s18_the_next_start_begins_with_what_was_put_in_place_or_refuses() {
 }
 
 #[test]
-fn b5_s18_to_close_a_store_writes_nothing_into_another_state() {
-    // A backup that is copied or moved into place, after the last write.
+fn b5_s18_closing_a_store_writes_nothing_into_another_state() {
+    // A backup that is copied or moved into place after the last write.
     for number in [7, 8] {
         let used = Used::new(false);
         let backup = fs::read(used.backup()).expect("a backup");
@@ -468,7 +468,7 @@ fn b5_s18_to_close_a_store_writes_nothing_into_another_state() {
 }
 
 #[test]
-fn b5_s20_who_lost_the_lock_stops_for_the_process_that_has_it() {
+fn b5_s20_a_process_whose_lock_file_is_gone_stops_for_the_new_one() {
     let used = Used::new(false);
     remove(&used.dir(), &["lock"]);
     let second = open(&used.dir());
@@ -484,7 +484,7 @@ fn b5_s20_who_lost_the_lock_stops_for_the_process_that_has_it() {
 }
 
 #[test]
-fn b5_s18_a_state_is_new_until_it_was_opened_once() {
+fn b5_s18_a_state_is_new_until_it_has_been_opened_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     assert!(store.is_new());
@@ -499,7 +499,7 @@ fn b5_s18_a_state_is_new_until_it_was_opened_once() {
 }
 
 #[test]
-fn b5_a_history_that_does_not_end_where_its_chain_does_is_refused_at_the_start() {
+fn b5_a_history_that_does_not_end_with_its_chain_is_refused_at_start() {
     for tamper in [
         "UPDATE chain SET head_seq = head_seq + 1",
         "UPDATE chain SET head_hash = zeroblob(32)",
@@ -519,7 +519,7 @@ fn b5_a_history_that_does_not_end_where_its_chain_does_is_refused_at_the_start()
 }
 
 #[test]
-fn b5_a_history_that_is_rotated_away_as_a_whole_is_no_mixture() {
+fn b5_a_history_that_is_rotated_away_completely_is_accepted() {
     let used = Used::new(true);
     drop(used.store);
     let dir = used.root.path().join("state");

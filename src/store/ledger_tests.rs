@@ -1,5 +1,5 @@
-//! What the ledger promises to the engine, with the real store beneath it: intents and outcomes over restarts, what people
-//! change meanwhile, suspensions, and readers.
+//! Tests what the ledger promises to the engine, with the real store beneath it: intents and outcomes over restarts,
+//! changes by people in between, suspensions, and readers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,7 +78,7 @@ fn s9_writes_that_wait_for_the_disk_share_a_commit() {
     assert!(commits < 100, "{commits}");
 }
 
-/// The number of commits in the log: the last frame of each has the length of the database after it.
+/// Counts the commits in the log: the last frame of each has the length of the database after it.
 fn commits(dir: &std::path::Path) -> usize {
     let log = std::fs::read(dir.join("state.db-wal")).expect("a log");
     let frames = log[32..].chunks(24 + 4096);
@@ -86,7 +86,7 @@ fn commits(dir: &std::path::Path) -> usize {
 }
 
 #[test]
-fn s19_an_attempt_has_one_outcome_at_most() {
+fn s19_an_attempt_has_at_most_one_outcome() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let attempt = share("a");
@@ -99,7 +99,7 @@ fn s19_an_attempt_has_one_outcome_at_most() {
 }
 
 #[test]
-fn s9_s19_an_older_intent_stays_open_until_an_answer_tells_what_became_of_it() {
+fn s9_s19_an_older_intent_stays_open_until_an_answer_settles_it() {
     for (answered, left, applied) in [
         (WriteResult::NotSent, 1, None),
         (WriteResult::Rejected, 1, None),
@@ -132,7 +132,7 @@ fn s9_s19_an_older_intent_stays_open_until_an_answer_tells_what_became_of_it() {
 }
 
 #[test]
-fn s18_what_is_forgotten_on_request_is_gone_whole_and_never_under_another_process() {
+fn s18_a_state_in_use_cannot_be_removed_and_a_closed_one_goes_whole() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
@@ -149,7 +149,7 @@ fn s18_what_is_forgotten_on_request_is_gone_whole_and_never_under_another_proces
 }
 
 #[test]
-fn s1_what_a_person_lets_go_is_not_pruned_from_the_very_next_write_on() {
+fn s1_an_image_that_a_person_releases_is_not_pruned_by_the_next_write() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
@@ -179,7 +179,7 @@ fn s1_what_a_person_lets_go_is_not_pruned_from_the_very_next_write_on() {
 }
 
 #[test]
-fn s19_updates_close_intents_and_tell_why_images_leave() {
+fn s19_updates_close_intents_and_record_why_images_leave() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
@@ -214,7 +214,7 @@ fn s19_updates_close_intents_and_tell_why_images_leave() {
 }
 
 #[test]
-fn s17_what_changes_nothing_writes_nothing() {
+fn s17_an_update_that_changes_nothing_writes_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let entry = block_on(shared(&store, "a"));
@@ -249,7 +249,7 @@ fn s17_what_changes_nothing_writes_nothing() {
 }
 
 #[test]
-fn s16_a_reader_leaves_no_trace_and_sees_what_a_running_store_has_committed() {
+fn s16_a_reader_leaves_no_trace_and_sees_what_a_store_has_committed() {
     let dir = tempfile::tempdir().expect("a directory");
     let never = dir.path().join("never");
     let reader = Reader::open(&never).expect("a reader");
@@ -284,7 +284,7 @@ fn s16_a_reader_leaves_no_trace_and_sees_what_a_running_store_has_committed() {
     );
     drop(store);
     assert_eq!(look().holder, None);
-    // A copy without the log and its index, as a backup may be.
+    // A copy without the log and its index, such as a backup.
     for name in ["state.db-wal", "state.db-shm", "lock"] {
         std::fs::remove_file(state.join(name)).expect("removed");
     }
@@ -292,7 +292,7 @@ fn s16_a_reader_leaves_no_trace_and_sees_what_a_running_store_has_committed() {
 }
 
 #[test]
-fn a_suspension_holds_from_the_next_write_and_spoils_no_other() {
+fn a_suspension_holds_from_the_next_write_and_affects_no_other_image() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let mut operator =
@@ -328,7 +328,7 @@ fn a_suspension_holds_from_the_next_write_and_spoils_no_other() {
 }
 
 #[test]
-fn what_a_person_changed_since_the_observation_is_not_undone_by_its_update() {
+fn an_update_does_not_undo_a_persons_change_since_its_observation() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
@@ -354,7 +354,7 @@ fn what_a_person_changed_since_the_observation_is_not_undone_by_its_update() {
     assert_eq!(words(&store)[2..], ["parked", "unparked"]);
     apply().expect("kept");
     assert_eq!(words(&store)[2..], ["parked", "unparked", "parked"]);
-    // An outcome neither parks nor unparks, whatever entry it brings.
+    // An outcome neither parks nor unparks an image, whatever its entry contains.
     let intent = block_on(store.record_intent(&share("a"))).expect("recorded");
     let outcome = answer(intent, &share("a"), WriteResult::Applied);
     block_on(store.record_outcome(outcome, Some(InventoryEntry::default()))).expect("kept");
@@ -362,7 +362,7 @@ fn what_a_person_changed_since_the_observation_is_not_undone_by_its_update() {
     assert_eq!(inventory.images[&image("a")].parked_since, Some(noon()));
 }
 
-/// A store and an operator store with a clock of their own.
+/// Opens a store and an operator store, both with the time `now`.
 fn at(dir: &std::path::Path, now: Timestamp) -> (Store, OperatorStore) {
     let clock = move || now;
     let store = Store::open(dir, &options(), clock).expect("a store");
@@ -373,7 +373,7 @@ fn at(dir: &std::path::Path, now: Timestamp) -> (Store, OperatorStore) {
 }
 
 #[test]
-fn b2_a_suspension_forbids_until_it_is_over_by_both_clocks() {
+fn b2_a_suspension_forbids_writes_until_it_is_over_by_both_clocks() {
     let dir = tempfile::tempdir().expect("a directory");
     let (store, mut operator) = at(dir.path(), noon());
     let ends = noon() + TimeDelta::hours(6);
@@ -402,7 +402,7 @@ fn b2_a_suspension_forbids_until_it_is_over_by_both_clocks() {
 }
 
 #[test]
-fn b2_a_suspension_is_removed_only_once_every_clock_calls_it_over() {
+fn b2_a_suspension_is_removed_only_once_it_is_over_by_every_clock() {
     let dir = tempfile::tempdir().expect("a directory");
     for (hours_later, left) in [(0, 1), (7, 2), (29, 3), (30, 3)] {
         let (store, mut operator) = at(dir.path(), noon() + TimeDelta::hours(hours_later));
@@ -415,7 +415,7 @@ fn b2_a_suspension_is_removed_only_once_every_clock_calls_it_over() {
 }
 
 #[test]
-fn a_reader_that_came_before_the_state_reads_it_once_it_is_there() {
+fn a_reader_opened_before_the_state_reads_it_once_it_exists() {
     let root = tempfile::tempdir().expect("a directory");
     let dir = root.path().join("state");
     let reader = Reader::open(&dir).expect("a reader");
@@ -426,14 +426,14 @@ fn a_reader_that_came_before_the_state_reads_it_once_it_is_there() {
     let inventory = block_on(reader.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory.open_intents.len(), 1);
     assert!(!reader.is_new());
-    // A state that is gone again does not read as a new one.
+    // A state that has disappeared again is not read as a new one.
     store.close().expect("closed");
     std::fs::remove_dir_all(&dir).expect("removed");
     block_on(reader.inventory(&scope())).expect_err("refused");
 }
 
 #[test]
-fn b2_suspensions_that_are_over_leave_room_for_others() {
+fn b2_suspensions_that_are_over_do_not_count_towards_the_limit() {
     let dir = tempfile::tempdir().expect("a directory");
     let (_store, mut operator) = at(dir.path(), noon());
     let mut suspend = |until| operator.suspend(Selector::default(), until, "ann@desk", "a launch");
@@ -448,7 +448,7 @@ fn b2_suspensions_that_are_over_leave_room_for_others() {
 }
 
 #[test]
-fn c11_an_intent_is_dated_late_and_the_history_by_the_clock() {
+fn c11_an_intent_gets_the_late_time_and_the_history_the_clocks() {
     let dir = tempfile::tempdir().expect("a directory");
     let late = noon() + TimeDelta::minutes(15);
     let present = Present::new(noon(), noon(), late);
@@ -461,7 +461,7 @@ fn c11_an_intent_is_dated_late_and_the_history_by_the_clock() {
 }
 
 #[test]
-fn people_take_images_in_and_out() {
+fn people_adopt_and_release_images() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut operator =
         OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store");
@@ -491,7 +491,7 @@ fn people_take_images_in_and_out() {
 }
 
 #[test]
-fn an_entry_is_read_as_it_was_kept_to_the_nanosecond() {
+fn an_entry_is_read_as_it_was_stored_to_the_nanosecond() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let at = noon() + TimeDelta::nanoseconds(123_456_789);
@@ -518,7 +518,7 @@ fn an_entry_is_read_as_it_was_kept_to_the_nanosecond() {
 }
 
 #[test]
-fn the_history_is_filtered_by_what_it_is_about_and_when() {
+fn the_history_is_filtered_by_subject_and_time() {
     let dir = tempfile::tempdir().expect("a directory");
     let options = Options {
         commit: Some("0a1b2c".into()),
@@ -563,7 +563,7 @@ fn the_history_is_filtered_by_what_it_is_about_and_when() {
 }
 
 #[test]
-fn c4_d1_what_the_api_says_of_an_image_outlives_the_process() {
+fn c4_d1_the_apis_answer_about_an_image_outlives_the_process() {
     let dir = tempfile::tempdir().expect("a directory");
     let entry = InventoryEntry {
         last_answer: Some(AnsweredState {
@@ -586,11 +586,11 @@ fn c4_d1_what_the_api_says_of_an_image_outlives_the_process() {
 }
 
 #[test]
-fn c2_a_refusal_changes_nothing_but_what_the_api_says_of_the_image() {
+fn c2_a_refusal_changes_only_the_apis_answer_about_the_image() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
-    // Read before the share above was recorded.
+    // The entry was read before the share above was recorded.
     let stale = InventoryEntry {
         denied_since: Some(noon()),
         ..InventoryEntry::default()

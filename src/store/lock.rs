@@ -1,5 +1,5 @@
-//! The lock of a state directory, by which only one process reconciles with it. The lock file also says which process that
-//! is, for people.
+//! The lock of a state directory: only the process that holds it may reconcile with the directory. The lock file also
+//! names that process for people.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -11,8 +11,8 @@ use super::file_state::FileId;
 use super::files::{FILE_MODE, Files};
 use super::holder::Holder;
 
-/// Held as long as the process may reconcile with the directory. The kernel holds the lock and releases it when the process
-/// ends; the file and its content stay, and mean nothing without the lock.
+/// Held as long as the process may reconcile with the directory. The kernel holds the lock and releases it when the
+/// process ends; the file and its content stay, but mean nothing without the lock.
 #[derive(Debug)]
 pub(super) struct Lock {
     path: PathBuf,
@@ -20,7 +20,7 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock; an error that names the holder if another process has it.
+    /// Takes the lock. If another process has it, the error names that process.
     pub(super) fn take(files: &Files, holder: &Holder) -> Result<Self, OpenError> {
         let path = files.lock();
         let mut file = OpenOptions::new()
@@ -41,22 +41,22 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => return Err(OpenError::io(&path, "lock it", &error)),
         }
-        // The content only informs people, so that the lock is held even if the disk is full.
+        // The content only informs people, so the lock is held even if the disk is full.
         if let Err(error) = write(&mut file, holder) {
             tracing::warn!(%error, file = %path.display(), "the lock file does not say who holds it");
         }
         Ok(Self { path, file })
     }
 
-    /// The id of the locked file. Another file may be at its path by now, which any process can lock.
+    /// The id of the locked file. By now another file may be at its path, and any process can lock that one.
     pub(super) fn id(&self) -> Result<FileId, OpenError> {
         let metadata = self.file.metadata();
         let metadata = metadata.map_err(|error| OpenError::io(&self.path, "look at it", &error))?;
         Ok(FileId::of(&metadata))
     }
 
-    /// The process that holds the lock now, for people. The lock is tried only if the last holder did not empty the file,
-    /// and then only for a moment.
+    /// The process that holds the lock now, for people. The lock is tested only if the last holder did not empty the
+    /// file, and then only for a moment.
     pub(super) fn holder(path: &Path) -> Option<Holder> {
         let mut file = File::open(path).ok()?;
         let holder = read_holder(&mut file)?;
@@ -70,7 +70,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // From an empty file, readers know that nobody has the lock, without trying it.
+        // An empty file tells readers that nobody has the lock, so that they need not test it.
         if let Err(error) = self.file.set_len(0) {
             tracing::debug!(%error, "the lock file could not be emptied");
         }

@@ -1,4 +1,5 @@
-//! The table `loss_acceptances`: the losses that people have accepted. What they accept is decided in `inventory`.
+//! The table `loss_acceptances`: the losses that people have accepted. `inventory` decides which losses an acceptance
+//! covers.
 
 use rusqlite::{Connection, named_params};
 
@@ -29,7 +30,7 @@ pub(super) fn of_scope(
     )
 }
 
-/// Keeps what a person says, in the place of what was said of the same number before.
+/// Stores an acceptance by a person, in place of an earlier one for the same number.
 pub(super) fn say(
     conn: &Connection,
     scope: &Scope,
@@ -38,8 +39,8 @@ pub(super) fn say(
     put(conn, scope, acceptance)
 }
 
-/// Keeps the images that an acceptance was held against. What a person has said since stays as it is: it was not known
-/// when that was done.
+/// Stores the images to which an acceptance was applied. An acceptance that a person has given since then stays as it is,
+/// because it was not known when this one was applied.
 pub(super) fn bind(
     conn: &Connection,
     scope: &Scope,
@@ -53,8 +54,8 @@ pub(super) fn bind(
     Ok(true)
 }
 
-/// Moves what people have accepted under an earlier name of an account. What they said of the same number under the present
-/// name stands.
+/// Moves the acceptances that people gave under an earlier name of an account. An acceptance of the same number under the
+/// present name takes precedence.
 pub(super) fn move_all(
     conn: &Connection,
     from: &Scope,

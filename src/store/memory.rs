@@ -1,5 +1,5 @@
-//! The tables `name_meanings` and `version_clocks`: what resolution remembers of every scope. What the rows mean is left to
-//! `inventory` and `resolve`.
+//! The tables `name_meanings` and `version_clocks`: what resolution remembers of every scope. `inventory` and `resolve`
+//! decide what the rows mean.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(super) struct MovedName {
     pub(super) to: ImageId,
 }
 
-/// What is remembered of a scope.
+/// Everything that is remembered of a scope.
 pub(super) fn of_scope(conn: &Connection, scope: &Scope) -> Result<ResolutionMemory, StoreError> {
     let of_scope = [scope.account.as_str(), scope.region.as_str()];
     let names = rows::query_all(
@@ -38,7 +38,7 @@ pub(super) fn of_scope(conn: &Connection, scope: &Scope) -> Result<ResolutionMem
     })
 }
 
-/// Stores what an update changes in the memory of a scope, and returns the names that mean another image from now on.
+/// Stores the changes of an update to the memory of a scope, and returns the names that mean another image from now on.
 pub(super) fn apply(
     conn: &Connection,
     scope: &Scope,
@@ -64,7 +64,8 @@ pub(super) fn apply(
     Ok(moved)
 }
 
-/// Deletes all that is remembered of a scope, because nothing vouches any longer for what the next observation makes of it.
+/// Deletes everything that is remembered of a scope, because it can no longer be trusted when the next observation uses
+/// it.
 pub(super) fn forget(conn: &Connection, scope: &Scope) -> Result<(), StoreError> {
     for table in ["name_meanings", "version_clocks"] {
         rows::execute(
@@ -166,8 +167,8 @@ fn put_version(
     )
 }
 
-/// A time as it is stored. The age is the API's word: one that could not be read back counts as not known, which only
-/// makes things slower.
+/// A time as it is stored. The age comes from the API: one that could not be read back counts as unknown, which only
+/// delays things.
 fn time(at: Option<Timestamp>) -> Option<String> {
     at.filter(|at| is_storable(*at)).map(format_time)
 }

@@ -1,5 +1,5 @@
-//! What resolution remembers: that the store keeps it as it was given, forgets it where nothing vouches for it, and tells
-//! in the history what a name meant; and the migration from version 4.
+//! Tests that the store keeps what resolution remembers, forgets it when it can no longer be trusted, and records in the
+//! history when a name means another image; and the migration from version 4.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -103,7 +103,7 @@ fn intact(dir: &Path) {
 }
 
 fn any_update() -> impl Strategy<Value = MemoryUpdate> {
-    // Names differ by case, and hold what SQL or a path would take for its own.
+    // Names differ in case, and contain characters that are special in SQL or in a path.
     let text = prop::sample::select(vec!["a", "A", "ä", "a'b", "a%_", "名前", "a b"]);
     let id = prop::sample::select(vec!["a", "b", "c"]).prop_map(image);
     let at = || {
@@ -129,7 +129,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn what_is_kept_is_what_applying_the_updates_gives(
+    fn the_stored_memory_is_the_result_of_applying_the_updates(
         updates in prop::collection::vec((any_update(), any::<bool>()), 1..8)
     ) {
         let dir = tempfile::tempdir().expect("a directory");
@@ -152,7 +152,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_forgotten_leaves_no_row_and_status_counts_the_rest() {
+fn forgotten_names_leave_no_row_and_status_counts_the_rest() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     keep(&store, &scope(), first());
@@ -184,7 +184,7 @@ fn what_is_forgotten_leaves_no_row_and_status_counts_the_rest() {
 }
 
 #[test]
-fn s18_a_value_that_nobody_writes_is_an_error_and_no_default() {
+fn s18_a_value_that_no_version_writes_is_an_error_not_a_default() {
     for (sql, what) in [
         (
             "UPDATE name_meanings SET name = ' golden'",
@@ -212,7 +212,7 @@ fn s18_a_value_that_nobody_writes_is_an_error_and_no_default() {
 }
 
 #[test]
-fn a_time_that_could_not_be_read_back_is_not_known() {
+fn a_time_that_could_not_be_read_back_counts_as_unknown() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let late = DateTime::from_timestamp(253_402_300_800, 0).expect("the year 10000");
@@ -230,7 +230,7 @@ fn a_time_that_could_not_be_read_back_is_not_known() {
     assert_eq!(kept, [(version("golden", "1.5"), expected)].into());
 }
 
-/// A state in which the account of the fixtures' scope is known, and something is remembered there and elsewhere.
+/// A state in which the account of the fixtures' scope is known, and something is remembered there and in another region.
 fn known(dir: &Path, uin: &Uin) -> Store {
     let store = open(dir);
     for scope in [scope(), elsewhere()] {
@@ -248,7 +248,7 @@ fn known(dir: &Path, uin: &Uin) -> Store {
 }
 
 #[test]
-fn s26_a_name_that_stands_for_another_account_remembers_nothing_of_the_first() {
+fn s26_a_name_that_means_another_account_remembers_nothing_of_the_first() {
     let dir = tempfile::tempdir().expect("a directory");
     let (was, is) = ("100000000001", "100000000002");
     let [was, is] = [was, is].map(|uin| Uin::new(uin).expect("a uin"));
@@ -272,7 +272,7 @@ fn s26_a_name_that_stands_for_another_account_remembers_nothing_of_the_first() {
     let moved = moved.iter().find(|event| event.as_str() == "name_moved");
     assert_eq!(moved, None, "it is another account's name");
 
-    // Whoever set the rows aside already has begun anew since.
+    // Another update has set the rows aside and has started afresh since.
     let late = InventoryUpdate {
         memory: MemoryUpdate::default(),
         ..update
@@ -283,7 +283,7 @@ fn s26_a_name_that_stands_for_another_account_remembers_nothing_of_the_first() {
 }
 
 #[test]
-fn s26_clocks_do_not_go_over_to_the_new_name_of_an_account() {
+fn s26_clocks_do_not_move_to_the_new_name_of_an_account() {
     let dir = tempfile::tempdir().expect("a directory");
     let uin = Uin::new("100000000001").expect("a uin");
     let store = known(dir.path(), &uin);
@@ -316,7 +316,7 @@ fn s26_clocks_do_not_go_over_to_the_new_name_of_an_account() {
 }
 
 #[test]
-fn s19_the_history_tells_when_a_name_means_another_image() {
+fn s19_the_history_records_when_a_name_means_another_image() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     keep(&store, &scope(), first());
@@ -335,7 +335,7 @@ fn s19_the_history_tells_when_a_name_means_another_image() {
         })
     };
     assert_eq!(history(&store), [moved("b", "a")]);
-    // What was forgotten in between is not known to have changed.
+    // For a meaning that was forgotten in between, no change is known.
     keep(&store, &scope(), names([("golden", None)]));
     keep(&store, &scope(), names([("golden", Some("c"))]));
     keep(&store, &scope(), names([("golden", Some("a"))]));
@@ -351,7 +351,7 @@ fn s19_the_history_tells_when_a_name_means_another_image() {
 }
 
 #[test]
-fn s19_intents_and_outcomes_tell_the_name_the_document_and_the_cause() {
+fn s19_intents_and_outcomes_contain_name_document_and_cause() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     for (id, permission, cause) in [
@@ -388,7 +388,7 @@ fn s19_intents_and_outcomes_tell_the_name_the_document_and_the_cause() {
 }
 
 #[test]
-fn s19_entries_of_earlier_versions_read_as_they_were_written() {
+fn s19_entries_of_earlier_versions_are_read_as_they_were_written() {
     for old in [
         r#"{"seq":1,"at":"2026-03-01T12:00:00Z","event":"intent","account":"default","region":"ap-tokyo","image_id":"img-a","permission":"share","cause":"declared","source":{"file":"a.yaml","line":3},"commit":"0a1b2c","attempt":1}"#,
         r#"{"seq":2,"at":"2026-03-01T12:00:01Z","event":"outcome","intent":1,"account":"default","region":"ap-tokyo","image_id":"img-a","permission":"share","result":"applied","request_id":"req-1","blueprint_id":"lhbp-1"}"#,
@@ -435,7 +435,7 @@ fn s18_a_state_of_version_4_is_migrated_and_an_older_binary_refuses_it() {
     assert_eq!((found, known), (latest(MIGRATIONS), 4));
 }
 
-/// All ids are of the grammar that the store checks when it reads them.
+/// All these ids have the form that the store checks when it reads them.
 #[test]
 fn a_name_may_mean_the_first_and_the_last_of_all_ids() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -1,5 +1,6 @@
-//! STORE: what outlives a run, in the directory given with `--state-dir`: the inventory, writes whose outcome is unknown,
-//! what resolution remembers, suspensions, accepted losses, the newest commit of the manifests, and the history.
+//! STORE: everything that outlives a run, in the directory given with `--state-dir`: the inventory, writes whose outcome
+//! is unknown, what resolution remembers, suspensions, accepted losses, the newest commit of the manifests, and the
+//! history.
 //!
 //! ```text
 //! state.db (-wal, -shm)   SQLite; `schema.sql` and the numbered files beside it define the schema
@@ -8,9 +9,9 @@
 //! summary.json            what a daemon shows `status`; no part of the state
 //! ```
 //!
-//! There are three ways in, each a type: [`Store`] reconciles, and there is one at a time; [`OperatorStore`] makes the
-//! short writes that people ask for, beside a running [`Store`]; [`Reader`] cannot write. A state that cannot be trusted is
-//! refused ([`OpenError`]) and never replaced by an empty one. This module knows neither plans nor the API.
+//! It is used in three ways, each through its own type: [`Store`] reconciles, and only one can be open; [`OperatorStore`]
+//! makes the short writes that people ask for, beside a running [`Store`]; [`Reader`] cannot write. A state that cannot
+//! be trusted is refused ([`OpenError`]) and never replaced by an empty one. This module knows neither plans nor the API.
 
 mod chain;
 mod commit_thread;
@@ -97,8 +98,8 @@ pub struct Store {
     history_max: u64,
     is_new: bool,
     now: Now,
-    /// By scope, the number of the newest history entry when its inventory was read. An update that starts from this
-    /// inventory knows nothing later.
+    /// For each scope, the number of the newest history entry when its inventory was read. An update that is based on
+    /// this inventory knows nothing later.
     read_at: RefCell<BTreeMap<Scope, u64>>,
     lock: Lock,
 }
@@ -113,7 +114,7 @@ impl Store {
         Self::open_with(dir, options, now, integrity::recheck_delay())
     }
 
-    /// `recheck_delay` waits before a state that seems to be lost is checked once more.
+    /// Opens a directory. `recheck_delay` waits before a state that seems to be lost is checked a second time.
     fn open_with<P: Into<Present>>(
         dir: &Path,
         options: &Options,
@@ -189,9 +190,9 @@ impl Store {
         self.read(|_| Ok(())).await
     }
 
-    /// Checks that the state is still the one that was opened and, if a write to it has failed, that it can be written. One
-    /// that could not is opened anew, if it is the same file, installation and history; then requests are served again.
-    /// What a commit that failed has left of intents is closed as not sent, because nobody was granted them.
+    /// Checks that the state is still the one that was opened and, if a write to it has failed, that it can be written. A
+    /// state that could not be written is reopened, if it is the same file, installation and history; then requests are
+    /// served again. Intents that a failed commit has left are closed as not sent, because no caller got them.
     pub async fn recover(&self) -> Recovery {
         let (now, history_max) = ((self.now)(), self.history_max);
         let settle = move |conn: &Connection, known: u64| {
@@ -209,19 +210,20 @@ impl Store {
         }
     }
 
-    /// The process is to end: from now on, all waits for other processes that have locked the database together take
-    /// less than two seconds.
+    /// Prepares for the end of the process: from now on, all waits for other processes that have locked the database take
+    /// less than two seconds together.
     pub fn stop(&self) {
         self.committer.stop();
     }
 
-    /// Where a daemon shows other processes what it knows. Fails if the lock file cannot be looked at.
+    /// The file in which a daemon shows its status to other processes. Fails if the metadata of the lock file cannot be
+    /// read.
     pub fn summary_file(&self) -> Result<SummaryFile, OpenError> {
         Ok(SummaryFile::new(&self.files, self.lock.id()?))
     }
 
-    /// What there is to say of a write-ahead log that another process keeps from being written back; `None` while it is of
-    /// moderate size.
+    /// A warning about a write-ahead log that another process keeps from being written back; `None` while the log is not
+    /// large.
     pub fn oversized_log(&self) -> Option<String> {
         write_ahead_log::oversized_log(&self.files)
     }
@@ -236,12 +238,12 @@ impl Store {
         self.read(newest_commit::newest).await
     }
 
-    /// What notifications have told and what is not over, as [`Self::keep_told`] was given it last.
+    /// The document with the notified problems that are not over, as last given to [`Self::keep_told`].
     pub async fn told(&self) -> Result<Option<String>, LedgerError> {
         self.read(told::document).await
     }
 
-    /// Keeps what notifications have told and what is not over.
+    /// Stores the document with the notified problems that are not over.
     pub async fn keep_told(&self, document: String) -> Result<(), LedgerError> {
         self.write(move |writer| told::keep(writer.conn, &document))
             .await
@@ -277,7 +279,7 @@ impl Store {
         done.map_err(|error| error.at(&self.database))
     }
 
-    /// Reads what is known of a scope, and something else in the same transaction.
+    /// Reads everything known of a scope, and something else in the same transaction.
     async fn read_inventory<T: Send + 'static>(
         &self,
         scope: &Scope,
@@ -318,14 +320,14 @@ impl Store {
     }
 }
 
-/// Whether a state can be written, by [`Store::recover`].
+/// The result of [`Store::recover`]: whether the state can be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recovery {
     Writable,
-    /// It cannot be written, or is lost. Where it may pass, it is to be asked for again.
+    /// It cannot be written, or is lost. If the cause may pass, the caller should ask again.
     Failing(LedgerError),
-    /// Since a write failed, another state has taken the place of this one, or none is there: only a new start can tell what
-    /// to do with it.
+    /// Since a write failed, another state has taken the place of this one, or there is none: only a new start can decide
+    /// what to do with it.
     Gone(LedgerError),
 }
 
@@ -427,11 +429,11 @@ impl Ledger for Store {
         scope: &Scope,
         update: InventoryUpdate,
     ) -> Result<(), LedgerError> {
-        // Where nothing changes, not even a transaction is needed.
+        // If nothing changes, not even a transaction is needed.
         if update.is_empty() {
             return Ok(());
         }
-        // An update that does not start from an inventory read here may be older than any change.
+        // An update that is not based on an inventory read here may be older than any change.
         let read_at = self.read_at.borrow().get(scope).copied().unwrap_or(0);
         let scope = scope.clone();
         self.write(move |writer| transactions::apply_update(writer, &scope, update, read_at))

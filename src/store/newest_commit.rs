@@ -1,5 +1,5 @@
-//! The table `newest_commit`: the newest commit of the manifests that was worked on, so that an older one is not put in its
-//! place. How two commits compare is decided elsewhere.
+//! The table `newest_commit`: the newest commit of the manifests that was worked on, so that an older one does not
+//! replace it. How two commits compare is decided elsewhere.
 
 use rusqlite::{Connection, params};
 
@@ -16,7 +16,7 @@ pub struct NewestCommit {
     pub since: Timestamp,
 }
 
-/// A commit that is to become the newest one.
+/// A commit that should become the newest one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CommitAdvance {
     pub(super) commit: Commit,
@@ -42,8 +42,8 @@ pub(super) fn newest(conn: &Connection) -> Result<Option<NewestCommit>, StoreErr
     )
 }
 
-/// Makes a commit the newest one. It is an error, and nothing changes, if the newest commit is no longer the one that the
-/// commit was compared with.
+/// Makes a commit the newest one. If the newest commit is no longer the one that it was compared with, this is an error
+/// and nothing changes.
 pub(super) fn advance(
     writer: &HistoryWriter<'_>,
     advance: &CommitAdvance,
@@ -56,10 +56,10 @@ pub(super) fn advance(
     if newest != *over {
         let other = newest.map_or_else(|| "none".into(), |newest| newest.to_string());
         return Err(StoreError::request(format!(
-            "the newest commit of the manifests has become another one meanwhile ({other}): run this again"
+            "the newest commit of the manifests has changed in the meantime (it is {other}): run this again"
         )));
     }
-    // A nonsensical date cannot be stored in order, and no order can be told from it.
+    // A nonsensical date cannot be stored in sortable form, and nothing can be compared with it.
     if is_storable(commit.committed) {
         rows::execute(
             writer.conn,

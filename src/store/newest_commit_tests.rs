@@ -1,4 +1,4 @@
-//! P8: of two commits the newer one stays, whichever is worked on last.
+//! P8: of two commits, the newer one is kept, whichever is worked on last.
 
 use chrono::TimeDelta;
 
@@ -9,7 +9,7 @@ use crate::history::HistoryEvent;
 use crate::ledger::{Ledger, LedgerError, WriteRefused};
 use crate::model::Commit;
 
-/// A commit with a date so many minutes after noon.
+/// Makes a commit dated this many minutes after noon.
 fn commit(letter: &str, minutes: i64) -> Commit {
     Commit {
         hash: letter.repeat(40),
@@ -32,7 +32,7 @@ fn newest(dir: &std::path::Path) -> Option<Commit> {
 }
 
 #[test]
-fn p8_the_newest_commit_outlives_the_process_and_since_when_as_well() {
+fn p8_the_newest_commit_and_its_time_outlive_the_process() {
     let dir = tempfile::tempdir().expect("a directory");
     let (old, new) = (commit("a", 0), commit("b", 1));
     assert_eq!(newest(dir.path()), None);
@@ -46,13 +46,13 @@ fn p8_the_newest_commit_outlives_the_process_and_since_when_as_well() {
     assert_eq!(newest(dir.path()), Some(new));
     let store = open(dir.path());
     assert_eq!(block_on(store.newest()), Ok(known));
-    // Whether to go back is for the caller to decide.
+    // Whether to go back to an older commit is decided by the caller.
     advance(&store, &old).expect("on purpose");
     assert_eq!(newest(dir.path()), Some(old));
 }
 
 #[test]
-fn p8_a_commit_is_the_newest_with_the_first_look_and_not_before() {
+fn p8_a_commit_becomes_the_newest_with_the_first_look_not_before() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let new = commit("b", 1);
@@ -67,7 +67,7 @@ fn p8_a_commit_is_the_newest_with_the_first_look_and_not_before() {
 }
 
 #[test]
-fn p8_where_looking_is_denied_the_first_intent_makes_it_the_newest() {
+fn p8_if_looking_is_denied_the_first_intent_makes_it_the_newest() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let new = commit("b", 1);
@@ -77,7 +77,7 @@ fn p8_where_looking_is_denied_the_first_intent_makes_it_the_newest() {
 }
 
 #[test]
-fn p8_nothing_is_done_where_another_commit_became_the_newest_meanwhile() {
+fn p8_nothing_is_done_if_another_commit_has_become_the_newest() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let [known, new, other] = [commit("a", 0), commit("b", 1), commit("c", 2)];
@@ -93,7 +93,7 @@ fn p8_nothing_is_done_where_another_commit_became_the_newest_meanwhile() {
         }
         assert_eq!(dump(dir.path()).expect("readable"), before);
     }
-    // It is no conflict if the same commit has become the newest meanwhile.
+    // It is not a conflict if the same commit has become the newest in the meantime.
     store.advance_on_first_observation(known.clone(), None);
     block_on(store.mark_observed()).expect("the same");
     assert_eq!(newest(dir.path()), Some(known));
@@ -114,7 +114,7 @@ fn p8_s17_the_same_commit_again_changes_no_byte() {
 }
 
 #[test]
-fn p8_a_date_that_is_nonsense_is_not_kept() {
+fn p8_a_nonsensical_date_is_not_stored() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let known = commit("a", 0);
@@ -125,7 +125,7 @@ fn p8_a_date_that_is_nonsense_is_not_kept() {
 }
 
 #[test]
-fn p8_intents_carry_the_commit_of_their_time() {
+fn p8_intents_are_recorded_with_the_current_commit() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     for (name, commit) in [
@@ -148,7 +148,7 @@ fn p8_intents_carry_the_commit_of_their_time() {
 }
 
 #[test]
-fn p8_s18_a_state_of_version_1_is_brought_up_to_date_with_all_that_is_in_it() {
+fn p8_s18_a_state_of_version_1_is_migrated_with_everything_in_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(store.record_intent(&share("a"))).expect("recorded");

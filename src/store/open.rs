@@ -1,5 +1,5 @@
-//! Opens a state directory: checks what is there, connects to the database to read or to write, and takes the lock. Here it
-//! is decided whether a state can be trusted.
+//! Opens a state directory: checks its contents, connects to the database to read or to write, and takes the lock. This
+//! file decides whether a state can be trusted.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,19 +17,19 @@ use super::schema::{self, APPLICATION_ID, FileHeader, MIGRATIONS, Migration};
 use super::space;
 use crate::model::Timestamp;
 
-/// How long SQLite waits for the transaction of another process. Ours take milliseconds.
+/// How long SQLite waits for a transaction of another process. Ours take milliseconds.
 pub(super) const BUSY: Duration = Duration::from_secs(10);
 
 /// The size of the statement cache. There are fewer statements, so that each is prepared once.
 const STATEMENTS: usize = 64;
 
-/// The size in bytes from which on the write-ahead log is written back into the database.
+/// The size in bytes from which the write-ahead log is written back into the database.
 pub(super) const LOG_SIZE: u64 = 4 * 1024 * 1024;
 
 /// The size in bytes of a database without tables.
 const FIRST_PAGE: u64 = 4096;
 
-/// What is in a state directory.
+/// The kinds of contents of a state directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DirectoryState {
     /// It was never used, or its first use was interrupted.
@@ -47,7 +47,7 @@ pub(super) enum WalIndex {
     Repair,
 }
 
-/// Checks the directory, and refuses what cannot be trusted. Changes no state.
+/// Checks the directory, and refuses one that cannot be trusted. Changes no state.
 pub(super) fn inspect(
     files: &Files,
     steps: &[Migration],
@@ -179,17 +179,17 @@ pub(super) fn connect_to_existing(files: &Files) -> Result<Connection, OpenError
     let open = || {
         let conn = Connection::open_with_flags(files.uri("mode=rw"), flags)?;
         harden(&conn)?;
-        // In a new database, before its first page is written, so that pages can be given back; see `space`. In any other,
-        // this would be a write.
+        // Set in a new database, before its first page is written, so that free pages can be released later; see `space`.
+        // In any other database, this would be a write.
         if conn.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
             conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         }
         let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         // A commit has been written to disk when it returns.
         conn.pragma_update(None, "synchronous", "FULL")?;
-        // The store does it itself: SQLite would keep to itself whether it failed.
+        // The store does this itself, because SQLite would not report whether it failed.
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
-        // A log that has grown beyond that is cut back once it is begun anew.
+        // A log that has grown larger is shortened when it starts from the beginning again.
         conn.pragma_update(None, "journal_size_limit", LOG_SIZE.cast_signed())?;
         conn.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok((conn, mode))
@@ -211,15 +211,15 @@ fn harden(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    // The log and its index stay when the last process leaves, so that readers need not make them.
+    // The log and its index stay when the last process closes the database, so that readers need not create them.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     // A savepoint's undo record needs no space on disk, and no file handle.
     conn.pragma_update(None, "temp_store", "MEMORY")
 }
 
-/// Opens the directory as the one process that reconciles with it. Creates what is missing, migrates the schema, and writes
-/// the file `owner` if it does not exist.
+/// Opens the directory as the only process that reconciles with it. Creates missing files, migrates the schema, and
+/// writes the file `owner` if it does not exist.
 pub(super) fn open_exclusive(
     files: &Files,
     holder: &Holder,
@@ -298,7 +298,7 @@ pub(super) struct Opened {
 
 /// Opens the database to write, and returns which file that is: the one at the path both before and after.
 fn connect_to_one(files: &Files) -> Result<(Connection, FileId), OpenError> {
-    /// An overlay file system gives a file another number when it is first opened to write.
+    /// An overlay file system gives a file another number when it is first opened for writing.
     const TRIES: u32 = 3;
     let path = files.database();
     for _ in 0..TRIES {
@@ -312,7 +312,7 @@ fn connect_to_one(files: &Files) -> Result<(Connection, FileId), OpenError> {
     Err(OpenError::Access {
         path,
         doing: "open it",
-        reason: "other files take its place meanwhile".into(),
+        reason: "other files take its place in the meantime".into(),
         kind: std::io::ErrorKind::Other,
     })
 }
@@ -332,13 +332,13 @@ pub(super) fn check_pages(files: &Files, conn: &Connection) -> Result<(), OpenEr
     })
 }
 
-/// Checks that the history ends where its chain does. `history verify` checks all of it.
+/// Checks that the history ends where its chain ends. `history verify` checks the whole history.
 fn check_history(files: &Files, conn: &Connection) -> Result<(), OpenError> {
     let path = files.database();
     if chain::is_whole(conn).map_err(|error| broken(&path, "read it", &error))? {
         return Ok(());
     }
-    let detail = "its history does not end where its chain does: it may be a mixture of two states, as where a copy took the \
+    let detail = "its history does not end where its chain does: it may be a mixture of two states, for example if a copy took the \
                   place of `state.db` beside another one's `state.db-wal`";
     Err(OpenError::Damaged {
         path,

@@ -1,5 +1,5 @@
-//! The way in for commands by which people change the state: `suspend`, `resume`, `adopt`, and the commands that release
-//! or unpark images. They run beside a process that reconciles, and must not wait for it.
+//! The store for commands with which people change the state: `suspend`, `resume`, `accept`, `adopt`, and the commands
+//! that release or unpark images. They run beside a process that reconciles, and must not wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,8 +19,8 @@ use crate::inventory::{InventoryEntry, LossAcceptance, OwnedShare, Suspension};
 use crate::ledger::LedgerError;
 use crate::model::{AccountName, ImageKey, Present, Scope, Selector, Timestamp};
 
-/// A state directory that is open for the changes that people ask for. Each method is one short transaction and does not
-/// need the lock of the directory. The change holds from the very next write of a process that reconciles meanwhile.
+/// A state directory that is open for changes that people ask for. Each method is one short transaction and does not need
+/// the lock of the directory. A running process that reconciles respects the change from its next write on.
 pub struct OperatorStore {
     files: Files,
     pub(super) conn: Connection,
@@ -33,9 +33,9 @@ pub struct OperatorStore {
 pub enum SuspensionFilter {
     /// Suspensions with these ids.
     Ids(Vec<u64>),
-    /// Suspensions with exactly this selector. To end a part of a suspension would mean to begin another one.
+    /// Suspensions with exactly this selector. To end only a part of a suspension would mean to start another one.
     Selector(Selector),
-    /// Every suspension there is.
+    /// All suspensions that exist.
     All,
 }
 
@@ -57,8 +57,8 @@ impl OperatorStore {
         })
     }
 
-    /// Takes images into the inventory. What is kept of them under account names that are not among the `used` ones moves
-    /// along, because it is about the same images.
+    /// Takes images into the inventory. What is stored of them under account names that are not among the `used` ones
+    /// moves along, because it concerns the same images.
     pub fn adopt(
         &mut self,
         images: Vec<(ImageKey, OwnedShare)>,
@@ -120,10 +120,10 @@ impl OperatorStore {
         self.write(|writer| {
             if let Some(until) = until.filter(|until| !rows::is_storable(*until)) {
                 return Err(StoreError::request(format!(
-                    "{until} is no time that can be kept: give one before the year 10000, or none"
+                    "{until} is a time that cannot be stored: give one before the year 10000, or none"
                 )));
             }
-            // A suspension that is over by this machine's clock may not be over by that of an access point.
+            // A suspension that is over by this machine's clock may not be over by the clock of an access point.
             let now = writer.now.clock();
             let (over, on): (Vec<_>, Vec<_>) = suspensions::all(writer.conn)?
                 .into_iter()
@@ -168,7 +168,8 @@ impl OperatorStore {
         })
     }
 
-    /// Accepts losses of exactly so many images, each in a scope. Each is held against the next look that it fits.
+    /// Accepts losses of exactly these numbers of images in their scopes. Each acceptance is applied to the next look
+    /// that it fits.
     pub fn accept_losses(
         &mut self,
         losses: &BTreeMap<Scope, u32>,
@@ -261,7 +262,7 @@ fn connect(files: &Files, options: &Options, at: Timestamp) -> Result<Connection
         opened => return Ok(opened?.conn),
     };
     match find()? {
-        // The other process has just done so.
+        // The other process has done it in the meantime.
         found if is_newest(&found) => open::connect(files),
         DirectoryState::InUse { version } => Err(OpenError::HeldByOlder {
             path: files.database(),
@@ -276,7 +277,7 @@ fn connect(files: &Files, options: &Options, at: Timestamp) -> Result<Connection
     }
 }
 
-/// Moves the entry of an image from an earlier name of its account. What holds changes back moves along.
+/// Moves the entry of an image from an earlier name of its account. Whatever holds changes back moves along.
 fn supersede(
     writer: &HistoryWriter<'_>,
     key: &ImageKey,

@@ -1,11 +1,11 @@
-//! Options for opening a state directory to write: the process that opens it, and how much of the history is kept. Both ways
-//! in that write take the same options.
+//! Options for opening a state directory to write: the process that opens it, and how much of the history is kept. Both
+//! types that write use the same options.
 
 use super::history_writer::HISTORY_MAX;
 use super::holder::Holder;
 use crate::model::{Present, Timestamp};
 
-/// This machine's clock, by which entries and rows are dated.
+/// The clock of this machine, which gives entries and rows their dates.
 pub(super) type Now = Box<dyn Fn() -> Present>;
 
 /// Options for opening a state directory to write.

@@ -1,5 +1,5 @@
-//! How long the store waits for locks that other processes hold on its database. While it works, each wait has a time of
-//! its own; once it is to end, all waits that are left share one, so that many that queue do not add up.
+//! Limits how long the store waits for locks that other processes hold on its database. Normally, each wait has its own
+//! limit; once the store is about to end, all remaining waits share one limit, so that many queued waits do not add up.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -9,23 +9,23 @@ use rusqlite::Connection;
 
 use super::open::BUSY;
 
-/// The longest that all waits together take once the store is to end. A process that was asked to stop also waits for calls
-/// in flight, up to eight seconds, and ends within ten seconds all the same.
+/// The longest time that all waits take together once the store is about to end. A process that was asked to stop also
+/// waits for calls in flight, up to eight seconds, and must still end within ten seconds.
 const END_WITHIN: Duration = Duration::from_millis(1_500);
-/// The time between two tries.
+/// The time between two tries to get a lock.
 const TRY_EVERY: Duration = Duration::from_millis(5);
 
-/// Shared by the handle of the store and by its thread.
+/// Limits of waiting, shared by the handle of the store and by its thread.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Patience(Arc<Mutex<Limits>>);
 
 #[derive(Debug, Default)]
 struct Limits {
-    /// How long all waits that are left may take together, because the store is to end.
+    /// How long all remaining waits may take together, because the store is about to end.
     left: Option<Duration>,
-    /// Whether nothing is waited for at the moment.
+    /// Whether waiting is forbidden at the moment.
     is_waiting_forbidden: bool,
-    /// Whether the process was asked to stop, so that nothing is done that can be left.
+    /// Whether the process was asked to stop, so that only necessary work is done.
     is_stopping: bool,
 }
 
@@ -34,7 +34,7 @@ struct Limits {
     reason = "on the store's own thread, outside the event loop"
 )]
 impl Patience {
-    /// Makes a connection wait as long as this allows. It calls the handler again and again while it waits.
+    /// Makes a connection wait as long as the limits allow. SQLite calls the handler repeatedly while it waits.
     pub(super) fn install(&self, conn: &mut Connection) -> rusqlite::Result<()> {
         let patience = self.clone();
         let mut until = None;
@@ -52,14 +52,14 @@ impl Patience {
         }))
     }
 
-    /// The store is to end, so that waits become short. Further calls change nothing.
+    /// Makes waits short, because the store is about to end. Further calls change nothing.
     pub(super) fn hurry(&self) {
         self.with(|limits| {
             limits.left.get_or_insert(END_WITHIN);
         });
     }
 
-    /// As [`Patience::hurry`], and nothing is done any longer that can be left.
+    /// Does the same as [`Patience::hurry`]; from now on, only necessary work is done.
     pub(super) fn stop(&self) {
         self.hurry();
         self.with(|limits| limits.is_stopping = true);
@@ -69,7 +69,7 @@ impl Patience {
         self.with(|limits| limits.is_stopping)
     }
 
-    /// Runs `work`, which fails at once where it would have to wait.
+    /// Runs `work`, which fails at once instead of waiting.
     pub(super) fn without_waiting<T>(&self, work: impl FnOnce() -> T) -> T {
         self.with(|limits| limits.is_waiting_forbidden = true);
         let done = work();

@@ -1,5 +1,5 @@
-//! What needs a process of its own: the holder of the lock, a kill, resource limits and file modes. The child is this test
-//! binary again; a variable of its environment gives its role.
+//! Tests that need a process of their own: the holder of the lock, a kill, resource limits and file modes. The child is
+//! this test binary again; an environment variable gives its role.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -32,7 +32,7 @@ fn child(role: &str, dir: &Path, limits: &str) -> Child {
         .env(DIR, dir)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        // Its harness complains there when we stop listening.
+        // The test harness complains there when we stop listening.
         .stderr(Stdio::null())
         .spawn()
         .expect("a child")
@@ -159,7 +159,7 @@ fn d9_the_second_process_is_told_who_holds_the_directory() {
 
     holding.kill().expect("killed");
     holding.wait().expect("gone");
-    // What is written in the lock file means nothing once the process is gone.
+    // The content of the lock file means nothing once the process is gone.
     assert!(
         !fs::read(dir.path().join("lock"))
             .expect("the file")
@@ -177,7 +177,7 @@ fn d9_the_second_process_is_told_who_holds_the_directory() {
 }
 
 #[test]
-fn s9_d4_what_was_acknowledged_before_kill_9_is_there() {
+fn s9_d4_everything_acknowledged_before_kill_9_is_there() {
     let dir = tempfile::tempdir().expect("a directory");
     for round in 1..=3 {
         let mut writing = child("write", dir.path(), "");
@@ -201,7 +201,7 @@ fn s9_d4_what_was_acknowledged_before_kill_9_is_there() {
 }
 
 #[test]
-fn d3_after_a_failed_write_no_more_is_written_until_the_directory_is_opened_anew() {
+fn d3_after_a_failed_write_nothing_is_written_until_it_is_reopened() {
     let dir = tempfile::tempdir().expect("a directory");
     // A limit on the size of files makes `write` fail with an error that is not the lack of space.
     let mut writing = child("write", dir.path(), "trap '' XFSZ; ulimit -f 800;");
@@ -225,7 +225,7 @@ fn d3_after_a_failed_write_no_more_is_written_until_the_directory_is_opened_anew
 }
 
 #[test]
-fn c7_a_disk_that_is_well_again_is_written_to_again() {
+fn c7_once_the_disk_is_repaired_it_is_written_to_again() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut failing = child("recover", dir.path(), "trap '' XFSZ; ulimit -S -f 400;");
     let told: Vec<_> = lines(&mut failing).collect();
@@ -265,7 +265,7 @@ fn r13_a_process_that_holds_a_large_log_is_named() {
 }
 
 #[test]
-fn d14_with_umask_0_the_files_are_still_the_owners_alone() {
+fn d14_even_with_umask_0_only_the_owner_can_use_the_files() {
     let dir = tempfile::tempdir().expect("a directory");
     let state = dir.path().join("state");
     let mut holding = child("hold", &state, "umask 000;");
@@ -293,7 +293,7 @@ fn d14_with_umask_0_the_files_are_still_the_owners_alone() {
 }
 
 #[test]
-fn d15_without_file_handles_nothing_is_taken_for_missing() {
+fn d15_without_free_file_handles_no_file_is_taken_for_missing() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(store.record_intent(&share("a"))).expect("recorded");

@@ -1,4 +1,4 @@
-//! The way in for commands that only look at the state: `status`, `history`, `plan` and `doctor`. It has no method that
+//! The store for commands that only look at the state: `status`, `history`, `plan` and `doctor`. It has no method that
 //! writes, and the process that reconciles does not notice it.
 
 use std::cell::Cell;
@@ -26,15 +26,16 @@ use crate::inventory::{
 use crate::ledger::{LedgerError, LedgerReader};
 use crate::model::{ImageId, Scope, Timestamp, Uin};
 
-/// A state directory that is open only to read. It takes no lock, makes no file, and works while another process
-/// reconciles. A directory that was never used reads as empty, and one of an older version as if it had been migrated.
+/// A state directory that is open only for reading. It takes no lock, makes no file, and works while another process
+/// reconciles. A directory that was never used reads as empty, and one of an older version reads as if it had been
+/// migrated.
 #[derive(Clone, Debug)]
 pub struct Reader {
     files: Files,
     used: Cell<bool>,
 }
 
-/// What `status` and `doctor` show of a state directory.
+/// The facts about a state directory that `status` and `doctor` show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateSummary {
     /// The id of the installation; `None` if the directory was never used.
@@ -45,9 +46,9 @@ pub struct StateSummary {
     pub is_older: bool,
     /// The process that reconciles with the directory at the moment.
     pub holder: Option<Holder>,
-    /// Each scope of which anything is known.
+    /// Every scope of which anything is known.
     pub scopes: BTreeMap<Scope, ImageCounts>,
-    /// Whose credentials the state was used with, in each scope.
+    /// The account whose credentials the state was used with, in each scope.
     pub accounts: BTreeMap<Scope, KnownAccount>,
     /// The newest commit of the manifests that was worked on.
     pub newest: Option<NewestCommit>,
@@ -56,14 +57,14 @@ pub struct StateSummary {
     pub history: HistoryExtent,
 }
 
-/// The number of images of a scope in each condition, and of what else is kept of it.
+/// Numbers for one scope: its images in each condition, and what else is stored of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImageCounts {
     /// Images that are ours because the API acknowledged our SHARE.
     pub acknowledged: u64,
     /// Images that are ours because a person took them over.
     pub adopted: u64,
-    /// Images that are ours in all likelihood.
+    /// Images that are probably ours.
     pub probable: u64,
     /// Images that are left alone, because somebody else kept reversing our writes.
     pub parked: u64,
@@ -101,14 +102,14 @@ impl Reader {
         !self.used.get()
     }
 
-    /// What `status` and `doctor` show.
+    /// The facts that `status` and `doctor` show.
     pub fn summary(&self) -> Result<StateSummary, LedgerError> {
         let mut summary = self.read(summary)?;
         summary.holder = Lock::holder(&self.files.lock());
         Ok(summary)
     }
 
-    /// What the last daemon showed, which may be old; `None` if there was none.
+    /// The summary that the last daemon wrote, which may be old; `None` if there was none.
     pub fn daemon_summary(&self) -> Result<Option<Vec<u8>>, SummaryError> {
         summary_file::read(&self.files)
     }
@@ -123,7 +124,7 @@ impl Reader {
         self.read(|conn| history_query::entries(conn, query))
     }
 
-    /// Checks that the history is as it was recorded; `None` if the directory was never used.
+    /// Checks that the history is as it was recorded. Returns `None` if the directory was never used.
     pub fn verify(&self) -> Result<Option<VerifyResult>, LedgerError> {
         self.read(|conn| verify::verify(conn).map(Some))
     }
@@ -155,7 +156,7 @@ impl Reader {
     }
 }
 
-/// Whether there is a state in the directory, of whatever version up to ours.
+/// Whether there is a state in the directory, of any version up to ours.
 fn is_used(files: &Files) -> Result<bool, OpenError> {
     let found = open::inspect(files, MIGRATIONS, WalIndex::Leave)?;
     Ok(found != DirectoryState::Unused)

@@ -1,4 +1,4 @@
-//! C7, C15: a state that cannot be written for a while, and one that another process has locked.
+//! C7, C15: tests of a state that cannot be written for a while, and of one that another process has locked.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ impl Used {
         block_on(self.store.recover())
     }
 
-    /// Lets a write fail as by an error of the disk.
+    /// Makes a write fail as if the disk had an error.
     fn break_disk(&self) {
         let failed = self
             .store
@@ -83,7 +83,7 @@ fn intact(dir: &Path) {
 
 type Fault = fn(&Used);
 
-/// Ways in which writes fail. After each, one intent was refused.
+/// Ways in which writes fail. After each of them, one intent was refused.
 const FAULTS: [(&str, Fault); 3] = [
     ("an error of the disk, once", |used| used.break_disk()),
     ("a file system that was made read-only", |used| {
@@ -92,7 +92,7 @@ const FAULTS: [(&str, Fault); 3] = [
     }),
     ("a full disk", |used| {
         used.pragma("max_page_count", 1);
-        // A small write may still find room.
+        // A small write may still find space.
         for round in 0..2 {
             while block_on(used.store.record_intent(&share("b"))).is_ok() {}
             assert!(used.store.failure().is_none(), "it may pass");
@@ -103,7 +103,7 @@ const FAULTS: [(&str, Fault); 3] = [
 ];
 
 #[test]
-fn c7_each_kind_of_failed_write_is_told_and_the_same_state_goes_on() {
+fn c7_each_kind_of_failed_write_is_reported_and_the_state_recovers() {
     for (name, fault) in FAULTS {
         let used = Used::new();
         fault(&used);
@@ -127,7 +127,7 @@ fn c7_each_kind_of_failed_write_is_told_and_the_same_state_goes_on() {
             "{name}: nothing refused is there"
         );
         block_on(used.store.record_intent(&share("d"))).expect(name);
-        // A state that goes on is watched as before.
+        // A state that continues is checked as before.
         assert_eq!(used.recover(), Recovery::Writable, "{name}");
         intact(&used.dir());
         let dir = used.dir();
@@ -137,7 +137,7 @@ fn c7_each_kind_of_failed_write_is_told_and_the_same_state_goes_on() {
 }
 
 #[test]
-fn c7_a_trouble_that_passes_is_no_failure() {
+fn c7_a_problem_that_passes_does_not_count_as_a_failure() {
     let used = Used::new();
     used.pragma("max_page_count", 1);
     while block_on(used.store.record_intent(&share("b"))).is_ok() {}
@@ -151,7 +151,7 @@ fn c7_a_trouble_that_passes_is_no_failure() {
 }
 
 #[test]
-fn c7_what_a_failed_commit_left_of_intents_is_closed_as_not_sent() {
+fn c7_intents_left_by_a_failed_commit_are_closed_as_not_sent() {
     let used = Used::new();
     let kept = block_on(used.store.inventory(&scope())).expect("an inventory");
     used.break_disk();
@@ -190,7 +190,7 @@ fn c7_what_a_failed_commit_left_of_intents_is_closed_as_not_sent() {
 }
 
 #[test]
-fn c7_b5_another_state_in_its_place_is_not_worked_with() {
+fn c7_b5_another_state_in_its_place_is_not_used() {
     type Tamper = fn(&Used);
     let tamperings: [(&str, Tamper, &str); 6] = [
         (
@@ -272,7 +272,7 @@ fn c7_b5_a_state_that_is_lost_without_a_failed_write_stays_refused() {
 }
 
 #[test]
-fn c7_a_log_that_another_process_reads_is_not_built_on_until_it_is_written_back() {
+fn c7_a_log_that_another_process_reads_must_first_be_written_back() {
     let used = Used::new();
     let reader = Connection::open(used.dir().join("state.db")).expect("a database");
     reader
@@ -295,7 +295,7 @@ fn c7_a_log_that_another_process_reads_is_not_built_on_until_it_is_written_back(
     assert_eq!(used.intents(), 2);
 }
 
-/// Holds the write lock of the database, as another process does, until it is dropped.
+/// Holds the write lock of the database as another process would, until it is dropped.
 fn lock_out(dir: &Path) -> Connection {
     let conn = Connection::open(dir.join("state.db")).expect("a database");
     conn.execute_batch("BEGIN IMMEDIATE").expect("locked");
@@ -310,7 +310,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
     clippy::disallowed_methods,
     reason = "the promise is about the time that passes"
 )]
-fn c15_l7_a_stop_does_not_wait_for_each_transaction_that_another_process_holds_up() {
+fn c15_l7_a_stop_does_not_wait_for_each_transaction_that_is_blocked() {
     let used = Used::new();
     let other = lock_out(&used.dir());
     let (stopped, when) = mpsc::channel();
@@ -318,7 +318,7 @@ fn c15_l7_a_stop_does_not_wait_for_each_transaction_that_another_process_holds_u
         let first = share("b");
         let waiting = used.store.record_intent(&first);
         let rest = async {
-            // The first waits for the lock by now, or will.
+            // By now the first waits for the lock, or soon will.
             used.store.stop();
             stopped.send(Instant::now()).expect("told");
             for name in ["c", "d", "e"] {
@@ -342,13 +342,13 @@ fn c15_l7_a_stop_does_not_wait_for_each_transaction_that_another_process_holds_u
 }
 
 #[test]
-fn c15_an_outcome_is_recorded_if_the_lock_is_given_back_in_time() {
+fn c15_an_outcome_is_recorded_if_the_lock_is_released_in_time() {
     let used = Used::new();
     let attempt = share("a");
     let other = lock_out(&used.dir());
     let (tell, told) = mpsc::channel::<()>();
     let holding = thread::spawn(move || {
-        // Gone once the outcome has been handed over.
+        // It is released once the outcome has been handed over.
         let _ = told.recv();
         drop(other);
     });
@@ -374,7 +374,7 @@ fn c15_an_outcome_is_recorded_if_the_lock_is_given_back_in_time() {
     clippy::disallowed_methods,
     reason = "the promise is about the time that passes"
 )]
-fn c15_a_close_does_not_wait_long_for_who_reads_or_writes() {
+fn c15_a_close_does_not_wait_long_for_readers_or_writers() {
     let used = Used::new();
     let other = lock_out(&used.dir());
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! S18: a state that cannot be trusted is refused with the reason and the remedy, and left as it is.
+//! S18: a state that cannot be trusted is refused with a reason and a remedy, and is not changed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,7 +20,7 @@ fn used() -> tempfile::TempDir {
     dir
 }
 
-/// Each way in refuses the directory for the same reason, and nothing in it changes.
+/// Asserts that each type refuses the directory for the same reason, and that nothing in it changes.
 fn refused(dir: &Path) -> OpenError {
     let is_dir = dir.is_dir();
     let before = is_dir.then(|| files(dir));
@@ -163,7 +163,7 @@ fn s18_somebody_elses_database_is_refused() {
 }
 
 #[test]
-fn d2_what_is_no_directory_or_cannot_be_made_is_refused() {
+fn d2_a_path_that_is_not_a_directory_or_cannot_be_made_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("file");
     fs::write(&file, "").expect("written");
@@ -183,7 +183,7 @@ fn d2_what_is_no_directory_or_cannot_be_made_is_refused() {
 }
 
 #[test]
-fn d14_what_everybody_can_write_is_refused() {
+fn d14_a_state_that_everybody_can_write_is_refused() {
     let dir = used();
     let mode = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("changed");
@@ -236,7 +236,7 @@ fn a_path_cannot_add_a_parameter_to_the_databases_address() {
 }
 
 #[test]
-fn an_older_schema_is_brought_up_to_date_step_by_step() {
+fn an_older_schema_is_migrated_step_by_step() {
     let dir = tempfile::tempdir().expect("a directory");
     let next: Migration = |conn| conn.execute_batch("ALTER TABLE images ADD COLUMN remark TEXT");
     let failing: Migration = |conn| conn.execute_batch("DROP TABLE chain; DROP TABLE nowhere");
@@ -281,7 +281,7 @@ fn s9_d1_without_space_the_write_is_refused_and_nothing_is_half_written() {
         }))
         .expect("limited");
     };
-    limit("1"); // No less than there are.
+    limit("1"); // SQLite makes it no smaller than the present number.
     let mut before = dump(dir.path()).expect("readable");
     let refused = loop {
         match block_on(store.record_intent(&share("b"))) {
@@ -295,7 +295,7 @@ fn s9_d1_without_space_the_write_is_refused_and_nothing_is_half_written() {
         "{refused}"
     );
     assert_eq!(dump(dir.path()).expect("readable"), before);
-    // Other requests of the same transaction are refused as well, or kept as a whole.
+    // Other requests of the same transaction are refused as well, or are stored completely.
     let (b, c) = (share("b"), share("c"));
     let both = block_on(async { tokio::join!(store.record_intent(&b), store.record_intent(&c)) });
     assert!(both.0.is_err() || both.1.is_err(), "{both:?}");

@@ -1,5 +1,5 @@
-//! Opens a state anew after a write to it failed, if it is still the same. What a commit that failed may have left in the
-//! log is never built on unseen: all of it goes into the database and to disk first.
+//! Reopens a state after a write to it failed, if it is still the same. A failed commit may have left data in the log;
+//! nothing is built on it until all of it is in the database and on disk.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -11,12 +11,12 @@ use super::patience::Patience;
 use super::request::Settle;
 use super::write_ahead_log::Checkpoint;
 
-/// Why a state is not open again.
+/// Why a state could not be reopened.
 #[derive(Debug)]
 pub(super) enum NotReopened {
     /// It still cannot be written.
     StillFailing(StoreError),
-    /// It is another one, or an earlier one, or none.
+    /// The state is another or an earlier one, or there is none.
     Other(StoreError),
 }
 
@@ -41,8 +41,8 @@ impl From<rusqlite::Error> for NotReopened {
     }
 }
 
-/// Replaces the connection by a new one, if the files are those that were opened and hold the history that is known.
-/// `settle` closes what the commit that failed has left.
+/// Replaces the connection by a new one, if the files are those that were opened and contain the known history. `settle`
+/// closes what the failed commit has left.
 pub(super) fn reopen(
     slot: &mut Option<Connection>,
     integrity: &mut IntegrityCheck,
@@ -50,15 +50,15 @@ pub(super) fn reopen(
     settle: Settle,
 ) -> Result<(), NotReopened> {
     integrity.check_identity()?;
-    // The last connection of a process takes with it what it has in memory, and what SQLite believes to be on disk.
+    // The last connection of a process takes its memory with it, and what SQLite believes to be on disk.
     *slot = None;
     let files = integrity.files().clone();
     let mut conn = open::connect_to_existing(&files)?;
     patience.install(&mut conn)?;
     integrity.check_identity()?;
     open::check_pages(&files, &conn)?;
-    // The disk may have lost pages that it once refused, though they can still be read. In the database, they are written
-    // once more.
+    // The disk may have lost pages that it once refused to write, although they can still be read. Writing them into the
+    // database writes them again.
     let is_written_back = patience.without_waiting(|| Checkpoint::Truncate.run(&conn))?;
     if !is_written_back {
         let text = "the log of the state cannot be written back while another process uses it";

@@ -1,29 +1,29 @@
-//! What the thread that commits is asked for, and what it answers.
+//! The requests to the thread that commits, and its replies.
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::error::StoreError;
 
-/// Answers the caller, once it is known whether the transaction was committed.
+/// Replies to the caller, once it is known whether the transaction was committed.
 pub(super) type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-/// Does its part in the transaction, if there is one. An error undoes this part alone, unless the whole transaction fails.
+/// Does its part in the transaction, if there is one. An error undoes only this part, unless the whole transaction fails.
 pub(super) type Work =
     Box<dyn FnOnce(Result<&Connection, StoreError>) -> (Result<(), StoreError>, Reply) + Send>;
-/// Closes, within a transaction, what a commit after the given entry of the history has left although it failed.
+/// Closes, within a transaction, what a failed commit has left after the given entry of the history.
 pub(super) type Settle = Box<dyn FnOnce(&Connection, u64) -> Result<(), StoreError> + Send>;
 
-/// What the thread is asked for.
+/// The messages that the thread accepts.
 pub(super) enum Message {
     Work(Request),
-    /// To find out whether the state can be written, and to open it anew if it could not.
+    /// Finds out whether the state can be written, and reopens it if it could not.
     Recover {
         settle: Settle,
         reply: oneshot::Sender<Condition>,
     },
 }
 
-/// A part of a transaction, and how long it may wait.
+/// One part of a transaction, and how long it may wait.
 pub(super) struct Request {
     pub(super) priority: Priority,
     pub(super) work: Work,
@@ -32,12 +32,12 @@ pub(super) struct Request {
 /// Whether a request may wait for others to share its commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Priority {
-    /// Somebody waits for the result, so that the commit begins at once.
+    /// Somebody waits for the result, so the commit begins at once.
     Immediate,
     /// The commit may wait for other requests.
     Batched,
-    /// As `Batched`, and longer. The request records the outcome of a write that was sent, so that it is carried out even
-    /// when the state is lost, as far as that is possible.
+    /// The commit may wait longer than for `Batched`. The request records the outcome of a write that was sent, so it is
+    /// carried out even when the state is lost, as far as possible.
     Outcome,
 }
 
@@ -45,8 +45,8 @@ pub(super) enum Priority {
 #[derive(Clone, Debug)]
 pub(super) enum Condition {
     Writable,
-    /// It cannot be written, and may be at another time.
+    /// It cannot be written now, but may be later.
     Failing(StoreError),
-    /// What can be opened in place of the state that failed is another one.
+    /// The state that can be opened in place of the failed one is another one.
     Gone(StoreError),
 }

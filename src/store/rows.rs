@@ -9,7 +9,7 @@ use super::error::StoreError;
 use crate::inventory::OwnershipState;
 use crate::model::{AccountName, ImageId, Permission, Region, Scope, Timestamp};
 
-/// A time as text, exact, and in the order of the times.
+/// Formats a time exactly, as text that sorts in the order of time.
 pub(super) fn format_time(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Nanos, true)
 }
@@ -66,7 +66,7 @@ impl NamedRow<'_> {
         Ok(self.0.get(column)?)
     }
 
-    /// A column of text that `meaning` can parse.
+    /// Reads a column of text that `meaning` can parse.
     pub(super) fn parse<T>(
         &self,
         column: &str,
@@ -76,7 +76,7 @@ impl NamedRow<'_> {
         meaning(&text).ok_or_else(|| StoreError::unreadable(format_args!("{column} `{text}`")))
     }
 
-    /// A column of text that `meaning` can parse, or that is NULL.
+    /// Reads a column of text that `meaning` can parse, or that is NULL.
     pub(super) fn parse_some<T>(
         &self,
         column: &str,
@@ -96,7 +96,7 @@ impl NamedRow<'_> {
         self.parse_some(column, parse_time)
     }
 
-    /// The number of a history entry, or a count.
+    /// Reads the number of a history entry, or a count.
     pub(super) fn number(&self, column: &str) -> Result<u64, StoreError> {
         let number: i64 = self.get(column)?;
         u64::try_from(number).map_err(|_| StoreError::unreadable(format_args!("{column} {number}")))

@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::rows::format_time;
 use crate::model::Timestamp;
 
-/// The `application_id` in the header of the file, by which `file` and we recognize it: "shkp".
+/// The `application_id` in the header of the file, by which the program `file` and we recognize it: "shkp".
 pub(super) const APPLICATION_ID: u32 = 0x7368_6b70;
 
 /// A migration of the schema: number `n`, counted from 1, leads to version `n`.
@@ -26,8 +26,8 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     |conn| conn.execute_batch(include_str!("schema_8.sql")),
 ];
 
-/// What a reader adds to a state of version `n`, counted from 1, so that it reads as one of version `n + 1`: temporary views
-/// that stand before the tables of their names. The file stays as it is.
+/// What a reader adds to a state of version `n`, counted from 1, so that it reads as one of version `n + 1`: temporary
+/// views that hide the tables of the same names. The file is not changed.
 const VIEWS: [&str; 7] = [
     include_str!("read_1.sql"),
     include_str!("read_2.sql"),
@@ -38,10 +38,10 @@ const VIEWS: [&str; 7] = [
     include_str!("read_7.sql"),
 ];
 
-/// Each migration but the first has its views.
+/// There are views for each migration except the first.
 const _: () = assert!(VIEWS.len() + 1 == MIGRATIONS.len());
 
-/// Lets a connection that only reads see a state of an older version as one of the newest.
+/// Lets a connection that only reads see a state of an older version as if it were of the newest.
 pub(super) fn view_as_newest(conn: &Connection) -> rusqlite::Result<()> {
     let version = file_header(conn)?.version;
     let done = usize::try_from(version).unwrap_or(VIEWS.len() + 1);
@@ -57,7 +57,7 @@ pub(super) fn latest(steps: &[Migration]) -> i64 {
     i64::try_from(steps.len()).unwrap_or(i64::MAX)
 }
 
-/// What the header of a database says of it.
+/// The information in the header of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileHeader {
     pub(super) application_id: u32,
@@ -66,7 +66,7 @@ pub(super) struct FileHeader {
     pub(super) is_empty: bool,
 }
 
-/// Reads the header. Nothing else in a database can be relied on before it is checked.
+/// Reads the header. Nothing else in a database can be trusted before the header is checked.
 pub(super) fn file_header(conn: &Connection) -> rusqlite::Result<FileHeader> {
     let id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     Ok(FileHeader {

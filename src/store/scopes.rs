@@ -10,8 +10,8 @@ use super::{images, losses, rows};
 use crate::inventory::{KnownAccount, KnownAccounts, UsedNames};
 use crate::model::{AccountName, ImageKey, KeyDigest, Scope, Uin};
 
-/// What is known of accounts, as far as it can say something about the scope, and the rows in the scope's region under other
-/// account names: under those that manifests do not use there, and under those whose rows belong to account `uin`.
+/// What is known of accounts that may concern the scope, and the rows in the scope's region under other account names:
+/// under names that manifests do not use there, and under names whose rows belong to account `uin`.
 pub(super) fn accounts(
     conn: &Connection,
     scope: &Scope,
@@ -24,7 +24,7 @@ pub(super) fn accounts(
     let elsewhere = elsewhere.filter(|name| !used.here.contains_key(*name));
     let scopes = known(
         conn,
-        // One part for each index: SQLite walks over the whole table where it is asked for all parts at once.
+        // There is one part for each index: SQLite would read the whole table if one part asked for everything.
         "SELECT * FROM scopes WHERE account = :account \
          UNION SELECT * FROM scopes WHERE succeeded_by IS NOT NULL OR formerly IS NOT NULL \
          UNION SELECT * FROM scopes WHERE region = :region AND uin = :uin \
@@ -100,7 +100,7 @@ fn has_images(conn: &Connection, scope: &Scope) -> Result<bool, StoreError> {
     Ok(found.is_some())
 }
 
-/// Stores that the state is used with a scope.
+/// Records that the state is used with a scope.
 pub(super) fn add(conn: &Connection, scope: &Scope) -> Result<(), StoreError> {
     rows::execute(
         conn,
@@ -109,7 +109,7 @@ pub(super) fn add(conn: &Connection, scope: &Scope) -> Result<(), StoreError> {
     )
 }
 
-/// Stores whose credentials a scope has. The key that pruned last and the successor stay as they are.
+/// Records whose credentials a scope has. The key that pruned last and the successor are not changed.
 pub(super) fn set_account(
     conn: &Connection,
     scope: &Scope,
@@ -141,8 +141,8 @@ pub(super) fn set_pruned_with(
     )
 }
 
-/// Stores that the account name `by` took over the images of the account name of `row`. A former takeover in the other
-/// direction no longer holds.
+/// Records that the account name `by` took over the images of the account name of `row`. An earlier takeover in the other
+/// direction is no longer valid.
 pub(super) fn set_successor(conn: &Connection, row: &Scope, by: &Scope) -> Result<(), StoreError> {
     let set = "UPDATE scopes SET succeeded_by = ?1 WHERE account = ?2 AND region = ?3";
     let of = |scope: &Scope| (scope.account.to_string(), scope.region.as_str());
@@ -173,8 +173,8 @@ pub(super) fn move_all(
     losses::move_all(conn, from, to)
 }
 
-/// Moves the rows of a scope to the account name `uin-<uin>`, because the scope's own name stands for another account from
-/// now on. The account that the rows belong to takes them over by its uin.
+/// Moves the rows of a scope to the account name `uin-<uin>`, because the scope's own name means another account from now
+/// on. The account that the rows belong to takes them over by its uin.
 pub(super) fn set_aside(conn: &Connection, scope: &Scope, uin: &Uin) -> Result<Scope, StoreError> {
     let aside = AccountName::new(&format!("uin-{uin}"))
         .ok_or_else(|| StoreError::request(format!("no name for uin {uin}")))?;
@@ -201,8 +201,9 @@ pub(super) fn set_aside(conn: &Connection, scope: &Scope, uin: &Uin) -> Result<S
     })
 }
 
-/// The account names under which an image of the scope's region is kept, without the scope's own name, `used` names, and
-/// names that are known to stand for another account. A name that has a row with the adopted blueprint stays: the row proves that it stands for this account.
+/// The account names under which an image of the scope's region is stored, without the scope's own name, the `used`
+/// names, and names that are known to mean another account. A name that has a row with the adopted blueprint is included:
+/// the row proves that the name means this account.
 pub(super) fn earlier_names_of(
     conn: &Connection,
     key: &ImageKey,

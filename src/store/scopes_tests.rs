@@ -1,5 +1,5 @@
-//! Account names that come and go: the migration to version 3, rows that a new name takes over, and what people say by
-//! an old one.
+//! Tests account names that appear and disappear: the migration to version 3, rows that a new name takes over, and
+//! commands that use an old name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -50,7 +50,7 @@ fn ours(blueprint: &str) -> InventoryEntry {
     entry
 }
 
-/// A state in which `default` shared `a` and `b`, and has a write of `c` without an outcome.
+/// A state in which `default` has shared `a` and `b`, and has a write of `c` without an outcome.
 fn used(dir: &Path) {
     let store = open(dir);
     for id in ["a", "b"] {
@@ -64,7 +64,7 @@ fn used(dir: &Path) {
     store.close().expect("closed");
 }
 
-/// The update of an observation of `prod` where all rows of `default` belong to it.
+/// The update from an observation of `prod` where all rows of `default` belong to it.
 fn gone_over() -> InventoryUpdate {
     InventoryUpdate {
         takeover: Takeover {
@@ -89,7 +89,7 @@ fn used_names(here: &[&str]) -> UsedNames {
     }
 }
 
-/// Lets `prod` take over what an observation of `shared` proves, and returns the images that it took.
+/// Lets `prod` take over the rows that an observation of `shared` proves, and returns the images that it took.
 fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
     let store = open(dir);
     let (scope, used) = (under("prod"), used_names(&["prod"]));
@@ -176,7 +176,7 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
 }
 
 #[test]
-fn c1_rows_of_an_unused_name_go_over_one_by_one_as_the_look_proves() {
+fn c1_rows_of_an_unused_name_move_one_by_one_as_the_look_proves_them() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
     back_to(dir.path(), 2);
@@ -218,7 +218,7 @@ fn c1_rows_of_an_unused_name_go_over_one_by_one_as_the_look_proves() {
 }
 
 #[test]
-fn g2_names_are_of_one_account_by_uin_or_by_key() {
+fn g2_two_names_mean_one_account_by_uin_or_by_key() {
     let uin = |text: &str| Uin::new(text).expect("a uin");
     let (one, two) = (uin("100000000001"), uin("100000000002"));
     let (key_one, key_two) = (KeyDigest::of("AKIDone"), KeyDigest::of("AKIDtwo"));
@@ -228,7 +228,7 @@ fn g2_names_are_of_one_account_by_uin_or_by_key() {
         ..KnownAccount::default()
     };
     let table = [
-        // The account that the state knows, and the account of the scope now.
+        // The account that the state knows, and the account that the scope has now.
         (
             known(Some(&one), None),
             Some(&one),
@@ -273,7 +273,7 @@ fn g2_names_are_of_one_account_by_uin_or_by_key() {
         let used = used_names(&["prod"]);
         let found = account_match(account.clone(), uin, key, &used);
         assert_eq!(found, expected, "{account:?}");
-        // A name that is used in another region still stands for something, unless it is proven to be the same.
+        // A name that is used in another region still has a meaning, unless it is proven to be the same account.
         let elsewhere = UsedNames {
             anywhere: used_names(&["prod", "legacy"]).anywhere,
             ..used.clone()
@@ -284,7 +284,7 @@ fn g2_names_are_of_one_account_by_uin_or_by_key() {
         };
         let found = account_match(account.clone(), uin, key, &elsewhere);
         assert_eq!(found, unproven(expected), "{account:?}");
-        // Nobody knows which names incomplete manifests use.
+        // With incomplete manifests, it is unknown which names are used.
         let partial = UsedNames {
             is_complete: false,
             ..used
@@ -303,7 +303,7 @@ fn g2_names_are_of_one_account_by_uin_or_by_key() {
 }
 
 #[test]
-fn g2_a_suspension_by_an_earlier_name_forbids_the_very_next_write() {
+fn g2_a_suspension_by_an_earlier_name_forbids_the_next_write() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("opens");
@@ -358,7 +358,7 @@ fn g2_adopting_under_the_new_name_ends_the_row_of_the_old_one() {
 }
 
 #[test]
-fn c1_a_name_that_stands_for_another_account_sets_its_rows_aside() {
+fn c1_the_rows_of_a_name_that_means_another_account_are_set_aside() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
     let uin = |text: &str| Uin::new(text).expect("a uin");
@@ -381,7 +381,7 @@ fn c1_a_name_that_stands_for_another_account_sets_its_rows_aside() {
         ..InventoryUpdate::default()
     };
     block_on(store.apply_update(&scope(), moved)).expect("kept");
-    // Whoever is uin 1 now finds them, by whatever name.
+    // Whoever has uin 1 now finds them, under any name.
     let used = Arc::new(used_names(&["prod", "default"]));
     let (prod, one) = (under("prod"), uin("1"));
     let read = store.inventory_and_accounts(&prod, &used, Some(&one));
@@ -409,13 +409,13 @@ fn c1_a_name_that_stands_for_another_account_sets_its_rows_aside() {
 }
 
 #[test]
-fn c1_a_proven_name_goes_over_at_once_with_one_entry() {
+fn c1_all_rows_of_a_proven_name_move_at_once_with_one_entry() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
     let store = open(dir.path());
     block_on(store.inventory(&under("prod"))).expect("readable");
     block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
-    // The answer to a write that was on its way when the name changed.
+    // The answer to a write that was in flight when the name changed.
     let attempt = share("c");
     let open = block_on(store.inventory(&under("prod")))
         .expect("readable")
@@ -441,7 +441,7 @@ fn c1_a_proven_name_goes_over_at_once_with_one_entry() {
 }
 
 #[test]
-fn c1_what_a_person_says_of_an_image_after_the_look_is_not_overrun() {
+fn c1_a_persons_change_after_the_look_is_not_overwritten() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
     let store = open(dir.path());
@@ -451,7 +451,7 @@ fn c1_what_a_person_says_of_an_image_after_the_look_is_not_overrun() {
     assert_eq!(released, Ok(vec![key("default", "a")]));
     block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
     assert_eq!(rows(dir.path(), "prod"), ScopeRows::default());
-    // The next observation has read what the person said.
+    // The next observation has read the person's change.
     block_on(store.inventory(&under("prod"))).expect("readable");
     block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
     store.close().expect("closed");
@@ -461,7 +461,7 @@ fn c1_what_a_person_says_of_an_image_after_the_look_is_not_overrun() {
 }
 
 #[test]
-fn c1_adopting_leaves_the_row_of_another_account_alone() {
+fn c1_adopting_does_not_change_the_row_of_another_account() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
     by_hand(dir.path(), "UPDATE scopes SET uin = '2'");
@@ -490,12 +490,12 @@ fn c1_adopting_leaves_the_row_of_another_account_alone() {
 }
 
 #[test]
-fn g2_a_name_that_stands_for_another_account_by_now_keeps_its_rows() {
+fn g2_a_name_that_now_means_another_account_keeps_its_rows() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
     let store = open(dir.path());
     block_on(store.inventory(&under("prod"))).expect("readable");
-    // The update of another scope was kept first, and says whose the name is now.
+    // The update of another scope was stored first, and records whose the name is now.
     let account = KnownAccount {
         uin: Uin::new("2").ok(),
         ..KnownAccount::default()
@@ -511,7 +511,7 @@ fn g2_a_name_that_stands_for_another_account_by_now_keeps_its_rows() {
     assert_eq!(rows(dir.path(), "prod"), ScopeRows::default());
 }
 
-/// One row of `scopes`: the number of its account name, of its region, of its uin, and of the name that took it over.
+/// One row of `scopes`: numbers for its account name, region and uin, and for the name that took it over.
 type Row = (u8, u8, Option<u8>, Option<u8>);
 
 fn number_in_region((account, region, ..): &Row) -> Scope {
@@ -525,9 +525,9 @@ fn number_in_region((account, region, ..): &Row) -> Scope {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// The indexes must not change what is found.
+    /// The indexes must not change the result.
     #[test]
-    fn l2_what_is_known_of_accounts_is_what_a_walk_over_all_finds(
+    fn l2_the_known_accounts_are_those_that_a_walk_over_all_rows_finds(
         rows in prop::collection::vec((0u8..6, 0u8..2, prop::option::of(0u8..3), prop::option::weighted(0.2, 0u8..6)), 0..12),
         anywhere in prop::collection::btree_set(0u8..6, 0..6),
         here in prop::collection::btree_set(0u8..6, 0..6),

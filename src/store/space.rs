@@ -1,5 +1,5 @@
-//! Gives back to the disk what the database no longer uses. SQLite keeps pages that are free, and returns them only where
-//! the file was made for it (`auto_vacuum`), step by step.
+//! Returns space that the database no longer uses to the disk. SQLite keeps free pages, and releases them, step by step,
+//! only in files that were made for it (`auto_vacuum`).
 
 use std::io;
 use std::path::{self, PathBuf};
@@ -12,22 +12,22 @@ use super::files::Files;
 use super::history_writer::rotate;
 use crate::host::free_space;
 
-/// The value of `PRAGMA auto_vacuum` of a file whose free pages can be given back in steps.
+/// The value of `PRAGMA auto_vacuum` for a file whose free pages can be released in steps.
 const INCREMENTAL: i64 = 2;
-/// The largest content in bytes that is rewritten when a state is opened, which takes a few seconds. A larger one waits for
-/// `state upgrade`.
+/// The largest content in bytes that is rewritten when a state is opened, which takes a few seconds. A larger one waits
+/// for `state upgrade`.
 const SMALL: u64 = 256 * 1024 * 1024;
-/// The space on disk that must be left over beside a rewrite of the database.
+/// The disk space that must remain free during a rewrite of the database.
 const RESERVE: u64 = 16 * 1024 * 1024;
 
-/// Free pages are given back once there are this many and they are a quarter of the file. Fewer are used again.
+/// Free pages are released once there are this many and they are a quarter of the file. Fewer are kept for reuse.
 const FREE_MAX: u64 = 256;
-/// So many free pages are left for what is written next.
+/// This many free pages are kept for the next writes.
 const FREE_MIN: u64 = 64;
-/// The largest number of pages that one transaction gives back, some milliseconds of work.
+/// The largest number of pages that one transaction releases, which takes some milliseconds.
 const STEP: u64 = 256;
 
-/// The pages of a database.
+/// The numbers of pages in a database.
 struct Pages {
     all: u64,
     free: u64,
@@ -54,30 +54,30 @@ impl Pages {
     }
 }
 
-/// Converts a database of moderate size that was made before free pages could be given back. If that fails, the database
-/// is as it was and works as before.
+/// Converts a database of moderate size that was made before free pages could be released. If that fails, the database is
+/// unchanged and works as before.
 pub(super) fn convert_if_small(files: &Files, conn: &Connection) {
     match Pages::of(conn) {
         Ok(pages) if pages.is_incremental || pages.used_bytes() > SMALL => {}
         Ok(_) => {
             let file = files.database();
             if let Err(error) = convert(files, conn) {
-                tracing::warn!(fault = %error, file = %file.display(), "free pages of the state are not given back to the disk");
+                tracing::warn!(fault = %error, file = %file.display(), "free pages of the state are not returned to the disk");
             }
         }
-        Err(error) => tracing::debug!(%error, "the pages of the state cannot be counted"),
+        Err(error) => tracing::debug!(%error, "cannot count the pages of the state"),
     }
 }
 
-/// Rewrites the database so that its free pages can be given back, and gives back those that are free now. It is one
-/// transaction: after a crash, the database is as it was or as it is to be.
+/// Rewrites the database so that its free pages can be released, and releases those that are free now. It is one
+/// transaction: after a crash, the database is either unchanged or completely converted.
 pub(super) fn convert(files: &Files, conn: &Connection) -> Result<(), OpenError> {
     let sqlite = |error| OpenError::sqlite(&files.database(), "rewrite it", &error);
     let pages = Pages::of(conn).map_err(sqlite)?;
     if pages.is_incremental {
         return Ok(());
     }
-    // All that is used goes through the log.
+    // All used pages go through the log.
     check_space(files, pages.used_bytes())?;
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")
         .and_then(|()| conn.execute_batch("VACUUM"))
@@ -107,7 +107,8 @@ pub(super) fn copy(files: &Files, conn: &Connection, name: &str) -> Result<PathB
     files.keep_copy(&target, name)
 }
 
-/// An error if the disk has less than `needed` bytes and a reserve. Where nobody knows, SQLite finds out.
+/// Returns an error if the disk has less than `needed` bytes and a reserve. If the free space is unknown, SQLite finds
+/// out.
 fn check_space(files: &Files, needed: u64) -> Result<(), OpenError> {
     const MEGABYTE: u64 = 1024 * 1024;
     let needed = needed + RESERVE;
@@ -123,7 +124,7 @@ fn check_space(files: &Files, needed: u64) -> Result<(), OpenError> {
     Err(OpenError::io(files.dir(), "rewrite the state", &error))
 }
 
-/// What keeps the database small while it is used: one bounded step after the other, between the requests.
+/// Keeps the database small while it is used: in bounded steps between the requests.
 pub(super) struct Upkeep {
     history_max: u64,
     is_giving_back: bool,
@@ -137,7 +138,7 @@ impl Upkeep {
         }
     }
 
-    /// Whether a step may have something to do.
+    /// Whether a step may have work to do.
     pub(super) fn is_due(&mut self, conn: &Connection) -> Result<bool, StoreError> {
         let pages = Pages::of(conn)?;
         let few = if self.is_giving_back {
@@ -150,7 +151,7 @@ impl Upkeep {
         Ok(self.is_giving_back || ends.head - ends.anchor > self.history_max)
     }
 
-    /// Does one step, within a transaction. Returns false if there is nothing left to do.
+    /// Does one step, within a transaction. Returns false if nothing is left to do.
     pub(super) fn step(&self, conn: &Connection) -> Result<bool, StoreError> {
         let has_rotated = rotate(conn, self.history_max, &chain::ends(conn)?)?;
         if !self.is_giving_back {

@@ -1,4 +1,4 @@
-//! R13: what the state takes of the disk: free pages, the write-ahead log, and what a write appends.
+//! R13: tests how much disk space the state takes: free pages, the write-ahead log, and what a write appends.
 
 use std::fs;
 use std::path::Path;
@@ -46,7 +46,7 @@ fn grow(dir: &Path, entries: usize) {
     transaction.commit().expect("committed");
 }
 
-/// Turns a state into one that was made before free pages could be given back.
+/// Turns a state into one from before free pages could be released.
 fn make_rigid(dir: &Path) {
     by_hand(dir, "PRAGMA auto_vacuum = NONE; VACUUM;");
     assert_eq!(number(dir, "auto_vacuum"), 0);
@@ -60,14 +60,14 @@ fn keeps(history_max: u64) -> Options {
 }
 
 #[test]
-fn r13_a_new_state_can_give_back_free_pages_and_an_older_one_is_converted() {
+fn r13_a_new_state_can_release_free_pages_and_an_older_one_is_converted() {
     let dir = tempfile::tempdir().expect("a directory");
     open(dir.path()).close().expect("closed");
     assert_eq!(number(dir.path(), "auto_vacuum"), 2);
     grow(dir.path(), 50);
     make_rigid(dir.path());
     let before = dump(dir.path()).expect("readable");
-    // Who only looks changes nothing.
+    // Reading alone changes nothing.
     Reader::open(dir.path()).expect("a reader");
     assert_eq!(number(dir.path(), "auto_vacuum"), 0);
     open(dir.path()).close().expect("closed");
@@ -78,7 +78,7 @@ fn r13_a_new_state_can_give_back_free_pages_and_an_older_one_is_converted() {
 }
 
 #[test]
-fn r13_s18_a_conversion_that_was_broken_off_leaves_the_state_as_it_was() {
+fn r13_s18_an_interrupted_conversion_leaves_the_state_unchanged() {
     let dir = tempfile::tempdir().expect("a directory");
     open(dir.path()).close().expect("closed");
     grow(dir.path(), 100);
@@ -105,7 +105,7 @@ fn r13_s18_a_conversion_that_was_broken_off_leaves_the_state_as_it_was() {
 }
 
 #[test]
-fn r13_a_smaller_limit_makes_the_file_small_within_a_run() {
+fn r13_a_smaller_limit_shrinks_the_file_within_a_run() {
     for rigid in [false, true] {
         let dir = tempfile::tempdir().expect("a directory");
         open(dir.path()).close().expect("closed");
@@ -116,7 +116,7 @@ fn r13_a_smaller_limit_makes_the_file_small_within_a_run() {
         by_hand(dir.path(), "PRAGMA wal_checkpoint(TRUNCATE)");
         let before = len(dir.path(), "state.db");
         assert!(before > 3_000_000, "{before}");
-        // The run itself has nothing to write.
+        // This run itself has nothing to write.
         let store = Store::open(dir.path(), &keeps(100), ticking()).expect("a store");
         store.close().expect("closed");
         let after = len(dir.path(), "state.db");
@@ -128,14 +128,14 @@ fn r13_a_smaller_limit_makes_the_file_small_within_a_run() {
             matches!(verified, VerifyResult::Intact { entries: 100, .. }),
             "{verified:?}"
         );
-        // The next process takes it up where this one ended.
+        // The next process continues where this one ended.
         let store = open(dir.path());
         block_on(store.record_intent(&share("a"))).expect("recorded");
     }
 }
 
 #[test]
-fn r13_upkeep_goes_in_steps_and_leaves_room_for_what_comes() {
+fn r13_upkeep_works_in_steps_and_keeps_pages_for_the_next_writes() {
     let dir = tempfile::tempdir().expect("a directory");
     open(dir.path()).close().expect("closed");
     grow(dir.path(), 6_000);
@@ -162,7 +162,7 @@ fn r13_upkeep_goes_in_steps_and_leaves_room_for_what_comes() {
 }
 
 #[test]
-fn r13_the_log_is_bounded_and_small_again_once_a_reader_has_gone() {
+fn r13_the_log_is_bounded_and_shrinks_once_a_reader_has_gone() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open_with(dir.path(), || {});
     let write = |count: u64| {
@@ -175,7 +175,7 @@ fn r13_the_log_is_bounded_and_small_again_once_a_reader_has_gone() {
     };
     let bound = LOG_SIZE + 1024 * 1024;
     assert!(write(600) < bound);
-    // Somebody begins to read and does not end.
+    // A reader starts and does not end.
     let reader = Connection::open(dir.path().join("state.db")).expect("a database");
     reader
         .execute_batch("BEGIN; SELECT * FROM chain")

@@ -1,4 +1,4 @@
-//! The file by which a daemon shows other processes what it knows. It is no part of the state: nothing is decided by it,
+//! The file in which a daemon shows its status to other processes. It is not part of the state: nothing is decided by it,
 //! and it may be missing, old or somebody else's.
 
 use std::fs::{self, File, OpenOptions};
@@ -14,7 +14,7 @@ use super::files::{FILE_MODE, Files};
 /// The largest summary that is written or read.
 pub const SUMMARY_BYTES_MAX: usize = 64_000;
 
-/// Why there is no summary to write or to read.
+/// Why a summary could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum SummaryError {
     #[error("{}: cannot {doing}: {error}", .path.display())]
@@ -28,12 +28,12 @@ pub enum SummaryError {
     NotRegular(PathBuf),
     #[error("{}: more than {SUMMARY_BYTES_MAX} bytes", .0.display())]
     TooLarge(PathBuf),
-    /// Another process may have locked the directory by now, and the summary is that one's.
+    /// Another process may have locked the directory by now, and the summary is that process's.
     #[error("{}: the lock file is no longer the one that this process holds", .0.display())]
     Displaced(PathBuf),
 }
 
-/// The summary of the process that has the lock of a state directory. It outlives neither, but may be used on any thread.
+/// The summary of the process that has the lock of a state directory. It may be used on any thread.
 #[derive(Debug)]
 pub struct SummaryFile {
     files: Files,
@@ -48,7 +48,8 @@ impl SummaryFile {
         }
     }
 
-    /// Replaces the summary atomically. A crash may lose it: it is not forced to disk, which would cost other writes time.
+    /// Replaces the summary atomically. A crash may lose it: it is not forced to disk, because that would delay other
+    /// writes.
     pub fn write(&self, summary: &[u8]) -> Result<(), SummaryError> {
         let (path, new) = (self.files.summary(), self.files.new_summary());
         if summary.len() > SUMMARY_BYTES_MAX {
@@ -76,14 +77,14 @@ impl SummaryFile {
             .and_then(|mut file| file.write_all(summary))
             .and_then(|()| fs::rename(&new, &path));
         written.map_err(|error| {
-            // Half a file on a full disk helps nobody.
+            // Half a file on a full disk is useless.
             let _ = fs::remove_file(&new);
             access("write it")(error)
         })
     }
 }
 
-/// What the last daemon left; `None` if none has.
+/// Reads the summary that the last daemon wrote; `None` if there is none.
 pub(super) fn read(files: &Files) -> Result<Option<Vec<u8>>, SummaryError> {
     let path = files.summary();
     let access = |error| SummaryError::Access {
@@ -97,7 +98,7 @@ pub(super) fn read(files: &Files) -> Result<Option<Vec<u8>>, SummaryError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(access(error)),
     }
-    // Another file may be at the path by now; none is followed or waited for.
+    // Another file may be at the path by now; the read neither follows a link nor waits for a pipe.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
     let opened = OpenOptions::new()
         .read(true)
@@ -132,11 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_is_replaced_whole_and_is_for_its_user_alone() {
+    fn a_summary_is_replaced_as_a_whole_and_readable_by_its_user_only() {
         let dir = tempfile::tempdir().expect("a directory");
         let (files, summary) = locked(dir.path());
         assert!(matches!(read(&files), Ok(None)));
-        // A crash left half of one, and somebody put a link in its place.
+        // A crash left half of a summary, and somebody put a link in its place.
         fs::write(files.new_summary(), "half").expect("a file");
         symlink("/etc/passwd", files.summary()).expect("a link");
         for text in [&b"first"[..], b"second"] {
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_summary_is_neither_followed_nor_awaited_nor_read_for_ever() {
+    fn a_path_that_is_no_summary_is_not_followed_awaited_or_read_for_ever() {
         let dir = tempfile::tempdir().expect("a directory");
         let (files, summary) = locked(dir.path());
         let path = files.summary();
@@ -173,11 +174,11 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_lost_its_lock_file_leaves_the_next_ones_summary_alone() {
+    fn a_process_without_its_lock_file_does_not_touch_the_next_ones_summary() {
         let dir = tempfile::tempdir().expect("a directory");
         let (files, summary) = locked(dir.path());
         summary.write(b"mine").expect("room");
-        // Its inode stays in use, so that the next file has another one.
+        // The old file keeps its inode in use, so that the next file has another one.
         fs::rename(files.lock(), dir.path().join("old")).expect("it is there");
         let (_, next) = locked(dir.path());
         next.write(b"the next one's").expect("room");

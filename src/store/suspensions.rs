@@ -1,5 +1,5 @@
-//! The table `suspensions`: what people have asked to leave alone. Whether a suspension covers an image is decided in
-//! `inventory`.
+//! The table `suspensions`: the images that people want to be left alone. `inventory` decides whether a suspension covers
+//! an image.
 
 use rusqlite::{Connection, named_params};
 
@@ -11,7 +11,7 @@ use crate::model::{Selector, Timestamp};
 /// The largest number of suspensions at a time, because each is checked before every write.
 pub(super) const SUSPENSIONS_MAX: usize = 1_000;
 
-/// All suspensions that no person has ended, by id. Some may have ended by themselves.
+/// All suspensions that no person has ended, by id. Some may have ended on their own.
 pub(super) fn all(conn: &Connection) -> Result<Vec<Suspension>, StoreError> {
     rows::query_all(conn, "SELECT * FROM suspensions ORDER BY id", [], |row| {
         Ok(Suspension {

@@ -1,5 +1,5 @@
-//! Moves rows from one account name to another, and records that in the history. What is moved was decided by
-//! `inventory::takeover`; here it is checked that nothing has changed since.
+//! Moves rows from one account name to another, and records that in the history. `inventory::takeover` has decided what
+//! to move; here it is checked that nothing has changed since.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,8 @@ use crate::model::{AccountName, ImageKey, Scope, Uin};
 /// The reason in the history for rows that are set aside.
 const OTHER_ACCOUNT: &str = "the account's name stands for another account now";
 
-/// Keeps what an update says of accounts, and moves the rows that it takes over. What a person has changed since the rows
-/// were read is left to the next observation.
+/// Stores what an update contains about accounts, and moves the rows that it takes over. A row that a person has changed
+/// since it was read is left to the next observation.
 pub(super) fn apply(
     writer: &HistoryWriter<'_>,
     scope: &Scope,
@@ -22,13 +22,13 @@ pub(super) fn apply(
     read_at: u64,
 ) -> Result<(), StoreError> {
     if update.set_aside.is_none() && update.takeover == Takeover::default() {
-        // This is nearly always the case.
+        // This is the case nearly always.
         return match &update.account {
             Some(account) => scopes::set_account(writer.conn, scope, account),
             None => Ok(()),
         };
     }
-    // Names may stand for other accounts than when the rows were read.
+    // Names may mean other accounts than when the rows were read.
     let known: BTreeMap<_, _> = scopes::all(writer.conn)?;
     let own = known.get(scope).and_then(|own| own.uin.as_ref());
     if let Some(uin) = update.set_aside.as_ref().filter(|uin| own == Some(*uin)) {
@@ -52,7 +52,7 @@ pub(super) fn apply(
     Ok(())
 }
 
-/// Moves one row, if it is still there: another scope may have taken it meanwhile.
+/// Moves one row, if it is still there: another scope may have taken it in the meantime.
 fn take_row(
     writer: &HistoryWriter<'_>,
     scope: &Scope,
@@ -90,7 +90,7 @@ fn take_row(
     Ok(())
 }
 
-/// Moves all rows that are left under a name with one statement, because there may be a hundred thousand.
+/// Moves all remaining rows of a name with one statement, because there may be a hundred thousand.
 fn take_name(
     writer: &HistoryWriter<'_>,
     scope: &Scope,
@@ -103,8 +103,8 @@ fn take_name(
     }
     scopes::add(writer.conn, scope)?;
     scopes::move_all(writer.conn, &earlier, &scope.account)?;
-    // The update knows nothing of these clocks: one that it does not begin anew would go on under the new name, even if the
-    // version no longer stands. If they are lost, everything takes longer, and nothing happens sooner.
+    // The update does not know these clocks: one that it does not restart would continue under the new name, even if the
+    // version no longer exists. Losing them only makes everything take longer.
     memory::forget(writer.conn, &earlier)?;
     scopes::set_successor(writer.conn, &earlier, scope)?;
     writer.append(HistoryEvent::TakenOver(history::TakeoverEvent {
@@ -118,7 +118,7 @@ fn take_name(
     Ok(())
 }
 
-/// Moves the rows of a scope to a name that no account has, because the account name stands for another account now.
+/// Moves the rows of a scope to a name that no account has, because the account name means another account now.
 fn set_aside(writer: &HistoryWriter<'_>, scope: &Scope, uin: &Uin) -> Result<(), StoreError> {
     let images = images::scope_rows(writer.conn, scope)?.images.len();
     let aside = scopes::set_aside(writer.conn, scope, uin)?;

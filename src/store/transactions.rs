@@ -1,5 +1,5 @@
-//! What the engine asks the store to keep: intents, outcomes and updates of the inventory. Each function runs within one
-//! transaction, which its caller commits.
+//! What the engine asks the store to record: intents, outcomes and updates of the inventory. Each function runs within
+//! one transaction, which its caller commits.
 
 use rusqlite::Connection;
 
@@ -14,7 +14,7 @@ use crate::inventory::{IntentId, InventoryEntry, InventoryNote, InventoryUpdate,
 use crate::ledger::{Attempt, WriteRefused};
 use crate::model::{Cause, ImageKey, Permission, Scope, Timestamp};
 
-/// Whether an intent was recorded. A refusal is not an error: the transaction is committed all the same.
+/// Whether an intent was recorded. A refusal is not an error: the transaction is still committed.
 pub(super) enum IntentDecision {
     Recorded(IntentId),
     Refused(WriteRefused),
@@ -88,7 +88,7 @@ pub(super) fn forbids(
     Ok((!is_ours).then_some(WriteRefused::NotOurs))
 }
 
-/// Records the outcome of a write, and `entry` as what is known of the image from now on.
+/// Records the outcome of a write, and stores `entry` as what is known of the image from now on.
 pub(super) fn record_outcome(
     writer: &HistoryWriter<'_>,
     outcome: WriteOutcome,
@@ -136,7 +136,7 @@ pub(super) fn record_outcome(
     if let Some(mut entry) = entry {
         let stored = images::entry(writer.conn, &key)?.unwrap_or_default();
         if answer == WriteResult::Rejected {
-            // A rejected write changes nothing but what the API says of the image.
+            // A rejected write changes only what the API says of the image.
             entry = InventoryEntry {
                 last_answer: entry.last_answer.max(stored.last_answer),
                 denied_since: entry.denied_since,
@@ -154,7 +154,7 @@ pub(super) fn record_outcome(
     Ok(())
 }
 
-/// Closes the open intents after entry `known`: they were in a commit that failed, so that nobody was granted them.
+/// Closes the open intents after entry `known`: they were in a commit that failed, so that no caller got them.
 pub(super) fn withdraw_intents_after(
     writer: &HistoryWriter<'_>,
     known: u64,
@@ -191,8 +191,8 @@ fn resolve(
     images::close_intent(writer.conn, open.intent)
 }
 
-/// Keeps what an observation changes. `read_at` is the number of the newest history entry when the inventory was read that
-/// the update starts from. What a person has changed since is left alone; the next observation is about that.
+/// Stores the changes of an observation. `read_at` is the number of the newest history entry when the inventory was read
+/// that the update is based on. Anything that a person has changed since is left to the next observation.
 pub(super) fn apply_update(
     writer: &HistoryWriter<'_>,
     scope: &Scope,

@@ -1,4 +1,4 @@
-//! Migrates a state on request, with a copy of what was there before.
+//! Migrates a state on request, and keeps a copy of the state before.
 
 use std::path::{Path, PathBuf};
 
@@ -10,14 +10,14 @@ use super::schema::{self, MIGRATIONS};
 use super::space;
 use crate::model::Timestamp;
 
-/// What the migration of a state has done.
+/// The result of migrating a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upgrade {
     /// The schema version that was found.
     pub from: i64,
     /// The newest schema version, which the state has now.
     pub to: i64,
-    /// The copy of the state before its migration; `None` if it was of the newest version already.
+    /// The copy of the state before its migration; `None` if it was already of the newest version.
     pub backup: Option<PathBuf>,
     /// The size of the database in bytes before.
     pub bytes_before: u64,
@@ -25,7 +25,8 @@ pub struct Upgrade {
     pub bytes_after: u64,
 }
 
-/// Migrates the state in a directory, unless another process reconciles with it. `None` if the directory was never used.
+/// Migrates the state in a directory, unless another process reconciles with it. Returns `None` if the directory was
+/// never used.
 pub(super) fn upgrade(
     dir: &Path,
     options: &Options,

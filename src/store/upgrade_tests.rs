@@ -1,5 +1,5 @@
-//! R12: states of older versions are read as they will be once migrated, and migrated on request or before a person's word
-//! is written, whole or not at all.
+//! R12: states of older versions are read as if already migrated. They are migrated on request or before a person's
+//! change is stored, completely or not at all.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,7 +27,7 @@ use crate::model::{Permission, Selector};
 
 const OLDER: std::ops::RangeInclusive<usize> = 1..=7;
 
-/// A state of an older version that has something in each table that the version has.
+/// A state of an older version that has a row in each table of that version.
 fn older(version: usize) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open_store(dir.path());
@@ -59,7 +59,7 @@ fn older(version: usize) -> tempfile::TempDir {
     dir
 }
 
-/// All that a reader tells of a state.
+/// Everything that a reader returns of a state.
 #[derive(Debug, PartialEq)]
 struct Told {
     summary: StateSummary,
@@ -89,7 +89,7 @@ fn version(dir: &Path) -> i64 {
 }
 
 #[test]
-fn r12_an_older_state_reads_as_it_does_once_it_is_migrated() {
+fn r12_an_older_state_reads_as_if_it_were_migrated() {
     for older_version in OLDER {
         let dir = older(older_version);
         let before = files(dir.path());
@@ -115,7 +115,7 @@ fn r12_an_older_state_reads_as_it_does_once_it_is_migrated() {
 }
 
 #[test]
-fn r12_who_reads_an_older_state_sees_what_its_process_writes() {
+fn r12_a_reader_of_an_older_state_sees_what_its_process_writes() {
     for older_version in OLDER {
         let dir = older(older_version);
         // The older process has the database open, and commits.
@@ -127,7 +127,7 @@ fn r12_who_reads_an_older_state_sees_what_its_process_writes() {
             .expect("done");
         let inventory = block_on(reader.inventory(&scope())).expect("an inventory");
         assert_eq!(inventory.open_intents.len(), 0);
-        // It is migrated under the reader.
+        // The state is migrated while the reader is open.
         drop(conn);
         open_store(dir.path()).close().expect("closed");
         let summary = reader.summary().expect("a summary");
@@ -136,7 +136,7 @@ fn r12_who_reads_an_older_state_sees_what_its_process_writes() {
 }
 
 #[test]
-fn r12_a_persons_word_migrates_the_state_unless_an_older_process_works_with_it() {
+fn r12_a_command_migrates_the_state_unless_an_older_process_uses_it() {
     for older_version in OLDER {
         let dir = older(older_version);
         let holder = Holder {
@@ -168,7 +168,7 @@ fn r12_a_persons_word_migrates_the_state_unless_an_older_process_works_with_it()
 }
 
 #[test]
-fn r12_an_upgrade_on_request_keeps_what_was_there_before() {
+fn r12_an_upgrade_on_request_keeps_a_copy_of_the_state_before() {
     for older_version in OLDER {
         let dir = older(older_version);
         let mut before = told(dir.path());
@@ -179,7 +179,7 @@ fn r12_an_upgrade_on_request_keeps_what_was_there_before() {
         assert_eq!((done.from, done.to), (older_version as i64, known));
         let backup = done.backup.expect("a copy");
 
-        // The copy is a state as it was.
+        // The copy is a complete state, unchanged.
         let restored = tempfile::tempdir().expect("a directory");
         fs::copy(&backup, restored.path().join("state.db")).expect("copied");
         fs::copy(dir.path().join("owner"), restored.path().join("owner")).expect("copied");
@@ -195,7 +195,7 @@ fn r12_an_upgrade_on_request_keeps_what_was_there_before() {
 }
 
 #[test]
-fn g9_what_was_told_is_kept_and_an_older_state_has_told_nothing() {
+fn g9_notified_problems_are_stored_and_an_older_state_has_none() {
     let dir = older(5);
     let store = open_store(dir.path());
     assert_eq!(block_on(store.told()), Ok(None));
@@ -208,7 +208,7 @@ fn g9_what_was_told_is_kept_and_an_older_state_has_told_nothing() {
 }
 
 #[test]
-fn r12_an_upgrade_makes_no_state_and_refuses_one_that_is_held_or_newer() {
+fn r12_an_upgrade_makes_no_state_and_refuses_a_locked_or_newer_one() {
     let dir = tempfile::tempdir().expect("a directory");
     let none = dir.path().join("none");
     assert_eq!(Store::upgrade(&none, &options(), noon()), Ok(None));
@@ -230,9 +230,9 @@ fn open_lock(dir: &Path) -> Lock {
     Lock::take(&Files::new(dir), &holder).expect("the lock")
 }
 
-/// What a crash can leave at any point of a migration is migrated to the end by the next process.
+/// A crash can leave this at any point of a migration; the next process completes the migration.
 #[test]
-fn r12_s18_a_migration_that_was_broken_off_is_brought_to_its_end() {
+fn r12_s18_an_interrupted_migration_is_completed() {
     let mut rng = fastrand::Rng::with_seed(12);
     for older_version in OLDER {
         let dir = older(older_version);
@@ -248,7 +248,7 @@ fn r12_s18_a_migration_that_was_broken_off_is_brought_to_its_end() {
         assert!(images.len() > 5);
         for image in images {
             let laid = image.lay(Some(&owner));
-            // Who only looks reads each of the versions on the way.
+            // A reader can read each of the versions on the way.
             let looked = open::read(&Files::new(laid.path()), WalIndex::Repair, |conn| {
                 schema::view_as_newest(conn).expect("viewed");
                 let images = images::inventory(conn, &scope())

@@ -1,4 +1,4 @@
-//! `history verify`: checks every entry that is kept against the chain. A damaged entry is a result, not an error.
+//! `history verify`: checks every stored entry against the chain. A damaged entry is a result, not an error.
 
 use rusqlite::{Connection, Row};
 
@@ -16,7 +16,7 @@ pub enum VerifyResult {
         entries: u64,
         /// The number of the newest entry, or of the last one that was rotated away.
         head: u64,
-        /// The hash of this entry, in hexadecimal. Kept elsewhere, it proves the history up to this entry.
+        /// The hash of this entry, in hexadecimal. If it is also kept elsewhere, it proves the history up to this entry.
         hash: String,
     },
     /// The first place where the chain does not hold.
@@ -69,7 +69,7 @@ fn check_entry(
     let expected = seq + 1;
     let broken = |why: &str| Broken::new(expected, why);
     if found < expected {
-        return Err(Broken::new(found, "it stands before the chain's anchor"));
+        return Err(Broken::new(found, "it comes before the chain's anchor"));
     }
     if found > expected {
         return Err(broken(&format!(
@@ -78,7 +78,7 @@ fn check_entry(
     }
     let kept = row.get::<_, Hash>("hash").ok();
     let Some((body, kept)) = body.zip(kept) else {
-        return Err(broken("its text or its hash is no text or hash"));
+        return Err(broken("its text is not text or its hash is not a hash"));
     };
     if chain::link(hash, &body) != kept {
         return Err(broken(
@@ -86,7 +86,7 @@ fn check_entry(
         ));
     }
     let Ok(entry) = serde_json::from_str::<HistoryEntry>(&body) else {
-        return Err(broken("its text is no entry"));
+        return Err(broken("its text is not an entry"));
     };
     if entry.seq != expected {
         return Err(broken(&format!("its text is that of entry {}", entry.seq)));
@@ -97,7 +97,7 @@ fn check_entry(
     Ok(kept)
 }
 
-/// Checks that entry `seq` with `hash`, the last one that is kept, is the one that the chain ends with.
+/// Checks that the last stored entry, `seq` with `hash`, is the one that the chain ends with.
 fn check_end(seq: u64, hash: &Hash, ends: &Ends) -> Result<(), Broken> {
     if seq < ends.head {
         let why = format!(
@@ -107,7 +107,7 @@ fn check_end(seq: u64, hash: &Hash, ends: &Ends) -> Result<(), Broken> {
         return Err(Broken::new(seq + 1, &why));
     }
     if seq > ends.head {
-        let why = "it stands after the end of the chain";
+        let why = "it comes after the end of the chain";
         return Err(Broken::new(ends.head + 1, why));
     }
     if *hash != ends.head_hash {

@@ -1,5 +1,5 @@
-//! The write-ahead log: when it is written back into the database, and who keeps it from being begun anew. A process that
-//! reads does so as of one moment, and until it is done nothing that was written since can leave the log.
+//! The write-ahead log: when it is written back into the database, and which process prevents it from starting over. A
+//! process that reads sees the database as of one moment; until it is done, nothing written since then can leave the log.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,17 +10,17 @@ use super::error::StoreError;
 use super::files::Files;
 use super::open::LOG_SIZE;
 
-/// After so many requests the log is written back, however small it is, so that the next start has little to read.
+/// After this many requests the log is written back, however small it is, so that the next start has little to read.
 const REQUESTS_MAX: usize = 1_000;
-/// A log that could not be written back is tried again after so many further bytes.
+/// A log that could not be written back is tried again after it has grown by this many bytes.
 const TRY_EVERY: u64 = 1024 * 1024;
-/// A log of this size in bytes is reported. Without another process that reads, it does not come near that.
+/// A log of this size in bytes is reported. It never grows nearly as large unless another process reads.
 const LARGE: u64 = 64 * 1024 * 1024;
 
-/// How a checkpoint treats those who use the log.
+/// How a checkpoint treats processes that use the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Checkpoint {
-    /// Does what can be done beside them.
+    /// Writes back what is possible while they use it.
     Passive,
     /// Waits for them, and empties the log.
     Truncate,
@@ -41,13 +41,13 @@ impl Checkpoint {
     }
 }
 
-/// When the log is written back next.
+/// Decides when the log is written back next.
 #[derive(Debug)]
 pub(super) struct CheckpointSchedule {
     files: Files,
-    /// The size in bytes from which on the next try is due.
+    /// The size in bytes from which the next try is due.
     due_at: u64,
-    /// The number of requests since it was tried last.
+    /// The number of requests since the last try.
     requests: usize,
 }
 
@@ -60,7 +60,7 @@ impl CheckpointSchedule {
         }
     }
 
-    /// Counts requests that were served.
+    /// Counts the requests that were served.
     pub(super) fn served(&mut self, requests: usize) {
         self.requests += requests;
     }
@@ -69,21 +69,21 @@ impl CheckpointSchedule {
     pub(super) fn is_due(&mut self) -> bool {
         let len = self.len();
         if len <= LOG_SIZE {
-            // It was begun anew.
+            // The log has started over.
             self.due_at = LOG_SIZE;
         }
         len > self.due_at || self.requests >= REQUESTS_MAX
     }
 
-    /// Whether the log is larger than it need be, however lately it was tried.
+    /// Whether the log is larger than it need be, however recent the last try was.
     pub(super) fn is_oversized(&self) -> bool {
         self.len() > LOG_SIZE
     }
 
-    /// Remembers that the log was tried to be written back.
+    /// Records that there was a try to write the log back.
     pub(super) fn record_try(&mut self) {
         self.requests = 0;
-        // Even if all was written back, a reader can keep the log from being begun anew.
+        // Even if everything was written back, a reader can prevent the log from starting over.
         self.due_at = match self.len() {
             len if len > LOG_SIZE => len + TRY_EVERY,
             _ => LOG_SIZE,
@@ -95,11 +95,11 @@ impl CheckpointSchedule {
     }
 }
 
-/// What there is to say of a log that other processes keep from being begun anew; `None` while it is of moderate size.
+/// A warning about a log that other processes prevent from starting over; `None` while it is not large.
 pub(super) fn oversized_log(files: &Files) -> Option<String> {
     const MEGABYTE: u64 = 1024 * 1024;
     let len = files.wal_len().ok().filter(|len| *len > LARGE)?;
-    // What cannot be read names nobody.
+    // If a file cannot be read, no process is named.
     let index = fs::metadata(files.wal_index()).map_or(0, |metadata| metadata.ino());
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
     let readers = readers(&locks, index, std::process::id());
@@ -111,8 +111,8 @@ pub(super) fn oversized_log(files: &Files) -> Option<String> {
         }
     };
     Some(format!(
-        "{} has {} MB and grows with each write, because {who} reads an old state of the database and holds on to it: \
-         end that query or program; writes are recorded meanwhile",
+        "{} has {} MB and grows with each write, because {who} keeps an old state of the database open for reading: \
+         end that query or program; writes are still recorded",
         files.wal().display(),
         len / MEGABYTE
     ))
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r13_who_reads_the_log_is_told_by_the_locks_on_its_index() {
+    fn r13_the_readers_of_a_log_are_found_by_the_locks_on_its_index() {
         let locks = "\
             1: POSIX  ADVISORY  READ 4711 08:01:77 123 123\n\
             2: POSIX  ADVISORY  READ 4711 08:01:77 128 128\n\

@@ -85,7 +85,7 @@ fn s18_m18_a_state_of_another_installation_is_refused() {
         &bench,
         &[
             "they come from different installations",
-            "restore the directory from a backup, or move it away to begin anew",
+            "restore the directory from a backup, or move it away to start with an empty state",
         ],
     );
 }
