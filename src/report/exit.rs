@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-/// The exit status of the process, as listed in the README.
+/// The exit status of the process, as docs/cli.md lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// The command is done, and everything is in the desired state.

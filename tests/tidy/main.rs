@@ -198,6 +198,8 @@ fn has_heading(page: &Path, link: &str) -> bool {
     let mut headings = text.lines().filter(|line| line.starts_with('#'));
     headings.any(|line| {
         let words = line.trim_start_matches('#').trim().to_lowercase();
+        let is_kept = |letter: &char| letter.is_alphanumeric() || " -_".contains(*letter);
+        let words: String = words.chars().filter(is_kept).collect();
         words.replace(' ', "-") == link
     })
 }
