@@ -52,7 +52,7 @@ fn c2_l4_three_paused_scopes_pause_the_account_and_each_other_one_makes_one_call
         pause
             .problem
             .message
-            .contains("in 6 regions, was denied: no"),
+            .contains("in 6 regions, were denied: no"),
         "{pause}"
     );
 }
