@@ -13,6 +13,9 @@ use super::support::{Behaviour, Cloud, Disruption, Fault, Leaving};
 
 const MODIFY: &str = "ModifyImageSharePermission";
 const LIST: &str = "DescribeBlueprints";
+const OWN: &str = "DescribeImagesToShare";
+const CVM: &str = "DescribeImages";
+const INSTANCES: &str = "DescribeInstances";
 
 /// The faults of a scenario, until they stop.
 pub(crate) struct ActiveFaults {
@@ -33,12 +36,19 @@ impl ActiveFaults {
         });
         let (disruption, page, clock) =
             (Rc::clone(&faults), Rc::clone(&faults), Rc::clone(&faults));
+        let other_page = Rc::clone(&faults);
         *cloud.behaviour.borrow_mut() = Behaviour {
             lag: seconds(scenario.lag),
+            syncs: seconds(scenario.syncs),
             uins: (0..3).map(|account| (key(account), uin(account))).collect(),
             straggling: Duration::from_millis(700),
             disruption: Box::new(move |call| disruption.disruption(call)),
             tamper: Box::new(move |region, offset, rows| page.tamper(region, offset, rows)),
+            reword: Box::new(move |action, region, reply| {
+                if action.starts_with("Describe") && action != LIST {
+                    other_page.tamper(region, 0, &mut reply["Response"]);
+                }
+            }),
             other_clock: Box::new(move |_, key| clock.ahead(key)),
             ..Behaviour::default()
         };
@@ -103,6 +113,11 @@ impl ActiveFaults {
                 FaultKind::KeyUnknown => "AuthFailure.SecretIdNotFound",
                 FaultKind::RoleMissing if writes => "ResourceNotFound.RoleNotFound",
                 FaultKind::ListingFails if lists => "FailedOperation.DescribeBlueprintsFailed",
+                FaultKind::OwnImagesFail if call.action == OWN && call.body.get("Filters").is_some() => {
+                    "FailedOperation.DescribeImagesFailed"
+                }
+                FaultKind::CvmDenied if call.action == CVM => "UnauthorizedOperation",
+                FaultKind::InstancesDenied if call.action == INSTANCES => "UnauthorizedOperation",
                 FaultKind::Occupied if writes => "UnsupportedOperation.ImageOccupied",
                 FaultKind::UnknownCode => "Brand.NewCode",
                 FaultKind::RegionUnknown => "UnsupportedRegion",
@@ -122,12 +137,16 @@ impl ActiveFaults {
             if !self.is_hit(span) {
                 continue;
             }
-            let total = page["TotalCount"].as_u64().unwrap_or(0);
+            let Some(total) = page["TotalCount"].as_u64() else {
+                continue;
+            };
             match span.kind {
                 FaultKind::Inconsistent => page["TotalCount"] = (total + 1).into(),
                 _ => {
-                    let rows = page["BlueprintSet"].as_array_mut().expect("a list");
-                    let _ = rows.pop();
+                    let rows = ["BlueprintSet", "ImageSet", "InstanceSet"];
+                    let rows = rows.iter().find(|rows| page.get(**rows).is_some());
+                    let rows = rows.and_then(|rows| page[*rows].as_array_mut());
+                    let _ = rows.and_then(Vec::pop);
                 }
             }
         }

@@ -11,11 +11,14 @@ use sharekeeper::history::{HistoryEvent, WriteResult};
 use sharekeeper::host::{Clock, Reply, TransportError};
 use sharekeeper::model::{Monotonic, Permission, Timestamp};
 
+use super::judge::{Case, Gone};
 use super::listing::Listing;
+use super::looks::{Looks, Memory, Place, Told, keeps_all, place};
 use super::machine::Machine;
 use super::manifests::{Manifests, account_of_key, instant};
 use super::scenario::{Mode, REGIONS, Scenario, Wanted, seconds};
 use super::support::{Cloud, Recorded};
+use super::verdicts::Why;
 
 const MODIFY: &str = "ModifyImageSharePermission";
 /// Manifests that came this moment may have come too late for a call.
@@ -44,7 +47,12 @@ pub(crate) struct Departure {
 
 /// A process, as far as it is known from outside.
 struct Process {
+    installation: usize,
     mode: Mode,
+    /// What it was told of names and policies.
+    looks: Looks,
+    /// CANCELs that documents asked for which name images by more than ids.
+    gone: Vec<Gone>,
     /// Good sets of manifests that it was given, with when.
     loaded: Vec<(Monotonic, Manifests)>,
     listings: BTreeMap<(String, String), Listing>,
@@ -79,6 +87,8 @@ struct State {
     acknowledged: BTreeMap<(usize, String), Permission>,
     /// Since when an instance uses a blueprint.
     used: BTreeMap<String, Monotonic>,
+    /// What each installation may remember of names and policies.
+    memories: BTreeMap<usize, Memory>,
 }
 
 /// Looks on, and keeps what went against an invariant.
@@ -87,7 +97,17 @@ pub(crate) struct Checker {
     cloud: Rc<Cloud>,
     /// The indexes of images by their ids.
     images: BTreeMap<String, usize>,
+    /// Whether what processes learn is always kept.
+    keeps_all: bool,
     state: RefCell<State>,
+}
+
+/// Why a write is right.
+enum Licence {
+    Plain,
+    Prune,
+    /// By a document that names images by more than ids.
+    Cancel(Why),
 }
 
 impl Checker {
@@ -97,6 +117,7 @@ impl Checker {
             scenario: scenario.clone(),
             cloud: Rc::clone(cloud),
             images: images.collect(),
+            keeps_all: keeps_all(scenario),
             state: RefCell::default(),
         })
     }
@@ -131,10 +152,13 @@ impl Checker {
         writes.filter(is_there).count()
     }
 
-    pub(crate) fn process_began(&self, mode: Mode) -> usize {
+    pub(crate) fn process_began(&self, installation: usize, mode: Mode) -> usize {
         let mut state = self.state.borrow_mut();
         state.processes.push(Process {
+            installation,
             mode,
+            looks: Looks::default(),
+            gone: Vec::new(),
             loaded: Vec::new(),
             listings: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -153,8 +177,13 @@ impl Checker {
     pub(crate) fn loaded(&self, process: usize, manifests: &Manifests) {
         let now = self.cloud.monotonic();
         let mut state = self.state.borrow_mut();
+        let installation = state.processes[process].installation;
         let loaded = &mut state.processes[process].loaded;
         loaded.push((now, manifests.clone()));
+        if self.scenario.has_documents() {
+            let memory = state.memories.entry(installation).or_default();
+            memory.loaded(manifests);
+        }
     }
 
     pub(crate) fn held(&self, account: Option<usize>, region: Option<usize>) {
@@ -176,9 +205,22 @@ impl Checker {
         state.used.entry(blueprint.to_owned()).or_insert(now);
     }
 
+    /// No instance uses the blueprint any longer.
+    pub(crate) fn disused(&self, blueprint: &str) {
+        self.state.borrow_mut().used.remove(blueprint);
+    }
+
+    /// Whether an installation may remember that a name meant the image.
+    pub(crate) fn may_have_meant(&self, place: Place, name: &str, id: &str) -> bool {
+        let state = self.state.borrow();
+        let mut memories = state.memories.values();
+        memories.any(|memory| memory.may_have_meant(place, name, id))
+    }
+
     /// A call leaves. Returns what its answer is told by.
     pub(crate) fn departed(&self, call: Departure) -> usize {
-        let mut state = self.state.borrow_mut();
+        let mut state_guard = self.state.borrow_mut();
+        let state = &mut *state_guard;
         let number = state.departures.len();
         let at = call.at.since_start().as_micros();
         let (key, body) = (&call.key, &call.body);
@@ -189,7 +231,7 @@ impl Checker {
             call.region, call.action
         )
         .expect("text");
-        let mut found = self.rate(&state, &call);
+        let mut found = self.rate(state, &call);
         let process = &mut state.processes[call.process];
         let is_other = process.mode == Mode::WrongKeys && call.action != "GetCallerIdentity";
         if is_other && self.scenario.uins {
@@ -202,11 +244,17 @@ impl Checker {
                 process.listings.insert(scope, Listing::new(call.at));
             }
         }
+        if self.scenario.has_documents()
+            && let Some(place) = process.looks.departed(&call)
+        {
+            let memory = state.memories.entry(call.installation).or_default();
+            memory.looks_anew(place, call.process);
+        }
         if call.action == MODIFY {
-            found.extend(self.write(&mut state, &call));
+            found.extend(self.write(state, &call));
         }
         state.departures.push(call);
-        drop(state);
+        drop(state_guard);
         found.into_iter().for_each(|what| self.violate(what));
         number
     }
@@ -298,8 +346,8 @@ impl Checker {
                 return why.or(Some("S1: a write without manifests".into()));
             };
             match self.asked_for(state, call, subject, manifests) {
-                Ok(is_prune) => {
-                    return self.cap(state, call, subject, is_prune);
+                Ok(licence) => {
+                    return self.cap(state, call, subject, licence);
                 }
                 Err(reason) => why = why.or(Some(reason)),
             }
@@ -309,14 +357,14 @@ impl Checker {
         }
     }
 
-    /// Whether these manifests ask for the write, and whether it is by pruning.
+    /// Whether these manifests ask for the write, and by what.
     fn asked_for(
         &self,
         state: &State,
         call: &Departure,
         subject: &Subject<'_>,
         manifests: &Manifests,
-    ) -> Result<bool, String> {
+    ) -> Result<Licence, String> {
         let image = &self.scenario.images[subject.index];
         if !manifests.is_open(image.account, call.wall) {
             return Err("windows: a write while they are closed".into());
@@ -324,13 +372,16 @@ impl Checker {
         if manifests.twins.contains(&image.account) {
             return Err("S26: a write of an account with two names".into());
         }
+        if manifests.speaks_of_names(image.account, image.region) {
+            return self.asked_for_by_name(state, call, subject, manifests);
+        }
         let wish = manifests.wish(subject.index);
         let is_past = |seconds| call.wall >= instant(seconds);
         if subject.permission == Permission::Share {
             return match wish.map(|wish| wish.state) {
-                Some(Wanted::Shared) => Ok(false),
-                Some(Wanted::Until(until)) if !is_past(until) => Ok(false),
-                Some(Wanted::From(from)) if is_past(from) => Ok(false),
+                Some(Wanted::Shared) => Ok(Licence::Plain),
+                Some(Wanted::Until(until)) if !is_past(until) => Ok(Licence::Plain),
+                Some(Wanted::From(from)) if is_past(from) => Ok(Licence::Plain),
                 _ => Err("S1: a SHARE that nothing asks for".into()),
             };
         }
@@ -340,7 +391,7 @@ impl Checker {
         let is_pruned = match wish {
             Some(wish) if wish.protect => return Err("protect: a CANCEL".into()),
             Some(wish) => match wish.state {
-                Wanted::Unshared => return Ok(false),
+                Wanted::Unshared => return Ok(Licence::Plain),
                 Wanted::Until(until) if is_past(until) => false,
                 _ => return Err("S1: a CANCEL that nothing asks for".into()),
             },
@@ -359,7 +410,44 @@ impl Checker {
         if is_pruned && !state.owned.contains(&owned) {
             return Err("S10: a CANCEL of a share that is not its own".into());
         }
-        Ok(is_pruned)
+        Ok(match is_pruned {
+            true => Licence::Prune,
+            false => Licence::Plain,
+        })
+    }
+
+    /// The same where documents name images by more than ids.
+    fn asked_for_by_name(
+        &self,
+        state: &State,
+        call: &Departure,
+        subject: &Subject<'_>,
+        manifests: &Manifests,
+    ) -> Result<Licence, String> {
+        let process = &state.processes[call.process];
+        let scope = (call.key.clone(), call.region.clone());
+        let listing = process.listings.get(&scope);
+        let blueprint = listing.and_then(|listing| listing.shown(subject.id));
+        let blueprint = blueprint.unwrap_or_default();
+        let since = state.used.get(blueprint);
+        let owned = (call.installation, blueprint.to_owned());
+        let case = Case {
+            scenario: &self.scenario,
+            cloud: &self.cloud,
+            manifests,
+            looks: &process.looks,
+            memory: &state.memories[&call.installation],
+            gone: &process.gone,
+            call,
+            place: place(call).ok_or("S13: a write of another account")?,
+            id: subject.id,
+            permission: subject.permission,
+            is_used: since
+                .is_some_and(|since| call.at.since(*since) > SEEN_MAX + seconds(30)),
+            is_owned: state.owned.contains(&owned),
+        };
+        let why = case.judge()?;
+        Ok(why.map_or(Licence::Plain, Licence::Cancel))
     }
 
     /// S7: what is pruned after one look.
@@ -368,13 +456,21 @@ impl Checker {
         state: &mut State,
         call: &Departure,
         subject: &Subject<'_>,
-        is_prune: bool,
+        licence: Licence,
     ) -> Option<String> {
-        if !is_prune {
+        let process = &mut state.processes[call.process];
+        if let (Licence::Cancel(why), Some(place)) = (&licence, place(call)) {
+            process.gone.push(Gone {
+                at: call.at,
+                place,
+                id: subject.id.to_owned(),
+                why: why.clone(),
+            });
+        }
+        if !matches!(licence, Licence::Prune | Licence::Cancel(Why::Pruned)) {
             return None;
         }
         let scope = (call.key.clone(), call.region.clone());
-        let process = &mut state.processes[call.process];
         let pruned = process.pruned.entry(scope).or_default();
         pruned.insert(subject.id.to_owned());
         let most = self.scenario.max_cancels as usize;
@@ -486,6 +582,18 @@ impl Checker {
             .unwrap_or_default();
         let is_good = response.is_object() && response.get("Error").is_none();
         let process = &mut state.processes[call.process];
+        if self.scenario.has_documents()
+            && let Told::Look(place, look) = process.looks.replied(call, &response)
+            && let Some((since, manifests)) = process.loaded.last()
+        {
+            let is_kept = self.keeps_all
+                && process.mode == Mode::Reconcile
+                && *since < look.began
+                && !manifests.is_partial;
+            let memory = state.memories.entry(call.installation).or_default();
+            let entries = manifests.entries(place.0, place.1);
+            memory.told((place, call.process), look, &entries, is_kept);
+        }
         match call.action.as_str() {
             MODIFY => {
                 let id = call.body["ImageId"].as_str().expect("an id");

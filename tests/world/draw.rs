@@ -18,7 +18,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     let faults = faults(dice, &images, accounts, calm_at);
     let mut events = events(dice, &images, accounts, machines, calm_at, uins);
     events.sort_by_key(|event| event.at);
-    Scenario {
+    let mut scenario = Scenario {
         seed,
         calm_at,
         rate: [1, 2, 5, 19, 20][dice.usize(..5)],
@@ -30,9 +30,13 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
         commit: [(0, 0), (3, 1), (400, 200)][dice.usize(..3)],
         machines: (0..machines).map(|_| dice.i64(-20..=20)).collect(),
         images,
+        documents: Vec::new(),
+        syncs: 0,
         faults,
         events,
-    }
+    };
+    super::builds::add(&mut scenario);
+    scenario
 }
 
 fn images(dice: &mut Rng, accounts: usize, calm_at: u64) -> Vec<Image> {
@@ -52,13 +56,14 @@ fn images(dice: &mut Rng, accounts: usize, calm_at: u64) -> Vec<Image> {
                 number,
                 shared: dice.u8(..3) == 0 || (count >= 100 && number > 20),
                 wish: wish(dice, calm_at),
+                made: None,
             }));
         }
     }
     images
 }
 
-fn wish(dice: &mut Rng, calm_at: u64) -> Wish {
+pub(super) fn wish(dice: &mut Rng, calm_at: u64) -> Wish {
     let state = match dice.u8(..10) {
         0..5 => Wanted::Shared,
         5..7 => Wanted::Unshared,

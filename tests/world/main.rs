@@ -8,18 +8,27 @@
 )]
 
 mod active_faults;
+mod builds;
 mod checker;
+mod documents;
 mod draw;
+mod ending;
+mod images;
+mod judge;
 mod listing;
+mod looks;
 mod machine;
 mod manifests;
+mod model;
 mod process;
 mod run;
 mod scenario;
 mod shrink;
+mod sight;
 #[allow(dead_code, reason = "the integration tests use the rest")]
 #[path = "../it/support/cloud/mod.rs"]
 mod support;
+mod verdicts;
 
 use std::env;
 use std::fs;

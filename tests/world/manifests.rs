@@ -7,6 +7,7 @@ use sharekeeper::desired::{Account, CredentialSource, Desired, DesiredShare, Sou
 use sharekeeper::model::{AccountName, Cause, Timestamp, Uin};
 use sharekeeper::windows::{Daily, Days, Kind, Span, TimeOfDay, Window, Windows, Zone};
 
+use super::documents::Document;
 use super::scenario::{Scenario, Wanted, Wish};
 use super::support::desired_of;
 
@@ -44,6 +45,10 @@ pub(crate) struct Manifests {
     pub(crate) twins: BTreeSet<usize>,
     /// Images whose files could not be read.
     pub(crate) missing: BTreeSet<usize>,
+    /// Documents that name images by more than ids, by their places.
+    pub(crate) documents: Vec<Option<Document>>,
+    /// Places of documents that could not be read.
+    pub(crate) lacking: BTreeSet<usize>,
     pub(crate) is_partial: bool,
     /// Nothing can be read.
     pub(crate) is_broken: bool,
@@ -58,6 +63,8 @@ impl Manifests {
             windows: vec![None; 3],
             twins: BTreeSet::new(),
             missing: BTreeSet::new(),
+            documents: scenario.documents.clone(),
+            lacking: BTreeSet::new(),
             is_partial: false,
             is_broken: false,
         }
@@ -125,6 +132,7 @@ impl Manifests {
                 .accounts
                 .insert(name, self.document(scenario, account));
         }
+        self.add_documents(scenario, &mut desired);
         desired
     }
 
@@ -159,7 +167,7 @@ pub(crate) fn twin_name(account: usize) -> String {
     format!("twin{account}")
 }
 
-fn share(state: Wanted) -> DesiredShare {
+pub(super) fn share(state: Wanted) -> DesiredShare {
     match state {
         Wanted::Unnamed | Wanted::Unshared => DesiredShare::Unshared,
         Wanted::Shared => DesiredShare::Shared {

@@ -184,7 +184,7 @@ impl Installation {
         mode: Mode,
         manifests: &Rc<RefCell<Manifests>>,
     ) {
-        let number = parts.checker.process_began(mode);
+        let number = parts.checker.process_began(self.number, mode);
         let dice = parts.scenario.seed ^ ((number as u64 + 1) << 20);
         let context = parts.context(self.number, number, dice);
         self.ledger.hand_over(&context);

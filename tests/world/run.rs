@@ -15,7 +15,9 @@ use sharekeeper::model::{AccountName, Monotonic, Region, Selector};
 use sharekeeper::report::{CallCounts, Ending, ReconcileDocument};
 
 use super::active_faults::ActiveFaults;
+use super::ending;
 use super::checker::Checker;
+use super::images;
 use super::manifests::{Manifests, key};
 use super::process::{Installation, Keys, SharedParts, policy};
 use super::scenario::{Mode, Place, REGIONS, Scenario, Wanted, What, Wish, seconds};
@@ -85,6 +87,7 @@ impl Story {
             let owner = key(image.account).to_owned();
             cloud.owners.borrow_mut().insert(image.id(), owner);
         }
+        images::describe(scenario, &cloud);
         let faults = ActiveFaults::begin(scenario, &cloud);
         let parts = SharedParts {
             checker: Checker::new(scenario, &cloud),
@@ -164,7 +167,22 @@ impl Story {
             What::Mended => self.change(|manifests| {
                 (manifests.is_broken, manifests.is_partial) = (false, false);
                 manifests.missing.clear();
+                manifests.lacking.clear();
             }),
+            What::Lacking(places) => self.change(|manifests| {
+                manifests.is_partial = true;
+                manifests.lacking.clone_from(places);
+            }),
+            What::Document(place, document) => self.change(|manifests| {
+                manifests.documents[*place].clone_from(document);
+            }),
+            What::Image(image, change) => {
+                let image = &scenario.images[*image];
+                if images::is_born(image, self.now()) {
+                    images::change(image, change, &self.parts.cloud);
+                }
+            }
+            What::Disuse(image) => self.end_instances(*image),
             What::Rename(account) => {
                 self.change(|manifests| manifests.names[*account].push('x'));
             }
@@ -178,7 +196,8 @@ impl Story {
             What::Hand(image, shared) => {
                 let image = &scenario.images[*image];
                 let cloud = &self.parts.cloud;
-                if cloud.is_shared(image.region(), &image.id()) != *shared {
+                let is_there = images::is_born(image, self.now());
+                if is_there && cloud.is_shared(image.region(), &image.id()) != *shared {
                     cloud.external_change(image.region(), &image.id(), *shared);
                 }
             }
@@ -294,6 +313,18 @@ impl Story {
         });
     }
 
+    fn end_instances(&self, image: usize) {
+        let id = format!("lhbp-{}", self.parts.scenario.images[image].id());
+        let mut instances = self.parts.cloud.instances.borrow_mut();
+        instances.retain(|instance| {
+            let stays = !instance.blueprint.starts_with(&id);
+            if !stays {
+                self.parts.checker.disused(&instance.blueprint);
+            }
+            stays
+        });
+    }
+
     async fn pass(&mut self, time: u64) {
         let until = self.now() + time;
         while self.now() < until {
@@ -322,6 +353,7 @@ impl Story {
         self.change(|manifests| {
             (manifests.is_broken, manifests.is_partial) = (false, false);
             manifests.missing.clear();
+            manifests.lacking.clear();
             manifests.twins.clear();
             manifests.windows = vec![None; 3];
         });
@@ -367,6 +399,9 @@ impl Story {
 
     /// The images of which it is known what they must be at the end, with whether that is shared.
     fn expected(&self) -> BTreeMap<usize, bool> {
+        if self.parts.scenario.has_documents() {
+            return ending::expected(&self.parts, &self.manifests.borrow()).must;
+        }
         let manifests = self.manifests.borrow();
         let images = &self.parts.scenario.images;
         let used = self.parts.cloud.instances.borrow();
@@ -410,7 +445,7 @@ impl Story {
         let parts = &self.parts;
         let number = self.installations.len();
         let fresh = parts.install(number);
-        let process = parts.checker.process_began(Mode::Reconcile);
+        let process = parts.checker.process_began(number, Mode::Reconcile);
         let manifests = self.manifests.borrow().clone();
         parts.checker.loaded(process, &manifests);
         let context = parts.context(number, process, 1);
@@ -457,7 +492,10 @@ impl Story {
         let json = serde_json::to_value(&document).expect("JSON");
         let exit = json["exit_code"].as_u64();
         let named = (0..manifests.wishes.len()).filter(|index| manifests.wish(*index).is_some());
-        let is_all_known = named.count() == self.expected().len();
+        let is_all_known = match parts.scenario.has_documents() {
+            true => !ending::expected(parts, &manifests).is_open,
+            false => named.count() == self.expected().len(),
+        };
         if is_all_known && wrote > 0 {
             let what = format!("S17: who has no past writes {wrote} times");
             parts.checker.violate(what);

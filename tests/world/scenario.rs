@@ -1,8 +1,12 @@
 //! What happens in one world, as plain data: one seed makes it, people can read it, and the minimiser takes things away.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use super::documents::Document;
+use super::images::{ImageChange, Made};
 
 pub(crate) const REGIONS: [&str; 3] = ["ap-tokyo", "ap-bangkok", "eu-frankfurt"];
 
@@ -28,6 +32,12 @@ pub(crate) struct Scenario {
     /// Seconds that the clock of each machine is ahead of the cloud's, for each installation.
     pub(crate) machines: Vec<i64>,
     pub(crate) images: Vec<Image>,
+    /// Documents that name images by more than ids, each in a place of its own; none in any place: no document ever does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) documents: Vec<Option<Document>>,
+    /// How long an image is SYNCING once it is shared, where documents name images.
+    #[serde(default)]
+    pub(crate) syncs: u64,
     pub(crate) faults: Vec<FaultSpan>,
     pub(crate) events: Vec<Event>,
 }
@@ -40,6 +50,9 @@ pub(crate) struct Image {
     /// Whether somebody shared it before the beginning.
     pub(crate) shared: bool,
     pub(crate) wish: Wish,
+    /// How it comes about, if not long before the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) made: Option<Made>,
 }
 
 impl Image {
@@ -108,6 +121,12 @@ pub(crate) enum FaultKind {
     KeyUnknown,
     RoleMissing,
     ListingFails,
+    /// The account's own images cannot be listed.
+    OwnImagesFail,
+    /// CVM does not tell of images.
+    CvmDenied,
+    /// Instances cannot be listed.
+    InstancesDenied,
     Occupied,
     UnknownCode,
     RegionUnknown,
@@ -154,6 +173,14 @@ pub(crate) enum What {
     Spoil(usize, bool),
     /// An instance is started from the share, if there is one.
     Use(usize),
+    /// The instances that use the share end.
+    Disuse(usize),
+    /// Something befalls the image, if it is there.
+    Image(usize, ImageChange),
+    /// The document of a place is written, or removed.
+    Document(usize, Option<Document>),
+    /// The documents are read in part: those of these places are missing.
+    Lacking(BTreeSet<usize>),
     /// The disk of an installation is full, or no longer.
     DiskFull(usize, bool),
     /// An installation is asked to look at everything again.
@@ -185,6 +212,11 @@ pub(crate) const fn seconds(seconds: u64) -> Duration {
 }
 
 impl Scenario {
+    /// Whether documents may name images by more than ids.
+    pub(crate) fn has_documents(&self) -> bool {
+        !self.documents.is_empty()
+    }
+
     pub(crate) fn text(&self) -> String {
         serde_json::to_string_pretty(self).expect("JSON")
     }

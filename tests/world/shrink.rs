@@ -1,5 +1,6 @@
 //! Makes a scenario that fails smaller, as long as it fails in the same way.
 
+use super::documents::{Document, Excluded, Revoked};
 use super::run::{self, Outcome};
 use super::scenario::{Scenario, What};
 
@@ -26,6 +27,7 @@ pub(crate) fn shrink(
         let before = smallest.clone();
         smallest = without(smallest, &mut fails, |scenario| &mut scenario.events);
         smallest = without(smallest, &mut fails, |scenario| &mut scenario.faults);
+        smallest = without_documents(smallest, &mut fails);
         smallest = without_images(smallest, &mut fails);
         smallest = plainer(smallest, &mut fails);
         if smallest == before {
@@ -53,6 +55,18 @@ fn without<T: Clone>(
             }
         }
         size /= 2;
+    }
+    scenario
+}
+
+/// Leaves out documents, each in its place.
+fn without_documents(mut scenario: Scenario, fails: &mut impl FnMut(&Scenario) -> bool) -> Scenario {
+    for place in 0..scenario.documents.len() {
+        let mut smaller = scenario.clone();
+        smaller.documents[place] = None;
+        if smaller != scenario && fails(&smaller) {
+            scenario = smaller;
+        }
     }
     scenario
 }
@@ -90,12 +104,28 @@ fn uses(scenario: &Scenario, index: usize) -> bool {
     let by_event = scenario.events.iter().any(|event| match &event.what {
         What::Edit(edits) => edits.iter().any(|(image, _)| *image == index),
         What::Partial(missing) => missing.contains(&index),
-        What::Hand(image, _) | What::Vanish(image) | What::Spoil(image, _) | What::Use(image) => {
-            *image == index
-        }
+        What::Hand(image, _)
+        | What::Vanish(image)
+        | What::Spoil(image, _)
+        | What::Use(image)
+        | What::Disuse(image)
+        | What::Image(image, _) => *image == index,
+        What::Document(_, document) => document.iter().any(|it| names(it, index)),
         _ => false,
     });
-    by_fault || by_event
+    let mut documents = scenario.documents.iter().flatten();
+    by_fault || by_event || documents.any(|document| names(document, index))
+}
+
+/// Whether a document goes by the index of an image.
+fn names(document: &Document, index: usize) -> bool {
+    let Document::Policy(rule) = document else {
+        return false;
+    };
+    let mut exclude = rule.exclude.iter();
+    let mut revokes = rule.revokes.iter();
+    exclude.any(|excluded| *excluded == Excluded::Image(index))
+        || revokes.any(|revoke| revoke.what == Revoked::Image(index))
 }
 
 /// Makes what is left as plain as possible.

@@ -2,6 +2,7 @@
 //! one seed always gives one run. It checks no signatures (the simulator and the stand-in do); it counts,
 //! lags, breaks and keeps a ledger.
 
+pub(crate) mod described;
 pub(crate) mod ledger;
 pub(crate) mod live;
 pub(crate) mod world;
@@ -19,6 +20,7 @@ use sharekeeper::host::{Clock, Reply, Request, Rng, SystemClock, Transport, Tran
 use sharekeeper::model::{AccountName, ImageId, ImageKey, Monotonic, Region, Scope, Timestamp};
 use sharekeeper::windows::Windows;
 
+pub(crate) use self::described::Described;
 pub(crate) use self::ledger::Recorded;
 
 /// What to do to one call instead of answering it properly.
@@ -113,6 +115,8 @@ pub(crate) struct Behaviour {
     pub(crate) latency: Duration,
     /// How long reads lag behind writes.
     pub(crate) lag: Duration,
+    /// How long a described image is SYNCING once it is shared.
+    pub(crate) syncs: Duration,
     /// How much later than it would have a write arrives whose sender has ended meanwhile.
     pub(crate) straggling: Duration,
     /// Calls of `ModifyImageSharePermission` in a sliding second.
@@ -155,6 +159,7 @@ impl Default for Behaviour {
             image_state: "NORMAL",
             latency: Duration::from_millis(80),
             lag: Duration::ZERO,
+            syncs: Duration::ZERO,
             straggling: Duration::ZERO,
             write_limit: 20,
             uin: "100000000001",
@@ -254,6 +259,8 @@ pub(crate) struct Cloud {
     pub(crate) instances: RefCell<Vec<Instance>>,
     /// Name and `CreatedTime` of the images that have them, by id.
     pub(crate) named: RefCell<BTreeMap<String, (String, Timestamp)>>,
+    /// What is told of images besides, by id.
+    pub(crate) described: RefCell<BTreeMap<String, Described>>,
     /// Images that one key alone sees and changes, by id. Every key has the others.
     pub(crate) owners: RefCell<BTreeMap<String, String>>,
     /// Images that were deleted; what they are shared as is left over.
@@ -276,6 +283,7 @@ impl Cloud {
             beside: RefCell::default(),
             instances: RefCell::default(),
             named: RefCell::default(),
+            described: RefCell::default(),
             owners: RefCell::default(),
             deleted: RefCell::default(),
             calls: RefCell::default(),
@@ -410,9 +418,11 @@ impl Cloud {
                 (behaviour.tamper)(region, offset, &mut page);
                 Ok(page)
             }
-            "DescribeImagesToShare" => Ok(self.images_to_share((region, key), body)),
+            "DescribeImagesToShare" => {
+                Ok(self.images_to_share((region, key), body, disruption.lag))
+            }
             "DescribeInstances" => Ok(self.page_of_instances((region, key), body)),
-            "DescribeImages" => Ok(self.page_of_cvm_images((region, key), body)),
+            "DescribeImages" => Ok(self.page_of_cvm_images((region, key), body, disruption.lag)),
             "GetCallerIdentity" => Ok(json!({"AccountId": behaviour.uin, "RequestId": "r"})),
             other => panic!("unexpected action {other}"),
         }
@@ -435,7 +445,7 @@ impl Cloud {
         window.push_back(now);
         let id = body["ImageId"].as_str().expect("ImageId is a string");
         let mut images = self.images.borrow_mut();
-        let is_there = !self.deleted.borrow().contains(id) && self.is_of(id, key);
+        let is_there = self.is_listed(id, now) && self.is_of(id, key);
         let Some(image) = images
             .get_mut(&(region.into(), id.into()))
             .filter(|_| is_there)
@@ -449,7 +459,9 @@ impl Cloud {
         };
         match (body["Permission"].as_str(), image.shared_at(now)) {
             (Some("SHARE"), true) => Err("UnsupportedOperation.ImageAlreadyShared".into()),
-            (Some("SHARE"), false) if !image.shareable => {
+            (Some("SHARE"), false)
+                if !image.shareable || self.is_ready(id) == Some(false) =>
+            {
                 Err("UnsupportedOperation.ImageUnableToShare".into())
             }
             (Some("SHARE"), false) => {
@@ -515,7 +527,10 @@ impl Cloud {
                 at == region && self.is_of(id, key) && image.shared_at(seen_at)
             })
             .map(|((_, id), image)| {
-                let state = self.states.borrow().get(id).copied().unwrap_or("NORMAL");
+                let shown = self.states.borrow().get(id).copied();
+                let since = image.changed_at(seen_at);
+                let state = shown.or_else(|| self.described_blueprint(id, since, seen_at));
+                let state = state.unwrap_or("NORMAL");
                 json!({"BlueprintId": image.blueprint_at(id, seen_at), "ImageId": id, "BlueprintState": state})
             })
             .filter(|row| ids.is_none_or(|ids| ids.contains(&row["BlueprintId"])))
@@ -531,11 +546,17 @@ impl Cloud {
         json!({"TotalCount": rows.len(), "BlueprintSet": page, "RequestId": "r"})
     }
 
-    fn images_to_share(&self, (region, key): (&str, &str), body: &Value) -> Value {
+    fn images_to_share(
+        &self,
+        (region, key): (&str, &str),
+        body: &Value,
+        lag: Option<Duration>,
+    ) -> Value {
         if let Some(filters) = body.get("Filters") {
             let own = json!([{"Name": "image-type", "Values": ["PRIVATE_IMAGE"]}]);
             assert_eq!(*filters, own, "asks for its own");
-            return self.own_images((region, key), body["Offset"].as_u64().unwrap_or(0));
+            let offset = body["Offset"].as_u64().unwrap_or(0);
+            return self.own_images((region, key), offset, lag.unwrap_or_default());
         }
         let now = self.clock.monotonic();
         let state = self.behaviour.borrow().image_state;
@@ -547,6 +568,10 @@ impl Cloud {
             .filter_map(|id| {
                 let id = id.as_str().filter(|id| self.is_of(id, key))?;
                 let image = images.get(&(region.to_owned(), id.to_owned()))?;
+                if self.described.borrow().contains_key(id) {
+                    let row = self.described_row(id, image.shared_at(now), now);
+                    return row.filter(|_| self.is_listed(id, now));
+                }
                 Some(json!({
                     "ImageId": id, "ImageState": state, "IsSupportCloudinit": true,
                     "IsShareable": image.shareable && state == "NORMAL" && !image.shared_at(now), "UnshareableReason": "because",
@@ -559,14 +584,18 @@ impl Cloud {
 
 impl Cloud {
     /// A page of the images that are the account's own.
-    fn own_images(&self, (region, key): (&str, &str), offset: u64) -> Value {
-        let (images, deleted) = (self.images.borrow(), self.deleted.borrow());
-        let ids = images
-            .keys()
-            .filter(|(at, id)| at == region && !deleted.contains(id) && self.is_of(id, key));
+    fn own_images(&self, (region, key): (&str, &str), offset: u64, lag: Duration) -> Value {
+        let images = self.images.borrow();
+        let at = Monotonic::new(self.monotonic().since_start().saturating_sub(lag));
+        let here = images.iter().filter(|((of, id), _)| {
+            of == region && self.is_listed(id, at) && self.is_of(id, key)
+        });
         let named = self.named.borrow();
-        let rows: Vec<_> = ids
-            .map(|(_, id)| {
+        let rows: Vec<_> = here
+            .map(|((_, id), image)| {
+                if let Some(row) = self.described_row(id, image.shared_at(at), at) {
+                    return row;
+                }
                 let mut row = json!({"ImageId": id, "ImageState": "NORMAL", "IsSupportCloudinit": true, "IsShareable": true});
                 if let Some((name, created)) = named.get(id) {
                     row["ImageName"] = json!(name);
@@ -581,15 +610,25 @@ impl Cloud {
     }
 
     /// A page of CVM's list of the images that are the account's own.
-    fn page_of_cvm_images(&self, (region, key): (&str, &str), body: &Value) -> Value {
+    fn page_of_cvm_images(
+        &self,
+        (region, key): (&str, &str),
+        body: &Value,
+        lag: Option<Duration>,
+    ) -> Value {
         let own = json!([{"Name": "image-type", "Values": ["PRIVATE_IMAGE"]}]);
         assert_eq!(body["Filters"], own, "asks for its own");
-        let mut page = self.own_images((region, key), body["Offset"].as_u64().unwrap_or(0));
+        let (offset, lag) = (
+            body["Offset"].as_u64().unwrap_or(0),
+            lag.unwrap_or_default(),
+        );
+        let mut page = self.own_images((region, key), offset, lag);
         for row in page["ImageSet"].as_array_mut().expect("a list") {
             let id = row["ImageId"].clone();
-            *row = json!({
+            let told = id.as_str().and_then(|id| self.described_cvm_row(id, lag));
+            *row = told.unwrap_or_else(|| json!({
                 "ImageId": id, "ImageFamily": "golden", "ImageDeprecated": false, "Tags": [{"Key": "release", "Value": "stable"}],
-            });
+            }));
         }
         page
     }
@@ -626,6 +665,13 @@ impl Image {
             .rev()
             .find(|change| change.since <= monotonic)
             .is_some_and(|change| change.shared)
+    }
+
+    /// When the state began that it has then.
+    fn changed_at(&self, monotonic: Monotonic) -> Monotonic {
+        let mut changes = self.history.iter().rev();
+        let last = changes.find(|change| change.since <= monotonic);
+        last.map_or(Monotonic::default(), |change| change.since)
     }
 
     /// Each share is a blueprint of its own.

@@ -1,0 +1,161 @@
+//! What images must be in the end where documents name them by more than ids: the small model, on the region as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sharekeeper::host::Clock;
+
+use super::documents::Document;
+use super::images::ImageChange;
+use super::looks::Place;
+use super::manifests::Manifests;
+use super::model::{Scene, When};
+use super::process::SharedParts;
+use super::scenario::{Mode, REGIONS, Scenario, What};
+use super::sight::Sight;
+use super::verdicts::End;
+
+/// What is known of the end.
+#[derive(Default)]
+pub(crate) struct Expected {
+    /// The indexes of images with whether each must be shared.
+    pub(crate) must: BTreeMap<usize, bool>,
+    /// Whether something is left open.
+    pub(crate) is_open: bool,
+}
+
+/// What the images of the end must be.
+pub(crate) fn expected(parts: &SharedParts, manifests: &Manifests) -> Expected {
+    let instances = parts.cloud.instances.borrow();
+    let used = instances
+        .iter()
+        .map(|it| image_of(&it.blueprint).to_owned());
+    let used: BTreeSet<_> = used.collect();
+    let protected = protected(&parts.scenario);
+    let mut expected = Expected::default();
+    for account in 0..3 {
+        for region in 0..REGIONS.len() {
+            let end = End {
+                used: &used,
+                protected: &protected,
+                is_doubtful: is_doubtful(&parts.scenario, account),
+            };
+            of_region((parts, manifests), (account, region), end, &mut expected);
+        }
+    }
+    expected
+}
+
+fn of_region(
+    (parts, manifests): (&SharedParts, &Manifests),
+    place: Place,
+    end: End<'_>,
+    expected: &mut Expected,
+) {
+    let (scenario, cloud) = (&*parts.scenario, &*parts.cloud);
+    let sight = Sight::truth(cloud, place.0, place.1);
+    let scene = Scene {
+        scenario,
+        manifests,
+        cloud,
+        place,
+        sight: &sight,
+        memory: None,
+        when: When::the_end(cloud.monotonic()),
+        going: BTreeSet::new(),
+    };
+    let shared = || sight.shared.keys();
+    let unnamed = shared().filter(|id| !scene.is_spoken_of(id)).count();
+    let is_capped = scenario.prune && unnamed > scenario.max_cancels as usize;
+    let end = End {
+        is_doubtful: end.is_doubtful || is_capped,
+        ..end
+    };
+    let entries = manifests.entries(place.0, place.1);
+    // A name that is not resolved now, and may be remembered to have meant the image.
+    let is_remembered = |id: &str| {
+        entries.keys().any(|name| {
+            let is_settled = match sight.named(name)[..] {
+                [only] => only == id || sight.is_normal(only),
+                _ => false,
+            };
+            !is_settled && parts.checker.may_have_meant(place, name, id)
+        })
+    };
+    expected.is_open |= scene.unresolved().next().is_some();
+    let here = scenario.images.iter().zip(0..);
+    let here = here.filter(|(image, _)| (image.account, image.region) == place);
+    for (image, index) in here {
+        let id = image.id();
+        let Some((id, _)) = sight.own.get_key_value(&id) else {
+            continue;
+        };
+        if !scene.is_spoken_of(id) {
+            continue;
+        }
+        let must = scene.settled(id, &end).filter(|must| {
+            let is_cancel = !must && sight.shared.contains_key(id);
+            !is_cancel || !(is_capped || is_remembered(id))
+        });
+        expected.is_open |= must.is_none();
+        expected.must.extend(must.map(|must| (index, must)));
+    }
+}
+
+/// The image that a blueprint is of.
+fn image_of(blueprint: &str) -> &str {
+    let id = blueprint.trim_start_matches("lhbp-");
+    match id.rsplit_once('-') {
+        Some((image, count)) if count.bytes().all(|sign| sign.is_ascii_digit()) => image,
+        _ => id,
+    }
+}
+
+/// The images that an entry protects at some time.
+fn protected(scenario: &Scenario) -> BTreeSet<String> {
+    let events = || scenario.events.iter().map(|event| &event.what);
+    let edits = events().filter_map(|what| match what {
+        What::Edit(edits) => Some(edits.iter().copied()),
+        _ => None,
+    });
+    let wishes = scenario.images.iter().map(|image| image.wish);
+    let wishes = (0..).zip(wishes).chain(edits.flatten());
+    let mut protected: BTreeSet<usize> = wishes
+        .filter(|(_, wish)| wish.protect)
+        .map(|(index, _)| index)
+        .collect();
+    let written = events().filter_map(|what| match what {
+        What::Document(_, document) => document.as_ref(),
+        _ => None,
+    });
+    let documents = scenario.documents.iter().flatten().chain(written);
+    let names: BTreeSet<_> = documents
+        .filter_map(|document| match document {
+            Document::Entry(entry) if entry.wish.protect => Some(entry.name.clone()),
+            Document::Entry(_) | Document::Policy(_) => None,
+        })
+        .collect();
+    let renamed = events().filter_map(|what| match what {
+        What::Image(index, ImageChange::Named(name)) => Some((*index, name.clone())),
+        _ => None,
+    });
+    let named = scenario.images.iter().map(|image| image.first_name());
+    let named = (0..).zip(named).chain(renamed);
+    protected.extend(
+        named
+            .filter(|(_, name)| names.contains(name))
+            .map(|(index, _)| index),
+    );
+    let ids = protected.into_iter();
+    ids.map(|index| scenario.images[index].id()).collect()
+}
+
+/// Whether it may not be known for certain whose the images of an account are, so that only what entries declare is
+/// cancelled.
+fn is_doubtful(scenario: &Scenario, account: usize) -> bool {
+    let doubts = |what: &What| match what {
+        What::Rename(of) | What::Twin(of, _) => *of == account,
+        What::Crash { next, .. } => *next == Mode::WrongKeys,
+        _ => false,
+    };
+    scenario.prune && scenario.events.iter().any(|event| doubts(&event.what))
+}

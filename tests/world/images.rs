@@ -1,0 +1,105 @@
+//! Custom images that are built, copied, renamed and deprecated while the controller runs, as the owner's lists show them.
+
+use serde::{Deserialize, Serialize};
+use sharekeeper::model::Monotonic;
+
+use super::scenario::{Image, Scenario, seconds};
+use super::support::{Cloud, Described};
+
+/// An image that a build or a copy makes. Without one, an image was there long before the beginning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Made {
+    pub(crate) name: String,
+    /// `CreatedTime`, in seconds from the beginning.
+    pub(crate) created: i64,
+    /// No list has it before.
+    pub(crate) born: u64,
+    /// It is CREATING until then.
+    pub(crate) ready: u64,
+    pub(crate) fate: Fate,
+    /// Whether its family and its tag are those that policies ask for.
+    pub(crate) is_golden: bool,
+}
+
+/// What becomes of an image that is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Fate {
+    Good,
+    /// The build fails, so that nobody can share it.
+    Failed,
+    /// It can be shared, and no server can be started from its blueprint.
+    BlueprintFails,
+}
+
+/// What befalls an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ImageChange {
+    Named(String),
+    Deprecated(bool),
+}
+
+/// The family that policies ask for.
+pub(crate) const FAMILY: &str = "golden";
+/// The value of the tag `release` that policies ask for.
+pub(crate) const RELEASE: &str = "stable";
+/// When images were created that no build made, in seconds from the beginning.
+const LONG_AGO: i64 = -90 * 86_400;
+
+impl Image {
+    /// The name of the image at first.
+    pub(crate) fn first_name(&self) -> String {
+        match &self.made {
+            Some(made) => made.name.clone(),
+            None => format!("plain-{}-{}", self.region, self.number),
+        }
+    }
+
+    /// `CreatedTime`, in seconds from the beginning.
+    pub(crate) fn created(&self) -> i64 {
+        self.made.as_ref().map_or(LONG_AGO, |made| made.created)
+    }
+
+    fn described(&self) -> Described {
+        let at = |time| Monotonic::new(seconds(time));
+        let Some(made) = &self.made else {
+            return Described::ready(&self.first_name(), Cloud::time(LONG_AGO));
+        };
+        let golden = |text: &str| made.is_golden.then(|| text.to_owned());
+        Described {
+            born: at(made.born),
+            ready: at(made.ready),
+            becomes: match made.fate {
+                Fate::Failed => "CREATEFAILED",
+                Fate::Good | Fate::BlueprintFails => "NORMAL",
+            },
+            family: golden(FAMILY),
+            release: golden(RELEASE),
+            blueprint_fails: made.fate == Fate::BlueprintFails,
+            ..Described::ready(&made.name, Cloud::time(made.created))
+        }
+    }
+}
+
+/// Tells the cloud of all images, those to come among them.
+pub(crate) fn describe(scenario: &Scenario, cloud: &Cloud) {
+    if !scenario.has_documents() {
+        return;
+    }
+    let mut described = cloud.described.borrow_mut();
+    for image in &scenario.images {
+        described.insert(image.id(), image.described());
+    }
+}
+
+/// Whether the image is in the owner's lists by now.
+pub(crate) fn is_born(image: &Image, now: u64) -> bool {
+    image.made.as_ref().is_none_or(|made| made.born <= now)
+}
+
+/// Lets something befall an image.
+pub(crate) fn change(image: &Image, change: &ImageChange, cloud: &Cloud) {
+    match change {
+        ImageChange::Named(name) => cloud.rename(&image.id(), name),
+        ImageChange::Deprecated(is_deprecated) => cloud.deprecate(&image.id(), *is_deprecated),
+    }
+}

@@ -1,0 +1,154 @@
+//! Whether a write is what documents ask for that name images by name and by policy, by what its process was told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use sharekeeper::model::{Monotonic, Permission};
+
+use super::checker::Departure;
+use super::looks::{Look, Looks, Memory, Place};
+use super::manifests::{Manifests, instant};
+use super::model::{Scene, When, slack};
+use super::scenario::Scenario;
+use super::sight::Sight;
+use super::support::Cloud;
+use super::verdicts::Why;
+
+/// What instances use was asked no longer ago than this when an image is cancelled: the list is kept for two minutes, and
+/// what is written rests on it for two more.
+const INSTANCES_MAX: Duration = Duration::from_secs(300);
+
+/// A CANCEL that left, and why it was right.
+#[derive(Clone, Debug)]
+pub(super) struct Gone {
+    pub(super) at: Monotonic,
+    pub(super) place: Place,
+    pub(super) id: String,
+    pub(super) why: Why,
+}
+
+/// A write, with all that it is judged by.
+pub(super) struct Case<'c> {
+    pub(super) scenario: &'c Scenario,
+    pub(super) cloud: &'c Cloud,
+    pub(super) manifests: &'c Manifests,
+    pub(super) looks: &'c Looks,
+    pub(super) memory: &'c Memory,
+    /// What the process has cancelled so far.
+    pub(super) gone: &'c [Gone],
+    pub(super) call: &'c Departure,
+    pub(super) place: Place,
+    pub(super) id: &'c str,
+    pub(super) permission: Permission,
+    /// Whether instances have used its share for so long that the process must know.
+    pub(super) is_used: bool,
+    /// Whether the installation was told that the share is its own.
+    pub(super) is_owned: bool,
+}
+
+impl Case<'_> {
+    /// Why the write is right, which a SHARE need not say; or what speaks against it by each look that it may rest on.
+    pub(super) fn judge(&self) -> Result<Option<Why>, String> {
+        let mut why = "S2: a write without a whole look".to_owned();
+        let looks: Vec<_> = self.looks.whole(self.place).collect();
+        // The first reason is that of the newest look.
+        for (look, sight) in looks.iter().rev() {
+            match self.by(look, sight) {
+                Ok(right) => return Ok(right),
+                Err(reason) => why = reason,
+            }
+        }
+        Err(why)
+    }
+
+    fn by(&self, look: &Look, sight: &Sight) -> Result<Option<Why>, String> {
+        let wall = (self.call.wall - instant(0)).num_seconds();
+        let age = i64::try_from(self.call.at.since(look.began).as_secs()).unwrap_or(i64::MAX);
+        let since = self
+            .gone
+            .iter()
+            .filter(|gone| gone.place == self.place && gone.at >= look.began);
+        let going: BTreeSet<_> = since.map(|gone| gone.id.clone()).collect();
+        let scene = Scene {
+            scenario: self.scenario,
+            manifests: self.manifests,
+            cloud: self.cloud,
+            place: self.place,
+            sight,
+            memory: Some(self.memory),
+            when: When {
+                now: self.call.at,
+                wall,
+                looked: wall - age - 1,
+                slack: slack(self.scenario),
+            },
+            going,
+        };
+        if self.permission == Permission::Share {
+            return scene.may_share(self.id, look.is_blind()).map(|()| None);
+        }
+        if self.manifests.is_partial {
+            return Err("S3: a CANCEL by manifests that are not all there".into());
+        }
+        let why = scene.may_cancel(self.id, look.is_blind())?;
+        self.check_bounds(&scene, look, &why)?;
+        Ok(Some(why))
+    }
+
+    /// What instances use, what is not our own, and how many go at a time.
+    fn check_bounds(&self, scene: &Scene<'_>, look: &Look, why: &Why) -> Result<(), String> {
+        let rules: BTreeMap<_, _> = scene.rules().into_iter().collect();
+        let of = |places: &[usize]| -> Vec<_> {
+            let rules = places.iter().filter_map(|place| rules.get(place));
+            rules.copied().collect()
+        };
+        let (rules, is_free) = match why {
+            Why::Declared => return Ok(()),
+            Why::Expired | Why::Pruned => (Vec::new(), false),
+            Why::Retention(places) => {
+                let rules = of(places);
+                let is_free = rules.iter().all(|rule| rule.cancels_in_use);
+                (rules, is_free)
+            }
+            Why::Revoked(places, force) => {
+                let rules = of(places);
+                let is_free = *force || rules.iter().all(|rule| rule.cancels_in_use);
+                (rules, is_free)
+            }
+        };
+        if !is_free && self.is_used {
+            return Err("N6: a CANCEL of what an instance uses".into());
+        }
+        let told = self.looks.instances_told(self.place);
+        let is_told = told.is_some_and(|at| self.call.at.since(at) <= INSTANCES_MAX);
+        if !is_free && !is_told {
+            return Err("N6: a CANCEL without a list of instances".into());
+        }
+        let is_retention = matches!(why, Why::Retention(_));
+        let needs_own = *why == Why::Pruned || (is_retention && rules.iter().any(|it| it.owned));
+        if needs_own && !self.is_owned {
+            return Err("S10: a CANCEL of a share that is not its own".into());
+        }
+        let (Why::Retention(places) | Why::Revoked(places, _)) = why else {
+            return Ok(());
+        };
+        for (place, rule) in places.iter().zip(&rules) {
+            let same = self.gone.iter().filter(|gone| {
+                let by = match (&gone.why, is_retention) {
+                    (Why::Retention(by), true) | (Why::Revoked(by, _), false) => by,
+                    _ => return false,
+                };
+                gone.place == self.place && gone.at >= look.began && by.contains(place)
+            });
+            let mut ids: BTreeSet<_> = same.map(|gone| &*gone.id).collect();
+            ids.insert(self.id);
+            if ids.len() > rule.max_cancels as usize {
+                return Err(format!(
+                    "S7: {} CANCELs by policy {place} at once",
+                    ids.len()
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,421 @@
+//! What documents ask of the images of one region, said once more in few words. Where an answer depends on what nobody knows
+//! for certain, it is told what may be and what is sure: a write needs that it may be right, and the end that it is sure.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use sharekeeper::model::Monotonic;
+
+use super::documents::{Excluded, Ordered, Pattern, Revoke, Revoked, Rule};
+use super::images::Fate;
+use super::looks::{Memory, Place};
+use super::manifests::Manifests;
+use super::scenario::{FaultKind, Image, Scenario, Wanted, Wish, seconds};
+use super::sight::Sight;
+use super::support::Cloud;
+
+/// How sure an answer has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    Maybe,
+    Surely,
+}
+
+use How::{Maybe, Surely};
+
+/// Whether a policy is about an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    Yes,
+    No,
+    /// CVM has not told.
+    Unknown,
+}
+
+/// What entries say of an image now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Nothing,
+    /// A share that has yet to begin.
+    ToCome,
+    Share {
+        protect: bool,
+    },
+    Unshare {
+        protect: bool,
+        is_expired: bool,
+    },
+    Conflict,
+}
+
+/// When it is, and what the clocks may differ by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct When {
+    pub(super) now: Monotonic,
+    /// By the machine's clock, in seconds from the beginning.
+    pub(super) wall: i64,
+    /// By the same clock, when the region was looked at.
+    pub(super) looked: i64,
+    /// By how many seconds another clock may be ahead or behind.
+    pub(super) slack: i64,
+}
+
+impl When {
+    /// Long after everything.
+    pub(super) fn the_end(now: Monotonic) -> Self {
+        let wall = i64::try_from(now.since_start().as_secs()).expect("a few hours");
+        Self {
+            now,
+            wall,
+            looked: wall,
+            slack: 0,
+        }
+    }
+
+    pub(super) fn is_over(self, at: i64, how: How) -> bool {
+        match how {
+            Maybe => self.wall + self.slack >= at,
+            Surely => self.looked - self.slack >= at,
+        }
+    }
+}
+
+/// By how much clocks may differ in a scenario.
+pub(super) fn slack(scenario: &Scenario) -> i64 {
+    let ahead = scenario.faults.iter().filter_map(|fault| match fault.kind {
+        FaultKind::ClockAhead(ahead) => Some(ahead.abs() + 60),
+        _ => None,
+    });
+    ahead.max().unwrap_or(0)
+}
+
+/// How old a version may be: the age of its oldest copy that ever was, and of the oldest that is there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Age {
+    pub(super) low: i64,
+    pub(super) high: i64,
+}
+
+/// One region with its documents, as it was told or as it is.
+pub(super) struct Scene<'s> {
+    pub(super) scenario: &'s Scenario,
+    pub(super) manifests: &'s Manifests,
+    pub(super) cloud: &'s Cloud,
+    pub(super) place: Place,
+    pub(super) sight: &'s Sight,
+    /// What is remembered; `None`: everything was seen long ago.
+    pub(super) memory: Option<&'s Memory>,
+    pub(super) when: When,
+    /// Images that are being cancelled.
+    pub(super) going: BTreeSet<String>,
+}
+
+/// A version in the order of its policy: numbers in its name, then the rest.
+type Key = Vec<(u64, String)>;
+
+fn key(order: Ordered, text: &str) -> Key {
+    if order == Ordered::Created {
+        return Vec::new();
+    }
+    let mut key = Key::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, after) = rest.split_at(digits);
+        let signs = after.bytes().take_while(|sign| !sign.is_ascii_digit());
+        let (signs, after) = after.split_at(signs.count());
+        key.push((number.parse().unwrap_or(0), signs.to_owned()));
+        rest = after;
+    }
+    key
+}
+
+impl<'s> Scene<'s> {
+    pub(super) fn rules(&self) -> Vec<(usize, &'s Rule)> {
+        self.manifests.rules(self.place.0, self.place.1)
+    }
+
+    /// When the region was looked at.
+    pub(super) fn looked_at(&self) -> Monotonic {
+        let ago = (self.when.wall - self.when.looked).max(0).cast_unsigned();
+        self.when.now.back(seconds(ago))
+    }
+
+    fn entries(&self) -> BTreeMap<&'s str, Wish> {
+        self.manifests.entries(self.place.0, self.place.1)
+    }
+
+    pub(super) fn is_image(&self, index: usize, id: &str) -> bool {
+        let image = &self.scenario.images[index];
+        (image.account, image.region) == self.place && image.id() == id
+    }
+
+    pub(super) fn name(&self, id: &str) -> &'s str {
+        self.sight.own.get(id).map_or("", |row| &row.name)
+    }
+
+    /// Names of entries that mean no image, or several.
+    pub(super) fn unresolved(&self) -> impl Iterator<Item = &'s str> {
+        let names = self.entries().into_keys();
+        names.filter(|name| self.sight.named(name).len() != 1)
+    }
+
+    /// Whether nothing may be done to an image because of what a name means or meant.
+    pub(super) fn is_held(&self, id: &str, how: How) -> bool {
+        self.entries().into_iter().any(|(name, wish)| {
+            let named = self.sight.named(name);
+            let meant = self.memory.is_some_and(|memory| match how {
+                Surely => memory.meant(self.place, name) == Some(id),
+                Maybe => memory.may_have_meant(self.place, name, id),
+            });
+            match named[..] {
+                [only] if only == id => false,
+                [only] => {
+                    let waits = how == Maybe || wish.state == Wanted::Shared;
+                    meant && waits && !self.sight.is_normal(only)
+                }
+                _ => meant || named.contains(&id),
+            }
+        })
+    }
+
+    pub(super) fn said(&self, id: &str) -> Said {
+        let entries = self.entries().into_iter();
+        let by_name = entries.filter(|(name, _)| self.sight.named(name)[..] == [id]);
+        let images = 0..self.scenario.images.len();
+        let by_id = images.filter(|index| self.is_image(*index, id));
+        let by_id = by_id.filter_map(|index| self.manifests.wish(index));
+        let mut wishes = by_id.chain(by_name.map(|(_, wish)| wish));
+        let Some(wish) = wishes.next() else {
+            return Said::Nothing;
+        };
+        if wishes.any(|other| other != wish) {
+            return Said::Conflict;
+        }
+        let is_over = |at: u64| self.when.wall >= at.cast_signed();
+        let protect = wish.protect;
+        match wish.state {
+            Wanted::Unnamed => Said::Nothing,
+            Wanted::From(from) if !is_over(from) => Said::ToCome,
+            Wanted::Until(until) if is_over(until) => Said::Unshare {
+                protect,
+                is_expired: true,
+            },
+            Wanted::Unshared => Said::Unshare {
+                protect,
+                is_expired: false,
+            },
+            Wanted::Shared | Wanted::Until(_) | Wanted::From(_) => Said::Share { protect },
+        }
+    }
+
+    /// The revocations of an image that are in force.
+    pub(super) fn revoked(&self, id: &str, how: How) -> Vec<(usize, &'s Rule, &'s Revoke)> {
+        let name = self.name(id);
+        let is_own = self.sight.own.contains_key(id);
+        let names = |revoke: &Revoke| match &revoke.what {
+            Revoked::Name(revoked) => revoked == name,
+            Revoked::Image(index) => self.is_image(*index, id),
+        };
+        let all = self.rules().into_iter();
+        let all =
+            all.flat_map(|(place, rule)| rule.revokes.iter().map(move |it| (place, rule, it)));
+        all.filter(|(.., revoke)| {
+            let at = revoke.at.map(u64::cast_signed);
+            is_own && names(revoke) && at.is_none_or(|at| self.when.is_over(at, how))
+        })
+        .collect()
+    }
+
+    /// Whether an image holds no place and counts in none: it is revoked or declared unshared.
+    pub(super) fn is_out(&self, id: &str, how: How) -> bool {
+        // A date may be over by another clock.
+        let is_near = |wish: Wish| match wish.state {
+            Wanted::Until(until) => self.when.is_over(until.cast_signed(), how),
+            _ => false,
+        };
+        let unshared = match self.said(id) {
+            Said::Unshare {
+                is_expired: false, ..
+            } => true,
+            Said::Conflict => how == Maybe,
+            Said::Unshare { .. } | Said::Share { .. } | Said::ToCome => {
+                let images = 0..self.scenario.images.len();
+                let mut by_id = images.filter(|index| self.is_image(*index, id));
+                let mut entries = self.entries().into_iter();
+                by_id.any(|index| self.manifests.wish(index).is_some_and(is_near))
+                    || entries.any(|(name, wish)| name == self.name(id) && is_near(wish))
+            }
+            Said::Nothing => false,
+        };
+        unshared || !self.revoked(id, how).is_empty()
+    }
+
+    pub(super) fn fit(&self, rule: &Rule, id: &str) -> Fit {
+        let Some(row) = self.sight.own.get(id) else {
+            return Fit::No;
+        };
+        if version(rule, &row.name).is_none() {
+            return Fit::No;
+        }
+        if !rule.needs_cvm() {
+            return Fit::Yes;
+        }
+        let told = self.sight.cvm.as_ref().and_then(|cvm| cvm.get(id));
+        match told {
+            None => Fit::Unknown,
+            Some(told) if rule.asks_family && !told.is_of_family => Fit::No,
+            Some(told) if rule.asks_tag && !told.is_tagged => Fit::No,
+            Some(_) => Fit::Yes,
+        }
+    }
+
+    pub(super) fn is_excluded(&self, rule: &Rule, id: &str) -> bool {
+        rule.exclude.iter().any(|excluded| match excluded {
+            Excluded::Suffix(suffix) => self.name(id).ends_with(suffix.as_str()),
+            Excluded::Image(index) => self.is_image(*index, id),
+        })
+    }
+
+    pub(super) fn is_retiring(&self, rule: &Rule, id: &str) -> bool {
+        let told = self.sight.cvm.as_ref().and_then(|cvm| cvm.get(id));
+        rule.retires_deprecated && told.is_some_and(|told| told.is_deprecated)
+    }
+
+    /// The images of a policy that are not excluded, by version; those that a pin names may count though they are.
+    pub(super) fn versions(&self, rule: &Rule, how: How) -> BTreeMap<&'s str, Vec<&'s str>> {
+        let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (id, row) in &self.sight.own {
+            if let Some(text) = version(rule, &row.name)
+                && self.fit(rule, id) == Fit::Yes
+                && (!self.is_excluded(rule, id) || (how == Maybe && pins_name(rule, &row.name)))
+            {
+                versions.entry(text).or_default().push(id);
+            }
+        }
+        versions
+    }
+
+    /// The images of the account in all regions of a policy that exist or did, each with whether it does, and its names.
+    fn copies<'r>(
+        &'r self,
+        rule: &'r Rule,
+    ) -> impl Iterator<Item = (&'r Image, bool, Vec<String>)> {
+        let described = self.cloud.described.borrow();
+        let deleted = self.cloud.deleted.borrow();
+        let images = self.scenario.images.iter().filter(move |image| {
+            image.account == self.place.0 && rule.regions.contains(&image.region)
+        });
+        let copies = images.filter_map(|image| {
+            let id = image.id();
+            let told = described.get(&id)?;
+            let names: Vec<_> = told.names.iter().map(|(_, name)| name.clone()).collect();
+            (told.born <= self.when.now).then(|| (image, !deleted.contains(&id), names))
+        });
+        copies.collect::<Vec<_>>().into_iter()
+    }
+
+    pub(super) fn ages(&self, rule: &Rule) -> BTreeMap<String, Age> {
+        let mut ages: BTreeMap<String, Age> = BTreeMap::new();
+        for (image, is_there, names) in self.copies(rule) {
+            let created = image.created();
+            for name in &names {
+                let Some(text) = version(rule, name) else {
+                    continue;
+                };
+                let age = ages.entry(text.to_owned()).or_insert(Age {
+                    low: created,
+                    high: i64::MAX,
+                });
+                age.low = age.low.min(created);
+                if is_there && names.len() == 1 {
+                    age.high = age.high.min(created);
+                }
+            }
+        }
+        ages
+    }
+
+    /// Whether a version is newer than another one.
+    pub(super) fn is_newer(
+        &self,
+        rule: &Rule,
+        ages: &BTreeMap<String, Age>,
+        (a, b): (&str, &str),
+        how: How,
+    ) -> bool {
+        match key(rule.order, a).cmp(&key(rule.order, b)) {
+            Ordering::Greater => return true,
+            Ordering::Less => return false,
+            Ordering::Equal => {}
+        }
+        let (Some(of_a), Some(of_b)) = (ages.get(a), ages.get(b)) else {
+            return how == Maybe;
+        };
+        match how {
+            Surely => (of_a.low, a) > (self.age_here(rule, b, *of_b), b),
+            Maybe => (of_a.high, a) > (of_b.low, b),
+        }
+    }
+
+    /// The greatest age that a version may be taken to have: where no other region was seen, its copies here tell it.
+    fn age_here(&self, rule: &Rule, text: &str, age: Age) -> i64 {
+        if self.memory.is_none() {
+            return age.high;
+        }
+        let own = self.sight.own.values();
+        let here = own.filter(|row| version(rule, &row.name) == Some(text));
+        here.map(|row| row.created).min().unwrap_or(i64::MAX)
+    }
+
+    pub(super) fn is_soaked(&self, rule: &Rule, age: i64, how: How) -> bool {
+        let soaked = age.saturating_add(rule.min_age.cast_signed());
+        rule.min_age == 0 || self.when.is_over(soaked, how)
+    }
+
+    /// Whether each other region has something of a version that is shared or can be.
+    pub(super) fn is_everywhere(&self, rule: &Rule, text: &str, how: How) -> bool {
+        let copies: Vec<_> = self.copies(rule).collect();
+        let has = |region: usize| {
+            let mut there = copies.iter().filter(|(image, ..)| image.region == region);
+            there.any(|(image, is_there, names)| {
+                let made = image.made.as_ref();
+                let is_ready = made.is_none_or(|made| {
+                    let is_good = match how {
+                        Surely => made.fate == Fate::Good,
+                        Maybe => made.fate != Fate::Failed,
+                    };
+                    is_good && made.ready <= self.when.now.since_start().as_secs()
+                });
+                let is_it = |name: &String| version(rule, name) == Some(text);
+                match how {
+                    Surely => *is_there && is_ready && names.last().is_some_and(is_it),
+                    Maybe => is_ready && names.iter().any(is_it),
+                }
+            })
+        };
+        let mut others = rule
+            .regions
+            .iter()
+            .filter(|region| **region != self.place.1);
+        others.all(|region| has(*region))
+    }
+}
+
+/// The version of an image with this name, if the policy is about such names.
+pub(super) fn version<'n>(rule: &Rule, name: &'n str) -> Option<&'n str> {
+    match &rule.pattern {
+        Pattern::Prefix(prefix) => name.starts_with(prefix.as_str()).then_some(name),
+        Pattern::Versions(prefix) => {
+            let rest = name.strip_prefix(prefix.as_str())?.strip_prefix('-')?;
+            let text = rest.strip_suffix("-arm").unwrap_or(rest);
+            let number = text.strip_prefix("1.")?.strip_suffix(".0")?;
+            let is_number = !number.is_empty() && number.bytes().all(|sign| sign.is_ascii_digit());
+            is_number.then_some(text)
+        }
+    }
+}
+
+fn pins_name(rule: &Rule, name: &str) -> bool {
+    rule.pins.iter().any(|pin| pin.names.contains(name))
+}
