@@ -113,7 +113,9 @@ impl ActiveFaults {
                 FaultKind::KeyUnknown => "AuthFailure.SecretIdNotFound",
                 FaultKind::RoleMissing if writes => "ResourceNotFound.RoleNotFound",
                 FaultKind::ListingFails if lists => "FailedOperation.DescribeBlueprintsFailed",
-                FaultKind::OwnImagesFail if call.action == OWN && call.body.get("Filters").is_some() => {
+                FaultKind::OwnImagesFail
+                    if call.action == OWN && call.body.get("Filters").is_some() =>
+                {
                     "FailedOperation.DescribeImagesFailed"
                 }
                 FaultKind::CvmDenied if call.action == CVM => "UnauthorizedOperation",

@@ -9,7 +9,7 @@ use super::documents::{
     Document, Entry, Excluded, Ordered, PREFIXES, Pattern, Pinned, Revoke, Revoked, Rule,
 };
 use super::draw::wish;
-use super::images::{Fate, ImageChange, Made};
+use super::images::{BuildResult, ImageChange, Made};
 use super::scenario::{
     Event, FaultKind, FaultSpan, Image, Place, REGIONS, Scenario, Wanted, What, Wish,
 };
@@ -136,7 +136,7 @@ impl Draw<'_> {
             account: self.account,
             region,
             number: *number,
-            shared: is_old && made.fate == Fate::Good && self.dice.u8(..5) < 2,
+            shared: is_old && made.result == BuildResult::Good && self.dice.u8(..5) < 2,
             wish: match self.swarm.wishes && self.dice.u8(..8) == 0 {
                 true => wish(self.dice, self.calm_at),
                 false => Wish {
@@ -184,10 +184,10 @@ impl Draw<'_> {
         let regions = self.regions.clone();
         let is_twofold = self.one_in(5);
         let is_golden = !self.one_in(6);
-        let fate = match self.dice.u8(..20) {
-            0 | 1 if self.swarm.failures => Fate::Failed,
-            2 if self.swarm.failures => Fate::BlueprintFails,
-            _ => Fate::Good,
+        let result = match self.dice.u8(..20) {
+            0 | 1 if self.swarm.failures => BuildResult::Failed,
+            2 if self.swarm.failures => BuildResult::BlueprintFails,
+            _ => BuildResult::Good,
         };
         let mut built = Vec::new();
         for (place, region) in regions.into_iter().enumerate() {
@@ -210,7 +210,7 @@ impl Draw<'_> {
                         true => born + takes,
                         false => 0,
                     },
-                    fate,
+                    result,
                     is_golden,
                 };
                 built.push(self.image(region, made));

@@ -13,10 +13,10 @@ use sharekeeper::model::{Monotonic, Permission, Timestamp};
 
 use super::judge::{Case, Gone};
 use super::listing::Listing;
-use super::looks::{Looks, Memory, Place, Told, keeps_all, place};
 use super::machine::Machine;
 use super::manifests::{Manifests, account_of_key, instant};
-use super::scenario::{Mode, REGIONS, Scenario, Wanted, seconds};
+use super::observations::{Observations, Place, RememberedFacts, Told, keeps_all, place};
+use super::scenario::{Image, Mode, REGIONS, Scenario, Wanted, seconds};
 use super::support::{Cloud, Recorded};
 use super::verdicts::Why;
 
@@ -50,7 +50,7 @@ struct Process {
     installation: usize,
     mode: Mode,
     /// What it was told of names and policies.
-    looks: Looks,
+    looks: Observations,
     /// CANCELs that documents asked for which name images by more than ids.
     gone: Vec<Gone>,
     /// Good sets of manifests that it was given, with when.
@@ -88,10 +88,10 @@ struct State {
     /// Since when an instance uses a blueprint.
     used: BTreeMap<String, Monotonic>,
     /// What each installation may remember of names and policies.
-    memories: BTreeMap<usize, Memory>,
+    memories: BTreeMap<usize, RememberedFacts>,
 }
 
-/// Looks on, and keeps what went against an invariant.
+/// Observations on, and keeps what went against an invariant.
 pub(crate) struct Checker {
     scenario: Scenario,
     cloud: Rc<Cloud>,
@@ -120,6 +120,11 @@ impl Checker {
             keeps_all: keeps_all(scenario),
             state: RefCell::default(),
         })
+    }
+
+    /// The indexes of images by their ids.
+    pub(crate) fn indexes(&self) -> &BTreeMap<String, usize> {
+        &self.images
     }
 
     pub(crate) fn violations(&self) -> Vec<String> {
@@ -157,7 +162,7 @@ impl Checker {
         state.processes.push(Process {
             installation,
             mode,
-            looks: Looks::default(),
+            looks: Observations::default(),
             gone: Vec::new(),
             loaded: Vec::new(),
             listings: BTreeMap::new(),
@@ -369,7 +374,7 @@ impl Checker {
         if !manifests.is_open(image.account, call.wall) {
             return Err("windows: a write while they are closed".into());
         }
-        if manifests.twins.contains(&image.account) {
+        if manifests.twins.contains(&image.account) && self.twin_asks(image, manifests) {
             return Err("S26: a write of an account with two names".into());
         }
         if manifests.speaks_of_names(image.account, image.region) {
@@ -416,6 +421,14 @@ impl Checker {
         })
     }
 
+    /// Whether a second name of the account asks for something in the region of the image.
+    fn twin_asks(&self, image: &Image, manifests: &Manifests) -> bool {
+        let images = self.scenario.images.iter().zip(0..);
+        let mut here = images
+            .filter(|(other, _)| (other.account, other.region) == (image.account, image.region));
+        here.any(|(_, index)| manifests.wish(index).is_some())
+    }
+
     /// The same where documents name images by more than ids.
     fn asked_for_by_name(
         &self,
@@ -434,6 +447,7 @@ impl Checker {
         let case = Case {
             scenario: &self.scenario,
             cloud: &self.cloud,
+            indexes: &self.images,
             manifests,
             looks: &process.looks,
             memory: &state.memories[&call.installation],
@@ -442,8 +456,7 @@ impl Checker {
             place: place(call).ok_or("S13: a write of another account")?,
             id: subject.id,
             permission: subject.permission,
-            is_used: since
-                .is_some_and(|since| call.at.since(*since) > SEEN_MAX + seconds(30)),
+            is_used: since.is_some_and(|since| call.at.since(*since) > SEEN_MAX + seconds(30)),
             is_owned: state.owned.contains(&owned),
         };
         let why = case.judge()?;
@@ -583,7 +596,7 @@ impl Checker {
         let is_good = response.is_object() && response.get("Error").is_none();
         let process = &mut state.processes[call.process];
         if self.scenario.has_documents()
-            && let Told::Look(place, look) = process.looks.replied(call, &response)
+            && let Told::Region(place, look) = process.looks.replied(call, &response)
             && let Some((since, manifests)) = process.loaded.last()
         {
             let is_kept = self.keeps_all

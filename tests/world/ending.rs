@@ -6,9 +6,9 @@ use sharekeeper::host::Clock;
 
 use super::documents::Document;
 use super::images::ImageChange;
-use super::looks::Place;
 use super::manifests::Manifests;
 use super::model::{Scene, When};
+use super::observations::Place;
 use super::process::SharedParts;
 use super::scenario::{Mode, REGIONS, Scenario, What};
 use super::sight::Sight;
@@ -57,6 +57,7 @@ fn of_region(
         scenario,
         manifests,
         cloud,
+        indexes: parts.checker.indexes(),
         place,
         sight: &sight,
         memory: None,

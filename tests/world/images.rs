@@ -16,14 +16,14 @@ pub(crate) struct Made {
     pub(crate) born: u64,
     /// It is CREATING until then.
     pub(crate) ready: u64,
-    pub(crate) fate: Fate,
+    pub(crate) result: BuildResult,
     /// Whether its family and its tag are those that policies ask for.
     pub(crate) is_golden: bool,
 }
 
 /// What becomes of an image that is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Fate {
+pub(crate) enum BuildResult {
     Good,
     /// The build fails, so that nobody can share it.
     Failed,
@@ -68,13 +68,13 @@ impl Image {
         Described {
             born: at(made.born),
             ready: at(made.ready),
-            becomes: match made.fate {
-                Fate::Failed => "CREATEFAILED",
-                Fate::Good | Fate::BlueprintFails => "NORMAL",
+            becomes: match made.result {
+                BuildResult::Failed => "CREATEFAILED",
+                BuildResult::Good | BuildResult::BlueprintFails => "NORMAL",
             },
             family: golden(FAMILY),
             release: golden(RELEASE),
-            blueprint_fails: made.fate == Fate::BlueprintFails,
+            blueprint_fails: made.result == BuildResult::BlueprintFails,
             ..Described::ready(&made.name, Cloud::time(made.created))
         }
     }

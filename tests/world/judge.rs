@@ -6,9 +6,9 @@ use std::time::Duration;
 use sharekeeper::model::{Monotonic, Permission};
 
 use super::checker::Departure;
-use super::looks::{Look, Looks, Memory, Place};
 use super::manifests::{Manifests, instant};
 use super::model::{Scene, When, slack};
+use super::observations::{Observations, Place, RegionObservation, RememberedFacts};
 use super::scenario::Scenario;
 use super::sight::Sight;
 use super::support::Cloud;
@@ -31,9 +31,11 @@ pub(super) struct Gone {
 pub(super) struct Case<'c> {
     pub(super) scenario: &'c Scenario,
     pub(super) cloud: &'c Cloud,
+    /// The indexes of all images by their ids.
+    pub(super) indexes: &'c BTreeMap<String, usize>,
     pub(super) manifests: &'c Manifests,
-    pub(super) looks: &'c Looks,
-    pub(super) memory: &'c Memory,
+    pub(super) looks: &'c Observations,
+    pub(super) memory: &'c RememberedFacts,
     /// What the process has cancelled so far.
     pub(super) gone: &'c [Gone],
     pub(super) call: &'c Departure,
@@ -61,7 +63,7 @@ impl Case<'_> {
         Err(why)
     }
 
-    fn by(&self, look: &Look, sight: &Sight) -> Result<Option<Why>, String> {
+    fn by(&self, look: &RegionObservation, sight: &Sight) -> Result<Option<Why>, String> {
         let wall = (self.call.wall - instant(0)).num_seconds();
         let age = i64::try_from(self.call.at.since(look.began).as_secs()).unwrap_or(i64::MAX);
         let since = self
@@ -73,6 +75,7 @@ impl Case<'_> {
             scenario: self.scenario,
             manifests: self.manifests,
             cloud: self.cloud,
+            indexes: self.indexes,
             place: self.place,
             sight,
             memory: Some(self.memory),
@@ -96,7 +99,12 @@ impl Case<'_> {
     }
 
     /// What instances use, what is not our own, and how many go at a time.
-    fn check_bounds(&self, scene: &Scene<'_>, look: &Look, why: &Why) -> Result<(), String> {
+    fn check_bounds(
+        &self,
+        scene: &Scene<'_>,
+        look: &RegionObservation,
+        why: &Why,
+    ) -> Result<(), String> {
         let rules: BTreeMap<_, _> = scene.rules().into_iter().collect();
         let of = |places: &[usize]| -> Vec<_> {
             let rules = places.iter().filter_map(|place| rules.get(place));

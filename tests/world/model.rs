@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use sharekeeper::model::Monotonic;
 
 use super::documents::{Excluded, Ordered, Pattern, Revoke, Revoked, Rule};
-use super::images::Fate;
-use super::looks::{Memory, Place};
+use super::images::BuildResult;
 use super::manifests::Manifests;
+use super::observations::{Place, RememberedFacts};
 use super::scenario::{FaultKind, Image, Scenario, Wanted, Wish, seconds};
 use super::sight::Sight;
 use super::support::Cloud;
@@ -101,10 +101,12 @@ pub(super) struct Scene<'s> {
     pub(super) scenario: &'s Scenario,
     pub(super) manifests: &'s Manifests,
     pub(super) cloud: &'s Cloud,
+    /// The indexes of all images by their ids.
+    pub(super) indexes: &'s BTreeMap<String, usize>,
     pub(super) place: Place,
     pub(super) sight: &'s Sight,
     /// What is remembered; `None`: everything was seen long ago.
-    pub(super) memory: Option<&'s Memory>,
+    pub(super) memory: Option<&'s RememberedFacts>,
     pub(super) when: When,
     /// Images that are being cancelled.
     pub(super) going: BTreeSet<String>,
@@ -146,8 +148,12 @@ impl<'s> Scene<'s> {
     }
 
     pub(super) fn is_image(&self, index: usize, id: &str) -> bool {
-        let image = &self.scenario.images[index];
-        (image.account, image.region) == self.place && image.id() == id
+        self.indexes.get(id) == Some(&index)
+    }
+
+    /// What the manifests ask of an image by its id.
+    fn wish(&self, id: &str) -> Option<Wish> {
+        self.manifests.wish(*self.indexes.get(id)?)
     }
 
     pub(super) fn name(&self, id: &str) -> &'s str {
@@ -182,10 +188,10 @@ impl<'s> Scene<'s> {
     pub(super) fn said(&self, id: &str) -> Said {
         let entries = self.entries().into_iter();
         let by_name = entries.filter(|(name, _)| self.sight.named(name)[..] == [id]);
-        let images = 0..self.scenario.images.len();
-        let by_id = images.filter(|index| self.is_image(*index, id));
-        let by_id = by_id.filter_map(|index| self.manifests.wish(index));
-        let mut wishes = by_id.chain(by_name.map(|(_, wish)| wish));
+        let mut wishes = self
+            .wish(id)
+            .into_iter()
+            .chain(by_name.map(|(_, wish)| wish));
         let Some(wish) = wishes.next() else {
             return Said::Nothing;
         };
@@ -240,10 +246,8 @@ impl<'s> Scene<'s> {
             } => true,
             Said::Conflict => how == Maybe,
             Said::Unshare { .. } | Said::Share { .. } | Said::ToCome => {
-                let images = 0..self.scenario.images.len();
-                let mut by_id = images.filter(|index| self.is_image(*index, id));
                 let mut entries = self.entries().into_iter();
-                by_id.any(|index| self.manifests.wish(index).is_some_and(is_near))
+                self.wish(id).is_some_and(is_near)
                     || entries.any(|(name, wish)| name == self.name(id) && is_near(wish))
             }
             Said::Nothing => false,
@@ -309,6 +313,9 @@ impl<'s> Scene<'s> {
         let copies = images.filter_map(|image| {
             let id = image.id();
             let told = described.get(&id)?;
+            if (rule.asks_family || rule.asks_tag) && told.family.is_none() {
+                return None;
+            }
             let names: Vec<_> = told.names.iter().map(|(_, name)| name.clone()).collect();
             (told.born <= self.when.now).then(|| (image, !deleted.contains(&id), names))
         });
@@ -328,7 +335,9 @@ impl<'s> Scene<'s> {
                     high: i64::MAX,
                 });
                 age.low = age.low.min(created);
-                if is_there && names.len() == 1 {
+                let is_counted =
+                    image.region != self.place.1 || !self.is_excluded(rule, &image.id());
+                if is_there && is_counted && names.len() == 1 {
                     age.high = age.high.min(created);
                 }
             }
@@ -359,13 +368,14 @@ impl<'s> Scene<'s> {
     }
 
     /// The greatest age that a version may be taken to have: where no other region was seen, its copies here tell it.
-    fn age_here(&self, rule: &Rule, text: &str, age: Age) -> i64 {
+    pub(super) fn age_here(&self, rule: &Rule, text: &str, age: Age) -> i64 {
         if self.memory.is_none() {
             return age.high;
         }
-        let own = self.sight.own.values();
-        let here = own.filter(|row| version(rule, &row.name) == Some(text));
-        here.map(|row| row.created).min().unwrap_or(i64::MAX)
+        let versions = self.versions(rule, Surely);
+        let here = versions.get(text).into_iter().flatten();
+        let created = here.map(|id| self.sight.own[*id].created);
+        created.min().unwrap_or(i64::MAX)
     }
 
     pub(super) fn is_soaked(&self, rule: &Rule, age: i64, how: How) -> bool {
@@ -382,8 +392,8 @@ impl<'s> Scene<'s> {
                 let made = image.made.as_ref();
                 let is_ready = made.is_none_or(|made| {
                     let is_good = match how {
-                        Surely => made.fate == Fate::Good,
-                        Maybe => made.fate != Fate::Failed,
+                        Surely => made.result == BuildResult::Good,
+                        Maybe => made.result != BuildResult::Failed,
                     };
                     is_good && made.ready <= self.when.now.since_start().as_secs()
                 });

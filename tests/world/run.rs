@@ -15,8 +15,8 @@ use sharekeeper::model::{AccountName, Monotonic, Region, Selector};
 use sharekeeper::report::{CallCounts, Ending, ReconcileDocument};
 
 use super::active_faults::ActiveFaults;
-use super::ending;
 use super::checker::Checker;
+use super::ending;
 use super::images;
 use super::manifests::{Manifests, key};
 use super::process::{Installation, Keys, SharedParts, policy};
@@ -75,6 +75,8 @@ struct Story {
     manifests: Rc<RefCell<Manifests>>,
     vanished: BTreeSet<usize>,
     suspensions: u64,
+    /// Instances that were started.
+    instances: u64,
     /// For the moments at which something happens.
     dice: fastrand::Rng,
 }
@@ -100,6 +102,7 @@ impl Story {
             manifests: Rc::new(RefCell::new(Manifests::new(scenario))),
             vanished: BTreeSet::new(),
             suspensions: 0,
+            instances: 0,
             dice: fastrand::Rng::with_seed(scenario.seed ^ 0xd1ce),
             faults,
             parts,
@@ -305,7 +308,8 @@ impl Story {
         let blueprint = cloud.blueprint(image.region(), &image.id());
         self.parts.checker.used(&blueprint);
         let mut instances = cloud.instances.borrow_mut();
-        let id = format!("lhins-{}", instances.len());
+        self.instances += 1;
+        let id = format!("lhins-{}", self.instances);
         instances.push(Instance {
             region: image.region(),
             id,

@@ -60,7 +60,10 @@ fn without<T: Clone>(
 }
 
 /// Leaves out documents, each in its place.
-fn without_documents(mut scenario: Scenario, fails: &mut impl FnMut(&Scenario) -> bool) -> Scenario {
+fn without_documents(
+    mut scenario: Scenario,
+    fails: &mut impl FnMut(&Scenario) -> bool,
+) -> Scenario {
     for place in 0..scenario.documents.len() {
         let mut smaller = scenario.clone();
         smaller.documents[place] = None;

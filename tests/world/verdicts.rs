@@ -80,6 +80,8 @@ impl<'s> Scene<'s> {
             // A share that the list does not show yet may be on its way.
             (_, Maybe) if self.memory.is_some() => true,
             (Some(Shown::Bad), _) => false,
+            // Whether the process has seen the other regions is not known.
+            (None, Surely) if self.memory.is_some() && rule.everywhere => false,
             (None, _) => {
                 self.sight.own[id].is_fit
                     && self.is_soaked(rule, age, how)
@@ -101,7 +103,9 @@ impl<'s> Scene<'s> {
         let counts = |id: &&&str| !self.is_out(id, Surely) && !self.is_retiring(rule, id);
         let mut counted = ids.iter().filter(counts);
         let is_soaked = age.is_none_or(|age| self.is_soaked(rule, age, how));
-        let surely_counts = |id: &&&str| !self.is_out(id, Maybe) && !self.is_retiring(rule, id);
+        let surely_counts = |id: &&&str| {
+            !self.is_out(id, Maybe) && !self.is_retiring(rule, id) && !self.is_excluded(rule, id)
+        };
         let lacks =
             ids.iter()
                 .filter(surely_counts)
@@ -251,7 +255,7 @@ impl<'s> Scene<'s> {
         let others = versions.iter().filter(|(newer, _)| **newer != text);
         let newer = others.filter(|(newer, ids)| {
             let age = ages.get(**newer).map_or(0, |age| match how {
-                Maybe => age.high,
+                Maybe => self.age_here(rule, newer, *age),
                 Surely => age.low,
             });
             self.is_newer(rule, &ages, (newer, text), other)
@@ -290,7 +294,7 @@ impl<'s> Scene<'s> {
             return Err("N1: a SHARE of what a name means or meant that is not resolved".into());
         }
         if is_blind {
-            return Err("N2: a SHARE by a policy that sees nothing".into());
+            return Err("N4: a SHARE by a policy that sees nothing".into());
         }
         if self.may_replace(id) {
             return Ok(());
@@ -322,7 +326,7 @@ impl<'s> Scene<'s> {
                     false => Why::Declared,
                 });
             }
-            _ if is_blind => return Err("N2: a CANCEL by a policy that sees nothing".into()),
+            _ if is_blind => return Err("N4: a CANCEL by a policy that sees nothing".into()),
             Said::Share { .. } | Said::ToCome | Said::Nothing => {}
         }
         if !self.revoked(id, Maybe).is_empty() {
@@ -359,7 +363,7 @@ impl<'s> Scene<'s> {
         }
         for (place, rule) in &deciding {
             self.may_retire(rule, id)
-                .map_err(|why| format!("N2: a CANCEL by policy {place}: {why}"))?;
+                .map_err(|why| format!("N3: a CANCEL by policy {place}: {why}"))?;
         }
         let places = deciding.into_iter().map(|(place, _)| place);
         Ok(Why::Retention(places.collect()))
@@ -398,7 +402,7 @@ impl<'s> Scene<'s> {
         for (place, rule) in self.rules() {
             let left = self.left_without(rule, id);
             if self.fit(rule, id) != Fit::No && left < rule.minimum as usize {
-                return Err(format!("N2: a revocation leaves {left} in policy {place}"));
+                return Err(format!("N3: a revocation leaves {left} in policy {place}"));
             }
         }
         Ok(Why::Revoked(places, false))

@@ -459,9 +459,7 @@ impl Cloud {
         };
         match (body["Permission"].as_str(), image.shared_at(now)) {
             (Some("SHARE"), true) => Err("UnsupportedOperation.ImageAlreadyShared".into()),
-            (Some("SHARE"), false)
-                if !image.shareable || self.is_ready(id) == Some(false) =>
-            {
+            (Some("SHARE"), false) if !image.shareable || self.is_ready(id) == Some(false) => {
                 Err("UnsupportedOperation.ImageUnableToShare".into())
             }
             (Some("SHARE"), false) => {
@@ -587,9 +585,9 @@ impl Cloud {
     fn own_images(&self, (region, key): (&str, &str), offset: u64, lag: Duration) -> Value {
         let images = self.images.borrow();
         let at = Monotonic::new(self.monotonic().since_start().saturating_sub(lag));
-        let here = images.iter().filter(|((of, id), _)| {
-            of == region && self.is_listed(id, at) && self.is_of(id, key)
-        });
+        let here = images
+            .iter()
+            .filter(|((of, id), _)| of == region && self.is_listed(id, at) && self.is_of(id, key));
         let named = self.named.borrow();
         let rows: Vec<_> = here
             .map(|((_, id), image)| {

@@ -13,7 +13,7 @@ use super::sight::Sight;
 /// An account and a region, by their indexes.
 pub(crate) type Place = (usize, usize);
 
-/// Looks at one region that are kept: writes of an earlier one may be under way while another list is read.
+/// Observations at one region that are kept: writes of an earlier one may be under way while another list is read.
 const KEPT: usize = 3;
 
 /// The pages of one list, and whether they make a whole.
@@ -61,7 +61,7 @@ impl Pages {
 
 /// One look at a region: its blueprints, then its own images, then what CVM tells.
 #[derive(Clone, Debug)]
-pub(crate) struct Look {
+pub(crate) struct RegionObservation {
     pub(crate) began: Monotonic,
     blueprints: Pages,
     own: Option<Pages>,
@@ -69,7 +69,7 @@ pub(crate) struct Look {
     pub(crate) sight: Sight,
 }
 
-impl Look {
+impl RegionObservation {
     /// Whether what is shared may not be read.
     pub(crate) fn is_blind(&self) -> bool {
         self.blueprints.is_denied
@@ -93,8 +93,8 @@ impl Look {
 
 /// What one process was told.
 #[derive(Default)]
-pub(crate) struct Looks {
-    looks: BTreeMap<Place, VecDeque<Look>>,
+pub(crate) struct Observations {
+    looks: BTreeMap<Place, VecDeque<RegionObservation>>,
     instances: BTreeMap<Place, Pages>,
     /// When the newest list of instances was begun that became whole.
     instances_told: BTreeMap<Place, Monotonic>,
@@ -103,7 +103,7 @@ pub(crate) struct Looks {
 /// What a reply brought to its end.
 pub(crate) enum Told<'l> {
     /// A look at a region is whole.
-    Look(Place, &'l Look),
+    Region(Place, &'l RegionObservation),
     Nothing,
 }
 
@@ -116,7 +116,7 @@ fn is_first(call: &Departure) -> bool {
     call.body["Offset"].as_u64().unwrap_or(0) == 0
 }
 
-impl Looks {
+impl Observations {
     /// A call leaves. Returns the region at which the process looks anew with it.
     pub(crate) fn departed(&mut self, call: &Departure) -> Option<Place> {
         let place = place(call).filter(|_| is_first(call))?;
@@ -124,11 +124,11 @@ impl Looks {
         let looks = self.looks.entry(place).or_default();
         match call.action.as_str() {
             "DescribeBlueprints" if call.body.get("BlueprintIds").is_none() => {
-                looks.retain(Look::is_whole);
+                looks.retain(RegionObservation::is_whole);
                 if looks.len() == KEPT {
                     looks.pop_front();
                 }
-                looks.push_back(Look {
+                looks.push_back(RegionObservation {
                     began: call.at,
                     blueprints: pages,
                     own: None,
@@ -187,7 +187,7 @@ impl Looks {
                 let rows = own.answered(response, ("ImageSet", "ImageId"));
                 look.sight.take_own(rows);
                 if look.is_whole() {
-                    return Told::Look(place, look);
+                    return Told::Region(place, look);
                 }
             }
             ("DescribeImages", _, Some(cvm)) => {
@@ -200,7 +200,7 @@ impl Looks {
     }
 
     /// The whole looks at a region, the newest first, each as it was told.
-    pub(crate) fn whole(&self, place: Place) -> impl Iterator<Item = (&Look, Sight)> {
+    pub(crate) fn whole(&self, place: Place) -> impl Iterator<Item = (&RegionObservation, Sight)> {
         let looks = self.looks.get(&place).into_iter().flatten().rev();
         looks
             .filter(|look| look.is_whole())
@@ -215,7 +215,7 @@ impl Looks {
 
 /// Something that an installation remembers once the look that told it was followed by another one.
 #[derive(Clone, Debug)]
-struct Remembered<T> {
+struct Fact<T> {
     value: T,
     /// The process whose look speaks of it, until it looks again.
     unsettled: Option<usize>,
@@ -223,11 +223,11 @@ struct Remembered<T> {
 
 /// What an installation may remember of what its processes were told.
 #[derive(Default)]
-pub(crate) struct Memory {
+pub(crate) struct RememberedFacts {
     /// Since when each image is NORMAL; unsettled: it was seen not to be.
-    normal: BTreeMap<(Place, String), Remembered<Monotonic>>,
+    normal: BTreeMap<(Place, String), Fact<Monotonic>>,
     /// What names last meant.
-    meant: BTreeMap<(Place, String), Remembered<String>>,
+    meant: BTreeMap<(Place, String), Fact<String>>,
     /// All that names ever meant, and when that was told first.
     ever: BTreeMap<(Place, String), BTreeMap<String, Monotonic>>,
     /// Regions that were seen.
@@ -235,7 +235,7 @@ pub(crate) struct Memory {
     names: Vec<String>,
 }
 
-impl Memory {
+impl RememberedFacts {
     /// The installation gets manifests.
     pub(crate) fn loaded(&mut self, manifests: &Manifests) {
         let is_renamed = self.names != manifests.names;
@@ -266,7 +266,7 @@ impl Memory {
     pub(crate) fn told(
         &mut self,
         (place, process): (Place, usize),
-        look: &Look,
+        look: &RegionObservation,
         entries: &BTreeMap<&str, Wish>,
         is_kept: bool,
     ) {
@@ -274,7 +274,7 @@ impl Memory {
         let sight = &look.sight;
         for id in sight.own.keys().filter(|id| sight.is_normal(id)) {
             let since = self.normal.entry((place, id.clone()));
-            let since = since.or_insert(Remembered {
+            let since = since.or_insert(Fact {
                 value: look.began,
                 unsettled: None,
             });
@@ -306,7 +306,7 @@ impl Memory {
                 self.meant.remove(&key);
             }
             if is_kept && is_certain && is_other {
-                let meant = Remembered {
+                let meant = Fact {
                     value: id.to_owned(),
                     unsettled: Some(process),
                 };
