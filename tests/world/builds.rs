@@ -471,3 +471,30 @@ impl Draw<'_> {
         faults
     }
 }
+
+#[test]
+fn a_seed_has_some_kinds_of_documents_and_lacks_others() {
+    let scenarios: Vec<_> = (0..300).map(super::draw::scenario).collect();
+    let has = |what: &dyn Fn(&Document) -> bool| {
+        let having = scenarios.iter().filter(|scenario| {
+            let mut documents = scenario.documents.iter().flatten();
+            documents.any(what)
+        });
+        having.count()
+    };
+    let of_rule = |what: &'static dyn Fn(&Rule) -> bool| move |document: &Document| matches!(document, Document::Policy(rule) if what(rule));
+    let counts = [
+        has(&|document| matches!(document, Document::Entry(_))),
+        has(&of_rule(&|_| true)),
+        has(&of_rule(&|rule| !rule.pins.is_empty())),
+        has(&of_rule(&|rule| !rule.revokes.is_empty())),
+        has(&of_rule(&|rule| !rule.exclude.is_empty())),
+        has(&of_rule(&|rule| rule.needs_cvm())),
+        has(&of_rule(&|rule| rule.everywhere)),
+        has(&of_rule(&|rule| rule.min_age > 0)),
+        has(&of_rule(&|rule| rule.unshare_after > 0)),
+    ];
+    for (kind, count) in counts.into_iter().enumerate() {
+        assert!((5..200).contains(&count), "kind {kind}: {count} of 300");
+    }
+}
