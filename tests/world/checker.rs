@@ -540,7 +540,11 @@ impl Checker {
         if self.scenario.machines.len() > 1 || listing.is_some_and(Listing::is_denied) {
             return None;
         }
-        let (_, shared, ours) = self.cloud.last_change(&call.region, subject.id);
+        let (since, shared, ours) = self.cloud.last_change(&call.region, subject.id);
+        // Nobody can tell an answer that lags longer than any does from what somebody else has done.
+        if listing.is_some_and(|listing| listing.is_wrong) && call.at.since(since) >= SEEN_MAX {
+            return None;
+        }
         let is_so = ours && shared == (subject.permission == Permission::Share);
         let key = (call.installation, subject.id.to_owned());
         let ledger = &state.ledgers[&call.installation];
@@ -569,6 +573,18 @@ impl Checker {
         });
         let many = same.count();
         (many > WRITES_MAX).then(|| format!("L4: {many} writes of one image in an hour"))
+    }
+
+    /// The answer that comes to a call is not the truth.
+    pub(crate) fn misled(&self, number: usize) {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        let call = &state.departures[number];
+        let scope = (call.key.clone(), call.region.clone());
+        let listings = &mut state.processes[call.process].listings;
+        if let Some(listing) = listings.get_mut(&scope) {
+            listing.is_wrong = true;
+        }
     }
 
     /// The answer to a call arrives.

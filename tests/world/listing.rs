@@ -16,6 +16,8 @@ pub(crate) struct Listing {
     /// What each image is shared as, by its id.
     images: BTreeMap<String, String>,
     is_denied: bool,
+    /// Whether an answer to it was not the truth.
+    pub(crate) is_wrong: bool,
 }
 
 impl Listing {
@@ -27,6 +29,7 @@ impl Listing {
             count: 0,
             images: BTreeMap::new(),
             is_denied: false,
+            is_wrong: false,
         }
     }
 

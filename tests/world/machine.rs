@@ -10,6 +10,7 @@ use sharekeeper::host::{Clock, Reply, Request, Rng, Transport, TransportError};
 use sharekeeper::model::{Monotonic, Timestamp};
 
 use super::checker::{Checker, Departure};
+use super::perturbation::{Question, View};
 use super::support::Cloud;
 
 pub(crate) struct Machine {
@@ -23,6 +24,8 @@ pub(crate) struct Machine {
     /// Counts the processes of all installations.
     pub(crate) process: usize,
     pub(crate) checker: Rc<Checker>,
+    /// What processes get to see, where that is not always the truth.
+    pub(crate) view: Option<Rc<View>>,
 }
 
 impl Clock for Machine {
@@ -67,11 +70,18 @@ impl Transport for Machine {
             action: header("x-tc-action"),
             body: serde_json::from_slice::<Value>(&request.body).expect("JSON"),
         };
+        let question = self.view.as_ref().map(|_| Question::of(&departure));
         let ticket = self.checker.departed(departure);
         let deadline = request.deadline;
         // What was under way by then arrives all the same.
         let reply = tokio::time::timeout(deadline, self.cloud.send(request)).await;
         let reply = reply.unwrap_or_else(|_| Err(TransportError::Lost("no reply in time".into())));
+        let reply = match (&self.view, question) {
+            (Some(view), Some(question)) => {
+                view.shows((self.process, ticket), &question, reply).await
+            }
+            _ => reply,
+        };
         self.checker.replied(ticket, &reply);
         reply
     }

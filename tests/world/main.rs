@@ -10,6 +10,8 @@
 mod active_faults;
 mod builds;
 mod checker;
+mod crash_images;
+mod crashes;
 mod documents;
 mod draw;
 mod ending;
@@ -20,15 +22,21 @@ mod machine;
 mod manifests;
 mod model;
 mod observations;
+mod perturbation;
 mod process;
 mod run;
 mod scenario;
+mod setup;
 mod shrink;
 mod sight;
+mod state_disk;
+mod stories;
 #[allow(dead_code, reason = "the integration tests use the rest")]
 #[path = "../it/support/cloud/mod.rs"]
 mod support;
+mod variations;
 mod verdicts;
+mod views;
 
 use std::env;
 use std::fs;

@@ -14,6 +14,7 @@ use sharekeeper::daemon::{
 };
 use sharekeeper::desired::Account;
 use sharekeeper::engine::Stop;
+use sharekeeper::ledger::Ledger;
 use sharekeeper::model::{AccountName, Endpoint, Secret, Selector};
 use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::source::{Generation, ManifestProblem, Update};
@@ -24,7 +25,9 @@ use tokio::task::JoinHandle;
 use super::checker::Checker;
 use super::machine::Machine;
 use super::manifests::{Manifests, key};
+use super::perturbation::{Doom, View};
 use super::scenario::{Mode, Scenario};
+use super::state_disk::StateDisk;
 use super::support::live::INTERVAL;
 use super::support::world::{GLOBAL, REGIONAL, TEN_MINUTES};
 use super::support::{Cloud, Recorded};
@@ -34,12 +37,15 @@ pub(crate) struct SharedParts {
     pub(crate) scenario: Rc<Scenario>,
     pub(crate) cloud: Rc<Cloud>,
     pub(crate) checker: Rc<Checker>,
+    pub(crate) view: Option<Rc<View>>,
 }
 
 /// A state directory, and the process that has it.
 pub(crate) struct Installation {
     pub(crate) number: usize,
     pub(crate) ledger: Rc<Recorded<Machine>>,
+    /// Where the state is kept, if not in memory. What is in its history is then in `ledger`, too.
+    pub(crate) disk: Option<Rc<StateDisk>>,
     pub(crate) process: Option<Process>,
     /// When the next process starts, by the cloud's clock in seconds, and how it works.
     pub(crate) starts: Option<(u64, Mode)>,
@@ -51,7 +57,7 @@ pub(crate) struct Process {
     pub(crate) mode: Mode,
     updates: mpsc::Sender<Update>,
     /// Polls until it ends, once somebody said so.
-    doom: Rc<Cell<Option<u32>>>,
+    doom: Doom,
     task: JoinHandle<()>,
     publisher: Rc<StatusPublisher<Machine>>,
     /// Changes to the ledger before it.
@@ -103,12 +109,14 @@ impl Connect for Keys {
 }
 
 /// Ends at one of the polls to come, wherever it stands then.
-struct Mortal<F> {
-    life: Option<Pin<Box<F>>>,
-    doom: Rc<Cell<Option<u32>>>,
+struct Mortal {
+    life: Option<Life>,
+    doom: Doom,
 }
 
-impl<F: Future<Output = ()>> Future for Mortal<F> {
+type Life = Pin<Box<dyn Future<Output = ()>>>;
+
+impl Future for Mortal {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -156,6 +164,7 @@ impl SharedParts {
             installation,
             process,
             checker: Rc::clone(&self.checker),
+            view: self.view.clone(),
         })
     }
 
@@ -170,6 +179,7 @@ impl SharedParts {
         Installation {
             number,
             ledger,
+            disk: None,
             process: None,
             starts: Some((0, Mode::Reconcile)),
         }
@@ -193,16 +203,28 @@ impl Installation {
             StatusPublisher::new(Rc::clone(&context), "world".into(), is_observer, |_| {});
         let (updates, queue) = mpsc::channel(1000);
         let keys = Keys::new(parts, manifests, mode);
-        let life = live(
-            context,
-            Rc::clone(&self.ledger),
-            keys,
-            Rc::clone(&publisher),
-            queue,
-        );
         let doom = Rc::new(Cell::new(None));
+        if let Some(view) = &parts.view {
+            view.process_began(number, &doom);
+        }
+        let told = Rc::clone(&publisher);
+        let life: Option<Life> = match &self.disk {
+            None => {
+                let ledger = Rc::clone(&self.ledger);
+                Some(Box::pin(live(context, ledger, keys, told, queue)))
+            }
+            Some(disk) => disk.open(&context, &doom).map(|ledger| -> Life {
+                Box::pin(async move {
+                    let life = live(context, Rc::clone(&ledger), keys, told, queue);
+                    tokio::select! {
+                        () = life => {}
+                        () = ledger.look_after() => {}
+                    }
+                })
+            }),
+        };
         let task = tokio::task::spawn_local(Mortal {
-            life: Some(Box::pin(life)),
+            life,
             doom: Rc::clone(&doom),
         });
         self.process = Some(Process {
@@ -289,9 +311,9 @@ impl Process {
     }
 }
 
-async fn live(
+async fn live<L: Ledger>(
     context: Rc<ClientContext<Machine>>,
-    ledger: Rc<Recorded<Machine>>,
+    ledger: Rc<L>,
     keys: Keys,
     publisher: Rc<StatusPublisher<Machine>>,
     queue: mpsc::Receiver<Update>,

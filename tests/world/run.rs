@@ -21,6 +21,7 @@ use super::images;
 use super::manifests::{Manifests, key};
 use super::process::{Installation, Keys, SharedParts, policy};
 use super::scenario::{Mode, Place, REGIONS, Scenario, Wanted, What, Wish, seconds};
+use super::setup::{Notes, Setup, Watch};
 use super::support::world::TEN_MINUTES;
 use super::support::{Cloud, Instance, Silent};
 
@@ -29,6 +30,8 @@ const SETTLES: u64 = 45 * 60;
 /// How long nothing may be written after that.
 const RESTS: u64 = 15 * 60;
 
+/// How long after the faults have stopped a person comes.
+const PERSON_COMES: u64 = 10 * 60;
 /// How often the processes are looked at, at least.
 const TICK: u64 = 10;
 
@@ -40,18 +43,24 @@ pub(crate) struct Outcome {
     pub(crate) log: String,
     pub(crate) writes: usize,
     pub(crate) simulated: Duration,
+    pub(crate) notes: Notes,
 }
 
-/// Lives through the scenario, in no real time. Unoptimised, the futures are too large for the stack of a test.
+/// Lives through the scenario, in no real time.
 pub(crate) fn live(scenario: &Scenario) -> Outcome {
+    live_under(scenario, &Setup::default())
+}
+
+/// The same where something is different. Unoptimised, the futures are too large for the stack of a test.
+pub(crate) fn live_under(scenario: &Scenario, setup: &Setup) -> Outcome {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(64 << 20);
-        let life = thread.spawn_scoped(scope, || live_here(scenario));
+        let life = thread.spawn_scoped(scope, || live_here(scenario, setup));
         life.expect("a thread").join().expect("it does not panic")
     })
 }
 
-fn live_here(scenario: &Scenario) -> Outcome {
+fn live_here(scenario: &Scenario, setup: &Setup) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -59,7 +68,7 @@ fn live_here(scenario: &Scenario) -> Outcome {
         .expect("a runtime");
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
-        let mut story = Story::begin(scenario);
+        let mut story = Story::begin(scenario, setup);
         story.faults().await;
         if story.parts.checker.violations().is_empty() {
             story.calm().await;
@@ -79,10 +88,11 @@ struct Story {
     instances: u64,
     /// For the moments at which something happens.
     dice: fastrand::Rng,
+    watch: Option<Watch>,
 }
 
 impl Story {
-    fn begin(scenario: &Scenario) -> Self {
+    fn begin(scenario: &Scenario, setup: &Setup) -> Self {
         let cloud = Rc::new(Cloud::new(scenario.seed));
         for image in &scenario.images {
             cloud.add(image.region(), &image.id(), image.shared);
@@ -91,14 +101,21 @@ impl Story {
         }
         images::describe(scenario, &cloud);
         let faults = ActiveFaults::begin(scenario, &cloud);
+        let checker = Checker::new(scenario, &cloud);
+        let mut watch = Watch::begin(setup, scenario, (&cloud, &checker));
         let parts = SharedParts {
-            checker: Checker::new(scenario, &cloud),
+            checker,
+            view: watch.as_ref().and_then(|watch| watch.view.clone()),
             scenario: Rc::new(scenario.clone()),
             cloud,
         };
         let installations = 0..scenario.machines.len();
+        let mut installations: Vec<_> = installations.map(|n| parts.install(n)).collect();
+        if let Some(watch) = &mut watch {
+            watch.install(setup, &parts, &mut installations);
+        }
         Self {
-            installations: installations.map(|n| parts.install(n)).collect(),
+            installations,
             manifests: Rc::new(RefCell::new(Manifests::new(scenario))),
             vanished: BTreeSet::new(),
             suspensions: 0,
@@ -106,6 +123,7 @@ impl Story {
             dice: fastrand::Rng::with_seed(scenario.seed ^ 0xd1ce),
             faults,
             parts,
+            watch,
         }
     }
 
@@ -340,6 +358,9 @@ impl Story {
     /// Nothing fails any longer, and nobody else does anything.
     async fn calm(&mut self) {
         self.faults.is_calm.set(true);
+        for disk in self.installations.iter().flat_map(|one| &one.disk) {
+            disk.is_calm.set(true);
+        }
         self.resume();
         self.parts.cloud.states.borrow_mut().clear();
         let now = self.now();
@@ -361,6 +382,12 @@ impl Story {
             manifests.twins.clear();
             manifests.windows = vec![None; 3];
         });
+        if self.watch.is_some() {
+            // A person sees what is held back since a look that lacked much, and says that it is to go on.
+            self.pass(PERSON_COMES).await;
+            let processes = self.installations.iter().flat_map(|one| &one.process);
+            processes.for_each(super::process::Process::ask);
+        }
         self.pass(SETTLES).await;
         self.check_end("L1");
         let settled = self.parts.checker.writes(&self.vanished);
@@ -369,6 +396,9 @@ impl Story {
         if since > 0 {
             let what = format!("L1: {since} writes long after everything stood still");
             self.parts.checker.violate(what);
+        }
+        if let Some(watch) = &self.watch {
+            watch.settled(&self.parts, &self.installations);
         }
         for installation in &self.installations {
             if let Some(process) = &installation.process {
@@ -515,6 +545,7 @@ impl Story {
             log: self.parts.checker.log(),
             writes: self.parts.checker.writes(&self.vanished),
             simulated: self.parts.cloud.monotonic().since_start(),
+            notes: self.watch.map(Watch::into_notes).unwrap_or_default(),
         }
     }
 }

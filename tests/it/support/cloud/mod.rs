@@ -350,6 +350,39 @@ impl Cloud {
         self.images.borrow()[&(region.into(), image.into())].blueprint_at(image, now)
     }
 
+    /// When images of the region were shared and taken back, in order of time.
+    pub(crate) fn changes(&self, region: &str) -> Vec<Monotonic> {
+        self.deliver();
+        let images = self.images.borrow();
+        let here = images.iter().filter(|((at, _), _)| at == region);
+        let changes = here.flat_map(|(_, image)| image.history.iter().skip(1));
+        let mut times: Vec<_> = changes.map(|change| change.since).collect();
+        times.sort_unstable();
+        times
+    }
+
+    /// What a question about share states would have been answered earlier; `None` for other questions.
+    pub(crate) fn answer_as_of(
+        &self,
+        at: Monotonic,
+        (region, key): (&str, &str),
+        action: &str,
+        body: &Value,
+    ) -> Option<Value> {
+        let lag = self.clock.monotonic().since(at);
+        match action {
+            "DescribeBlueprints" => {
+                let offset = body["Offset"].as_u64().unwrap_or(0);
+                let ids = body["BlueprintIds"].as_array();
+                Some(self.blueprints((region, key), offset, ids, lag))
+            }
+            "DescribeImagesToShare" => {
+                Some(self.images_to_share((region, key), body, (at, Some(lag))))
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) fn calls_of(&self, action: &str) -> Vec<Call> {
         self.deliver();
         self.calls
@@ -419,7 +452,8 @@ impl Cloud {
                 Ok(page)
             }
             "DescribeImagesToShare" => {
-                Ok(self.images_to_share((region, key), body, disruption.lag))
+                let now = self.monotonic();
+                Ok(self.images_to_share((region, key), body, (now, disruption.lag)))
             }
             "DescribeInstances" => Ok(self.page_of_instances((region, key), body)),
             "DescribeImages" => Ok(self.page_of_cvm_images((region, key), body, disruption.lag)),
@@ -548,7 +582,7 @@ impl Cloud {
         &self,
         (region, key): (&str, &str),
         body: &Value,
-        lag: Option<Duration>,
+        (now, lag): (Monotonic, Option<Duration>),
     ) -> Value {
         if let Some(filters) = body.get("Filters") {
             let own = json!([{"Name": "image-type", "Values": ["PRIVATE_IMAGE"]}]);
@@ -556,7 +590,6 @@ impl Cloud {
             let offset = body["Offset"].as_u64().unwrap_or(0);
             return self.own_images((region, key), offset, lag.unwrap_or_default());
         }
-        let now = self.clock.monotonic();
         let state = self.behaviour.borrow().image_state;
         let images = self.images.borrow();
         let rows: Vec<_> = body["ImageIds"]

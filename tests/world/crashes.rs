@@ -1,0 +1,118 @@
+//! The controller, the real store and the cloud together. The process ends at each request to the store of six stories, and
+//! leaves each image that a power failure can leave; or the request fails. The next process opens what is there, and the end is
+//! that of the run in which nothing went wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use signal_hook::consts::SIGXFSZ;
+
+use super::setup::Setup;
+use super::state_disk::{Operation, Trouble};
+use super::stories;
+use super::variations::{First, Variation, check, check_by};
+
+/// Of so many runs one is made where the product is not optimised.
+const ONE_OF: usize = 15;
+/// The least number of images in all.
+const IMAGES_MIN: usize = 1000;
+
+/// Set in a process in which the disk fails.
+const PART: &str = "WORLD_DISK_FAILS";
+
+/// Runs in each of which one request has one of its troubles.
+fn runs(
+    firsts: &[First],
+    troubles: impl Fn(usize, &Operation) -> Vec<Trouble>,
+) -> (Vec<Variation<'_>>, BTreeMap<&'static str, usize>) {
+    let (mut runs, mut names) = (Vec::new(), BTreeMap::new());
+    for first in firsts {
+        for (number, operation) in first.outcome.notes.operations.iter().enumerate() {
+            for trouble in troubles(number, operation) {
+                *names.entry(operation.name).or_default() += 1;
+                runs.push(Variation {
+                    first,
+                    setup: Setup {
+                        on_disk: true,
+                        trouble: Some(trouble),
+                        ..Setup::default()
+                    },
+                    what: format!("{}, {trouble:?}", operation.name),
+                });
+            }
+        }
+    }
+    (runs, names)
+}
+
+#[test]
+fn s9_s18_d4_d6_l9_a_crash_at_each_request_leaves_a_state_that_goes_on() {
+    let firsts = First::of(stories::six(), true);
+    let (runs, names) = runs(&firsts, |operation, of| {
+        let left = (0..=of.images).map(|left| Trouble::Ends { operation, left });
+        left.collect()
+    });
+    let all = runs.len();
+    println!("{all} images of crashes {names:?}");
+    assert!(all >= IMAGES_MIN, "{all}");
+    println!("{} of them were gone on from", check(&runs, ONE_OF));
+}
+
+#[test]
+fn d1_s9_each_request_in_turn_finds_a_full_disk() {
+    let firsts = First::of(stories::six(), true);
+    let (runs, names) = runs(&firsts, |operation, _| vec![Trouble::Full { operation }]);
+    println!("{} requests can fail {names:?}", runs.len());
+    println!("{} of them did", check(&runs, ONE_OF));
+}
+
+/// The kernel lets writes fail by a limit that holds for a whole process, so that two processes share the runs.
+#[test]
+fn d3_s9_s18_each_write_to_the_files_fails_once_at_each_frame() {
+    let children = ["0", "1"].map(|part| {
+        let mut command = Command::new(env::current_exe().expect("a path"));
+        command
+            .args(["--exact", "crashes::the_disk_fails", "--nocapture"])
+            .env(PART, part)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().expect("it starts")
+    });
+    for child in children {
+        let ended = child.wait_with_output().expect("it ends");
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (told, wrong) = (said(&ended.stdout), said(&ended.stderr));
+        let lines = told.lines().filter(|line| line.contains("writes can fail"));
+        lines.for_each(|line| println!("{line}"));
+        assert!(ended.status.success(), "{told}\n{wrong}");
+    }
+}
+
+/// Does nothing but in a process of its own.
+#[test]
+fn the_disk_fails() {
+    let Ok(part) = env::var(PART) else {
+        return;
+    };
+    // Otherwise the signal ends the process; so the write fails.
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).expect("a handler");
+    let part: usize = part.parse().expect("a number");
+    let stories = (0..).zip(stories::six());
+    let stories = stories.filter(|(place, _)| place % 2 == part);
+    let firsts = First::of(stories.map(|(_, story)| story).collect(), true);
+    let (runs, names) = runs(&firsts, |operation, of| {
+        let cuts = [0, 100, 24 + 4096, of.written.saturating_sub(1)];
+        let cuts: BTreeSet<_> = cuts.into_iter().filter(|cut| *cut < of.written).collect();
+        let fails = cuts.into_iter();
+        fails
+            .map(|after| Trouble::Fails { operation, after })
+            .collect()
+    });
+    let made = check_by(1, &runs, ONE_OF);
+    println!(
+        "{} writes can fail {names:?}, of which {made} did",
+        runs.len()
+    );
+}

@@ -1,0 +1,229 @@
+//! What is different in one run of a scenario from a plain one: an answer, a call that fails, or a real state directory that
+//! crashes or fails. What such a run noted is what the next runs are made of.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use sharekeeper::inventory::{Inventory, OwnershipState};
+
+use super::checker::Checker;
+use super::perturbation::{Perturbation, Point, View};
+use super::process::{Installation, SharedParts};
+use super::scenario::{Scenario, seconds};
+use super::state_disk::{Operation, StateDisk, Trouble};
+use super::support::{Cloud, Disruption, Fault};
+
+/// What is different.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Setup {
+    /// Whether it is noted what can be made different in other runs.
+    pub(crate) is_first: bool,
+    pub(crate) perturbation: Option<Perturbation>,
+    pub(crate) failed_call: Option<FailedCall>,
+    /// Whether the state is in a real directory.
+    pub(crate) on_disk: bool,
+    pub(crate) trouble: Option<Trouble>,
+}
+
+/// A call that fails, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FailedCall {
+    pub(crate) number: usize,
+    pub(crate) how: CallFailure,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallFailure {
+    Fault(Fault),
+    Refused(&'static str),
+}
+
+impl CallFailure {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        let refused = [
+            "RequestLimitExceeded",
+            "UnauthorizedOperation.NoPermission",
+            "AuthFailure.SecretIdNotFound",
+        ];
+        let faults = Fault::ALL.into_iter().map(Self::Fault);
+        faults.chain(refused.into_iter().map(Self::Refused))
+    }
+}
+
+/// What a run noted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Notes {
+    /// Answers to reads.
+    pub(crate) points: Vec<Point>,
+    /// Calls that left.
+    pub(crate) calls: usize,
+    /// Requests to the state directory.
+    pub(crate) operations: Vec<Operation>,
+    /// Whether each image is shared at the end.
+    pub(crate) shared: BTreeMap<String, bool>,
+    /// The images that are ours at the end, by the state.
+    pub(crate) owned: BTreeSet<String>,
+    /// Those of them that only seem to be ours, because a reply was lost. They are not pruned.
+    pub(crate) probable: BTreeSet<String>,
+    /// Whether what was to be different came about.
+    pub(crate) is_reached: bool,
+}
+
+/// What is done and noted beside a run that is different.
+pub(crate) struct Watch {
+    pub(crate) view: Option<Rc<View>>,
+    calls: Rc<Cell<usize>>,
+    failed_call: Option<FailedCall>,
+    disk: Option<Rc<StateDisk>>,
+    /// What is known once everything has settled.
+    ends: RefCell<Notes>,
+}
+
+impl Watch {
+    /// Begins before any process does; `None` for a plain run.
+    pub(crate) fn begin(
+        setup: &Setup,
+        scenario: &Scenario,
+        (cloud, checker): (&Rc<Cloud>, &Rc<Checker>),
+    ) -> Option<Self> {
+        if *setup == Setup::default() {
+            return None;
+        }
+        let has_view = setup.is_first || setup.perturbation.is_some();
+        let view = has_view.then(|| {
+            let perturbation = setup.perturbation.clone();
+            View::new((cloud, checker), perturbation, scenario.calm_at)
+        });
+        Some(Self {
+            view,
+            calls: fail_one_call(cloud, scenario.calm_at, setup.failed_call),
+            failed_call: setup.failed_call,
+            disk: None,
+            ends: RefCell::default(),
+        })
+    }
+
+    /// Gives the one installation a real state directory, if it is to have one.
+    pub(crate) fn install(
+        &mut self,
+        setup: &Setup,
+        parts: &SharedParts,
+        installations: &mut [Installation],
+    ) {
+        if let ([installation], true) = (installations, setup.on_disk) {
+            let plan = (setup.is_first, setup.trouble);
+            let disk = StateDisk::new(plan, &installation.ledger, parts);
+            installation.disk = Some(Rc::clone(&disk));
+            self.disk = Some(disk);
+        }
+    }
+
+    /// Takes in what has become of everything.
+    pub(crate) fn settled(&self, parts: &SharedParts, installations: &[Installation]) {
+        let inventories = match (&self.disk, installations) {
+            (Some(disk), _) => disk.inventories(),
+            (None, [installation]) => Some(
+                installation
+                    .ledger
+                    .scopes
+                    .borrow()
+                    .values()
+                    .cloned()
+                    .collect(),
+            ),
+            (None, _) => None,
+        };
+        let inventories: Vec<Inventory> = inventories.unwrap_or_default();
+        let (scenario, cloud) = (&parts.scenario, &parts.cloud);
+        for id in forgotten(scenario, cloud, &inventories) {
+            let what = format!("S9: {id} is shared by this installation, which has forgotten it");
+            parts.checker.violate(what);
+        }
+        let shared = scenario.images.iter();
+        let shared = shared.map(|image| (image.id(), cloud.is_shared(image.region(), &image.id())));
+        let images = inventories.iter().flat_map(|inventory| &inventory.images);
+        let mut ends = self.ends.borrow_mut();
+        ends.shared = shared.collect();
+        for (image, entry) in images {
+            let Some(owned) = &entry.owned else {
+                continue;
+            };
+            ends.owned.insert(image.to_string());
+            if owned.ownership == OwnershipState::Probable {
+                ends.probable.insert(image.to_string());
+            }
+        }
+    }
+
+    pub(crate) fn into_notes(self) -> Notes {
+        let (view, disk) = (&self.view, &self.disk);
+        let calls = self.calls.get();
+        let has_failed = |failed: FailedCall| failed.number < calls;
+        Notes {
+            points: view.as_ref().map(|view| view.points()).unwrap_or_default(),
+            operations: disk
+                .as_ref()
+                .map(|disk| disk.operations())
+                .unwrap_or_default(),
+            is_reached: view.as_ref().is_none_or(|view| view.is_reached())
+                && disk.as_ref().is_none_or(|disk| disk.is_reached())
+                && self.failed_call.is_none_or(has_failed),
+            calls,
+            ..self.ends.into_inner()
+        }
+    }
+}
+
+/// The images that this installation has shared, as the cloud knows, though neither an inventory nor an open intent tells.
+pub(crate) fn forgotten(
+    scenario: &Scenario,
+    cloud: &Cloud,
+    inventories: &[Inventory],
+) -> Vec<String> {
+    let is_known = |id: &str| {
+        inventories.iter().any(|inventory| {
+            let mut owned = inventory.images.iter();
+            let mut open = inventory.open_intents.keys();
+            owned.any(|(image, entry)| image.as_str() == id && entry.owned.is_some())
+                || open.any(|image| image.as_str() == id)
+        })
+    };
+    let images = scenario.images.iter().filter(|image| {
+        let id = image.id();
+        let (_, shared, ours) = cloud.last_change(image.region(), &id);
+        shared && ours && !cloud.deleted.borrow().contains(&id) && !is_known(&id)
+    });
+    images.map(|image| image.id()).collect()
+}
+
+/// Counts the calls that leave before the given second, and lets one of them fail.
+pub(crate) fn fail_one_call(
+    cloud: &Rc<Cloud>,
+    until: u64,
+    failed: Option<FailedCall>,
+) -> Rc<Cell<usize>> {
+    let calls = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&calls);
+    let mut behaviour = cloud.behaviour.borrow_mut();
+    let before = std::mem::replace(
+        &mut behaviour.disruption,
+        Box::new(|_| Disruption::default()),
+    );
+    behaviour.disruption = Box::new(move |call| {
+        let mut disruption = before(call);
+        if call.at.since_start() >= seconds(until) {
+            return disruption;
+        }
+        let number = counted.get();
+        counted.set(number + 1);
+        let how = failed.filter(|failed| failed.number == number);
+        match how.map(|failed| failed.how) {
+            Some(CallFailure::Fault(fault)) => disruption.fault = Some(fault),
+            Some(CallFailure::Refused(code)) => disruption.refused = Some(code),
+            None => {}
+        }
+        disruption
+    });
+    calls
+}
