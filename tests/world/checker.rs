@@ -541,8 +541,10 @@ impl Checker {
             return None;
         }
         let (since, shared, ours) = self.cloud.last_change(&call.region, subject.id);
-        // Nobody can tell an answer that lags longer than any does from what somebody else has done.
-        if listing.is_some_and(|listing| listing.is_wrong) && call.at.since(since) >= SEEN_MAX {
+        // Nobody can tell an answer that lags longer than any does from what somebody else has done; nor one that a new
+        // process gets after an earlier one has seen the effect of its write.
+        let is_older = || call.at.since(since) >= SEEN_MAX || was_seen_by_another(state, call);
+        if listing.is_some_and(|listing| listing.is_wrong) && is_older() {
             return None;
         }
         let is_so = ours && shared == (subject.permission == Permission::Share);
@@ -675,6 +677,20 @@ impl Checker {
             _ => {}
         }
     }
+}
+
+/// Whether the last write of the image was another process's, and a look has shown its effect since.
+fn was_seen_by_another(state: &State, call: &Departure) -> bool {
+    let mut writes = state.departures.iter().rev();
+    let last = writes.find(|earlier| {
+        earlier.action == MODIFY && earlier.body["ImageId"] == call.body["ImageId"]
+    });
+    let scopes = state.ledgers[&call.installation].scopes.borrow();
+    let mut entries = scopes.values().flat_map(|inventory| &inventory.images);
+    let entry = entries.find(|(image, _)| call.body["ImageId"] == image.as_str());
+    let newest = entry.and_then(|(_, entry)| entry.writes.last());
+    last.is_some_and(|last| last.process != call.process)
+        && newest.is_some_and(|write| write.confirmed)
 }
 
 /// The write that is judged.

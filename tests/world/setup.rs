@@ -10,7 +10,7 @@ use sharekeeper::inventory::{Inventory, OwnershipState};
 use super::checker::Checker;
 use super::perturbation::{Perturbation, Point, View};
 use super::process::{Installation, SharedParts};
-use super::scenario::{Scenario, seconds};
+use super::scenario::{Scenario, What, seconds};
 use super::state_disk::{Operation, StateDisk, Trouble};
 use super::support::{Cloud, Disruption, Fault};
 
@@ -25,6 +25,9 @@ pub(crate) struct Setup {
     pub(crate) on_disk: bool,
     pub(crate) trouble: Option<Trouble>,
 }
+
+/// What a key without the permission is answered.
+const DENIED: &str = "UnauthorizedOperation.NoPermission";
 
 /// A call that fails, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +46,7 @@ impl CallFailure {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let refused = [
             "RequestLimitExceeded",
-            "UnauthorizedOperation.NoPermission",
+            DENIED,
             "AuthFailure.SecretIdNotFound",
         ];
         let faults = Fault::ALL.into_iter().map(Self::Fault);
@@ -62,10 +65,10 @@ pub(crate) struct Notes {
     pub(crate) operations: Vec<Operation>,
     /// Whether each image is shared at the end.
     pub(crate) shared: BTreeMap<String, bool>,
-    /// The images that are ours at the end, by the state.
-    pub(crate) owned: BTreeSet<String>,
-    /// Those of them that only seem to be ours, because a reply was lost. They are not pruned.
+    /// The images that only seem to be ours at the end, because a reply was lost. They are not pruned.
     pub(crate) probable: BTreeSet<String>,
+    /// The images whose end depends on when they were shared: they were deleted, or somebody started an instance.
+    pub(crate) chanced: BTreeSet<String>,
     /// Whether what was to be different came about.
     pub(crate) is_reached: bool,
 }
@@ -136,8 +139,16 @@ impl Watch {
         };
         let inventories: Vec<Inventory> = inventories.unwrap_or_default();
         let (scenario, cloud) = (&parts.scenario, &parts.cloud);
-        for id in forgotten(scenario, cloud, &inventories) {
+        // Who may not look cannot tell whose a share is if the reply to its own is lost.
+        let denied = CallFailure::Refused(DENIED);
+        let was_blind = self.failed_call.is_some_and(|failed| failed.how == denied);
+        let forgotten = forgotten(scenario, cloud, &inventories);
+        for id in forgotten.iter().filter(|_| !was_blind) {
             let what = format!("S9: {id} is shared by this installation, which has forgotten it");
+            parts.checker.violate(what);
+        }
+        for id in claimed(scenario, cloud, &inventories) {
+            let what = format!("S10: {id} is not a share of this installation, which has it so");
             parts.checker.violate(what);
         }
         let shared = scenario.images.iter();
@@ -145,15 +156,25 @@ impl Watch {
         let images = inventories.iter().flat_map(|inventory| &inventory.images);
         let mut ends = self.ends.borrow_mut();
         ends.shared = shared.collect();
-        for (image, entry) in images {
-            let Some(owned) = &entry.owned else {
-                continue;
-            };
-            ends.owned.insert(image.to_string());
-            if owned.ownership == OwnershipState::Probable {
-                ends.probable.insert(image.to_string());
+        let probable = images.filter(|(_, entry)| {
+            let owned = entry.owned.as_ref();
+            owned.is_some_and(|owned| owned.ownership == OwnershipState::Probable)
+        });
+        ends.probable = probable.map(|(image, _)| image.to_string()).collect();
+        let chanced = scenario.events.iter().filter_map(|event| match event.what {
+            What::Vanish(image) => Some(scenario.images[image].id()),
+            What::Use(image) => {
+                let id = scenario.images[image].id();
+                let is_used = cloud
+                    .instances
+                    .borrow()
+                    .iter()
+                    .any(|instance| instance.blueprint.starts_with(&format!("lhbp-{id}")));
+                (!is_used).then_some(id)
             }
-        }
+            _ => None,
+        });
+        ends.chanced = chanced.collect();
     }
 
     pub(crate) fn into_notes(self) -> Notes {
@@ -193,6 +214,22 @@ pub(crate) fn forgotten(
         let id = image.id();
         let (_, shared, ours) = cloud.last_change(image.region(), &id);
         shared && ours && !cloud.deleted.borrow().contains(&id) && !is_known(&id)
+    });
+    images.map(|image| image.id()).collect()
+}
+
+/// The images that an inventory has as shared by this installation for certain, though the cloud knows that they are not.
+fn claimed(scenario: &Scenario, cloud: &Cloud, inventories: &[Inventory]) -> Vec<String> {
+    let images = inventories.iter().flat_map(|inventory| &inventory.images);
+    let certain = images.filter(|(_, entry)| {
+        let owned = entry.owned.as_ref();
+        owned.is_some_and(|owned| owned.ownership == OwnershipState::Acknowledged)
+    });
+    let certain: BTreeSet<&str> = certain.map(|(image, _)| image.as_str()).collect();
+    let images = scenario.images.iter().filter(|image| {
+        let id = image.id();
+        let (_, shared, ours) = cloud.last_change(image.region(), &id);
+        certain.contains(&*id) && !(shared && ours) && !cloud.deleted.borrow().contains(&id)
     });
     images.map(|image| image.id()).collect()
 }

@@ -67,9 +67,9 @@ impl Variation<'_> {
 fn differs<'n>(now: &'n Notes, then: &Notes) -> Option<&'n String> {
     let mut images = now.shared.iter();
     let other = images.find(|(image, shared)| {
-        let is_same = then.shared[*image] == **shared
-            && then.owned.contains(*image) == now.owned.contains(*image);
-        !is_same && !(**shared && now.probable.contains(*image))
+        then.shared[*image] != **shared
+            && !(**shared && now.probable.contains(*image))
+            && !now.chanced.contains(*image)
     });
     other.map(|(image, _)| image)
 }
