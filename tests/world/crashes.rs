@@ -14,8 +14,8 @@ use super::state_disk::{Operation, Trouble};
 use super::stories;
 use super::variations::{First, Variation, check, check_by};
 
-/// Of so many runs one is made where the product is not optimised.
-const ONE_OF: usize = 15;
+/// Of so many runs one is made, unless all are asked for.
+const ONE_OF: usize = 13;
 /// The least number of images in all.
 const IMAGES_MIN: usize = 1000;
 

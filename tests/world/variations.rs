@@ -1,5 +1,5 @@
-//! Runs of a story in each of which one thing is different. All of them are made where the product is optimised or `WORLD_ALL` is
-//! set, and an even part elsewhere; the processors share them.
+//! Runs of a story in each of which one thing is different. All of them are made if `WORLD_VARIATIONS` is `all`, and an even part
+//! otherwise; the processors share them.
 
 use std::env;
 use std::sync::Mutex;
@@ -74,7 +74,7 @@ fn differs<'n>(now: &'n Notes, then: &Notes) -> Option<&'n String> {
     other.map(|(image, _)| image)
 }
 
-/// Makes all the runs, or one of so many where the product is not optimised. Returns how many.
+/// Makes all the runs, or one of so many if nobody has asked for all. Returns how many.
 pub(crate) fn check(runs: &[Variation<'_>], one_of: usize) -> usize {
     let workers = thread::available_parallelism().map_or(2, usize::from);
     check_by(workers, runs, one_of)
@@ -82,7 +82,7 @@ pub(crate) fn check(runs: &[Variation<'_>], one_of: usize) -> usize {
 
 /// The same, so many at a time.
 pub(crate) fn check_by(workers: usize, runs: &[Variation<'_>], one_of: usize) -> usize {
-    let is_all = !cfg!(debug_assertions) || env::var_os("WORLD_ALL").is_some();
+    let is_all = env::var("WORLD_VARIATIONS").is_ok_and(|which| which == "all");
     let every = if is_all { 1 } else { one_of };
     let runs: Vec<_> = runs.iter().step_by(every).collect();
     let next = AtomicUsize::new(0);
