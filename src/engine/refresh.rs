@@ -182,7 +182,8 @@ impl ObservedScope<'_> {
         let accept_lost = task.policy.accepted_loss(task.scope);
         let now = self.started.stamp();
         let acceptances = inventory.hold_acceptances(seen, &named, accept_lost, now);
-        let mut changes = inventory::update(inventory, seen, &named, accept_lost, self.started);
+        let terms = (accept_lost, task.policy.trust_acknowledged);
+        let mut changes = inventory::update(inventory, seen, &named, terms, self.started);
         for change in &mut changes {
             let entry = change.entry.as_mut();
             if let Some(owned) = entry.and_then(|entry| entry.owned.as_mut()) {

@@ -169,16 +169,18 @@ impl InventoryEntry {
         self.writes.iter().zip(found).filter(counts).count()
     }
 
-    /// Whether the entry holds nothing worth keeping at `now`.
-    pub fn is_expired(&self, now: impl Into<Present>) -> bool {
+    /// Whether the entry holds nothing that is worth keeping at `now`. `trust_acknowledged` says for how long the API's
+    /// last reply counts once reading is denied.
+    pub fn is_expired(&self, now: impl Into<Present>, trust_acknowledged: TimeDelta) -> bool {
         let now = now.into();
+        let answer_kept = trust_acknowledged.max(REVERSAL_WINDOW);
         self.owned.is_none()
             && !self.protected
             && self.parked_since.is_none()
             && self.denied_since.is_none()
             && self
                 .last_answer
-                .is_none_or(|word| now.since(word.at) >= REVERSAL_WINDOW)
+                .is_none_or(|word| now.since(word.at) >= answer_kept)
             && self
                 .writes
                 .iter()

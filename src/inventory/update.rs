@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::TimeDelta;
+
 use super::{
     FORGET_AFTER, IntentId, Inventory, InventoryEntry, KnownAccount, LAG_MAX, LossAcceptance,
     MemoryUpdate, OpenIntent, OwnedShare, REVERSALS_MAX, Takeover,
@@ -112,14 +114,15 @@ enum Absence {
     Accepted,
 }
 
-/// Draws the conclusions from a complete observation that began at `started`. `declared` has every image that manifests
-/// name in the scope; `accept_lost` is the number of our shares that a person knows to have vanished. The result holds
-/// only changes, so an observation without news causes no write to the store.
+/// Draws the conclusions of a complete observation that began at `started`. `declared` has every image that manifests
+/// name in the scope; `accept_lost` is the number of our shares that a person knows to have vanished, and
+/// `trust_acknowledged` how long a reply counts once reading is denied. The result has only what changes, so that an
+/// observation without news causes no write to the store.
 pub fn update(
     inventory: &Inventory,
     seen: &Seen,
     declared: &BTreeMap<&ImageId, Declaration>,
-    accept_lost: u32,
+    (accept_lost, trust_acknowledged): (u32, TimeDelta),
     started: impl Into<Present>,
 ) -> Vec<InventoryChange> {
     let loss = inventory.unexpected_loss(seen, |image| is_wanted(declared, image));
@@ -138,6 +141,7 @@ pub fn update(
         declared,
         loss,
         absence,
+        trust_acknowledged,
         started: started.into(),
     };
     let protected = declared
@@ -160,6 +164,7 @@ struct Update<'a> {
     declared: &'a BTreeMap<&'a ImageId, Declaration>,
     loss: Option<UnexpectedLoss>,
     absence: Absence,
+    trust_acknowledged: TimeDelta,
     started: Present,
 }
 
@@ -196,7 +201,7 @@ impl Update<'_> {
         if !doubtful && desired == Some(state_of(blueprint)) {
             entry.denied_since = None;
         }
-        let entry = (!entry.is_expired(self.started)).then_some(entry);
+        let entry = (!entry.is_expired(self.started, self.trust_acknowledged)).then_some(entry);
         let changed = entry.as_ref() != before || !resolved.is_empty();
         changed.then(|| InventoryChange {
             image: image.clone(),

@@ -7,6 +7,8 @@ use crate::model::{Permission, Timestamp};
 
 const SHARED: ShareState = ShareState::Shared;
 const UNSHARED: ShareState = ShareState::Unshared;
+/// How long the API's replies count where reading is denied.
+const TRUSTED: TimeDelta = TimeDelta::hours(24);
 
 /// An inventory and a cloud with one image. Methods change both.
 #[derive(Default)]
@@ -102,7 +104,13 @@ impl Scene {
             .map(|declared| (&id, declared))
             .into_iter()
             .collect();
-        let changes = update(&self.inventory, &self.seen, &declared, 0, at(minute));
+        let changes = update(
+            &self.inventory,
+            &self.seen,
+            &declared,
+            (0, TRUSTED),
+            at(minute),
+        );
         self.inventory.apply(&changes);
         self.notes
             .extend(changes.iter().filter_map(|change| change.note.clone()));
@@ -691,8 +699,25 @@ fn an_entry_keeps_no_more_writes_than_park_an_image() {
         owned: None,
         ..entry
     };
-    assert!(!spent.is_expired(at(158)));
-    assert!(spent.is_expired(at(159)));
+    let none = TimeDelta::zero();
+    assert!(!spent.is_expired(at(158), none));
+    assert!(spent.is_expired(at(159), none));
+}
+
+#[test]
+fn c4_a_reply_is_kept_for_as_long_as_it_counts_where_reading_is_denied() {
+    let mut scene = Scene::settled();
+    scene.name(UNSHARED, false);
+    scene.acknowledge(Permission::Cancel, 2, None);
+    scene.shows(None);
+    for minute in [3, 63, 120, 60 * 24 + 1] {
+        scene.look(minute);
+        let entry = scene.inventory.images.get(&img());
+        let word = entry.and_then(|entry| entry.last_answer);
+        assert_eq!(word.map(|word| word.state), Some(UNSHARED), "{minute}");
+    }
+    scene.look(60 * 24 + 2);
+    assert_eq!(scene.inventory.images.get(&img()), None, "nobody needs it");
 }
 
 /// An inventory of `count` images of ours, and an observation that misses the first `gone` of them.
@@ -757,11 +782,23 @@ fn a4_a_loss_is_more_than_a_quarter_and_more_than_one_of_what_was_seen_and_is_wa
 fn a4_s11_p10_a_suspicious_view_makes_nothing_forgotten_however_long_it_lasts() {
     let (mut inventory, seen) = vanishing(40, 40);
     for minute in [2, 5, 13, 60 * 24] {
-        let changes = update(&inventory, &seen, &BTreeMap::new(), 39, at(minute));
+        let changes = update(
+            &inventory,
+            &seen,
+            &BTreeMap::new(),
+            (39, TRUSTED),
+            at(minute),
+        );
         assert_eq!(changes, [], "in minute {minute}");
         inventory.apply(&changes);
     }
-    let changes = update(&inventory, &seen, &BTreeMap::new(), 40, at(60 * 24 + 1));
+    let changes = update(
+        &inventory,
+        &seen,
+        &BTreeMap::new(),
+        (40, TRUSTED),
+        at(60 * 24 + 1),
+    );
     inventory.apply(&changes);
     assert!(
         inventory.images.values().all(|entry| entry.owned.is_none()),
@@ -792,7 +829,10 @@ fn a4_s19_a_suspicious_view_resolves_and_parks_nothing_of_what_it_does_not_show(
         protected: Some(true),
     };
     let declared = BTreeMap::from([(&id, wanted)]);
-    assert_eq!(update(&inventory, &seen, &declared, 0, at(30)), []);
+    assert_eq!(
+        update(&inventory, &seen, &declared, (0, TRUSTED), at(30)),
+        []
+    );
 }
 
 #[test]
@@ -808,7 +848,7 @@ fn d4_a_cancel_that_was_cut_off_is_no_loss() {
         inventory.open_intents.insert(id.clone(), vec![open]);
     }
     assert_eq!(inventory.unexpected_loss(&seen, |_| true), None);
-    let changes = update(&inventory, &seen, &BTreeMap::new(), 0, at(2));
+    let changes = update(&inventory, &seen, &BTreeMap::new(), (0, TRUSTED), at(2));
     inventory.apply(&changes);
     assert!(inventory.images.values().all(|entry| entry.owned.is_none()));
 }
@@ -875,7 +915,13 @@ fn b2_what_the_clocks_disagree_about_is_neither_let_go_nor_parked() {
             .collect::<BTreeMap<_, _>>()
     };
     let changes = |inventory: &Inventory, desired| {
-        update(inventory, &Seen::default(), &declared(desired), 0, at(20))
+        update(
+            inventory,
+            &Seen::default(),
+            &declared(desired),
+            (0, TRUSTED),
+            at(20),
+        )
     };
     // Both of the two images are missing. This is no loss only if they may be missing.
     let mut inventory = Inventory::default();

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use chrono::TimeDelta;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::chain;
@@ -213,7 +214,9 @@ impl OperatorStore {
                 if !change(&mut entry) {
                     continue;
                 }
-                let entry = (!entry.is_expired(writer.now)).then_some(entry);
+                // How long replies count, the process that reconciles knows.
+                let is_expired = entry.is_expired(writer.now, TimeDelta::MAX);
+                let entry = (!is_expired).then_some(entry);
                 images::put(writer.conn, &key, entry.as_ref())?;
                 writer.append(event(image_event(key.clone(), by, reason)))?;
                 changed.push(key);

@@ -14,7 +14,7 @@ use sharekeeper::desired::{DesiredImage, Source};
 use sharekeeper::inventory::{Declaration, Inventory, OwnedShare, OwnershipState, update};
 use sharekeeper::model::{Cause, Clocks, ImageId, Permission, ShareState};
 use sharekeeper::observation::Observation;
-use sharekeeper::plan::{Actual, Decision, Plan, Verdict};
+use sharekeeper::plan::{Actual, Decision, Plan, Policy, Verdict};
 use terms::{AHEAD, Setting, Wanted, said, used};
 
 /// Takes the calls of a plan as having worked: which images are shared then.
@@ -658,8 +658,9 @@ fn updated_inventory(setting: &Setting, scene: &Scene, past: Past, images: &[Ima
         Some((id, named))
     });
     let (names, seen) = (names.collect(), setting.seen(shared(images), used(images)));
-    inventory.apply(&update(&inventory, &seen, &names, 0, looked));
-    assert_eq!(update(&inventory, &seen, &names, 0, looked), [], "S17");
+    let terms = (0, Policy::DEFAULT.trust_acknowledged);
+    inventory.apply(&update(&inventory, &seen, &names, terms, looked));
+    assert_eq!(update(&inventory, &seen, &names, terms, looked), [], "S17");
     inventory
 }
 
