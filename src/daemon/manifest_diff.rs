@@ -1,6 +1,6 @@
 //! The changes that newer manifests make: to accounts, to scopes, and to the completeness of the whole set. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::{Account, Completeness, Desired, DesiredImage, DesiredShare, LockedImage};
 use crate::model::{AccountName, ImageKey, ImageName, Labels, Region, Scope};
@@ -11,6 +11,8 @@ pub(super) struct ManifestDiff<'a> {
     before: Option<&'a Generation>,
     next: &'a Generation,
     trust_changed: bool,
+    /// The regions in which there are new account names, each with whether one of them gives no uin.
+    named_anew: BTreeMap<Region, bool>,
 }
 
 impl<'a> ManifestDiff<'a> {
@@ -19,6 +21,7 @@ impl<'a> ManifestDiff<'a> {
             before,
             next,
             trust_changed: before.map(trust) != Some(trust(next)),
+            named_anew: named_anew(before, next),
         }
     }
 
@@ -46,10 +49,38 @@ impl<'a> ManifestDiff<'a> {
         let next = &self.next.desired;
         self.trust_changed
             || self.changes_account(&scope.account)
+            || self.may_have_new_name(scope)
             || !self
                 .before
                 .is_some_and(|before| asks_the_same(&before.desired, next, scope))
     }
+
+    /// Whether a new account name of the region may stand for the scope's account. Names that give their uins stand for
+    /// different accounts.
+    fn may_have_new_name(&self, scope: &Scope) -> bool {
+        let has_uin = has_uin(&self.next.desired, &scope.account);
+        let unproven = self.named_anew.get(&scope.region);
+        unproven.is_some_and(|is_unproven| *is_unproven || !has_uin)
+    }
+}
+
+fn has_uin(desired: &Desired, name: &AccountName) -> bool {
+    let document = desired.accounts.get(name);
+    document.is_some_and(|document| document.uin.is_some())
+}
+
+fn named_anew(before: Option<&Generation>, next: &Generation) -> BTreeMap<Region, bool> {
+    let Some(before) = before else {
+        return BTreeMap::new();
+    };
+    let known: BTreeSet<&Scope> = before.desired.scopes().collect();
+    let new = next.desired.scopes().filter(|scope| !known.contains(scope));
+    let mut named_anew = BTreeMap::new();
+    for scope in new {
+        let is_unproven = !has_uin(&next.desired, &scope.account);
+        *named_anew.entry(scope.region).or_default() |= is_unproven;
+    }
+    named_anew
 }
 
 /// Whether files were left out, and whether the rest is known to be complete: both limit what may be cancelled.
@@ -99,6 +130,8 @@ type Locked<'d> = (&'d str, &'d BTreeMap<Region, Vec<LockedImage>>);
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::*;
     use crate::manifest::{SourceText, parse};
     use crate::model::{AccountName, Region};
@@ -128,6 +161,62 @@ spec: {policies: [{name: p, digest: '', regions: {ap-tokyo: [{id: img-a, name: a
         let loaded = parse(vec![SourceText::new("a.yaml", text.clone())]);
         let loaded = loaded.unwrap_or_else(|errors| panic!("{text}{}", errors.render(false)));
         loaded.desired
+    }
+
+    #[test]
+    fn s26_a_new_name_that_may_be_of_the_same_account_ends_passes() {
+        let entry = |account: &str, region: &str| {
+            format!(
+                "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {{name: {account}-{region}}}\n\
+                 spec: {{account: {account}, region: {region}, images: [{{id: img-a, state: shared}}]}}\n---\n"
+            )
+        };
+        let account = |name: &str, uin: Option<&str>| {
+            let uin = uin.map_or_else(String::new, |uin| format!("uin: '{uin}', "));
+            format!(
+                "apiVersion: sharekeeper.dev/v1\nkind: Account\nmetadata: {{name: {name}}}\nspec: {{{uin}rate: 5}}\n---\n"
+            )
+        };
+        let generation = |uins: [Option<&str>; 2], regions_of_two: &[&str]| {
+            let two: Vec<_> = regions_of_two
+                .iter()
+                .map(|region| entry("two", region))
+                .collect();
+            let texts = [
+                account("one", uins[0]) + &entry("one", "ap-tokyo") + &entry("one", "ap-seoul"),
+                account("two", uins[1]),
+                two.concat(),
+            ];
+            Generation {
+                desired: Rc::new(desired(texts.each_ref().map(String::as_str))),
+                commit: None,
+                warnings: Vec::new(),
+                problems: Vec::new(),
+            }
+        };
+        let (one, other) = (Some("100000000001"), Some("100000000002"));
+        for (uins, is_changed) in [
+            ([None, None], true),
+            ([one, None], true),
+            ([None, other], true),
+            ([one, other], false),
+        ] {
+            let (before, next) = (
+                generation(uins, &["ap-seoul"]),
+                generation(uins, &["ap-seoul", "ap-tokyo"]),
+            );
+            let diff = ManifestDiff::new(Some(&before), &next);
+            let scope = |region| Scope {
+                account: AccountName::new("one").expect("a name"),
+                region: Region::new(region).expect("a region"),
+            };
+            assert_eq!(
+                diff.changes_scope(&scope("ap-tokyo")),
+                is_changed,
+                "{uins:?}"
+            );
+            assert!(!diff.changes_scope(&scope("ap-seoul")), "{uins:?}");
+        }
     }
 
     #[test]
