@@ -10,9 +10,9 @@ import time
 from .harness import MODIFY, SINGAPORE, Answer, Case, Fault, Image, Process, image_id, images
 
 # Long enough that a client which goes on writing is caught at it while its calls in flight settle.
-LATENCY = (0.8, 1.0)
-# The signal has to be delivered, and what was just leaving may leave.
-GRACE = 0.4
+LATENCY = (2.0, 2.4)
+# The signal has to be delivered, on a machine that runs other tests, and a call that just leaves may leave.
+GRACE = 1.2
 # Shells that start the tests may have it ignored, and it would be in what the tests start, too.
 HEARS_HANGUPS = ("sh", "-c", 'trap - HUP; exec "$0" "$@"')
 # As `nohup` does it.
