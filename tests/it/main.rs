@@ -3,6 +3,7 @@
 
 mod accounts;
 mod blueprints;
+mod book;
 mod browser;
 mod cli;
 mod clocks;

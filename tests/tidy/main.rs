@@ -12,7 +12,6 @@ mod words;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::sync::LazyLock;
 
 use source::{Source, root};
@@ -160,48 +159,6 @@ fn what_the_readme_tells_people_to_run_is_there() {
         );
     }
     assert!(readme.contains("cargo run --release -- reconcile manifests --sim"));
-}
-
-#[test]
-fn links_lead_somewhere() {
-    let docs = fs::read_dir(root().join("docs")).expect("a folder");
-    let docs = docs.map(|entry| entry.expect("an entry").path());
-    let tops = [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-        "SECURITY.md",
-        "CHANGELOG.md",
-    ];
-    let tops = tops.map(|name| root().join(name));
-    for page in docs.chain(tops) {
-        let text = fs::read_to_string(&page).expect("text");
-        let links = text.split("](").skip(1);
-        for link in links.filter_map(|rest| rest.split(')').next()) {
-            if link.starts_with("http") {
-                continue;
-            }
-            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
-            let target = match file {
-                "" => page.clone(),
-                file => page.parent().expect("a folder").join(file),
-            };
-            let leads = target.exists() && (heading.is_empty() || has_heading(&target, heading));
-            assert!(leads, "{} links to {link}", page.display());
-        }
-    }
-}
-
-/// Whether a page has a heading that is linked to by that name.
-fn has_heading(page: &Path, link: &str) -> bool {
-    let text = fs::read_to_string(page).expect("text");
-    let mut headings = text.lines().filter(|line| line.starts_with('#'));
-    headings.any(|line| {
-        let words = line.trim_start_matches('#').trim().to_lowercase();
-        let is_kept = |letter: &char| letter.is_alphanumeric() || " -_".contains(*letter);
-        let words: String = words.chars().filter(is_kept).collect();
-        words.replace(' ', "-") == link
-    })
 }
 
 #[test]

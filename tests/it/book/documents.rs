@@ -1,0 +1,108 @@
+//! docs/json.md has the fields of the documents of `plan` and `reconcile`.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::Value;
+
+use super::assert_same;
+use super::page::{Page, codes};
+use crate::support::binary::{Bench, Simulator, command, document};
+
+/// Fields that only some documents have, by the section that describes them.
+const NOT_ALWAYS: [(&str, &[&str]); 4] = [
+    ("Every document", &["error"]),
+    ("plan", &["state"]),
+    ("Rows of a plan", &["was_image_id"]),
+    ("reconcile", &["state", "errors", "error", "moved"]),
+];
+
+/// The fields that a section's table describes: the first cell's codes.
+fn described(heading: &str) -> BTreeSet<String> {
+    let rows = Page::read("docs/json.md").rows().into_iter();
+    let rows = rows.filter(|row| row.heading == heading && row.subject() == "field");
+    let cells: Vec<_> = rows.map(|row| row.cells[0].clone()).collect();
+    let named = cells.iter().flat_map(|cell| codes(cell));
+    let fields: BTreeSet<_> = named.map(str::to_owned).collect();
+    assert!(
+        !fields.is_empty(),
+        "docs/json.md has a table below {heading}"
+    );
+    fields
+}
+
+/// Demands that an object has what the sections describe, apart from what only some documents have.
+fn assert_has(sections: &[&str], object: &Value) {
+    let keys = object.as_object().expect("an object").keys();
+    let keys: BTreeSet<_> = keys.cloned().collect();
+    let not_always = NOT_ALWAYS.iter();
+    let not_always = not_always.filter(|(heading, _)| sections.contains(heading));
+    let not_always = not_always.flat_map(|(_, fields)| fields.iter());
+    let not_always: BTreeSet<_> = not_always.map(|&field| field.to_owned()).collect();
+    let fields: BTreeSet<_> = sections
+        .iter()
+        .flat_map(|heading| described(heading))
+        .collect();
+    let always = fields.difference(&not_always).cloned();
+    let seen = keys.intersection(&not_always).cloned();
+    assert_same(
+        sections.last().expect("a section"),
+        &keys,
+        &always.chain(seen).collect(),
+    );
+}
+
+/// A bench with an image to share by id and one by name, which alone has a verdict.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.declare("by-id", "ap-tokyo", &["img-a"]);
+    let named = "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {name: by-name}\n\
+                 spec: {region: ap-tokyo, images: [{name: golden, state: shared}]}\n";
+    bench.write("manifests/by-name.yaml", named);
+    bench
+}
+
+#[test]
+fn documents_of_plan_and_reconcile_have_the_fields_of_the_reference() {
+    let bench = bench();
+    let plan = bench.json(&["plan", "--unmanaged"], 0);
+    assert_has(&["Every document", "plan"], &plan);
+    assert_has(&["Verdicts"], &plan["verdicts"][0]);
+    let mut change = plan["changes"][0].clone();
+    let why_not = ["reason", "error_code", "request_id"];
+    for field in why_not {
+        change[field] = Value::Null;
+    }
+    assert_has(&["Rows of a plan"], &change);
+    let done = bench.json(&["reconcile"], 0);
+    assert_has(&["Every document", "reconcile"], &done);
+    assert_has(&["Rows of a reconcile"], &done["images"][0]);
+    bench.run(&["suspend", "--all", "--reason", "a trial"], 0);
+    bench.cancel("ap-tokyo", &["img-a"]);
+    let plan = bench.json(&["plan"], 0);
+    assert_has(&["Rows of a plan"], &plan["withheld"][0]);
+}
+
+#[test]
+fn causes_have_the_fields_of_the_reference() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let world = folder.path().join("world.yaml");
+    fs::write(&world, "accounts: [{name: default, revoked: true}]").expect("a file");
+    let simulator = Simulator::with(&["--world", world.to_str().expect("text")]);
+    let state = folder.path().join("state");
+    let arguments = [
+        "plan",
+        "manifests",
+        "-o",
+        "json",
+        "--endpoint",
+        simulator.endpoint(),
+    ];
+    let output = command(&arguments)
+        .envs(simulator.credentials())
+        .env("SHAREKEEPER_STATE_DIR", state)
+        .output()
+        .expect("the binary starts");
+    let plan = document(&output);
+    assert_has(&["Causes"], &plan["causes"][0]);
+}
