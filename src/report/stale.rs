@@ -24,7 +24,7 @@ impl StaleDocument {
             format_version: FORMAT_VERSION,
             exit_code: ExitStatus::Stale,
             error: format!(
-                "the saved plan is stale, so nothing was done: {actions} would be different now; make it anew with `sharekeeper plan --out`"
+                "the saved plan is stale, so nothing was done: {actions} would be different now; make a new one with `sharekeeper plan --out`"
             ),
             moved,
         }

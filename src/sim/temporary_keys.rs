@@ -31,7 +31,7 @@ pub(super) struct TemporaryKey {
     pub expires: i64,
 }
 
-/// All stored keys.
+/// Every temporary key that STS has issued.
 #[derive(Debug, Default)]
 pub(super) struct TemporaryKeys {
     /// Keys by SecretId. Ids begin with an increasing number, so the first key is the oldest.

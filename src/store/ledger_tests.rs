@@ -513,7 +513,13 @@ fn an_entry_is_read_as_it_was_stored_to_the_nanosecond() {
     };
     let names = BTreeMap::from([(&attempt.key.image, named)]);
     let seen = crate::observation::Seen::default();
-    let changes = update(&inventory, &seen, &names, 0, at + TimeDelta::hours(1));
+    let changes = update(
+        &inventory,
+        &seen,
+        &names,
+        (0, TimeDelta::hours(24)),
+        at + TimeDelta::hours(1),
+    );
     assert!(!changes.is_empty());
 }
 

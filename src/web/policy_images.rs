@@ -33,7 +33,7 @@ impl<'a> Page<'a> {
         }
         write_html!(
             html,
-            "<h2>Left unchanged by policies:  ",
+            "<h2>Left unchanged by policies: ",
             (Count(rows.len())),
             "</h2>\n<div class=\"scroll\"><table class=\"cards\"><caption class=\"hidden\">Images that policies keep, leave \
              alone or let wait</caption><thead><tr><th scope=\"col\">image</th><th scope=\"col\">account / region</th>\

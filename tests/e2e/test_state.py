@@ -27,7 +27,7 @@ class Tampered(Live):
         self.until_synced(3)
         self.check_equal(self.get("/healthz")[0], 200, "status of /healthz before")
         backup = self.directory / "backup"
-        shutil.copytree(self.state, backup)
+        shutil.copytree(self.state, backup, ignore=shutil.ignore_patterns("*.new"))
         tamper()
         self.share([*wanted, new])
         self.until(lambda: self.get("/healthz")[0] == 503, "/healthz fails")

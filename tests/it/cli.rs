@@ -578,7 +578,7 @@ fn t1_an_empty_variable_that_guards_something_ends_it_with_64() {
         (
             &["reconcile"] as &[_],
             "PLAN",
-            "widen the run from a saved plan to all",
+            "widen the run from a saved plan to everything",
         ),
         (
             &["reconcile"],
@@ -752,16 +752,20 @@ fn n6_what_is_about_a_repository_needs_one_and_leaves_no_room_for_paths() {
             &[("SHAREKEEPER_GIT_PATH", "prod")],
             "SHAREKEEPER_GIT_PATH without `--git`",
         ),
-        (&["manifests", "--git", url], &[], "`PATH` beside `--git`"),
+        (
+            &["manifests", "--git", url],
+            &[],
+            "`PATH` together with `--git`",
+        ),
         (
             &["manifests"],
             &[("SHAREKEEPER_GIT", url)],
-            "`PATH` beside `--git`",
+            "`PATH` together with `--git`",
         ),
         (
             &["--git", url],
             &[("SHAREKEEPER_PATH", "manifests")],
-            "SHAREKEEPER_PATH beside `--git`",
+            "SHAREKEEPER_PATH together with `--git`",
         ),
     ] {
         let state = tempfile::tempdir().expect("a directory");

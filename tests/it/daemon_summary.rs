@@ -184,14 +184,9 @@ fn nm3_only_the_process_that_has_the_state_is_shown_as_live() {
         (Presence::OtherNamespace, Some(&this), later(0), None),
         (Presence::Ended, Some(&this), later(0), Some("has ended")),
         (Presence::OtherBoot, Some(&this), later(0), Some("started")),
-        (Presence::Running, None, later(0), Some("any longer")),
-        (Presence::OtherNamespace, None, later(0), Some("any longer")),
-        (
-            Presence::Running,
-            Some(&other),
-            later(0),
-            Some("any longer"),
-        ),
+        (Presence::Running, None, later(0), Some("no longer")),
+        (Presence::OtherNamespace, None, later(0), Some("no longer")),
+        (Presence::Running, Some(&other), later(0), Some("no longer")),
         (Presence::Running, Some(&this), later(61), Some("a minute")),
         (Presence::Running, Some(&this), later(-61), Some("future")),
     ] {

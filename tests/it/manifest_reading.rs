@@ -538,7 +538,7 @@ fn m3_s3_one_broken_file_says_that_nothing_is_decided_and_what_to_mend() {
     assert!(shown.contains("b.yaml:4"), "{shown}");
     assert!(shown.contains("help: did you mean `shared`?"), "{shown}");
     assert!(
-        shown.ends_with("1 error in 1 file; nothing is decided until none is left\n"),
+        shown.ends_with("1 error in 1 file; nothing is decided until all are fixed\n"),
         "{shown}"
     );
     let partial = broken.into_good().expect("the other file is good");

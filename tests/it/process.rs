@@ -822,7 +822,11 @@ fn nm3_watch_appends_what_changes_until_ctrl_c() {
     until("it shows the change", || said("a-freeze-of-mine"));
     assert_eq!(process.stop(Signal::INT), Some(130));
     let said = log.end(0);
-    assert_eq!(said.matches("the state knows:").count(), 2, "{said}");
+    assert_eq!(
+        said.matches("from the state directory:").count(),
+        2,
+        "{said}"
+    );
     assert!(!said.contains('\u{1b}'), "no terminal reads it: {said}");
 }
 

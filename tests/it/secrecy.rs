@@ -171,7 +171,11 @@ fn b6_no_variable_is_quoted() {
 fn b6_an_error_still_says_which_flag_and_why_and_quotes_ordinary_words() {
     let git = format!("https://x-access-token:{CANARY}@github.com/a/b");
     let told = said(&mut command(&["run", "--git", &git]));
-    for word in ["--git <URL>", "no password or token", "not shown"] {
+    for word in [
+        "--git <URL>",
+        "must not contain a password or token",
+        "not shown",
+    ] {
         assert!(told.contains(word), "{word}: {told}");
     }
     for (words, quoted) in [

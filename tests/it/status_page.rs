@@ -102,7 +102,7 @@ fn what_is_wrong_is_there_with_its_reason_remedy_and_reference() {
         "UnsupportedOperation.ImageUnableToShare",
         "RequestId 0c8d6f0e-4f6c-4b0e-9d0e-52a7b0c1d2e3",
         "GuardTripped 40 images, to be shared need a person see the problem above",
-        "`--accept-lost prod/ap-singapore=40` goes on",
+        "accept this with `--accept-lost prod/ap-singapore=40`",
         "all 40 images",
         "remove `protect: true`",
         "in 1 min",
@@ -697,7 +697,7 @@ fn n7_what_is_held_without_an_end_does_not_pass_by_itself() {
             "{shown}: {title}"
         );
         assert_eq!(
-            title.contains("until a person says otherwise"),
+            title.contains("until a person changes that"),
             !ends,
             "{title}"
         );

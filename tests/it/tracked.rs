@@ -1089,7 +1089,7 @@ fn g3_s3_where_git_cannot_be_asked_completeness_is_unknown_with_a_way_out() {
             failed("fatal: not a git repository: /nowhere"),
             [
                 "not a git repository",
-                "git status",
+                "r status",
                 "outside of this repository",
             ],
         ),

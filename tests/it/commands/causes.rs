@@ -39,7 +39,10 @@ fn n10_a_dead_access_point_is_one_line_in_plan_and_one_cause_in_json() {
     assert_eq!(all.matches("connection refused").count(), 1, "{all}");
     holds(
         &all,
-        &["! account default, 15 regions (", "15 images held still"],
+        &[
+            "! account default, 15 regions (",
+            "15 images left unchanged",
+        ],
     );
     let planned = run(&["plan", "-o", "json"]);
     let document: serde_json::Value = serde_json::from_slice(&planned.stdout).expect("JSON");

@@ -361,7 +361,7 @@ fn b1_s5_the_command_that_plan_ends_with_carries_the_plan_out() {
     let line = closing_command(&told);
     holds(
         &told,
-        &["does exactly this, or refuses if anything has moved or these flags are not repeated"],
+        &["does exactly this, or refuses if anything has changed or these flags are not repeated"],
     );
     assert_eq!(
         line,

@@ -26,7 +26,7 @@ fn images_are_listed_by_name_with_what_hinders_sharing_them() {
         &[
             "NAME      REGION        ID         CREATED               STATE   SHARED AS\n",
             "golden-1  ap-tokyo      img-a      2026-10-01T00:00:00Z  NORMAL  lhbp-",
-            "          eu-frankfurt  img-b      2026-10-02T00:00:00Z  NORMAL  no; it can be\n",
+            "          eu-frankfurt  img-b      2026-10-02T00:00:00Z  NORMAL  no, but it can be\n",
             "whole     ap-tokyo      img-whole  2026-10-03T00:00:00Z  NORMAL  no: full-instance images cannot",
             "4 images of 3 names in 2 regions.\n",
         ],

@@ -208,7 +208,10 @@ fn s20_an_image_that_somebody_else_keeps_cancelling_is_parked_until_a_person_res
     let message = document["images"][0]["message"].as_str().expect("why");
     holds(
         message,
-        &["parked since 2", "`sharekeeper resume --image` it"],
+        &[
+            "parked since 2",
+            "then run `sharekeeper resume --image` for it",
+        ],
     );
     assert_eq!(document["images"][1]["outcome"], "in_sync");
     assert_eq!(

@@ -682,7 +682,7 @@ async fn g3_s3_what_the_checkout_of_a_followed_commit_leaves_out_is_an_error() {
             holds(
                 &fed.broken().await,
                 &[
-                    "m/img-b.yaml: the commit has it, and git did not check it out",
+                    "m/img-b.yaml: the commit has it, but git did not check it out",
                     "nothing is decided until",
                 ],
             );
