@@ -21,8 +21,7 @@ use crate::words::{brief, plural, rfc3339};
 
 /// An older summary is not shown as live. The daemon rewrites it at least every ten seconds.
 const AGE_MAX: TimeDelta = TimeDelta::minutes(1);
-/// The limit of JSON bytes for each list. Together with the rest, which is short, the lists stay below
-/// [`crate::store::SUMMARY_BYTES_MAX`].
+/// The limit of JSON bytes for each list. Together they stay below [`crate::store::SUMMARY_BYTES_MAX`].
 const PROBLEM_BYTES_MAX: usize = 12_000;
 const SCOPE_BYTES_MAX: usize = 22_000;
 const GROUP_BYTES_MAX: usize = 14_000;
@@ -308,9 +307,7 @@ fn why_stale(
     }
     let age = now.signed_duration_since(summary.written_at);
     if age > AGE_MAX {
-        return Some(
-            "the process has written no summary for more than a minute, so it may be stuck",
-        );
+        return Some("the process has written no summary for over a minute; it may be stuck");
     }
     (age < -AGE_MAX).then_some("its time is in the future by this machine's clock")
 }
