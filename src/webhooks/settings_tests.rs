@@ -66,7 +66,7 @@ fn all_problems_are_reported_at_once_each_with_its_line() {
     );
     let problems = folder.problems();
     let expected = [
-        "webhooks.yaml:2: a `name` has lower-case letters",
+        "webhooks.yaml:2: a `name` has only lower-case letters",
         "webhooks.yaml:3: the `format` is not known: give one of json, slack, wecom, feishu, dingtalk",
         "webhooks.yaml:4: plain http is allowed only to loopback hosts",
         "webhooks.yaml:5: the webhook has no `urlFile` and no `url`",
@@ -103,7 +103,7 @@ fn a_file_of_another_shape_is_refused_with_the_line() {
         (&format!("{one}    colour: red\n"), 5, "no field `colour`"),
         (&format!("{one}    name: b\n"), 5, "given twice"),
         (&format!("{one}    on: blocked\n"), 5, "expected a list"),
-        (&format!("{one}  - \"\n"), 0, "not YAML"),
+        (&format!("{one}  - \"\n"), 0, "not valid YAML"),
     ] {
         let problems = Folder::new(text).problems();
         let [problem] = problems.as_slice() else {

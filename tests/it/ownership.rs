@@ -6,26 +6,20 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::support::cloud::live::scope;
 use crate::support::cloud::world::{Ended, GLOBAL, REGIONAL, World, id};
 use crate::support::cloud::{Behaviour, Fault, desired};
 use sharekeeper::desired::{Desired, DesiredShare};
 use sharekeeper::history::WriteResult;
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::{InventoryNote, OwnershipState, Suspension};
-use sharekeeper::model::{AccountName, ImageId, ImageKey, Permission, Region, Scope, Selector};
+use sharekeeper::model::{AccountName, ImageId, ImageKey, Permission, Selector};
 use sharekeeper::plan::{Policy, Prune};
 
 const TOKYO: &str = "ap-tokyo";
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What manifests ask of Tokyo.
-fn scope() -> Scope {
-    Scope {
-        account: AccountName::default(),
-        region: Region::new(TOKYO).expect("a region"),
-    }
-}
-
 fn tokyo(images: &[(&str, bool)]) -> Desired {
     desired(
         images
@@ -36,10 +30,7 @@ fn tokyo(images: &[(&str, bool)]) -> Desired {
 
 fn key(region: &str, image: &str) -> ImageKey {
     ImageKey {
-        scope: Scope {
-            account: AccountName::default(),
-            region: Region::new(region).expect("a region"),
-        },
+        scope: scope(region),
         image: ImageId::new(image).expect("an id"),
     }
 }
@@ -497,7 +488,7 @@ async fn a4_s7_a_list_that_is_suddenly_empty_holds_everything_until_a_person_has
     );
     for other in [11, 13] {
         let not_exactly = Policy {
-            accept_lost: [(scope(), other)].into_iter().collect(),
+            accept_lost: [(scope(TOKYO), other)].into_iter().collect(),
             ..Policy::DEFAULT
         };
         let ended = world.reconcile_under(&wanted, &not_exactly).await;
@@ -505,7 +496,7 @@ async fn a4_s7_a_list_that_is_suddenly_empty_holds_everything_until_a_person_has
     }
     assert_eq!(world.cloud().writes().len(), before);
     let accepted = Policy {
-        accept_lost: [(scope(), 12)].into_iter().collect(),
+        accept_lost: [(scope(TOKYO), 12)].into_iter().collect(),
         ..Policy::DEFAULT
     };
     assert_eq!(world.reconcile_under(&wanted, &accepted).await.exit(), 0);

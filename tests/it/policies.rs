@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::support::cloud::live::scope;
 use crate::support::cloud::world::{REGIONAL, TEN_MINUTES, World, id};
 use crate::support::cloud::{Behaviour, Beside, Call, Fault, desired};
 use chrono::TimeDelta;
@@ -15,7 +16,7 @@ use sharekeeper::api::{Connection, ReadClient, WriteClient};
 use sharekeeper::desired::{Desired, Policy};
 use sharekeeper::engine::{Engine, Event, Listener, RegionViews, ScopeOutcome, Stop, Task};
 use sharekeeper::host::Clock;
-use sharekeeper::model::{AccountName, Cause, Monotonic, Region, Scope, Selector};
+use sharekeeper::model::{AccountName, Cause, Monotonic, Selector};
 use sharekeeper::plan::{self, Prune};
 use sharekeeper::report::ExitStatus;
 
@@ -50,13 +51,6 @@ fn named(world: &World, image: &str, title: &str, hours: i64) {
     let created = setup::now() - TimeDelta::hours(hours);
     let mut named = world.cloud().named.borrow_mut();
     named.insert(image.to_owned(), (title.to_owned(), created));
-}
-
-fn scope(region: &str) -> Scope {
-    Scope {
-        account: AccountName::default(),
-        region: Region::new(region).expect("a region"),
-    }
 }
 
 /// Documents with one policy in all of its regions.
