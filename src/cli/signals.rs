@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::{Handle, Signals};
+use signal_hook::iterator::Handle;
 use tokio::sync::watch;
 
 use super::args::OutputFormat;
 use super::{output, shutdown};
 use crate::engine::{Stop, StopReason};
-use crate::host::is_signal_ignored;
+use crate::host::{is_signal_ignored, receive_signals};
 use crate::report::ExitStatus;
 
 /// How a command handles a signal.
@@ -101,10 +101,9 @@ impl SignalListener {
     /// Starts to listen. Signals before the command line is parsed are kept. SIGHUP is not listened for if the process
     /// was started to ignore it, as by `nohup`, because listening would undo that.
     pub(super) fn start() -> io::Result<Self> {
-        let stops = [SIGTERM, SIGINT];
         let mut incoming = match is_signal_ignored(SIGHUP) {
-            true => Signals::new(stops),
-            false => Signals::new([SIGHUP].iter().chain(&stops)),
+            true => receive_signals(&[SIGTERM, SIGINT]),
+            false => receive_signals(&[SIGHUP, SIGTERM, SIGINT]),
         }?;
         let requests = Arc::new(watch::Sender::new(Requests::default()));
         let handle = incoming.handle();

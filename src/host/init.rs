@@ -14,9 +14,8 @@ use rustix::process::{
 };
 use rustix::termios::{tcgetpgrp, tcsetpgrp};
 use signal_hook::consts::SIGCHLD;
-use signal_hook::iterator::Signals;
 
-use super::{is_signal_ignored, keep_memory_private};
+use super::{is_signal_ignored, keep_memory_private, receive_signals};
 
 /// The program file of this process, valid even if the file that it was started from has been replaced.
 const THIS_PROGRAM: &str = "/proc/self/exe";
@@ -47,8 +46,9 @@ fn supervise(arguments: &[OsString]) -> io::Result<ExitCode> {
     // A signal that this process was started to ignore stays ignored, because the worker inherits that.
     let requests = PASSED_ON.map(Signal::as_raw).into_iter();
     let requests = requests.filter(|signal| !is_signal_ignored(*signal));
+    let signals: Vec<_> = requests.chain([SIGCHLD]).collect();
     // Registered before the worker exists, so that no signal for it and no end of it is missed.
-    let mut incoming = Signals::new(requests.chain([SIGCHLD]))?;
+    let mut incoming = receive_signals(&signals)?;
     let worker = start(arguments)?;
     hand_over_terminal(worker);
     for signal in incoming.forever() {

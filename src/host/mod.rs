@@ -40,7 +40,7 @@ pub use process::{ProcessCounts, process_counts};
 pub use process_group::kill_programs;
 pub use process_identity::{Presence, ProcessIdentity};
 pub use proxy::{Proxy, ProxyError, ProxySettings};
-pub use signals::is_signal_ignored;
+pub use signals::{is_signal_ignored, receive_signals};
 pub use spawn_blocking::spawn_blocking;
 pub use steady::SteadyClock;
 pub use supervisor::Supervisor;

@@ -1,7 +1,24 @@
-//! Signals that this process was started to ignore. Listening for such a signal would override the wish of whoever
-//! started the process.
+//! The reception of signals, and the signals that this process was started to ignore: listening for such a signal would
+//! override the wish of whoever started the process.
 
 use std::fs;
+use std::io;
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use signal_hook::iterator::Signals;
+
+/// Starts to receive signals. They wait in the kernel until every handler is ready: signal-hook installs a handler before
+/// the handler knows what to do, and a signal between the two would be lost.
+pub fn receive_signals(signals: &[i32]) -> io::Result<Signals> {
+    let mut blocked = SigSet::empty();
+    for signal in signals {
+        blocked.add(Signal::try_from(*signal)?);
+    }
+    let before = blocked.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let incoming = Signals::new(signals);
+    before.thread_set_mask()?;
+    incoming
+}
 
 /// Whether this process was started to ignore the signal, as `nohup` does with SIGHUP. False if Linux does not show it.
 pub fn is_signal_ignored(signal: i32) -> bool {
