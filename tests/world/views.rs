@@ -13,7 +13,7 @@ use super::variations::{First, Variation, check};
 const ONE_OF: usize = 11;
 
 #[test]
-fn s2_s4_a2_a6_each_answer_to_a_read_is_wrong_once_in_each_way() {
+fn s2_s4_a6_each_answer_to_a_read_is_wrong_once_in_each_way() {
     let firsts = First::of(stories::all(), false);
     let mut runs = Vec::new();
     let (mut points, mut kinds) = (0, BTreeMap::<Kind, usize>::new());
