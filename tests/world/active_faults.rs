@@ -23,6 +23,8 @@ pub(crate) struct ActiveFaults {
     scenario: Scenario,
     dice: RefCell<fastrand::Rng>,
     pub(crate) is_calm: Cell<bool>,
+    /// Whether what lasts is still there then.
+    pub(crate) goes_on: Cell<bool>,
 }
 
 impl ActiveFaults {
@@ -33,6 +35,7 @@ impl ActiveFaults {
             scenario: scenario.clone(),
             dice: RefCell::new(fastrand::Rng::with_seed(scenario.seed ^ 0xfa17)),
             is_calm: Cell::new(false),
+            goes_on: Cell::new(false),
         });
         let (disruption, page, clock) =
             (Rc::clone(&faults), Rc::clone(&faults), Rc::clone(&faults));
@@ -64,7 +67,10 @@ impl ActiveFaults {
     fn active(&self) -> impl Iterator<Item = &FaultSpan> {
         let now = self.now();
         let faults = self.scenario.faults.iter();
-        faults.filter(move |span| !self.is_calm.get() && (span.from..span.until).contains(&now))
+        let faults = faults
+            .filter(move |span| !self.is_calm.get() && (span.from..span.until).contains(&now));
+        let lasting = self.scenario.lasting.iter();
+        faults.chain(lasting.filter(|_| self.goes_on.get()))
     }
 
     fn is_hit(&self, span: &FaultSpan) -> bool {
@@ -77,10 +83,11 @@ impl ActiveFaults {
         let of_image = |image: usize| {
             call.action == MODIFY && call.body["ImageId"] == self.scenario.images[image].id()
         };
+        // STS is one host for all regions.
+        let of_region =
+            |region: usize| REGIONS[region] == call.region && call.action != "GetCallerIdentity";
         place.account.is_none_or(of_account)
-            && place
-                .region
-                .is_none_or(|region| REGIONS[region] == call.region)
+            && place.region.is_none_or(of_region)
             && place.image.is_none_or(of_image)
     }
 
@@ -99,9 +106,11 @@ impl ActiveFaults {
                 FaultKind::LostReply => fail(Fault::LostAfter),
                 FaultKind::Garbage => fail(Fault::GarbageAfter),
                 FaultKind::Gateway => fail(Fault::Html503),
+                FaultKind::Redirect => fail(Fault::Redirect),
                 FaultKind::Internal => fail(Fault::Internal),
                 FaultKind::Shapeless => fail(Fault::Shapeless),
                 FaultKind::Hang => disruption.hangs = true,
+                FaultKind::ReadsHang if reads => disruption.hangs = true,
                 FaultKind::Slow(millis) => disruption.latency = Some(Duration::from_millis(millis)),
                 FaultKind::Stale(lag) => disruption.lag = Some(seconds(lag)),
                 _ => {}

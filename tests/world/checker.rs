@@ -1,21 +1,23 @@
 //! The invariants, judged by what leaves, what is answered and what the manifests said: it knows nothing of plans.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta};
 use serde_json::Value;
 use sharekeeper::history::{HistoryEvent, WriteResult};
 use sharekeeper::host::{Clock, Reply, TransportError};
 use sharekeeper::model::{Monotonic, Permission, Timestamp};
 
+use super::books::Books;
 use super::judge::{Case, Gone};
 use super::listing::Listing;
 use super::machine::Machine;
-use super::manifests::{Manifests, account_of_key, instant};
+use super::manifests::{Manifests, account_of_key, instant, key};
 use super::observations::{Observations, Place, RememberedFacts, Told, keeps_all, place};
+use super::record::Record;
 use super::scenario::{Image, Mode, REGIONS, Scenario, Wanted, seconds};
 use super::support::{Cloud, Recorded};
 use super::verdicts::Why;
@@ -27,6 +29,12 @@ const AT_ONCE: Duration = Duration::from_millis(5);
 const PERSON: Duration = Duration::from_secs(1);
 /// What was seen longer ago is no ground for a write (S4).
 const SEEN_MAX: Duration = Duration::from_secs(120);
+/// A time without a good answer that makes a process patient.
+const OUTAGE: Duration = Duration::from_secs(600);
+/// Calls that a process may make in such a time then, for each account and region.
+const OUTAGE_CALLS_MAX: usize = 60;
+/// Clocks that are no further apart agree, whatever else is in the way.
+const APART: TimeDelta = TimeDelta::seconds(31);
 /// Writes of one image in an hour: more is a loop without a brake (L4).
 const WRITES_MAX: usize = 100;
 
@@ -43,6 +51,8 @@ pub(crate) struct Departure {
     pub(crate) region: String,
     pub(crate) action: String,
     pub(crate) body: Value,
+    /// The body as it left.
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A process, as far as it is known from outside.
@@ -63,6 +73,51 @@ struct Process {
     lost: BTreeMap<String, Monotonic>,
     /// What was pruned since the scope was listed.
     pruned: BTreeMap<(String, String), BTreeSet<String>>,
+    /// When calls left within the last second, by key, host and action.
+    recent: BTreeMap<(String, String, String), VecDeque<Monotonic>>,
+    /// When each image was written within the last hour.
+    written: BTreeMap<usize, VecDeque<Monotonic>>,
+    /// How far the clock of an access point is ahead of the cloud's for a key, by the newest reply, with the earliest and
+    /// the latest that it can be.
+    api_ahead: BTreeMap<(String, String), (TimeDelta, TimeDelta)>,
+    /// Since when no call has had a good answer and nobody asked for anything, and the calls of the last minutes.
+    outage: (Monotonic, VecDeque<Monotonic>),
+    /// What a person has reviewed, if this is a run that may do that and nothing else.
+    reviewed: Option<BTreeSet<(String, Permission)>>,
+}
+
+/// What an installation's ledger has, as far as it was read.
+#[derive(Default)]
+struct Kept {
+    /// Events that were read.
+    read: usize,
+    intents: BTreeMap<(String, Permission), usize>,
+    /// How the last write of an image ended.
+    ended: BTreeMap<String, (Permission, WriteResult)>,
+    /// Writes that left.
+    sent: BTreeMap<(String, Permission), usize>,
+}
+
+impl Kept {
+    /// Reads what is new.
+    fn catch_up(&mut self, ledger: &Recorded<Machine>) {
+        let events = ledger.events.borrow();
+        for event in &events[self.read..] {
+            match event {
+                HistoryEvent::Intent(intent) => {
+                    let write = (intent.key.image.as_str().to_owned(), intent.permission);
+                    *self.intents.entry(write).or_default() += 1;
+                }
+                HistoryEvent::Outcome(outcome) => {
+                    let image = outcome.key.image.as_str().to_owned();
+                    let ended = (outcome.permission, outcome.result);
+                    self.ended.insert(image, ended);
+                }
+                _ => {}
+            }
+        }
+        self.read = events.len();
+    }
 }
 
 /// A request of a person to leave an account, a region or all alone.
@@ -76,13 +131,24 @@ pub(crate) struct Hold {
 #[derive(Default)]
 struct State {
     violations: Vec<String>,
-    log: String,
+    record: Record,
     departures: Vec<Departure>,
     processes: Vec<Process>,
     ledgers: BTreeMap<usize, Rc<Recorded<Machine>>>,
+    kept: BTreeMap<usize, Kept>,
+    /// Writes that left, by the image.
+    writes: BTreeMap<usize, usize>,
     holds: Vec<Hold>,
-    /// Blueprints that an installation was told are of its SHARE.
+    /// Blueprints that an installation was told are of its SHARE, or that a person gave it.
     owned: BTreeSet<(usize, String)>,
+    /// Blueprints that a person took from an installation, with when.
+    released: BTreeMap<(usize, String), Monotonic>,
+    /// What each installation must know of each account in each region.
+    books: RefCell<BTreeMap<(usize, usize, usize), Books>>,
+    /// Installations whose clock was set, or that have slept.
+    set_clocks: BTreeSet<usize>,
+    /// Accounts that ever had another name.
+    renamed: BTreeSet<usize>,
     /// The last write of an installation that was acknowledged.
     acknowledged: BTreeMap<(usize, String), Permission>,
     /// Since when an instance uses a blueprint.
@@ -99,6 +165,8 @@ pub(crate) struct Checker {
     images: BTreeMap<String, usize>,
     /// Whether what processes learn is always kept.
     keeps_all: bool,
+    /// How many accounts and regions have images.
+    scopes: usize,
     state: RefCell<State>,
 }
 
@@ -113,7 +181,10 @@ enum Licence {
 impl Checker {
     pub(crate) fn new(scenario: &Scenario, cloud: &Rc<Cloud>) -> Rc<Self> {
         let images = scenario.images.iter().map(|image| image.id()).zip(0..);
+        let scopes = scenario.images.iter();
+        let scopes: BTreeSet<_> = scopes.map(|image| (image.account, image.region)).collect();
         Rc::new(Self {
+            scopes: scopes.len(),
             scenario: scenario.clone(),
             cloud: Rc::clone(cloud),
             images: images.collect(),
@@ -131,9 +202,16 @@ impl Checker {
         self.state.borrow().violations.clone()
     }
 
-    /// Each call as it left and each answer, a line each.
-    pub(crate) fn log(&self) -> String {
-        self.state.borrow().log.clone()
+    /// Each call as it left and each answer.
+    pub(crate) fn record(&self) -> Record {
+        self.state.borrow().record.clone()
+    }
+
+    /// Notes something that a reader of the calls wants to know.
+    pub(crate) fn say(&self, what: impl Into<String>) {
+        let at = self.cloud.monotonic().since_start().as_micros();
+        let what = format!("{at} {}", what.into());
+        self.state.borrow_mut().record.said(what);
     }
 
     pub(crate) fn violate(&self, what: impl Into<String>) {
@@ -147,18 +225,18 @@ impl Checker {
     /// Writes that left so far, but for those of images that are gone.
     pub(crate) fn writes(&self, gone: &BTreeSet<usize>) -> usize {
         let state = self.state.borrow();
-        let is_there = |call: &&Departure| {
-            let id = call.body["ImageId"].as_str();
-            let index = id.and_then(|id| self.images.get(id));
-            index.is_none_or(|index| !gone.contains(index))
-        };
-        let writes = state.departures.iter();
-        let writes = writes.filter(|call| call.action == MODIFY);
-        writes.filter(is_there).count()
+        let writes = state.writes.iter();
+        let there = writes.filter(|(image, _)| !gone.contains(image));
+        there.map(|(_, count)| count).sum()
     }
 
     pub(crate) fn process_began(&self, installation: usize, mode: Mode) -> usize {
         let mut state = self.state.borrow_mut();
+        for ((of, ..), books) in state.books.get_mut() {
+            if *of == installation {
+                books.process_began();
+            }
+        }
         state.processes.push(Process {
             installation,
             mode,
@@ -170,6 +248,11 @@ impl Checker {
             in_flight: BTreeSet::new(),
             lost: BTreeMap::new(),
             pruned: BTreeMap::new(),
+            recent: BTreeMap::new(),
+            written: BTreeMap::new(),
+            api_ahead: BTreeMap::new(),
+            outage: (self.cloud.monotonic(), VecDeque::new()),
+            reviewed: None,
         });
         state.processes.len() - 1
     }
@@ -182,9 +265,10 @@ impl Checker {
     pub(crate) fn loaded(&self, process: usize, manifests: &Manifests) {
         let now = self.cloud.monotonic();
         let mut state = self.state.borrow_mut();
-        let installation = state.processes[process].installation;
-        let loaded = &mut state.processes[process].loaded;
-        loaded.push((now, manifests.clone()));
+        let process = &mut state.processes[process];
+        let installation = process.installation;
+        process.outage = (now, VecDeque::new());
+        process.loaded.push((now, manifests.clone()));
         if self.scenario.has_documents() {
             let memory = state.memories.entry(installation).or_default();
             memory.loaded(manifests);
@@ -202,6 +286,137 @@ impl Checker {
 
     pub(crate) fn resumed(&self) {
         self.state.borrow_mut().holds.clear();
+    }
+
+    /// The installation's clock is no longer what durations between its processes can be measured with.
+    pub(crate) fn clock_was_set(&self, installation: usize) {
+        self.state.borrow_mut().set_clocks.insert(installation);
+    }
+
+    /// What the process may do, and nothing else.
+    pub(crate) fn reviewed(&self, process: usize, actions: BTreeSet<(String, Permission)>) {
+        self.state.borrow_mut().processes[process].reviewed = Some(actions);
+    }
+
+    pub(crate) fn adopted(&self, installation: usize, image: usize, blueprint: &str) {
+        let now = self.cloud.monotonic();
+        let mut state = self.state.borrow_mut();
+        let share = (installation, blueprint.to_owned());
+        state.released.remove(&share);
+        state.owned.insert(share);
+        self.books(&state, installation, image, |books| {
+            books.adopted(image, blueprint, now);
+        });
+    }
+
+    pub(crate) fn released(&self, installation: usize, image: usize) {
+        let now = self.cloud.monotonic();
+        let id = self.scenario.images[image].id();
+        let mut state = self.state.borrow_mut();
+        let shares = state.owned.iter();
+        let of_it = shares.filter(|(of, blueprint)| {
+            *of == installation && self.image_of(blueprint).as_ref() == Some(&id)
+        });
+        let of_it: Vec<_> = of_it.map(|share| (share.clone(), now)).collect();
+        state.released.extend(of_it);
+        self.books(&state, installation, image, |books| books.released(image));
+    }
+
+    pub(crate) fn unparked(&self, installation: usize, image: usize) {
+        let state = self.state.borrow();
+        self.books(&state, installation, image, |books| books.unparked(image));
+    }
+
+    pub(crate) fn accepted(
+        &self,
+        installation: usize,
+        (account, region): (usize, usize),
+        lost: u32,
+    ) {
+        let state = self.state.borrow();
+        let mut books = state.books.borrow_mut();
+        let books = books.entry((installation, account, region)).or_default();
+        books.accepted(lost);
+    }
+
+    /// A person asked an installation's process to try everything again.
+    pub(crate) fn asked(&self, installation: usize) {
+        let state = self.state.borrow();
+        let mut books = state.books.borrow_mut();
+        let own = books.iter_mut().filter(|((of, ..), _)| *of == installation);
+        own.for_each(|(_, books)| books.asked());
+        drop(books);
+        drop(state);
+        let now = self.cloud.monotonic();
+        for process in &mut self.state.borrow_mut().processes {
+            process.outage = (now, VecDeque::new());
+        }
+    }
+
+    pub(crate) fn renamed(&self, account: usize) {
+        let mut state = self.state.borrow_mut();
+        state.renamed.insert(account);
+        let mut books = state.books.borrow_mut();
+        let own = books.iter_mut().filter(|((_, of, _), _)| *of == account);
+        own.for_each(|(_, books)| books.renamed());
+    }
+
+    /// The books of an installation about the scope of an image.
+    fn books<T>(
+        &self,
+        state: &State,
+        installation: usize,
+        image: usize,
+        with: impl FnOnce(&mut Books) -> T,
+    ) -> T {
+        let image = &self.scenario.images[image];
+        let scope = (installation, image.account, image.region);
+        with(state.books.borrow_mut().entry(scope).or_default())
+    }
+
+    /// S24: a run that ends well has brought about all that its manifests ask for, as far as nobody has interfered lately.
+    pub(crate) fn reported(&self, process: usize, exit: u64) {
+        if exit != 0 {
+            return;
+        }
+        let state = self.state.borrow();
+        let own = &state.processes[process];
+        let Some((_, manifests)) = own.loaded.last() else {
+            return;
+        };
+        let now = self.cloud.monotonic();
+        let seconds_now = now.since_start().as_secs();
+        let mut wrong = Vec::new();
+        for (index, image) in self.scenario.images.iter().enumerate() {
+            let is_near = |time: u64| time.abs_diff(seconds_now) < 1200;
+            let shared = match manifests.wish(index).map(|wish| wish.state) {
+                Some(Wanted::Shared) => true,
+                Some(Wanted::Unshared) => false,
+                Some(Wanted::Until(until)) if !is_near(until) => seconds_now < until,
+                // Until then, it stays as it is.
+                Some(Wanted::From(from)) if !is_near(from) && seconds_now >= from => true,
+                _ => continue,
+            };
+            let scope = (key(image.account).to_owned(), image.region().to_owned());
+            let listing = own.listings.get(&scope);
+            let id = image.id();
+            let (since, is_shared, _) = self.cloud.last_change(image.region(), &id);
+            let is_settled = now.since(since) > SEEN_MAX;
+            let is_blind = listing.is_none_or(Listing::is_denied);
+            if is_shared != shared
+                && is_settled
+                && !is_blind
+                && !self.cloud.deleted.borrow().contains(&id)
+            {
+                wrong.push(id);
+            }
+        }
+        drop(state);
+        if !wrong.is_empty() {
+            self.violate(format!(
+                "S24: exit status 0, and {wrong:?} are not as they should be"
+            ));
+        }
     }
 
     pub(crate) fn used(&self, blueprint: &str) {
@@ -227,21 +442,17 @@ impl Checker {
         let mut state_guard = self.state.borrow_mut();
         let state = &mut *state_guard;
         let number = state.departures.len();
-        let at = call.at.since_start().as_micros();
-        let (key, body) = (&call.key, &call.body);
-        let (process, host) = (call.process, &call.host);
-        writeln!(
-            state.log,
-            "{number} {at} {process} {key} {host} {} {} {body}",
-            call.region, call.action
-        )
-        .expect("text");
+        let words = [&*call.key, &*call.host, &*call.region, &*call.action];
+        let from = (call.at, call.process);
+        state.record.left(number, from, words, &call.bytes);
         let mut found = self.rate(state, &call);
         let process = &mut state.processes[call.process];
         let is_other = process.mode == Mode::WrongKeys && call.action != "GetCallerIdentity";
         if is_other && self.scenario.uins {
             found.push("S13: a call with a key of another account".to_owned());
         }
+        found.extend(self.host(&call));
+        found.extend(self.storm(process, &call));
         if call.action == "DescribeBlueprints" && call.body.get("BlueprintIds").is_none() {
             let scope = (call.key.clone(), call.region.clone());
             if call.body["Offset"].as_u64().unwrap_or(0) == 0 {
@@ -264,24 +475,47 @@ impl Checker {
         number
     }
 
+    /// L5: who gets no good answer for long asks seldom.
+    fn storm(&self, process: &mut Process, call: &Departure) -> Option<String> {
+        let (since, calls) = &mut process.outage;
+        if call.at.since(*since) < OUTAGE {
+            return None;
+        }
+        forget(calls, call.at, OUTAGE);
+        calls.push_back(call.at);
+        let many = calls.len();
+        let most = OUTAGE_CALLS_MAX * self.scopes;
+        (many > most).then(|| format!("L5: {many} calls within ten minutes of an outage"))
+    }
+
+    /// S14: signed bytes go to the host that was configured, and to no other.
+    fn host(&self, call: &Departure) -> Option<String> {
+        let service = match call.action.as_str() {
+            "GetCallerIdentity" => "sts",
+            "DescribeImages" => "cvm",
+            _ => "lighthouse",
+        };
+        let place = match self.scenario.regional {
+            true if service == "sts" => String::new(),
+            true => format!("{}.", call.region),
+            false => "intl.".to_owned(),
+        };
+        let is_right = call.host == format!("{service}.{place}tencentcloudapi.com");
+        (!is_right).then(|| format!("S14: {} to {}", call.action, call.host))
+    }
+
     /// S6: what leaves within a sliding second.
-    fn rate(&self, state: &State, call: &Departure) -> Vec<String> {
-        let recent = state.departures.iter().rev();
-        let recent =
-            recent.take_while(|earlier| call.at.since(earlier.at) < Duration::from_secs(1));
-        let same = recent.filter(|earlier| {
-            (
-                earlier.process,
-                &earlier.key,
-                &earlier.host,
-                &earlier.action,
-            ) == (call.process, &call.key, &call.host, &call.action)
-        });
+    fn rate(&self, state: &mut State, call: &Departure) -> Vec<String> {
+        let bucket = (call.key.clone(), call.host.clone(), call.action.clone());
+        let recent = &mut state.processes[call.process].recent;
+        let recent = recent.entry(bucket).or_default();
+        forget(recent, call.at, Duration::from_secs(1));
+        recent.push_back(call.at);
         let most = match call.action.as_str() {
             MODIFY => self.scenario.rate as usize,
             _ => 20,
         };
-        let many = same.count() + 1;
+        let many = recent.len();
         if many > most {
             return vec![format!("S6: {many} calls of {} in a second", call.action)];
         }
@@ -307,6 +541,9 @@ impl Checker {
             index,
             permission,
         };
+        *state.writes.entry(index).or_default() += 1;
+        let kept = state.kept.entry(call.installation).or_default();
+        kept.catch_up(&state.ledgers[&call.installation]);
         let mut found = vec![
             self.licence(state, call, &subject),
             self.seen(state, call, &subject),
@@ -314,7 +551,25 @@ impl Checker {
             self.repeated(state, call, &subject),
             self.looped(state, call, &subject),
         ];
+        let is_reversed = self.books(state, call.installation, index, |books| {
+            let is_reversed = books.is_reversed(index, permission, call.at);
+            books.left(index, permission);
+            is_reversed
+        });
+        if is_reversed {
+            found.push(Some(
+                "S20: a write of what somebody else keeps reversing".into(),
+            ));
+        }
         let process = &mut state.processes[call.process];
+        let write = (id.clone(), permission);
+        if process
+            .reviewed
+            .as_ref()
+            .is_some_and(|it| !it.contains(&write))
+        {
+            found.push(Some("S5: a write that nobody has reviewed".into()));
+        }
         if process.mode == Mode::Observe {
             found.push(Some("S16: one who only looks writes".into()));
         }
@@ -362,7 +617,8 @@ impl Checker {
         }
     }
 
-    /// Whether these manifests ask for the write, and by what.
+    /// Whether these manifests ask for the write, and by what. Where the access point's clock is another one, they must ask
+    /// for it by that, too.
     fn asked_for(
         &self,
         state: &State,
@@ -370,8 +626,33 @@ impl Checker {
         subject: &Subject<'_>,
         manifests: &Manifests,
     ) -> Result<Licence, String> {
+        let by_machine = self.asked_for_at(state, call, subject, (manifests, call.wall))?;
+        let process = &state.processes[call.process];
+        let asked = process
+            .api_ahead
+            .get(&(call.key.clone(), call.host.clone()));
+        let Some((low, high)) = asked else {
+            return Ok(by_machine);
+        };
+        let [low, high] = [low, high].map(|ahead| self.cloud.now() + *ahead);
+        let is_apart = low - call.wall > APART || call.wall - high > APART;
+        let judge = |now| self.asked_for_at(state, call, subject, (manifests, now));
+        if is_apart && judge(low).is_err() {
+            let by_api = judge(high);
+            by_api.map_err(|why| format!("B2: by the access point's clock, {why}"))?;
+        }
+        Ok(by_machine)
+    }
+
+    fn asked_for_at(
+        &self,
+        state: &State,
+        call: &Departure,
+        subject: &Subject<'_>,
+        (manifests, now): (&Manifests, Timestamp),
+    ) -> Result<Licence, String> {
         let image = &self.scenario.images[subject.index];
-        if !manifests.is_open(image.account, call.wall) {
+        if !manifests.is_open(image.account, now) {
             return Err("windows: a write while they are closed".into());
         }
         if manifests.twins.contains(&image.account) && self.twin_asks(image, manifests) {
@@ -381,8 +662,17 @@ impl Checker {
             return self.asked_for_by_name(state, call, subject, manifests);
         }
         let wish = manifests.wish(subject.index);
-        let is_past = |seconds| call.wall >= instant(seconds);
+        let is_past = |seconds| now >= instant(seconds);
+        let is_wanted = |image: usize| match manifests.wish(image).map(|wish| wish.state) {
+            None | Some(Wanted::Shared) => true,
+            Some(Wanted::Unshared | Wanted::Unnamed) => false,
+            Some(Wanted::Until(until)) => !is_past(until),
+            Some(Wanted::From(from)) => is_past(from),
+        };
         if subject.permission == Permission::Share {
+            self.books(state, call.installation, subject.index, |books| {
+                books.shares_again(call.process, subject.index, is_wanted);
+            });
             return match wish.map(|wish| wish.state) {
                 Some(Wanted::Shared) => Ok(Licence::Plain),
                 Some(Wanted::Until(until)) if !is_past(until) => Ok(Licence::Plain),
@@ -392,6 +682,15 @@ impl Checker {
         }
         if manifests.is_partial {
             return Err("S3: a CANCEL by manifests that are not all there".into());
+        }
+        let scope = (call.key.clone(), call.region.clone());
+        let listing = state.processes[call.process].listings.get(&scope);
+        let is_blind = listing.is_some_and(Listing::is_denied);
+        let loss = self.books(state, call.installation, subject.index, |books| {
+            books.forbids_cancel(call.process, is_wanted)
+        });
+        if let Some(why) = loss.filter(|_| !is_blind) {
+            return Err(why);
         }
         let is_pruned = match wish {
             Some(wish) if wish.protect => return Err("protect: a CANCEL".into()),
@@ -403,8 +702,6 @@ impl Checker {
             None if self.scenario.prune => true,
             None => return Err("S1: a CANCEL of what no manifest names".into()),
         };
-        let scope = (call.key.clone(), call.region.clone());
-        let listing = state.processes[call.process].listings.get(&scope);
         let blueprint = listing.and_then(|listing| listing.shown(subject.id));
         let blueprint = blueprint.unwrap_or_default();
         let since = state.used.get(blueprint);
@@ -412,7 +709,9 @@ impl Checker {
             return Err("N6: a CANCEL of what an instance uses".into());
         }
         let owned = (call.installation, blueprint.to_owned());
-        if is_pruned && !state.owned.contains(&owned) {
+        let released = state.released.get(&owned);
+        let is_released = released.is_some_and(|at| call.at.since(*at) > PERSON);
+        if is_pruned && (is_released || !state.owned.contains(&owned)) {
             return Err("S10: a CANCEL of a share that is not its own".into());
         }
         Ok(match is_pruned {
@@ -486,8 +785,15 @@ impl Checker {
         let scope = (call.key.clone(), call.region.clone());
         let pruned = process.pruned.entry(scope).or_default();
         pruned.insert(subject.id.to_owned());
-        let most = self.scenario.max_cancels as usize;
-        (pruned.len() > most).then(|| format!("S7: {} pruned at once", pruned.len()))
+        let pruned = pruned.len();
+        if pruned > self.scenario.max_cancels as usize {
+            return Some(format!("S7: {pruned} pruned at once"));
+        }
+        let percent = self.scenario.max_cancels_percent;
+        let is_over = self.books(state, call.installation, subject.index, |books| {
+            books.is_over(pruned, percent, call.at)
+        });
+        is_over.then(|| format!("S7: {pruned} pruned at once, of which {percent} % are allowed"))
     }
 
     /// S2 and S4: what the write rests on.
@@ -518,26 +824,31 @@ impl Checker {
     }
 
     /// S9: the intent was on the disk before.
-    fn recorded(&self, state: &State, call: &Departure, subject: &Subject<'_>) -> Option<String> {
-        let ledger = &state.ledgers[&call.installation];
-        let events = ledger.events.borrow();
-        let intents = events.iter().filter(|event| {
-            matches!(event, HistoryEvent::Intent(intent)
-                if intent.key.image.as_str() == subject.id && intent.permission == subject.permission)
-        });
-        let sent = state.departures.iter().filter(|earlier| {
-            (earlier.installation, &earlier.action) == (call.installation, &call.action)
-                && earlier.body == call.body
-        });
-        (intents.count() <= sent.count()).then(|| "S9: a write without an intent".into())
+    fn recorded(
+        &self,
+        state: &mut State,
+        call: &Departure,
+        subject: &Subject<'_>,
+    ) -> Option<String> {
+        let kept = state.kept.get_mut(&call.installation)?;
+        let write = (subject.id.to_owned(), subject.permission);
+        let intents = kept.intents.get(&write).copied().unwrap_or_default();
+        let sent = kept.sent.entry(write).or_default();
+        *sent += 1;
+        (intents < *sent).then(|| "S9: a write without an intent".into())
     }
 
     /// S4: an acknowledged write is not repeated because a read lags.
     fn repeated(&self, state: &State, call: &Departure, subject: &Subject<'_>) -> Option<String> {
         let scope = (call.key.clone(), call.region.clone());
         let listing = state.processes[call.process].listings.get(&scope);
-        // What was acknowledged is forgotten in time by one who may not read.
-        if self.scenario.machines.len() > 1 || listing.is_some_and(Listing::is_denied) {
+        let account = self.scenario.images[subject.index].account;
+        // Who may not read has nothing but the word that is kept under the account's name.
+        let is_blind = listing.is_some_and(Listing::is_denied);
+        if self.scenario.machines.len() > 1
+            || state.set_clocks.contains(&call.installation)
+            || is_blind && state.renamed.contains(&account)
+        {
             return None;
         }
         let (since, shared, ours) = self.cloud.last_change(&call.region, subject.id);
@@ -549,31 +860,20 @@ impl Checker {
         }
         let is_so = ours && shared == (subject.permission == Permission::Share);
         let key = (call.installation, subject.id.to_owned());
-        let ledger = &state.ledgers[&call.installation];
-        let events = ledger.events.borrow();
-        let mut outcomes = events.iter().rev().filter_map(|event| match event {
-            HistoryEvent::Outcome(outcome) if outcome.key.image.as_str() == subject.id => {
-                Some(outcome)
-            }
-            _ => None,
-        });
-        let is_kept = outcomes.next().is_some_and(|outcome| {
-            outcome.permission == subject.permission && outcome.result == WriteResult::Applied
-        });
+        let kept = state.kept.get(&call.installation)?;
+        let ended = (subject.permission, WriteResult::Applied);
+        let is_kept = kept.ended.get(subject.id) == Some(&ended);
         let is_known = state.acknowledged.get(&key) == Some(&subject.permission) && is_kept;
         (is_so && is_known).then(|| "S4: an acknowledged write is repeated".into())
     }
 
     /// L4: an image is not tried all the time.
-    fn looped(&self, state: &State, call: &Departure, subject: &Subject<'_>) -> Option<String> {
-        let recent = state.departures.iter().rev();
-        let recent = recent.take_while(|earlier| call.at.since(earlier.at) < seconds(3600));
-        let same = recent.filter(|earlier| {
-            earlier.action == MODIFY
-                && earlier.process == call.process
-                && earlier.body["ImageId"] == subject.id
-        });
-        let many = same.count();
+    fn looped(&self, state: &mut State, call: &Departure, subject: &Subject<'_>) -> Option<String> {
+        let process = &mut state.processes[call.process];
+        let written = process.written.entry(subject.index).or_default();
+        forget(written, call.at, seconds(3600));
+        written.push_back(call.at);
+        let many = written.len();
         (many > WRITES_MAX).then(|| format!("L4: {many} writes of one image in an hour"))
     }
 
@@ -589,6 +889,37 @@ impl Checker {
         }
     }
 
+    /// An installation sees all of a scope.
+    fn listed(
+        &self,
+        books: &RefCell<BTreeMap<(usize, usize, usize), Books>>,
+        call: &Departure,
+        listing: &Listing,
+    ) {
+        let region = REGIONS.iter().position(|region| *region == call.region);
+        let (Some(account), Some(region)) = (account_of_key(&call.key), region) else {
+            return;
+        };
+        let shown = listing.all_shown();
+        let shown = shown.filter_map(|(image, blueprint)| {
+            let index = self.images.get(image)?;
+            Some((*index, blueprint))
+        });
+        let mut books = books.borrow_mut();
+        let books = books.entry((call.installation, account, region));
+        books.or_default().listed(listing.began, &shown.collect());
+    }
+
+    /// The image that a blueprint of this id is of.
+    fn image_of(&self, blueprint: &str) -> Option<String> {
+        let id = blueprint.trim_start_matches("lhbp-");
+        // The first share of an image has no number, and later ones have.
+        let plain = id.rsplit_once('-').map_or(id, |(image, _)| image);
+        let mut known = [id, plain].into_iter();
+        let known = known.find(|id| self.images.contains_key(*id))?;
+        Some(known.to_owned())
+    }
+
     /// The answer to a call arrives.
     pub(crate) fn replied(&self, number: usize, reply: &Result<Reply, TransportError>) {
         let mut state = self.state.borrow_mut();
@@ -597,19 +928,19 @@ impl Checker {
         let now = self.cloud.monotonic();
         let body = reply.as_ref().ok();
         let body = body.and_then(|reply| serde_json::from_slice::<Value>(&reply.body).ok());
-        let answer = match (&body, reply) {
-            (Some(body), _) => body.to_string(),
-            (None, Ok(reply)) => reply.status.to_string(),
-            (None, Err(error)) => error.to_string(),
-        };
-        writeln!(
-            state.log,
-            "{number} {} {answer}",
-            now.since_start().as_micros()
-        )
-        .expect("text");
+        state.record.came(number, now, reply);
+        let date = reply.as_ref().ok().and_then(|reply| reply.date.as_deref());
+        let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+        if let Some(date) = date {
+            // It was sent at some time since the call left, and shows whole seconds.
+            let high = date.to_utc() - self.cloud.now() + TimeDelta::seconds(1);
+            let took = TimeDelta::from_std(now.since(call.at)).expect("a few seconds");
+            let ahead = (high - TimeDelta::seconds(1), high + took);
+            let at = (call.key.clone(), call.host.clone());
+            state.processes[call.process].api_ahead.insert(at, ahead);
+        }
         let response = body
-            .map(|body| body["Response"].clone())
+            .map(|mut body| body["Response"].take())
             .unwrap_or_default();
         let is_good = response.is_object() && response.get("Error").is_none();
         let process = &mut state.processes[call.process];
@@ -625,6 +956,13 @@ impl Checker {
             let entries = manifests.entries(place.0, place.1);
             memory.told((place, call.process), look, &entries, is_kept);
         }
+        if response["Error"]["Code"] == "RequestLimitExceeded" {
+            // Who is throttled is slowed down, and asks again.
+            let _ = process.outage.1.pop_back();
+        }
+        if is_good {
+            process.outage = (now, VecDeque::new());
+        }
         match call.action.as_str() {
             MODIFY => {
                 let id = call.body["ImageId"].as_str().expect("an id");
@@ -639,22 +977,22 @@ impl Checker {
                         _ => Permission::Cancel,
                     };
                     state.acknowledged.insert(key, permission);
-                    if let Some(blueprint) = response["BlueprintId"].as_str() {
+                    let blueprint = response["BlueprintId"].as_str();
+                    if let Some(blueprint) = blueprint {
                         let owned = (call.installation, blueprint.to_owned());
                         state.owned.insert(owned);
+                    }
+                    if let Some(&index) = self.images.get(id) {
+                        let image = &self.scenario.images[index];
+                        let scope = (call.installation, image.account, image.region);
+                        let books = state.books.get_mut().entry(scope).or_default();
+                        books.acknowledged(index, permission, blueprint, now);
                     }
                 }
             }
             "DescribeBlueprints" => {
                 if let Some(ids) = call.body.get("BlueprintIds") {
-                    let image = |id: &Value| {
-                        let id = id.as_str()?.trim_start_matches("lhbp-");
-                        let known = self.images.keys().find(|image| {
-                            id.strip_prefix(image.as_str())
-                                .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-                        });
-                        known.cloned()
-                    };
+                    let image = |id: &Value| self.image_of(id.as_str()?);
                     let ids = ids.as_array().expect("a list").iter();
                     let asked = ids.filter_map(image).map(|image| (image, call.at));
                     process.asked.extend(asked.filter(|_| is_good));
@@ -667,6 +1005,10 @@ impl Checker {
                 let listing = listing.filter(|listing| listing.began <= call.at);
                 if let Some(listing) = listing {
                     listing.answered(offset, &response);
+                    let is_kept = !state.ledgers[&call.installation].full.get();
+                    if process.mode == Mode::Reconcile && is_kept && listing.is_complete() {
+                        self.listed(&state.books, call, listing);
+                    }
                 }
             }
             "DescribeImagesToShare" if is_good => {
@@ -691,6 +1033,13 @@ fn was_seen_by_another(state: &State, call: &Departure) -> bool {
     let newest = entry.and_then(|(_, entry)| entry.writes.last());
     last.is_some_and(|last| last.process != call.process)
         && newest.is_some_and(|write| write.confirmed)
+}
+
+/// Drops what is `most` old or older.
+fn forget(times: &mut VecDeque<Monotonic>, now: Monotonic, most: Duration) {
+    while times.front().is_some_and(|at| now.since(*at) >= most) {
+        times.pop_front();
+    }
 }
 
 /// The write that is judged.

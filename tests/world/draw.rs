@@ -1,5 +1,7 @@
 //! Draws a scenario from a seed, by swarm choice: each seed has some kinds of faults and events, and lacks the others.
 
+use std::collections::BTreeSet;
+
 use fastrand::Rng;
 
 use super::scenario::{
@@ -34,8 +36,14 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
         syncs: 0,
         faults,
         events,
+        max_cancels_percent: 100,
+        has_jobs: false,
+        rivals: BTreeSet::new(),
+        lasting: None,
+        is_overheard: false,
     };
     super::builds::add(&mut scenario);
+    super::draw_more::more(&mut scenario);
     scenario
 }
 
@@ -162,7 +170,7 @@ fn events(
 ) -> Vec<Event> {
     let mut events = Vec::new();
     // An image and a scope are disturbed once: more would be a fight, or a loss that a person has to accept.
-    let mut disturbed = std::collections::BTreeSet::new();
+    let mut disturbed = BTreeSet::new();
     let share = dice.f64();
     let chosen: Vec<_> = (0..KINDS).filter(|_| dice.f64() < share).collect();
     for kind in chosen {
@@ -172,7 +180,7 @@ fn events(
             let account = dice.usize(..accounts);
             let later = calm_at.min(at + dice.u64(5..1800));
             let mut push = |at, what| events.push(Event { at, what });
-            let disturb = |disturbed: &mut std::collections::BTreeSet<_>, image: usize| {
+            let disturb = |disturbed: &mut BTreeSet<_>, image: usize| {
                 disturbed.insert((images[image].account, images[image].region))
             };
             match kind {

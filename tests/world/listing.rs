@@ -65,6 +65,12 @@ impl Listing {
         self.totals.len() == 1 && self.totals.contains(&rows) && self.count == rows
     }
 
+    /// Each image with what it is shared as.
+    pub(crate) fn all_shown(&self) -> impl Iterator<Item = (&str, &str)> {
+        let rows = self.images.iter();
+        rows.map(|(image, blueprint)| (&**image, &**blueprint))
+    }
+
     /// What the image is shared as, by this list.
     pub(crate) fn shown(&self, image: &str) -> Option<&str> {
         self.images.get(image).map(String::as_str)

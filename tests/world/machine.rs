@@ -1,7 +1,9 @@
-//! One process's view of the world: its own clocks and dice, and the network, on which the checker looks on.
+//! One process's view of the world: its machine's clocks, its dice, and the network, on which the checker looks on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -11,12 +13,52 @@ use sharekeeper::model::{Monotonic, Timestamp};
 
 use super::checker::{Checker, Departure};
 use super::perturbation::{Question, View};
+use super::scenario::Scenario;
 use super::support::Cloud;
+
+/// The clocks of a machine, which outlive its processes.
+#[derive(Debug, Default)]
+pub(crate) struct MachineClocks {
+    /// How far the wall clock is ahead of the cloud's.
+    pub(crate) ahead: Cell<TimeDelta>,
+    /// For how long the machine has slept: meanwhile the monotonic clock stands still.
+    slept: Cell<Duration>,
+    /// When it wakes up, by the cloud's clock.
+    wakes: Cell<Monotonic>,
+}
+
+impl MachineClocks {
+    pub(crate) fn ahead(seconds: i64) -> Rc<Self> {
+        let clocks = Self::default();
+        clocks.ahead.set(TimeDelta::seconds(seconds));
+        Rc::new(clocks)
+    }
+
+    /// The machine sleeps from now on, for so long.
+    pub(crate) fn sleep(&self, now: Monotonic, time: Duration) {
+        // Who sleeps already sleeps on.
+        if now < self.wakes.get() {
+            return;
+        }
+        self.slept.set(self.slept.get() + time);
+        self.wakes.set(now + time);
+    }
+
+    /// The wall clock shows again what it showed at the beginning.
+    pub(crate) fn is_right_again(&self, scenario: &Scenario, installation: usize) {
+        let ahead = scenario.machines.get(installation).copied().unwrap_or(0);
+        self.ahead.set(TimeDelta::seconds(ahead));
+    }
+
+    /// The wall clock is put forward, or back.
+    pub(crate) fn set(&self, by: i64) {
+        self.ahead.set(self.ahead.get() + TimeDelta::seconds(by));
+    }
+}
 
 pub(crate) struct Machine {
     pub(crate) cloud: Rc<Cloud>,
-    /// How far the wall clock is ahead of the cloud's.
-    pub(crate) ahead: TimeDelta,
+    pub(crate) clocks: Rc<MachineClocks>,
     /// What the monotonic clock showed at the beginning.
     pub(crate) booted: Duration,
     pub(crate) dice: RefCell<fastrand::Rng>,
@@ -30,15 +72,22 @@ pub(crate) struct Machine {
 
 impl Clock for Machine {
     fn now(&self) -> Timestamp {
-        self.cloud.now() + self.ahead
+        self.cloud.now() + self.clocks.ahead.get()
     }
 
     fn monotonic(&self) -> Monotonic {
-        self.cloud.monotonic() + self.booted
+        self.cloud.monotonic().back(self.clocks.slept.get()) + self.booted
     }
 
-    fn sleep_until(&self, at: Monotonic) -> impl Future<Output = ()> {
-        self.cloud.sleep_until(at.back(self.booted))
+    async fn sleep_until(&self, at: Monotonic) {
+        loop {
+            let slept = self.clocks.slept.get();
+            self.cloud.sleep_until(at.back(self.booted) + slept).await;
+            // Else the machine has slept meanwhile.
+            if self.clocks.slept.get() == slept {
+                return;
+            }
+        }
     }
 }
 
@@ -69,6 +118,7 @@ impl Transport for Machine {
             region: header("x-tc-region"),
             action: header("x-tc-action"),
             body: serde_json::from_slice::<Value>(&request.body).expect("JSON"),
+            bytes: request.body.clone(),
         };
         let question = self.view.as_ref().map(|_| Question::of(&departure));
         let ticket = self.checker.departed(departure);
@@ -84,5 +134,69 @@ impl Transport for Machine {
         };
         self.checker.replied(ticket, &reply);
         reply
+    }
+}
+
+pub(crate) type Life = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Ends at one of the polls to come, wherever it stands then, and does nothing while its machine sleeps.
+pub(crate) struct Mortal {
+    life: Option<Life>,
+    /// Polls until it ends, once somebody said so.
+    doom: Rc<Cell<Option<u32>>>,
+    cloud: Rc<Cloud>,
+    clocks: Rc<MachineClocks>,
+    nap: Option<Life>,
+}
+
+impl Mortal {
+    pub(crate) fn new(
+        life: Option<Life>,
+        doom: &Rc<Cell<Option<u32>>>,
+        cloud: &Rc<Cloud>,
+        clocks: &Rc<MachineClocks>,
+    ) -> Self {
+        Self {
+            life,
+            doom: Rc::clone(doom),
+            cloud: Rc::clone(cloud),
+            clocks: Rc::clone(clocks),
+            nap: None,
+        }
+    }
+
+    /// Whether the machine sleeps on.
+    fn is_asleep(&mut self, context: &mut Context<'_>) -> bool {
+        let wakes = self.clocks.wakes.get();
+        if self.cloud.monotonic() >= wakes {
+            self.nap = None;
+            return false;
+        }
+        let cloud = Rc::clone(&self.cloud);
+        let nap = self
+            .nap
+            .get_or_insert_with(|| Box::pin(async move { cloud.sleep_until(wakes).await }));
+        nap.as_mut().poll(context).is_pending()
+    }
+}
+
+impl Future for Mortal {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        match self.doom.get() {
+            Some(0) => {
+                self.life = None;
+                return Poll::Ready(());
+            }
+            left => self.doom.set(left.map(|left| left - 1)),
+        }
+        if self.is_asleep(context) {
+            return Poll::Pending;
+        }
+        match &mut self.life {
+            Some(life) => life.as_mut().poll(context),
+            None => Poll::Ready(()),
+        }
     }
 }

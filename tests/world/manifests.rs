@@ -70,6 +70,22 @@ impl Manifests {
         }
     }
 
+    /// The same as an installation has them: the second one may ask the opposite.
+    pub(crate) fn of(&self, installation: usize, scenario: &Scenario) -> Self {
+        let mut own = self.clone();
+        if installation == 1 {
+            for image in &scenario.rivals {
+                let state = &mut own.wishes[*image].state;
+                *state = match *state {
+                    Wanted::Shared => Wanted::Unshared,
+                    Wanted::Unshared => Wanted::Shared,
+                    other => other,
+                };
+            }
+        }
+        own
+    }
+
     /// What is asked of an image that a manifest names.
     pub(crate) fn wish(&self, image: usize) -> Option<Wish> {
         let wish = self.wishes[image];

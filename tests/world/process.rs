@@ -1,12 +1,10 @@
 //! A process of the product, which can be ended at any await, and the installation that outlives it.
 
 use std::cell::{Cell, RefCell};
-use std::pin::Pin;
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::api::{ClientContext, Connection, CredentialProvider};
 use sharekeeper::daemon::{
@@ -15,7 +13,7 @@ use sharekeeper::daemon::{
 use sharekeeper::desired::Account;
 use sharekeeper::engine::Stop;
 use sharekeeper::ledger::Ledger;
-use sharekeeper::model::{AccountName, Endpoint, Secret, Selector};
+use sharekeeper::model::{AccountName, Endpoint, Scope, Secret, Selector};
 use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::source::{Generation, ManifestProblem, Update};
 use sharekeeper::status::Activity;
@@ -23,7 +21,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::checker::Checker;
-use super::machine::Machine;
+use super::jobs::RunningJob;
+use super::machine::{Life, Machine, MachineClocks, Mortal};
 use super::manifests::{Manifests, key};
 use super::perturbation::{Doom, View};
 use super::scenario::{Mode, Scenario};
@@ -32,12 +31,16 @@ use super::support::live::INTERVAL;
 use super::support::world::{GLOBAL, REGIONAL, TEN_MINUTES};
 use super::support::{Cloud, Recorded};
 
+/// What no output of a process may have.
+pub(crate) const SECRET: &str = "canary+of/the=key";
+
 /// What all processes have in common.
 pub(crate) struct SharedParts {
     pub(crate) scenario: Rc<Scenario>,
     pub(crate) cloud: Rc<Cloud>,
     pub(crate) checker: Rc<Checker>,
     pub(crate) view: Option<Rc<View>>,
+    pub(crate) machine_clocks: RefCell<BTreeMap<usize, Rc<MachineClocks>>>,
 }
 
 /// A state directory, and the process that has it.
@@ -46,7 +49,12 @@ pub(crate) struct Installation {
     pub(crate) ledger: Rc<Recorded<Machine>>,
     /// Where the state is kept, if not in memory. What is in its history is then in `ledger`, too.
     pub(crate) disk: Option<Rc<StateDisk>>,
+    pub(crate) clocks: Rc<MachineClocks>,
     pub(crate) process: Option<Process>,
+    /// A run that has the state meanwhile.
+    pub(crate) job: Option<RunningJob>,
+    /// The plan that was saved last.
+    pub(crate) saved: Rc<RefCell<Option<String>>>,
     /// When the next process starts, by the cloud's clock in seconds, and how it works.
     pub(crate) starts: Option<(u64, Mode)>,
 }
@@ -92,7 +100,7 @@ impl Connect for Keys {
         let account = account.ok_or("no such account")?;
         let other = usize::from(self.mode == Mode::WrongKeys);
         let key = key((account + other) % 3);
-        let credentials = Credentials::new(key.into(), Secret::new("key".into()), None);
+        let credentials = Credentials::new(key.into(), Secret::new(SECRET.into()), None);
         let endpoint = if self.scenario.regional {
             REGIONAL
         } else {
@@ -108,32 +116,6 @@ impl Connect for Keys {
     }
 }
 
-/// Ends at one of the polls to come, wherever it stands then.
-struct Mortal {
-    life: Option<Life>,
-    doom: Doom,
-}
-
-type Life = Pin<Box<dyn Future<Output = ()>>>;
-
-impl Future for Mortal {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        match self.doom.get() {
-            Some(0) => {
-                self.life = None;
-                return Poll::Ready(());
-            }
-            left => self.doom.set(left.map(|left| left - 1)),
-        }
-        match &mut self.life {
-            Some(life) => life.as_mut().poll(context),
-            None => Poll::Ready(()),
-        }
-    }
-}
-
 pub(crate) fn policy(scenario: &Scenario) -> Policy {
     Policy {
         prune: match scenario.prune {
@@ -141,24 +123,22 @@ pub(crate) fn policy(scenario: &Scenario) -> Policy {
             false => Prune::None,
         },
         max_cancels: scenario.max_cancels,
-        max_cancels_percent: 100,
+        max_cancels_percent: scenario.max_cancels_percent,
         ..Policy::default()
     }
 }
 
 impl SharedParts {
-    /// A machine that boots now.
+    /// What a process on an installation's machine has.
     pub(crate) fn context(
         &self,
         installation: usize,
         process: usize,
         dice: u64,
     ) -> Rc<ClientContext<Machine>> {
-        let machines = &self.scenario.machines;
-        let ahead = machines.get(installation).copied().unwrap_or(0);
         ClientContext::new(Machine {
             cloud: Rc::clone(&self.cloud),
-            ahead: TimeDelta::seconds(ahead),
+            clocks: self.clocks(installation),
             booted: Duration::from_secs(1000 * installation as u64 + 77),
             dice: RefCell::new(fastrand::Rng::with_seed(dice)),
             installation,
@@ -166,6 +146,15 @@ impl SharedParts {
             checker: Rc::clone(&self.checker),
             view: self.view.clone(),
         })
+    }
+
+    /// The clocks of an installation's machine.
+    fn clocks(&self, installation: usize) -> Rc<MachineClocks> {
+        let machines = &self.scenario.machines;
+        let ahead = machines.get(installation).copied().unwrap_or(0);
+        let mut clocks = self.machine_clocks.borrow_mut();
+        let clocks = clocks.entry(installation);
+        Rc::clone(clocks.or_insert_with(|| MachineClocks::ahead(ahead)))
     }
 
     /// A state directory that nobody has used.
@@ -180,8 +169,11 @@ impl SharedParts {
             number,
             ledger,
             disk: None,
+            clocks: self.clocks(number),
             process: None,
-            starts: Some((0, Mode::Reconcile)),
+            job: None,
+            saved: Rc::default(),
+            starts: (number < self.scenario.daemons()).then_some((0, Mode::Reconcile)),
         }
     }
 }
@@ -223,10 +215,8 @@ impl Installation {
                 })
             }),
         };
-        let task = tokio::task::spawn_local(Mortal {
-            life,
-            doom: Rc::clone(&doom),
-        });
+        let mortal = Mortal::new(life, &doom, &parts.cloud, &self.clocks);
+        let task = tokio::task::spawn_local(mortal);
         self.process = Some(Process {
             number,
             mode,
@@ -240,6 +230,10 @@ impl Installation {
 
     /// Notices that the process has ended, if it has.
     pub(crate) fn has_ended(&mut self, checker: &Checker) -> bool {
+        let job = self.job.as_ref();
+        if job.is_some_and(|job| job.has_ended(&self.ledger, checker)) {
+            self.job = None;
+        }
         let Some(process) = &self.process else {
             return false;
         };
@@ -293,6 +287,23 @@ impl Process {
             problems: problems.into_iter().collect(),
         };
         let _ = self.updates.try_send(Update::Loaded(Box::new(generation)));
+    }
+
+    /// What the board shows of each scope.
+    pub(crate) fn shown(&self) -> Vec<String> {
+        self.publisher.board(|board| {
+            let scopes = board.scopes().iter();
+            scopes.map(|scope| format!("{scope:?}")).collect()
+        })
+    }
+
+    /// The scopes in which many shares are missing, each with how many, by the daemon's own account.
+    pub(crate) fn losses(&self) -> Vec<(Scope, usize)> {
+        self.publisher.board(|board| {
+            let scopes = board.scopes().iter();
+            let losses = scopes.filter_map(|(scope, of)| Some((scope.clone(), of.loss?.lost)));
+            losses.collect()
+        })
     }
 
     /// The images that are not as they should be, by the daemon's own account.

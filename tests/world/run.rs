@@ -19,8 +19,10 @@ use super::checker::Checker;
 use super::ending;
 use super::images;
 use super::manifests::{Manifests, key};
+use super::outputs::{Ear, Heard};
 use super::process::{Installation, Keys, SharedParts, policy};
-use super::scenario::{Mode, Place, REGIONS, Scenario, Wanted, What, Wish, seconds};
+use super::record::Record;
+use super::scenario::{Event, Image, Mode, Place, REGIONS, Scenario, Wanted, What, Wish, seconds};
 use super::setup::{Notes, Setup, Watch};
 use super::support::world::TEN_MINUTES;
 use super::support::{Cloud, Instance, Silent};
@@ -40,7 +42,7 @@ const TICK: u64 = 10;
 pub(crate) struct Outcome {
     pub(crate) violations: Vec<String>,
     /// Each call and answer.
-    pub(crate) log: String,
+    pub(crate) record: Record,
     pub(crate) writes: usize,
     pub(crate) simulated: Duration,
     pub(crate) notes: Notes,
@@ -66,6 +68,9 @@ fn live_here(scenario: &Scenario, setup: &Setup) -> Outcome {
         .start_paused(true)
         .build()
         .expect("a runtime");
+    let heard = Heard::default();
+    let ear = || tracing::subscriber::set_default(Ear(heard.clone()));
+    let _ear = scenario.is_overheard.then(ear);
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let mut story = Story::begin(scenario, setup);
@@ -73,15 +78,19 @@ fn live_here(scenario: &Scenario, setup: &Setup) -> Outcome {
         if story.parts.checker.violations().is_empty() {
             story.calm().await;
         }
+        if scenario.is_overheard {
+            story.look_through(&heard);
+        }
         story.end()
     })
 }
 
-struct Story {
-    parts: SharedParts,
+/// The world while it lives.
+pub(crate) struct Story {
+    pub(crate) parts: SharedParts,
     faults: Rc<ActiveFaults>,
-    installations: Vec<Installation>,
-    manifests: Rc<RefCell<Manifests>>,
+    pub(crate) installations: Vec<Installation>,
+    pub(crate) manifests: Rc<RefCell<Manifests>>,
     vanished: BTreeSet<usize>,
     suspensions: u64,
     /// Instances that were started.
@@ -108,6 +117,7 @@ impl Story {
             view: watch.as_ref().and_then(|watch| watch.view.clone()),
             scenario: Rc::new(scenario.clone()),
             cloud,
+            machine_clocks: RefCell::default(),
         };
         let installations = 0..scenario.machines.len();
         let mut installations: Vec<_> = installations.map(|n| parts.install(n)).collect();
@@ -127,6 +137,12 @@ impl Story {
         }
     }
 
+    /// The manifests that an installation has.
+    pub(crate) fn manifests_of(&self, installation: usize) -> Manifests {
+        let manifests = self.manifests.borrow();
+        manifests.of(installation, &self.parts.scenario)
+    }
+
     fn now(&self) -> u64 {
         self.parts.cloud.monotonic().since_start().as_secs()
     }
@@ -134,16 +150,20 @@ impl Story {
     /// Starts who is due, and notices who has ended.
     fn look_after(&mut self) {
         let now = self.now();
+        let scenario = Rc::clone(&self.parts.scenario);
         for installation in &mut self.installations {
             if installation.has_ended(&self.parts.checker) && installation.starts.is_none() {
                 installation.starts = Some((now + 2, Mode::Reconcile));
             }
             let due = installation.starts.filter(|(at, _)| *at <= now);
-            if let (None, Some((_, mode))) = (&installation.process, due) {
+            // Whoever has the state has its lock.
+            let is_free = installation.process.is_none() && installation.job.is_none();
+            if let (true, Some((_, mode))) = (is_free, due) {
                 installation.starts = None;
                 installation.start(&self.parts, mode, &self.manifests);
                 let process = installation.process.as_ref().expect("it began");
-                process.give(&self.parts, &self.manifests.borrow());
+                let manifests = self.manifests.borrow();
+                process.give(&self.parts, &manifests.of(installation.number, &scenario));
             }
         }
     }
@@ -204,7 +224,27 @@ impl Story {
                 }
             }
             What::Disuse(image) => self.end_instances(*image),
+            What::Person(installation, deed) => self.deed(*installation, deed),
+            What::Lose(images) => self.lose(images),
+            What::Run(installation, job) => self.start_job(*installation, *job),
+            What::Sleep(installation, time) => {
+                let now = self.parts.cloud.monotonic();
+                self.parts
+                    .checker
+                    .say(format!("machine {installation} sleeps {time} s"));
+                self.installations[*installation]
+                    .clocks
+                    .sleep(now, seconds(*time));
+            }
+            What::SetClock(installation, by) => {
+                self.parts
+                    .checker
+                    .say(format!("clock {installation} is set by {by} s"));
+                self.installations[*installation].clocks.set(*by);
+                self.parts.checker.clock_was_set(*installation);
+            }
             What::Rename(account) => {
+                self.parts.checker.renamed(*account);
                 self.change(|manifests| manifests.names[*account].push('x'));
             }
             What::Twin(account, is_there) => self.change(|manifests| match is_there {
@@ -245,6 +285,7 @@ impl Story {
             What::Asked(installation) => {
                 let process = &self.installations[*installation].process;
                 process.iter().for_each(super::process::Process::ask);
+                self.parts.checker.asked(*installation);
             }
             What::Crash {
                 installation,
@@ -258,6 +299,7 @@ impl Story {
                     process.crash(*polls);
                     installation.starts = Some((now + down, *next));
                 }
+                installation.job.iter().for_each(|job| job.crash(*polls));
             }
         }
     }
@@ -271,7 +313,21 @@ impl Story {
         }
         for installation in &self.installations {
             if let Some(process) = &installation.process {
-                process.give(&self.parts, &now);
+                process.give(
+                    &self.parts,
+                    &now.of(installation.number, &self.parts.scenario),
+                );
+            }
+        }
+    }
+
+    /// Somebody takes shares back.
+    fn lose(&self, images: &[usize]) {
+        let cloud = &self.parts.cloud;
+        for image in images {
+            let image = &self.parts.scenario.images[*image];
+            if cloud.is_shared(image.region(), &image.id()) {
+                cloud.external_change(image.region(), &image.id(), false);
             }
         }
     }
@@ -351,12 +407,13 @@ impl Story {
         let until = self.now() + time;
         while self.now() < until {
             self.look_after();
+            self.accept_what_is_lost();
             self.sleep(until).await;
         }
     }
 
-    /// Nothing fails any longer, and nobody else does anything.
-    async fn calm(&mut self) {
+    /// Nothing fails any longer but what lasts, and nobody else does anything.
+    fn calm_down(&mut self) {
         self.faults.is_calm.set(true);
         for disk in self.installations.iter().flat_map(|one| &one.disk) {
             disk.is_calm.set(true);
@@ -364,8 +421,12 @@ impl Story {
         self.resume();
         self.parts.cloud.states.borrow_mut().clear();
         let now = self.now();
+        let scenario = Rc::clone(&self.parts.scenario);
         for installation in &mut self.installations {
             installation.ledger.full.set(false);
+            installation
+                .clocks
+                .is_right_again(&scenario, installation.number);
             let mode = installation.process.as_ref().map(|process| process.mode);
             if let (Some(process), Some(Mode::Observe | Mode::WrongKeys)) =
                 (&installation.process, mode)
@@ -373,7 +434,9 @@ impl Story {
                 process.crash(0);
                 process.ask();
             }
-            installation.starts = Some((now + 2, Mode::Reconcile));
+            if installation.number < scenario.daemons() {
+                installation.starts = Some((now + 2, Mode::Reconcile));
+            }
         }
         self.change(|manifests| {
             (manifests.is_broken, manifests.is_partial) = (false, false);
@@ -382,14 +445,34 @@ impl Story {
             manifests.twins.clear();
             manifests.windows = vec![None; 3];
         });
+    }
+
+    async fn calm(&mut self) {
+        self.calm_down();
+        let scenario = Rc::clone(&self.parts.scenario);
+        if let Some(lasting) = &scenario.lasting {
+            self.faults.goes_on.set(true);
+            self.pass(SETTLES).await;
+            let is_there = |image: &Image| lasting.place.has(image);
+            self.check_end("L2", |index| !is_there(&scenario.images[index]));
+            self.faults.goes_on.set(false);
+        }
         if self.watch.is_some() {
             // A person sees what is held back since a look that lacked much, and says that it is to go on.
             self.pass(PERSON_COMES).await;
             let processes = self.installations.iter().flat_map(|one| &one.process);
             processes.for_each(super::process::Process::ask);
         }
-        self.pass(SETTLES).await;
-        self.check_end("L1");
+        self.pass(SETTLES / 3).await;
+        // Whoever sees that a loss still holds something up says that it is known.
+        let loses = |event: &Event| matches!(event.what, What::Lose(_));
+        if scenario.events.iter().any(loses) {
+            for installation in 0..scenario.daemons() {
+                self.happens(&What::Asked(installation));
+            }
+        }
+        self.pass(SETTLES - SETTLES / 3).await;
+        self.check_end("L1", |_| true);
         let settled = self.parts.checker.writes(&self.vanished);
         self.pass(RESTS).await;
         let since = self.parts.checker.writes(&self.vanished) - settled;
@@ -410,7 +493,7 @@ impl Story {
     }
 
     /// Whether each image is as a small model says.
-    fn check_end(&self, invariant: &str) {
+    fn check_end(&self, invariant: &str, counts: impl Fn(usize) -> bool) {
         let parts = &self.parts;
         let unready = || {
             let processes = self.installations.iter().flat_map(|one| &one.process);
@@ -419,6 +502,7 @@ impl Story {
         let wrong: Vec<_> = self
             .expected()
             .into_iter()
+            .filter(|(index, _)| counts(*index))
             .filter_map(|(index, shared)| {
                 let image = &parts.scenario.images[index];
                 let is = parts.cloud.is_shared(image.region(), &image.id());
@@ -456,7 +540,9 @@ impl Story {
                         .is_shared(images[*other].region(), &images[*other].id())
             });
             let scenario = &self.parts.scenario;
-            scenario.prune && unnamed.count() > scenario.max_cancels as usize
+            let unnamed = unnamed.count();
+            let is_over = unnamed > scenario.max_cancels as usize;
+            scenario.prune && (is_over || unnamed > 0 && scenario.max_cancels_percent < 100)
         };
         let known = (0..images.len()).filter_map(|index| {
             let wish = manifests.wish(index)?;
@@ -469,6 +555,9 @@ impl Story {
                 Wanted::Unshared | Wanted::Until(_) => false,
                 Wanted::Unnamed => return None,
             };
+            if self.parts.scenario.rivals.contains(&index) {
+                return None;
+            }
             (!self.vanished.contains(&index)).then_some((index, shared))
         });
         known.collect()
@@ -539,10 +628,28 @@ impl Story {
         }
     }
 
+    /// Whether a secret is in anything that was said, shown or kept.
+    fn look_through(&self, heard: &Heard) {
+        for installation in &self.installations {
+            for event in installation.ledger.events.borrow().iter() {
+                heard.look_through(&format!("{event:?}"));
+            }
+            for shown in installation.process.iter().flat_map(|one| one.shown()) {
+                heard.look_through(&shown);
+            }
+        }
+        let found = heard.found();
+        if !found.is_empty() || heard.lines() == 0 {
+            self.parts
+                .checker
+                .violate(format!("S12: a secret in {found:?}"));
+        }
+    }
+
     fn end(self) -> Outcome {
         Outcome {
             violations: self.parts.checker.violations(),
-            log: self.parts.checker.log(),
+            record: self.parts.checker.record(),
             writes: self.parts.checker.writes(&self.vanished),
             simulated: self.parts.cloud.monotonic().since_start(),
             notes: self.watch.map(Watch::into_notes).unwrap_or_default(),

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::documents::Document;
 use super::images::{ImageChange, Made};
+use super::jobs::Job;
+use super::people::Deed;
 
 pub(crate) const REGIONS: [&str; 3] = ["ap-tokyo", "ap-bangkok", "eu-frankfurt"];
 
@@ -25,12 +27,27 @@ pub(crate) struct Scenario {
     /// Whether what no manifest names any longer is pruned.
     pub(crate) prune: bool,
     pub(crate) max_cancels: u32,
+    /// The same in percent of what is an installation's own.
+    #[serde(default = "all")]
+    pub(crate) max_cancels_percent: u32,
     /// How long reads lag behind writes.
     pub(crate) lag: u64,
     /// Milliseconds until an intent is on the disk, and until the writer hears of it.
     pub(crate) commit: (u64, u64),
     /// Seconds that the clock of each machine is ahead of the cloud's, for each installation.
     pub(crate) machines: Vec<i64>,
+    /// Whether the last installation has no daemon: there are only runs that end by themselves.
+    #[serde(default)]
+    pub(crate) has_jobs: bool,
+    /// Images of which the manifests of the second installation ask the opposite.
+    #[serde(default)]
+    pub(crate) rivals: BTreeSet<usize>,
+    /// What goes on in one place once everything else has stopped.
+    #[serde(default)]
+    pub(crate) lasting: Option<FaultSpan>,
+    /// Whether all that processes say is looked through for secrets.
+    #[serde(default)]
+    pub(crate) is_overheard: bool,
     pub(crate) images: Vec<Image>,
     /// Documents that name images by more than ids, each in a place of its own; none in any place: no document ever does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -93,6 +110,14 @@ pub(crate) struct Place {
     pub(crate) image: Option<usize>,
 }
 
+impl Place {
+    /// Whether the image's account or region is meant.
+    pub(crate) fn has(&self, image: &Image) -> bool {
+        self.account.is_none_or(|account| account == image.account)
+            && self.region.is_none_or(|region| region == image.region)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FaultSpan {
     pub(crate) kind: FaultKind,
@@ -138,6 +163,10 @@ pub(crate) enum FaultKind {
     Stale(u64),
     /// The access point's clock is ahead by so many seconds.
     ClockAhead(i64),
+    /// The answer is at another place.
+    Redirect,
+    /// Reads have no answer, and writes have.
+    ReadsHang,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,6 +214,16 @@ pub(crate) enum What {
     DiskFull(usize, bool),
     /// An installation is asked to look at everything again.
     Asked(usize),
+    /// A person does something to an installation's state.
+    Person(usize, Deed),
+    /// Somebody takes all these shares back at once.
+    Lose(Vec<usize>),
+    /// A run that ends by itself, unless another process has the installation.
+    Run(usize, Job),
+    /// A machine sleeps for so many seconds.
+    Sleep(usize, u64),
+    /// A machine's clock is put forward or back by so many seconds.
+    SetClock(usize, i64),
     /// A process is ended once it was polled so often.
     Crash {
         installation: usize,
@@ -207,6 +246,11 @@ pub(crate) enum Mode {
     WrongKeys,
 }
 
+/// No bound in percent.
+const fn all() -> u32 {
+    100
+}
+
 pub(crate) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -215,6 +259,11 @@ impl Scenario {
     /// Whether documents may name images by more than ids.
     pub(crate) fn has_documents(&self) -> bool {
         !self.documents.is_empty()
+    }
+
+    /// Installations that have a daemon: they are the first ones.
+    pub(crate) fn daemons(&self) -> usize {
+        self.machines.len() - usize::from(self.has_jobs)
     }
 
     pub(crate) fn text(&self) -> String {

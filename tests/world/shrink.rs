@@ -114,10 +114,13 @@ fn uses(scenario: &Scenario, index: usize) -> bool {
         | What::Disuse(image)
         | What::Image(image, _) => *image == index,
         What::Document(_, document) => document.iter().any(|it| names(it, index)),
+        What::Person(_, deed) => deed.image() == Some(index),
+        What::Lose(images) => images.contains(&index),
         _ => false,
     });
+    let is_rival = scenario.rivals.contains(&index);
     let mut documents = scenario.documents.iter().flatten();
-    by_fault || by_event || documents.any(|document| names(document, index))
+    by_fault || by_event || is_rival || documents.any(|document| names(document, index))
 }
 
 /// Whether a document goes by the index of an image.
@@ -133,9 +136,21 @@ fn names(document: &Document, index: usize) -> bool {
 
 /// Makes what is left as plain as possible.
 fn plainer(mut scenario: Scenario, fails: &mut impl FnMut(&Scenario) -> bool) -> Scenario {
-    let changes: [fn(&mut Scenario); 6] = [
-        |scenario| scenario.machines.truncate(1),
-        |scenario| scenario.machines = vec![0],
+    let changes: [fn(&mut Scenario); 11] = [
+        |scenario| scenario.lasting = None,
+        |scenario| scenario.rivals.clear(),
+        |scenario| scenario.is_overheard = false,
+        |scenario| scenario.max_cancels_percent = 100,
+        |scenario| {
+            scenario.machines.truncate(scenario.daemons());
+            scenario.has_jobs = false;
+        },
+        |scenario| {
+            if scenario.daemons() > 1 {
+                scenario.machines.remove(1);
+            }
+        },
+        |scenario| scenario.machines.fill(0),
         |scenario| scenario.lag = 0,
         |scenario| scenario.commit = (0, 0),
         |scenario| scenario.uins = false,
@@ -147,6 +162,10 @@ fn plainer(mut scenario: Scenario, fails: &mut impl FnMut(&Scenario) -> bool) ->
         let is_valid = smaller.events.iter().all(|event| match event.what {
             What::Asked(installation)
             | What::DiskFull(installation, _)
+            | What::Person(installation, _)
+            | What::Run(installation, _)
+            | What::Sleep(installation, _)
+            | What::SetClock(installation, _)
             | What::Crash { installation, .. } => installation < smaller.machines.len(),
             _ => true,
         });

@@ -1,6 +1,8 @@
 //! Twelve short scenarios without faults of their own, but for one that a story is about. Each is run again with one thing
 //! different at a time.
 
+use std::collections::BTreeSet;
+
 use super::scenario::{
     Event, FaultKind, FaultSpan, Image, Mode, Place, Scenario, Wanted, What, Wish,
 };
@@ -32,6 +34,7 @@ fn image(number: usize, shared: bool, wish: Wish) -> Image {
         number,
         shared,
         wish,
+        made: None,
     }
 }
 
@@ -55,10 +58,17 @@ fn scenario(calm_at: u64, images: Vec<Image>, events: Vec<Event>) -> Scenario {
         uins: true,
         prune: true,
         max_cancels: 4,
+        max_cancels_percent: 100,
         lag: 0,
         commit: (3, 1),
         machines: vec![0],
+        has_jobs: false,
+        rivals: BTreeSet::new(),
+        lasting: None,
+        is_overheard: false,
         images,
+        documents: Vec::new(),
+        syncs: 0,
         faults: Vec::new(),
         events,
     }

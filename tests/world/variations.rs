@@ -51,11 +51,11 @@ impl Variation<'_> {
         let outcome = live_under(&first.story.scenario, setup);
         let (now, then) = (&outcome.notes, &first.outcome.notes);
         let why = if !outcome.violations.is_empty() {
-            format!("{:#?}\n{}", outcome.violations, outcome.log)
+            format!("{:#?}\n{}", outcome.violations, outcome.record.text())
         } else if !now.is_reached {
             "it does not come to that".into()
         } else if let Some(image) = differs(now, then) {
-            format!("{image} is otherwise: {now:#?}\n{}", outcome.log)
+            format!("{image} is otherwise: {now:#?}\n{}", outcome.record.text())
         } else {
             return Ok(());
         };

@@ -40,6 +40,8 @@ pub(crate) enum Fault {
     Internal,
     /// JSON that says nothing; no effect.
     Shapeless,
+    /// The answer is at another place; no effect.
+    Redirect,
 }
 
 impl Fault {
@@ -841,6 +843,7 @@ impl Cloud {
                 }
                 Fault::GarbageAfter => ok(200, "}{"),
                 Fault::Html503 => ok(503, "<html>busy</html>"),
+                Fault::Redirect => ok(307, "<html>elsewhere</html>"),
                 Fault::Shapeless => ok(200, r#"{"Response":{}}"#),
                 Fault::Internal => ok(
                     200,

@@ -1,0 +1,411 @@
+//! Draws what makes a world more than faults: people, runs beside daemons, rivals, machines that sleep, losses, and moments
+//! in which something changes while many writes wait for their turn.
+
+use fastrand::Rng;
+
+use super::jobs::Job;
+use super::manifests::BEGINNING;
+use super::people::Deed;
+use super::scenario::{
+    Event, FaultKind, FaultSpan, Image, Mode, Place, REGIONS, Scenario, Wanted, What, Wish,
+};
+
+/// Adds to a scenario that was drawn from the same seed. Each kind is in a part of the seeds.
+pub(crate) fn more(scenario: &mut Scenario) {
+    scenario.is_overheard = scenario.seed.is_multiple_of(32);
+    // Those have builds, copies and people of their own.
+    if scenario.has_documents() {
+        return;
+    }
+    let mut dice = Rng::with_seed(scenario.seed ^ 0x30fe);
+    let dice = &mut dice;
+    let kinds: [(u8, fn(&mut Scenario, &mut Rng)); 12] = [
+        (20, many_shares),
+        (15, over_the_cap),
+        (20, percent),
+        (20, people),
+        (20, losses),
+        (20, jobs),
+        (8, rivals),
+        (12, sleeps),
+        (10, clocks),
+        (15, lasting),
+        (6, redirects),
+        // The last, because it makes room for itself.
+        (30, burst),
+    ];
+    for (percent, kind) in kinds {
+        if dice.u8(..100) < percent {
+            kind(scenario, dice);
+        }
+    }
+    scenario.events.sort_by_key(|event| event.at);
+}
+
+fn push(scenario: &mut Scenario, at: u64, what: What) {
+    let at = at.clamp(1, scenario.calm_at - 1);
+    scenario.events.push(Event { at, what });
+}
+
+/// The images of the scope of a drawn one.
+fn scope(scenario: &Scenario, dice: &mut Rng) -> Vec<usize> {
+    let of = &scenario.images[dice.usize(..scenario.images.len())];
+    let place = (of.account, of.region);
+    let images = scenario.images.iter().zip(0..);
+    let here = images.filter(|(image, _)| (image.account, image.region) == place);
+    here.map(|(_, index)| index).collect()
+}
+
+fn wish(state: Wanted) -> Wish {
+    Wish {
+        state,
+        protect: false,
+    }
+}
+
+fn installation(scenario: &Scenario, dice: &mut Rng) -> usize {
+    dice.usize(..scenario.machines.len())
+}
+
+/// A scope has so many images to share that what was seen of them grows old, and then nobody answers who could tell.
+fn many_shares(scenario: &mut Scenario, dice: &mut Rng) {
+    if dice.u8(..3) > 0 {
+        grow(scenario, 30);
+        return;
+    }
+    grow(scenario, 170);
+    scenario.rate = 1;
+    let from = dice.u64(60..120);
+    scenario.faults.push(FaultSpan {
+        kind: FaultKind::ReadsHang,
+        place: Place {
+            account: Some(0),
+            ..Place::default()
+        },
+        from,
+        until: from + dice.u64(30..120),
+        percent: 100,
+    });
+}
+
+/// Gives the first scope so many images, at least. Returns them.
+fn grow(scenario: &mut Scenario, most: usize) -> Vec<usize> {
+    let is_first = |image: &Image| (image.account, image.region) == (0, 0);
+    let first = scenario
+        .images
+        .iter()
+        .filter(|image| is_first(image))
+        .count();
+    scenario.images.extend((first..most).map(|number| Image {
+        account: 0,
+        region: 0,
+        number: 300 + number,
+        shared: false,
+        wish: wish(Wanted::Shared),
+        made: None,
+    }));
+    let images = scenario.images.iter().zip(0..);
+    let here = images.filter(|(image, _)| is_first(image));
+    here.map(|(_, index)| index).collect()
+}
+
+/// Much is asked for at once and slowly done, and meanwhile a window closes, shares end, a second name appears, or a person
+/// says stop.
+fn burst(scenario: &mut Scenario, dice: &mut Rng) {
+    scenario.rate = dice.u32(1..=2);
+    let images = grow(scenario, 20);
+    let account = 0;
+    let kind = dice.u8(..5);
+    let (before, state) = match dice.bool() && kind > 0 && kind < 4 {
+        true => (Wanted::Unshared, Wanted::Shared),
+        false => (Wanted::Shared, Wanted::Unshared),
+    };
+    // Shares that end are to be made yet.
+    let before = if kind == 0 { Wanted::Unshared } else { before };
+    let minute = dice.u64(12..scenario.calm_at / 60);
+    // The beginning is no full minute.
+    let boundary = 60 * minute - u64::try_from(BEGINNING.rem_euclid(60)).expect("of a minute");
+    let ahead = scenario.machines[0];
+    let at = boundary.saturating_add_signed(-ahead) - dice.u64(1..8);
+    let ends = at + dice.u64(2..9);
+    make_room(scenario, at.saturating_sub(700)..at + 60);
+    let earlier = images.iter().map(|index| (*index, wish(before)));
+    let earlier = earlier.collect();
+    push(scenario, at - 600, What::Edit(earlier));
+    let state = if kind == 0 {
+        Wanted::Until(ends)
+    } else {
+        state
+    };
+    let edits = images.iter().map(|index| (*index, wish(state)));
+    let edits = edits.collect();
+    push(scenario, at, What::Edit(edits));
+    match kind {
+        0 => {}
+        4 => {
+            // What is missing is of another scope, if there is one.
+            push(
+                scenario,
+                ends,
+                What::Partial(vec![scenario.images.len().saturating_sub(21)]),
+            );
+            push(scenario, ends + dice.u64(60..900), What::Mended);
+        }
+        3 if scenario.uins => {}
+        3 => {
+            push(scenario, ends, What::Twin(account, true));
+            let later = ends + dice.u64(60..900);
+            push(scenario, later, What::Twin(account, false));
+        }
+        1 => {
+            let of_day = (BEGINNING.rem_euclid(86_400) / 60).unsigned_abs() + minute;
+            let closes = u16::try_from(of_day % 1440).expect("of a day");
+            let opens = (closes + 1440 - 90) % 1440;
+            push(scenario, 0, What::Window(account, Some((opens, closes))));
+        }
+        _ => {
+            let place = Place {
+                account: Some(account),
+                ..Place::default()
+            };
+            push(scenario, ends, What::Suspend(place));
+            push(scenario, ends + dice.u64(60..900), What::Resume);
+        }
+    }
+}
+
+/// Nothing else goes wrong for a while.
+fn make_room(scenario: &mut Scenario, times: std::ops::Range<u64>) {
+    let meets = |fault: &FaultSpan| fault.from < times.end && times.start < fault.until;
+    scenario.faults.retain(|fault| !meets(fault));
+    scenario.events.retain(|event| {
+        let disturbs = matches!(
+            event.what,
+            What::Edit(_) | What::Broken | What::Partial(_) | What::Suspend(_) | What::Crash { .. }
+        );
+        !disturbs || !times.contains(&event.at)
+    });
+}
+
+/// One more image is named no longer than may be pruned at once.
+fn over_the_cap(scenario: &mut Scenario, dice: &mut Rng) {
+    scenario.prune = true;
+    let images = scope(scenario, dice);
+    let own = images.into_iter().filter(|index| {
+        let image = &scenario.images[*index];
+        !image.shared && image.wish.state == Wanted::Shared
+    });
+    let count = scenario.max_cancels as usize + dice.usize(..2);
+    let gone: Vec<_> = own
+        .take(count)
+        .map(|index| (index, wish(Wanted::Unnamed)))
+        .collect();
+    let at = dice.u64(300..scenario.calm_at);
+    push(scenario, at, What::Edit(gone));
+}
+
+/// The cap is a percentage of many images.
+fn percent(scenario: &mut Scenario, dice: &mut Rng) {
+    let first = grow(scenario, 30);
+    scenario.prune = true;
+    scenario.max_cancels = dice.u32(3..12);
+    scenario.max_cancels_percent = [5, 10, 25][dice.usize(..3)];
+    let from = dice.usize(..first.len() - 11);
+    let gone = first[from..].iter().take(dice.usize(2..12));
+    let gone = gone.map(|index| (*index, wish(Wanted::Unnamed))).collect();
+    let at = dice.u64(1500..scenario.calm_at.max(1501));
+    push(scenario, at, What::Edit(gone));
+}
+
+fn people(scenario: &mut Scenario, dice: &mut Rng) {
+    for _ in 0..dice.usize(1..4) {
+        let image = dice.usize(..scenario.images.len());
+        let here = installation(scenario, dice);
+        let at = dice.u64(1..scenario.calm_at);
+        let deed = match dice.u8(..4) {
+            0 => Deed::Release(image),
+            1 => Deed::Unpark(image),
+            _ => Deed::Adopt(image),
+        };
+        push(scenario, at, What::Person(here, deed));
+        if dice.bool() {
+            let later = at + dice.u64(1..900);
+            push(
+                scenario,
+                later,
+                What::Edit(vec![(image, wish(Wanted::Unnamed))]),
+            );
+        }
+    }
+}
+
+/// Shares vanish, a person says that so many may have, and as many others vanish later.
+fn losses(scenario: &mut Scenario, dice: &mut Rng) {
+    let images = scope(scenario, dice);
+    let (account, region) = {
+        let image = &scenario.images[images[0]];
+        (image.account, image.region)
+    };
+    let own = images.into_iter().filter(|index| {
+        let image = &scenario.images[*index];
+        !image.shared && image.wish.state == Wanted::Shared
+    });
+    let own: Vec<_> = own.collect();
+    let count = dice.usize(2..6);
+    let here = installation(scenario, dice);
+    let mut at = dice.u64(600..scenario.calm_at);
+    for lost in own.chunks_exact(count).take(dice.usize(1..3)) {
+        push(scenario, at, What::Lose(lost.to_vec()));
+        let cancelled = dice.usize(..own.len());
+        let unshared = vec![(own[cancelled], wish(Wanted::Unshared))];
+        push(scenario, at + dice.u64(1..600), What::Edit(unshared));
+        if dice.bool() {
+            let accept = Deed::Accept {
+                account,
+                region,
+                lost: u32::try_from(count).expect("a few"),
+            };
+            let later = at + dice.u64(1..900);
+            push(scenario, later, What::Person(here, accept));
+        }
+        at += dice.u64(600..3600);
+    }
+}
+
+/// A pipeline runs beside the daemons, on a state of its own or on that of a daemon that is down.
+fn jobs(scenario: &mut Scenario, dice: &mut Rng) {
+    scenario.machines.push(dice.i64(-20..=20));
+    scenario.has_jobs = true;
+    let own = scenario.machines.len() - 1;
+    if dice.bool() {
+        // The daemons only look, so that something is left to do.
+        for daemon in 0..own {
+            let crash = What::Crash {
+                installation: daemon,
+                polls: 0,
+                down: 2,
+                next: Mode::Observe,
+            };
+            push(scenario, 1, crash);
+        }
+    }
+    for _ in 0..dice.usize(1..6) {
+        let at = dice.u64(1..scenario.calm_at);
+        let here = match dice.u8(..4) {
+            0 => installation(scenario, dice),
+            _ => own,
+        };
+        match dice.u8(..3) {
+            0 => {
+                push(scenario, at, What::Run(here, Job::Plan));
+                let later = at + dice.u64(30..1800);
+                push(scenario, later, What::Run(here, Job::Carry));
+                // Somebody else is at work meanwhile.
+                let image = dice.usize(..scenario.images.len());
+                let hand = What::Hand(image, dice.bool());
+                push(scenario, later + dice.u64(1..20), hand);
+            }
+            1 => push(scenario, at, What::Run(here, Job::PartialOk)),
+            _ => push(scenario, at, What::Run(here, Job::Reconcile)),
+        }
+        if dice.u8(..4) == 0 {
+            let crash = What::Crash {
+                installation: here,
+                polls: dice.u32(..60),
+                down: dice.u64(2..600),
+                next: Mode::Reconcile,
+            };
+            push(scenario, at + dice.u64(1..30), crash);
+        }
+    }
+}
+
+/// Two installations whose manifests contradict each other in a few images.
+fn rivals(scenario: &mut Scenario, dice: &mut Rng) {
+    if scenario.daemons() == 1 {
+        scenario.machines.insert(1, dice.i64(-20..=20));
+    }
+    let images = scope(scenario, dice);
+    let count = dice.usize(1..4);
+    scenario.rivals = images.into_iter().take(count).collect();
+}
+
+fn sleeps(scenario: &mut Scenario, dice: &mut Rng) {
+    for _ in 0..dice.usize(1..4) {
+        let here = installation(scenario, dice);
+        // Often amid writes: those of the beginning, or of an edit.
+        let edits = scenario.events.iter();
+        let edits: Vec<_> = edits
+            .filter(|event| matches!(event.what, What::Edit(_)))
+            .map(|event| event.at)
+            .collect();
+        let at = match dice.u8(..3) {
+            0 => dice.u64(1..20),
+            1 if !edits.is_empty() => edits[dice.usize(..edits.len())] + dice.u64(1..10),
+            _ => dice.u64(1..scenario.calm_at),
+        };
+        let time = [dice.u64(5..130), dice.u64(130..3600)][dice.usize(..2)];
+        // Who wakes up in the calm would not have the time that it takes to settle.
+        let time = time.min(scenario.calm_at.saturating_sub(at + 1)).max(1);
+        push(scenario, at, What::Sleep(here, time));
+    }
+}
+
+fn clocks(scenario: &mut Scenario, dice: &mut Rng) {
+    for _ in 0..dice.usize(1..3) {
+        let here = installation(scenario, dice);
+        let by = [dice.i64(-40..=40), dice.i64(-1200..=1200)][dice.usize(..2)];
+        let at = dice.u64(1..scenario.calm_at);
+        push(scenario, at, What::SetClock(here, by));
+        if dice.bool() {
+            push(scenario, at + dice.u64(10..1200), What::SetClock(here, -by));
+        }
+    }
+}
+
+/// One account or region never works again, or not until all others have settled.
+fn lasting(scenario: &mut Scenario, dice: &mut Rng) {
+    let kinds = [
+        FaultKind::Hang,
+        FaultKind::NotSent,
+        FaultKind::Gateway,
+        FaultKind::Internal,
+        FaultKind::Garbage,
+        FaultKind::Throttled,
+        FaultKind::WriteDenied,
+        FaultKind::KeyUnknown,
+        FaultKind::ListingFails,
+        FaultKind::LostReply,
+        FaultKind::Slow(9_000),
+    ];
+    let account = scenario.images[dice.usize(..scenario.images.len())].account;
+    let by_region = dice.bool();
+    let place = Place {
+        account: (!by_region || dice.bool()).then_some(account),
+        region: by_region.then(|| dice.usize(..REGIONS.len())),
+        image: None,
+    };
+    let kind = match kinds[dice.usize(..kinds.len())] {
+        // A key is known everywhere or nowhere.
+        FaultKind::KeyUnknown if by_region => FaultKind::Hang,
+        kind => kind,
+    };
+    scenario.lasting = Some(FaultSpan {
+        kind,
+        place,
+        from: scenario.calm_at,
+        until: u64::MAX,
+        percent: 100,
+    });
+}
+
+fn redirects(scenario: &mut Scenario, dice: &mut Rng) {
+    let from = dice.u64(..scenario.calm_at);
+    scenario.faults.push(FaultSpan {
+        kind: FaultKind::Redirect,
+        place: Place::default(),
+        from,
+        until: scenario.calm_at.min(from + dice.u64(10..1200)),
+        percent: [20, 100][dice.usize(..2)],
+    });
+}

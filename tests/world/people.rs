@@ -1,0 +1,149 @@
+//! What people do to the state beside the processes, as `adopt`, `accept` and the like do, and what somebody else does to
+//! many shares at once.
+
+use serde::{Deserialize, Serialize};
+use sharekeeper::host::Clock;
+use sharekeeper::inventory::{InventoryEntry, LossAcceptance, OwnedShare};
+use sharekeeper::model::{AccountName, ImageId, Region, Scope};
+
+use super::machine::Machine;
+use super::run::Story;
+use super::scenario::REGIONS;
+use super::support::Recorded;
+
+/// What a person does. Images are their indexes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Deed {
+    /// The share becomes the installation's own, whoever made it.
+    Adopt(usize),
+    /// The share is the installation's own no longer, and stays.
+    Release(usize),
+    /// Whoever kept reversing the image does so no longer.
+    Unpark(usize),
+    /// So many shares may have vanished at once.
+    Accept {
+        account: usize,
+        region: usize,
+        lost: u32,
+    },
+}
+
+impl Deed {
+    /// The image that it is about, if it is about one.
+    pub(crate) fn image(&self) -> Option<usize> {
+        match self {
+            Self::Adopt(image) | Self::Release(image) | Self::Unpark(image) => Some(*image),
+            Self::Accept { .. } => None,
+        }
+    }
+}
+
+impl Story {
+    /// A person does something to an installation's state.
+    pub(crate) fn deed(&self, installation: usize, deed: &Deed) {
+        match deed {
+            Deed::Adopt(image) => self.adopt(installation, *image),
+            Deed::Release(image) => {
+                self.change_entry(installation, *image, |entry| entry.owned = None);
+                self.parts.checker.released(installation, *image);
+            }
+            Deed::Unpark(image) => {
+                self.change_entry(installation, *image, |entry| {
+                    entry.writes.clear();
+                    entry.parked_since = None;
+                });
+                self.parts.checker.unparked(installation, *image);
+            }
+            Deed::Accept {
+                account,
+                region,
+                lost,
+            } => self.accept(installation, (*account, *region), *lost),
+        }
+    }
+
+    /// The scope under the name that its account has at present.
+    fn scope(&self, account: usize, region: usize) -> Scope {
+        let name = &self.manifests.borrow().names[account];
+        Scope {
+            account: AccountName::new(name).expect("a name"),
+            region: Region::new(REGIONS[region]).expect("a region"),
+        }
+    }
+
+    fn ledger(&self, installation: usize) -> &Recorded<Machine> {
+        &self.installations[installation].ledger
+    }
+
+    /// Changes what is known of an image, under whatever name of its account that is.
+    fn change_entry(
+        &self,
+        installation: usize,
+        image: usize,
+        change: impl Fn(&mut InventoryEntry),
+    ) {
+        let id = ImageId::new(&self.parts.scenario.images[image].id()).expect("an id");
+        let mut scopes = self.ledger(installation).scopes.borrow_mut();
+        let rows = scopes.values_mut();
+        rows.filter_map(|rows| rows.images.get_mut(&id))
+            .for_each(change);
+    }
+
+    /// The person was shown the blueprint that there is.
+    fn adopt(&self, installation: usize, index: usize) {
+        let image = &self.parts.scenario.images[index];
+        let cloud = &self.parts.cloud;
+        if !cloud.is_shared(image.region(), &image.id()) {
+            return;
+        }
+        let blueprint = cloud.blueprint(image.region(), &image.id());
+        let scope = self.scope(image.account, image.region);
+        let id = ImageId::new(&image.id()).expect("an id");
+        let mut scopes = self.ledger(installation).scopes.borrow_mut();
+        // What is kept of it under an earlier name of the account moves along.
+        let mut entry = InventoryEntry::default();
+        let mut open = Vec::new();
+        for rows in scopes.values_mut() {
+            entry = rows.images.remove(&id).unwrap_or(entry);
+            open.extend(rows.open_intents.remove(&id).unwrap_or_default());
+        }
+        entry.owned = Some(OwnedShare::adopted(&blueprint, cloud.now()));
+        let rows = scopes.entry(scope).or_default();
+        rows.images.insert(id.clone(), entry);
+        if !open.is_empty() {
+            rows.open_intents.insert(id, open);
+        }
+        self.parts.checker.adopted(installation, index, &blueprint);
+    }
+
+    fn accept(&self, installation: usize, place: (usize, usize), lost: u32) {
+        let scope = self.scope(place.0, place.1);
+        let mut scopes = self.ledger(installation).scopes.borrow_mut();
+        let said = &mut scopes.entry(scope).or_default().acceptances;
+        said.retain(|one| one.lost != lost);
+        said.push(LossAcceptance {
+            lost,
+            images: None,
+            by: "someone@somewhere".into(),
+            since: self.parts.cloud.now(),
+        });
+        self.parts.checker.accepted(installation, place, lost);
+    }
+
+    /// People look at what the daemons say is lost, and accept it.
+    pub(crate) fn accept_what_is_lost(&self) {
+        for installation in &self.installations {
+            let Some(process) = &installation.process else {
+                continue;
+            };
+            for (scope, loss) in process.losses() {
+                let account = self.manifests.borrow().account(scope.account.as_str());
+                let region = REGIONS.iter().position(|one| *one == scope.region.as_str());
+                let lost = u32::try_from(loss).expect("a few");
+                if let (Some(account), Some(region)) = (account, region) {
+                    self.accept(installation.number, (account, region), lost);
+                }
+            }
+        }
+    }
+}
