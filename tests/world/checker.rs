@@ -496,7 +496,8 @@ impl Checker {
             _ => "lighthouse",
         };
         let place = match self.scenario.regional {
-            true if service == "sts" => String::new(),
+            // Only Lighthouse has access points of its own in regions.
+            true if service != "lighthouse" => String::new(),
             true => format!("{}.", call.region),
             false => "intl.".to_owned(),
         };
