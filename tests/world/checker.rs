@@ -805,7 +805,7 @@ impl Checker {
             return Some("S2: a write without a look".into());
         };
         if let Some(lost) = process.lost.get(subject.id)
-            && listing.began <= *lost
+            && listing.began < *lost
         {
             return Some("S8: a write whose answer was lost is repeated without a look".into());
         }
