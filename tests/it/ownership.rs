@@ -13,7 +13,7 @@ use sharekeeper::desired::{Desired, DesiredShare};
 use sharekeeper::history::WriteResult;
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::{InventoryNote, OwnershipState, Suspension};
-use sharekeeper::model::{AccountName, ImageId, ImageKey, Permission, Selector};
+use sharekeeper::model::{ImageId, ImageKey, Permission, Selector};
 use sharekeeper::plan::{Policy, Prune};
 
 const TOKYO: &str = "ap-tokyo";
