@@ -88,19 +88,13 @@ impl Story {
         if manifests.is_broken || !is_whole {
             return;
         }
-        installation.job = Some(start(
-            &self.parts,
-            installation,
-            &self.manifests,
-            (manifests, job),
-        ));
+        installation.job = Some(start(&self.parts, installation, (manifests, job)));
     }
 }
 
 fn start(
     parts: &SharedParts,
     installation: &Installation,
-    names: &Rc<RefCell<Manifests>>,
     (manifests, job): (Manifests, Job),
 ) -> RunningJob {
     let mode = match job {
@@ -113,12 +107,14 @@ fn start(
     installation.ledger.hand_over(&context);
     parts.checker.loaded(process, &manifests);
     parts.checker.say(format!("process {process}: {job:?}"));
+    // An account may get another name before the run asks for its key.
+    let names = Rc::new(RefCell::new(manifests.clone()));
     let run = Run {
         context,
         ledger: Rc::clone(&installation.ledger),
         checker: Rc::clone(&parts.checker),
         process,
-        keys: Keys::new(parts, names, mode),
+        keys: Keys::new(parts, &names, mode),
         desired: manifests.desired(&parts.scenario),
         policy: Policy {
             shares_only: manifests.is_partial,

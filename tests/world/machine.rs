@@ -12,7 +12,7 @@ use sharekeeper::host::{Clock, Reply, Request, Rng, Transport, TransportError};
 use sharekeeper::model::{Monotonic, Timestamp};
 
 use super::checker::{Checker, Departure};
-use super::perturbation::{Question, View};
+use super::perturbation::{Doom, Question, View};
 use super::scenario::Scenario;
 use super::support::Cloud;
 
@@ -142,8 +142,7 @@ pub(crate) type Life = Pin<Box<dyn Future<Output = ()>>>;
 /// Ends at one of the polls to come, wherever it stands then, and does nothing while its machine sleeps.
 pub(crate) struct Mortal {
     life: Option<Life>,
-    /// Polls until it ends, once somebody said so.
-    doom: Rc<Cell<Option<u32>>>,
+    doom: Doom,
     cloud: Rc<Cloud>,
     clocks: Rc<MachineClocks>,
     nap: Option<Life>,
@@ -152,7 +151,7 @@ pub(crate) struct Mortal {
 impl Mortal {
     pub(crate) fn new(
         life: Option<Life>,
-        doom: &Rc<Cell<Option<u32>>>,
+        doom: &Doom,
         cloud: &Rc<Cloud>,
         clocks: &Rc<MachineClocks>,
     ) -> Self {
