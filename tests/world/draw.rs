@@ -42,8 +42,8 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
         lasting: None,
         is_overheard: false,
     };
-    super::builds::add(&mut scenario);
     super::draw_more::more(&mut scenario);
+    super::builds::add(&mut scenario);
     scenario
 }
 

@@ -13,10 +13,6 @@ use super::scenario::{
 /// Adds to a scenario that was drawn from the same seed. Each kind is in a part of the seeds.
 pub(crate) fn more(scenario: &mut Scenario) {
     scenario.is_overheard = scenario.seed.is_multiple_of(32);
-    // Those have builds, copies and people of their own.
-    if scenario.has_documents() {
-        return;
-    }
     let mut dice = Rng::with_seed(scenario.seed ^ 0x30fe);
     let dice = &mut dice;
     let kinds: [(u8, fn(&mut Scenario, &mut Rng)); 12] = [

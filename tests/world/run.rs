@@ -450,18 +450,19 @@ impl Story {
     async fn calm(&mut self) {
         self.calm_down();
         let scenario = Rc::clone(&self.parts.scenario);
+        if self.watch.is_some() {
+            // A person sees what is held back since a look that lacked much, and says that it is to go on.
+            self.pass(PERSON_COMES).await;
+            for installation in 0..scenario.daemons() {
+                self.happens(&What::Asked(installation));
+            }
+        }
         if let Some(lasting) = &scenario.lasting {
             self.faults.goes_on.set(true);
             self.pass(SETTLES).await;
             let is_there = |image: &Image| lasting.place.has(image);
             self.check_end("L2", |index| !is_there(&scenario.images[index]));
             self.faults.goes_on.set(false);
-        }
-        if self.watch.is_some() {
-            // A person sees what is held back since a look that lacked much, and says that it is to go on.
-            self.pass(PERSON_COMES).await;
-            let processes = self.installations.iter().flat_map(|one| &one.process);
-            processes.for_each(super::process::Process::ask);
         }
         self.pass(SETTLES / 3).await;
         // Whoever sees that a loss still holds something up says that it is known.
@@ -518,7 +519,10 @@ impl Story {
     /// The images of which it is known what they must be at the end, with whether that is shared.
     fn expected(&self) -> BTreeMap<usize, bool> {
         if self.parts.scenario.has_documents() {
-            return ending::expected(&self.parts, &self.manifests.borrow()).must;
+            let is_lasting = self.faults.goes_on.get();
+            let mut must = ending::expected(&self.parts, &self.manifests.borrow(), is_lasting).must;
+            must.retain(|image, _| !self.parts.scenario.rivals.contains(image));
+            return must;
         }
         let manifests = self.manifests.borrow();
         let images = &self.parts.scenario.images;
@@ -616,7 +620,10 @@ impl Story {
         let exit = json["exit_code"].as_u64();
         let named = (0..manifests.wishes.len()).filter(|index| manifests.wish(*index).is_some());
         let is_all_known = match parts.scenario.has_documents() {
-            true => !ending::expected(parts, &manifests).is_open,
+            true => {
+                parts.scenario.rivals.is_empty()
+                    && !ending::expected(parts, &manifests, false).is_open
+            }
             false => named.count() == self.expected().len(),
         };
         if is_all_known && wrote > 0 {
