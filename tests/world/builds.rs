@@ -163,9 +163,9 @@ impl Draw<'_> {
         let mut at = -i64::try_from(3600 * self.dice.u64(1..5)).expect("small");
         let every = self.dice.i64(400..1500);
         let end = self.calm_at.cast_signed() - 120;
-        let mut version = self.dice.u32(5..9);
+        let first = self.dice.u32(5..9);
         let mut latest: Vec<usize> = Vec::new();
-        for _ in 0..9 {
+        for version in first..first + 9 {
             if at >= end {
                 break;
             }
@@ -174,7 +174,6 @@ impl Draw<'_> {
                 true => version.saturating_sub(4),
                 false => version,
             };
-            version += 1;
             let built = self.build(prefix, number, at);
             if self.swarm.renames && at > 0 && self.one_in(3) {
                 self.move_name(prefix, &mut latest, &built, at.cast_unsigned());
@@ -367,7 +366,7 @@ impl Draw<'_> {
 
     /// One document for each place.
     fn document(&mut self, place: usize) -> Document {
-        let is_policy = self.swarm.policies && (place % 2 == 0 || !self.swarm.entries);
+        let is_policy = self.swarm.policies && (place.is_multiple_of(2) || !self.swarm.entries);
         match is_policy {
             true => self.rule(place / 2),
             false => self.entry(),

@@ -10,12 +10,14 @@ use super::scenario::{
     Event, FaultKind, FaultSpan, Image, Mode, Place, REGIONS, Scenario, Wanted, What, Wish,
 };
 
+type Kind = fn(&mut Scenario, &mut Rng);
+
 /// Adds to a scenario that was drawn from the same seed. Each kind is in a part of the seeds.
 pub(crate) fn more(scenario: &mut Scenario) {
     scenario.is_overheard = scenario.seed.is_multiple_of(32);
     let mut dice = Rng::with_seed(scenario.seed ^ 0x30fe);
     let dice = &mut dice;
-    let kinds: [(u8, fn(&mut Scenario, &mut Rng)); 12] = [
+    let kinds: [(u8, Kind); 12] = [
         (20, many_shares),
         (15, over_the_cap),
         (20, percent),

@@ -175,13 +175,13 @@ impl Observations {
         let own = look.own.as_mut().filter(|pages| pages.began <= call.at);
         let cvm = look.cvm.as_mut().filter(|pages| pages.began <= call.at);
         match (call.action.as_str(), own, cvm) {
-            ("DescribeBlueprints", ..) if call.body.get("BlueprintIds").is_none() => {
-                if look.began <= call.at {
-                    let rows = look
-                        .blueprints
-                        .answered(response, ("BlueprintSet", "BlueprintId"));
-                    look.sight.take_blueprints(rows);
-                }
+            ("DescribeBlueprints", ..)
+                if call.body.get("BlueprintIds").is_none() && look.began <= call.at =>
+            {
+                let rows = look
+                    .blueprints
+                    .answered(response, ("BlueprintSet", "BlueprintId"));
+                look.sight.take_blueprints(rows);
             }
             ("DescribeImagesToShare", Some(own), _) if call.body.get("Filters").is_some() => {
                 let rows = own.answered(response, ("ImageSet", "ImageId"));
