@@ -94,7 +94,7 @@ struct Kept {
     intents: BTreeMap<(String, Permission), usize>,
     /// How the last write of an image ended.
     ended: BTreeMap<String, (Permission, WriteResult)>,
-    /// Writes that left.
+    /// How many writes of each image left, by permission.
     sent: BTreeMap<(String, Permission), usize>,
 }
 

@@ -61,7 +61,7 @@ pub(super) struct When {
 }
 
 impl When {
-    /// Long after everything.
+    /// A clock at which every age, soak and overlap is over.
     pub(super) fn the_end(now: Monotonic) -> Self {
         let wall = i64::try_from(now.since_start().as_secs()).expect("a few hours");
         Self {

@@ -33,7 +33,7 @@ pub(crate) enum Kind {
     Skipped,
     /// An answer that a process was given before, though a newer one was seen since.
     TimeTravel,
-    /// Rows are missing.
+    /// The answer lacks rows that it should have.
     Partial,
     /// The process ends, and the next one is first shown an earlier state.
     Restart,
@@ -49,7 +49,7 @@ pub(crate) enum Wrong {
     Restart(Duration),
 }
 
-/// One wrong answer.
+/// One answer of a run that is replaced by a wrong one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Perturbation {
     /// The number of the answer among those to reads.
@@ -98,7 +98,7 @@ impl Question {
     }
 }
 
-/// What processes see.
+/// The answers that processes get, with at most one of them perturbed.
 pub(crate) struct View {
     cloud: Rc<Cloud>,
     checker: Rc<Checker>,

@@ -84,7 +84,7 @@ impl Record {
         })
     }
 
-    /// A line each.
+    /// The record as text, with one line for each call or answer.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         for line in &self.0 {

@@ -14,7 +14,7 @@ use super::scenario::{Scenario, What, seconds};
 use super::state_disk::{Operation, StateDisk, Trouble};
 use super::support::{Cloud, Disruption, Fault};
 
-/// What is different.
+/// What differs between a run and the clean run of its scenario.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Setup {
     /// Whether it is noted what can be made different in other runs.
@@ -57,9 +57,9 @@ impl CallFailure {
 /// What a run noted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Notes {
-    /// Answers to reads.
+    /// The answers to reads, in the order of the calls.
     pub(crate) points: Vec<Point>,
-    /// Calls that left.
+    /// How many calls left the process.
     pub(crate) calls: usize,
     /// Requests to the state directory.
     pub(crate) operations: Vec<Operation>,

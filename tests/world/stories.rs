@@ -74,7 +74,7 @@ fn scenario(calm_at: u64, images: Vec<Image>, events: Vec<Event>) -> Scenario {
     }
 }
 
-/// All of them.
+/// Every scenario, in the order in which they run.
 pub(crate) fn all() -> Vec<Story> {
     let stories = [
         ("first shares", first_shares()),

@@ -15,7 +15,7 @@ use super::Cloud;
 pub(crate) struct Described {
     /// No list has it before.
     pub(crate) born: Monotonic,
-    /// `CreatedTime`.
+    /// The instant that the API shows as `CreatedTime`.
     pub(crate) created: Timestamp,
     /// It is CREATING until then.
     pub(crate) ready: Monotonic,
