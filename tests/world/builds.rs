@@ -80,10 +80,19 @@ struct Draw<'d> {
     events: Vec<Event>,
 }
 
+fn is_drawn(dice: &mut Rng) -> bool {
+    !dice.bool()
+}
+
+/// Whether a seed has builds and documents.
+pub(super) fn are_in(seed: u64) -> bool {
+    is_drawn(&mut Rng::with_seed(seed ^ 0xb111d))
+}
+
 /// Adds images, documents, events and faults to a scenario, or nothing.
 pub(super) fn add(scenario: &mut Scenario) {
     let mut dice = Rng::with_seed(scenario.seed ^ 0xb111d);
-    if dice.bool() {
+    if !is_drawn(&mut dice) {
         return;
     }
     let dice = &mut dice;

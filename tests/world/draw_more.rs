@@ -12,6 +12,9 @@ use super::scenario::{
 
 type Kind = fn(&mut Scenario, &mut Rng);
 
+/// The places of the kinds that no seed with builds has: `percent`, `sleeps` and `clocks`.
+const WITHOUT_BUILDS: [usize; 3] = [2, 7, 8];
+
 /// Adds to a scenario that was drawn from the same seed. Each kind is in a part of the seeds.
 pub(crate) fn more(scenario: &mut Scenario) {
     scenario.is_overheard = scenario.seed.is_multiple_of(32);
@@ -32,8 +35,12 @@ pub(crate) fn more(scenario: &mut Scenario) {
         // The last, because it makes room for itself.
         (30, burst),
     ];
-    for (percent, kind) in kinds {
-        if dice.u8(..100) < percent {
+    // How a percentage of what is owned, a clock that is set and a machine that sleeps change soaks, overlaps and caps of
+    // policies cannot be told, so that a seed has either.
+    let has_builds = super::builds::are_in(scenario.seed);
+    for (number, (percent, kind)) in kinds.into_iter().enumerate() {
+        let is_let = !(has_builds && WITHOUT_BUILDS.contains(&number));
+        if dice.u8(..100) < percent && is_let {
             kind(scenario, dice);
         }
     }
