@@ -447,6 +447,20 @@ impl Story {
         });
     }
 
+    /// Gives the daemons the time in which they must settle. A person who sees that a loss still withholds something says
+    /// that the loss is known.
+    async fn settle(&mut self) {
+        self.pass(SETTLES / 3).await;
+        let scenario = Rc::clone(&self.parts.scenario);
+        let loses = |event: &Event| matches!(event.what, What::Lose(_));
+        if scenario.events.iter().any(loses) {
+            for installation in 0..scenario.daemons() {
+                self.happens(&What::Asked(installation));
+            }
+        }
+        self.pass(SETTLES - SETTLES / 3).await;
+    }
+
     async fn calm(&mut self) {
         self.calm_down();
         let scenario = Rc::clone(&self.parts.scenario);
@@ -459,20 +473,12 @@ impl Story {
         }
         if let Some(lasting) = &scenario.lasting {
             self.faults.goes_on.set(true);
-            self.pass(SETTLES).await;
+            self.settle().await;
             let is_there = |image: &Image| lasting.place.has(image);
             self.check_end("L2", |index| !is_there(&scenario.images[index]));
             self.faults.goes_on.set(false);
         }
-        self.pass(SETTLES / 3).await;
-        // Whoever sees that a loss still holds something up says that it is known.
-        let loses = |event: &Event| matches!(event.what, What::Lose(_));
-        if scenario.events.iter().any(loses) {
-            for installation in 0..scenario.daemons() {
-                self.happens(&What::Asked(installation));
-            }
-        }
-        self.pass(SETTLES - SETTLES / 3).await;
+        self.settle().await;
         self.check_end("L1", |_| true);
         let settled = self.parts.checker.writes(&self.vanished);
         self.pass(RESTS).await;
