@@ -143,7 +143,7 @@ impl<'s> Scene<'s> {
         let versions = self.versions(rule, how);
         versions
             .values()
-            .filter(|ids| ids.iter().any(|id| stays(id)))
+            .filter(|ids| ids.iter().any(&stays))
             .count()
     }
 
