@@ -1,5 +1,5 @@
-//! One account is one scope, at run time: the engine and the daemon on a paused clock, with keys that prove to be of one
-//! account, or of two.
+//! One account is one scope at run time. The tests run the engine and the daemon on a paused clock, with keys that turn
+//! out to belong to one account or to two.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -27,17 +27,17 @@ fn name(text: &str) -> AccountName {
     AccountName::new(text).expect("a name")
 }
 
-/// Images of Tokyo, each under an account name.
+/// Images in Tokyo, each under the name of an account.
 fn named(images: &[(&str, &str, bool)]) -> Desired {
     let images = images.iter();
     desired_of(images.map(|&(account, image, shared)| (account, TOKYO, image.to_owned(), shared)))
 }
 
-/// Connections with the key `AKID` and what `keys` says of each name.
+/// Connections whose key id is `AKID` followed by the text that `keys` has for the account name.
 struct Keyed<'w> {
     world: &'w World,
     keys: BTreeMap<&'static str, &'static str>,
-    /// Credentials that change, of one of the names.
+    /// One account name, with credentials that change during the run.
     rotating: Option<(&'static str, Rc<CredentialProvider>)>,
 }
 
@@ -115,7 +115,7 @@ fn cancels(world: &World) -> usize {
     cancels.count()
 }
 
-/// The images that are withheld, of all scopes.
+/// The ids of the withheld images in all scopes.
 fn withheld(scopes: &[ScopeOutcome]) -> Vec<String> {
     let decisions = scopes.iter().flat_map(|scope| &scope.plan.decisions);
     let withheld =
@@ -210,7 +210,7 @@ async fn c1_another_key_of_the_same_account_prunes_as_before() {
     first.reconcile(&named(&all[..2]), Prune::Owned).await;
     assert_eq!(cancels(&world), 1);
     assert_eq!(world.cloud().calls_of("GetCallerIdentity").len(), 0);
-    // The key is replaced: STS is asked, and our shares show.
+    // The key is replaced. STS is asked about the new key once, and the cloud still shows our own shares.
     let second = Keyed::new(&world, &[("a", "two")]);
     let scopes = second.reconcile(&named(&all[..1]), Prune::Owned).await;
     assert_eq!(withheld(&scopes), [""; 0]);
@@ -218,7 +218,7 @@ async fn c1_another_key_of_the_same_account_prunes_as_before() {
     assert_eq!(world.cloud().calls_of("GetCallerIdentity").len(), 1);
 }
 
-/// STS names nobody's account.
+/// STS refuses to say whose account a key belongs to.
 fn mute() -> Behaviour {
     Behaviour {
         refuse: Box::new(|action, _, _| {
@@ -240,7 +240,7 @@ async fn t1_s26_a_key_that_was_replaced_before_anything_was_pruned_is_proven_by_
     let scopes = second.reconcile(&one, Prune::Owned).await;
     assert_eq!(withheld(&scopes), [""; 0]);
     assert_eq!(cancels(&world), 1);
-    // The new key is the known one from then on, and nobody is asked again.
+    // From then on the new key is the known one, and STS is not asked again.
     let asked = world.cloud().calls_of("GetCallerIdentity").len();
     world.cloud().external_change(TOKYO, "img-1", false);
     second.reconcile(&one, Prune::Owned).await;
@@ -253,7 +253,7 @@ async fn t1_s26_a_key_that_nothing_proves_prunes_nothing_however_often_it_is_tri
     let wanted = named(&[("a", "img-1", true)]);
     let first = Keyed::new(&world, &[("a", "one")]);
     first.reconcile(&wanted, Prune::None).await;
-    // Another account, where the declared image is shared too, and as another blueprint.
+    // The second key belongs to another account, where the declared image is shared too, but as another blueprint.
     world.cloud().external_change(TOKYO, "img-1", false);
     world.cloud().external_change(TOKYO, "img-1", true);
     world.behave(mute());
@@ -267,7 +267,7 @@ async fn t1_s26_a_key_that_nothing_proves_prunes_nothing_however_often_it_is_tri
         assert_eq!(withheld(&scopes), expected);
     }
     assert_eq!(cancels(&world), 0);
-    // The key that is known goes on as before.
+    // The known key still prunes as before.
     let scopes = first.reconcile(&wanted, Prune::Exclusive).await;
     assert_eq!(withheld(&scopes), [""; 0]);
     assert_eq!(cancels(&world), 1);
@@ -298,11 +298,11 @@ async fn c1_l2_sts_that_hangs_delays_others_by_its_patience_and_withholds_prunes
     let first = world.cloud().writes()[0].at.since_start();
     let asked = world.cloud().calls_of("GetCallerIdentity").len();
     assert!(asked <= 8, "{asked} questions");
-    // Each of the two keys is asked about at most once meanwhile.
+    // During this time, STS can be asked about each of the two keys at most once.
     assert!(first <= Duration::from_secs(45), "{first:?}");
 }
 
-/// Puts a key into a file, as a rotation does.
+/// Puts a key into a file by a rename, as a rotation does.
 fn rotate(path: &Path, id: &str) {
     let beside = path.with_extension("new");
     let text = format!("[default]\nsecret_id = {id}\nsecret_key = key\n");
@@ -331,6 +331,7 @@ async fn c1_c6_a_key_that_becomes_a_rivals_ends_the_writes_of_its_plan() {
         refuse: Box::new(move |action, _, _| {
             if action == "ModifyImageSharePermission" {
                 count.set(count.get() + 1);
+                // From the fifth write on, both names have the same key.
                 if count.get() == 5 {
                     rotate(&path, "AKIDtwo");
                 }
@@ -343,12 +344,12 @@ async fn c1_c6_a_key_that_becomes_a_rivals_ends_the_writes_of_its_plan() {
     let wanted: Vec<_> = of_a.chain([("b", "img-0", true)]).collect();
     let scopes = keyed.reconcile(&named(&wanted), Prune::None).await;
     let writes = world.cloud().writes().len();
-    // Those that were on their way settle.
+    // The writes that were in flight still settle.
     assert!((5..12).contains(&writes), "{writes} writes");
     assert!(scopes.iter().any(|scope| scope.plan.unobserved().is_some()));
 }
 
-/// Runs a daemon with `keyed` until the script ends.
+/// Runs a daemon with the connections of `keyed` until the script ends.
 async fn daemon(keyed: &Keyed<'_>, policy: Policy, script: impl AsyncFnOnce(&Live<'_>)) {
     let work = Reconciler {
         ledger: &keyed.world.ledger,
@@ -383,7 +384,7 @@ async fn c1_the_daemon_holds_both_names_still_and_goes_on_once_they_are_one() {
             .await;
         live.pass(60).await;
         assert_eq!(world.cloud().writes().len(), 2);
-        // The account is renamed while the daemon runs, and an image is dropped with that.
+        // The account gets another name while the daemon runs, and the same edit drops one image.
         live.load(named(&[
             ("default", "img-1", true),
             ("default", "img-3", true),
@@ -435,7 +436,7 @@ async fn c1_an_account_that_changes_under_its_name_prunes_nothing_in_that_run() 
     let wanted = named(&[("a", "img-1", true)]);
     let first = Keyed::new(&world, &[("a", "one"), ("other", "x")]);
     let mut both = wanted.clone();
-    // A second name elsewhere makes it necessary to know whose the key is.
+    // A second account name makes it necessary to find out whose account the key belongs to.
     both.images.extend(
         desired([("ap-seoul", "img-9".to_owned(), false)])
             .images
@@ -473,7 +474,7 @@ async fn c1_a_write_on_its_way_while_the_account_is_renamed_is_recorded() {
     };
     daemon(&keyed, policy, async |live| {
         live.load(named(&[("a", "img-1", true)])).await;
-        // Looks at the region and at the image take four seconds each; the write is on its way then.
+        // The observations of the region and of the image take four seconds each. After that, the write is in flight.
         live.until(|_| !world.ledger.intents().is_empty()).await;
         live.pass(1).await;
         live.load(named(&[("b", "img-1", true), ("b", "img-2", true)]))
@@ -481,7 +482,7 @@ async fn c1_a_write_on_its_way_while_the_account_is_renamed_is_recorded() {
         live.pass(120).await;
         let shares = world.cloud().writes();
         assert_eq!(shares.len(), 2, "{shares:?}");
-        // It is ours for certain, and so pruned like any other.
+        // The share is certainly ours, and so the daemon prunes it like any other.
         live.load(named(&[("b", "img-2", true)])).await;
         live.pass(120).await;
         assert!(!world.cloud().is_shared(TOKYO, "img-1"));
@@ -489,7 +490,8 @@ async fn c1_a_write_on_its_way_while_the_account_is_renamed_is_recorded() {
     .await;
 }
 
-/// Accounts with keys and access points of their own, with an image to share in each of these regions.
+/// The desired state of accounts that have keys and access points of their own, with one image to share in each of these
+/// regions.
 fn apart_accounts(world: &World, accounts: &[String], regions: &[&'static str]) -> Desired {
     let mut all = Vec::new();
     for account in accounts {
@@ -545,7 +547,7 @@ async fn l2_more_scopes_than_there_are_passes_at_a_time_take_turns() {
 async fn l2_an_account_whose_access_points_hang_delays_no_other() {
     let world = World::new(32, REGIONAL);
     let names = ["hung".to_owned(), "zebra".to_owned()];
-    // In a region of both it would be asked first whether they are two accounts.
+    // The accounts have no region in common. In a common region, STS would first be asked whether they are two accounts.
     let all = regions(15);
     let (healthy, hung) = all.split_first().expect("regions");
     let mut wanted = apart_accounts(&world, &names[..1], hung);

@@ -1,5 +1,5 @@
-//! What a blueprint shows: shares that are not ready or never will be, what CANCEL has no effect on, and whose an image
-//! is. One-shot and daemon, on a paused clock.
+//! What a blueprint shows: shares that are not ready yet or never will be, images on which CANCEL has no effect, and
+//! which account owns an image. The tests use one-shot runs and the daemon, on a paused clock.
 
 use crate::support::cloud as support;
 
@@ -23,7 +23,7 @@ const FAILED: [&str; 5] = [
     "ISOLATING",
     "ISOLATED",
 ];
-/// Nobody waits for what is not ready yet.
+/// A run under this policy does not wait for shares that are not ready yet.
 const NO_WAIT: Policy = Policy {
     no_wait: true,
     ..Policy::DEFAULT
@@ -37,7 +37,7 @@ const OWNED: Policy = Policy {
     ..Policy::DEFAULT
 };
 
-/// A world with images that are shared.
+/// A world with this number of shared images.
 fn shared(images: usize) -> World {
     let world = World::new(1, REGIONAL);
     for n in 0..images {
@@ -46,17 +46,17 @@ fn shared(images: usize) -> World {
     world
 }
 
-/// What manifests ask of the first images.
+/// The desired state of the first `images` images.
 fn asked(images: usize, shared: bool) -> Desired {
     desired((0..images).map(|n| (TOKYO, id(n), shared)))
 }
 
-/// What an image is shared as comes to a state.
+/// Sets the state of the blueprint as which an image is shared.
 fn becomes(world: &World, image: usize, state: &'static str) {
     world.cloud().states.borrow_mut().insert(id(image), state);
 }
 
-/// Writes for one image, or for all.
+/// The number of writes for all images.
 fn writes(world: &World) -> usize {
     world.cloud().writes().len()
 }
@@ -69,7 +69,7 @@ fn looks(world: &World) -> Vec<u64> {
         .collect()
 }
 
-/// How often the account's own images were listed.
+/// The number of calls that listed the account's own images.
 fn listed(world: &World) -> usize {
     let calls = world.cloud().calls_of("DescribeImagesToShare");
     let listings = calls.iter().filter(|call| !call.body["Filters"].is_null());
@@ -82,7 +82,7 @@ fn only(ended: &Ended) -> &str {
     outcomes[0].1
 }
 
-/// Every write is refused with this code.
+/// Refuses every write with this code.
 fn refusing(code: &'static str) -> Behaviour {
     Behaviour {
         refuse: Box::new(move |action, _, _| action.starts_with("Modify").then_some(code)),
@@ -134,7 +134,7 @@ async fn c13_t4_an_unknown_or_absent_state_counts_as_shared_and_is_named() {
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("without a state: img-0002 as lhbp-img-0002"));
     assert!(warnings[1].contains("BRAND_NEW"), "{warnings:?}");
-    // What is to be cancelled needs no such warning.
+    // A share that is to be cancelled needs no such warning.
     let world = shared(1);
     becomes(&world, 0, "BRAND_NEW");
     let ended = world.reconcile_under(&Desired::default(), &NO_WAIT).await;
@@ -250,7 +250,8 @@ async fn t5_one_answer_that_keeps_coming_ends_the_tries_whatever_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn t5_answers_that_differ_or_are_lost_are_no_row() {
-    // Each code twice would be enough, but they take turns; lost replies in between say nothing.
+    // Two equal answers in succession would block the image, but here two codes alternate. In the second world, a lost
+    // reply between two equal answers does not count.
     let world = shared(1);
     let turn = std::cell::Cell::new(0);
     world.behave(Behaviour {
@@ -324,7 +325,8 @@ async fn t4_a_failed_twin_that_stays_after_cancel_is_left_over() {
         let message = ended.message(&id(0));
         assert!(message.contains("lhbp-twin"), "{message}");
         assert!(message.contains(state), "{message}");
-        // The next run is told that it is not shared, which is final where no server could be started from it.
+        // In the next run, the API answers that the image is not shared. This answer is final if no server can be started
+        // from the other blueprint.
         let ended = world.reconcile(&asked(1, false)).await;
         assert_eq!(
             (ended.exit(), only(&ended)),
@@ -333,7 +335,7 @@ async fn t4_a_failed_twin_that_stays_after_cancel_is_left_over() {
         );
         assert_eq!(writes(&world), 3, "{state}");
         assert!(ended.took < Duration::from_secs(30), "{:?}", ended.took);
-        // Once it is deleted, all is well.
+        // Once the other blueprint is deleted, nothing is blocked any longer.
         world.cloud().beside.borrow_mut().clear();
         assert_eq!(world.reconcile(&asked(1, false)).await.exit(), 0);
     }
@@ -366,7 +368,8 @@ async fn t8_what_is_not_the_accounts_own_is_never_pruned_and_does_not_count() {
             state: "NORMAL",
         });
     }
-    // Three of ten is more than a quarter; with the three that are not the account's own, it would not be.
+    // 3 of the account's own 10 images are more than a quarter. If the 3 images of another account counted too, 3 of 13
+    // would be less than a quarter.
     let ended = world.reconcile_under(&asked(7, true), &EXCLUSIVE).await;
     assert_eq!(ended.exit(), WITHHELD);
     assert_eq!(ended.json["summary"]["withheld"], 3, "{:#}", ended.json);
@@ -456,7 +459,7 @@ async fn t8_an_account_with_many_images_is_listed_to_its_end() {
     assert_eq!(listed(&world), 3, "pages");
 }
 
-/// How many CANCELs were sent for an image.
+/// The number of CANCEL calls for all images.
 fn cancels(world: &World) -> usize {
     let writes = world.cloud().writes();
     let cancels = writes
@@ -496,7 +499,7 @@ async fn t5_l4_the_daemon_backs_off_from_what_is_left_over() {
             "one each 15 to 30 minutes: {a_day}"
         );
         assert_eq!(live.told(), [], "told once");
-        // Somebody deletes the blueprint.
+        // Another party deletes the blueprint.
         world.cloud().external_change(TOKYO, &id(0), false);
         live.until(|live| live.in_sync(TOKYO)).await;
         let told: Vec<_> = live.told().into_iter().map(|(kind, _)| kind).collect();
@@ -584,7 +587,7 @@ async fn c13_t4_the_daemon_tells_of_a_share_that_failed_and_of_its_end() {
                 "default/ap-tokyo/img-0000".to_owned()
             )]
         );
-        // A person deletes it, and it is shared anew.
+        // A person deletes the blueprint, and the daemon shares the image anew.
         world.cloud().external_change(TOKYO, &id(0), false);
         world.cloud().states.borrow_mut().clear();
         live.until(|live| live.in_sync(TOKYO)).await;

@@ -1,5 +1,5 @@
-//! Holds README.md and docs/ to the program: links resolve, reference tables have what the program has and nothing else,
-//! and each command that the pages show prints what they say.
+//! Compares README.md and docs/ with the program: links resolve, reference tables contain exactly what the program has,
+//! and each command on the pages prints what the pages show.
 
 mod commands;
 mod console;
@@ -14,7 +14,7 @@ mod shell;
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 
-/// Fails with every problem at once, so that one run shows all that there is to do.
+/// Fails with all problems at once, so that one run shows everything that needs a repair.
 fn assert_none<T: Display>(rule: &str, problems: impl IntoIterator<Item = T>) {
     let problems: Vec<_> = problems.into_iter().map(|item| item.to_string()).collect();
     let count = problems.len();
@@ -25,7 +25,7 @@ fn assert_none<T: Display>(rule: &str, problems: impl IntoIterator<Item = T>) {
     );
 }
 
-/// Fails with what only the program has and what only the page has.
+/// Fails with the items that only the program has and the items that only the page has.
 fn assert_same<T: Ord + Debug>(place: &str, program: &BTreeSet<T>, page: &BTreeSet<T>) {
     let missing = program.difference(page);
     let missing = missing.map(|item| format!("{place} lacks {item:?}"));

@@ -1,5 +1,4 @@
-//! The status page in a real browser: how it looks, that it keeps itself up to date, and that nothing runs in it but its
-//! own script.
+//! The status page in a real browser: how it looks, that it updates itself, and that only its own script runs in it.
 
 use crate::support::board;
 
@@ -16,7 +15,7 @@ use sharekeeper::plan::Policy;
 use sharekeeper::serve::{Settings, StatusServer};
 use sharekeeper::status::{Board, RunSettings};
 
-/// Contrast that WCAG 2 asks of text (level AA), for each piece of text on the page; what falls short of it.
+/// JavaScript that finds each text on the page whose contrast is lower than WCAG 2 requires at level AA.
 const TOO_FAINT: &str = r#"(() => {
     const parse = (colour) => colour.match(/[\d.]+/g).map(Number);
     const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
@@ -43,7 +42,7 @@ const TOO_FAINT: &str = r#"(() => {
     return looked > 50 ? faint : ["only " + looked + " texts"];
 })()"#;
 
-/// What is wider than its place, so that one would have to scroll sideways.
+/// JavaScript that finds the elements that are wider than their place, so that a reader has to scroll sideways.
 const STICKS_OUT: &str = r#"(() => {
     const wide = (at) => at.scrollWidth > at.clientWidth;
     const outside = (at) => at.getBoundingClientRect().right > document.documentElement.clientWidth;
@@ -52,8 +51,8 @@ const STICKS_OUT: &str = r#"(() => {
     return [...culprits, ...tables].map((at) => at.outerHTML.slice(0, 300));
 })()"#;
 
-/// What is cramped: columns and values of less than twelve characters, rows that are high because a column is narrow, and
-/// activities that do not fit one line.
+/// JavaScript that finds what is too narrow: columns and values with room for less than twelve characters, rows that are
+/// high because a column is narrow, and activities that do not fit on one line.
 const CRAMPED: &str = r#"(() => {
     const probe = document.createElement("span");
     probe.textContent = "0".repeat(100);
@@ -100,7 +99,7 @@ fn port() -> (StatusServer, String) {
     (port, url)
 }
 
-/// Serves a board to a browser while `test` runs; `false` where there is no browser.
+/// Serves a board to a browser while `test` runs. Does nothing where there is no browser.
 async fn browsed(board: Board, test: impl AsyncFnOnce(&mut Browser, &str, &Shown)) {
     let Some(mut browser) = Browser::start().await else {
         return;
@@ -111,7 +110,7 @@ async fn browsed(board: Board, test: impl AsyncFnOnce(&mut Browser, &str, &Shown
         never = shown.serve(port) => match never {},
         () = test(&mut browser, &url, &shown) => {}
     }
-    // The server is gone, and the page says so, with the time that all else on it is in.
+    // The server is gone. The page must say so, with a time in UTC like every other time on the page.
     browser
         .until("/^○ not connected; shown as of \\d\\d:\\d\\d:\\d\\d UTC$/.test(document.querySelector('#live').textContent)")
         .await;
@@ -210,7 +209,7 @@ async fn n2_a_command_can_be_copied_and_times_are_utc() {
         let kept = "document.activeElement.textContent + document.querySelectorAll('.command button').length";
         let buttons = "'Copy' + document.querySelectorAll('.command code').length";
         assert_eq!(browser.evaluate(kept).await, browser.evaluate(buttons).await);
-        // It is copied; where the browser forbids that, it is marked to be copied by hand.
+        // The button copies the command. Where the browser forbids that, it selects the command for a copy by hand.
         browser.evaluate("document.activeElement.click()").await;
         browser
             .evaluate("new Promise((done) => { const look = () => document.activeElement.textContent === 'Copied'
@@ -254,7 +253,7 @@ async fn a_change_shows_by_itself_and_takes_nothing_from_who_reads() {
             browser.evaluate(after).await,
             json!([true, "half a wo", true, link, 500, "● live"])
         );
-        // The headline and the title follow, too.
+        // The headline and the title change too.
         let is_kept = |scope: &Scope| scope.region.as_str() == "eu-frankfurt";
         shown.change(|board| drop(board.retain_scopes(is_kept, board::now())));
         shown.change(|board| board::load(board, "3f786850", 400, board::now()));
@@ -280,7 +279,7 @@ async fn o7_o4_nothing_runs_in_the_page_but_its_own_script() {
             assert_eq!(browser.evaluate(foreign).await, json!([true, 1]), "{query}");
         }
         assert_eq!(browser.complaints().await, [""; 0]);
-        // If something got in after all, the policy would stop it.
+        // If a foreign script got into the page after all, the policy would stop it.
         let inject = "
             const script = document.createElement('script');
             script.textContent = 'window.ran = 1';

@@ -1,4 +1,4 @@
-//! The command line where no API is involved: what it prints on which stream, and its exit status.
+//! The command line where it calls no API: what it prints on which stream, and its exit status.
 
 #[path = "../../build/version.rs"]
 mod version;
@@ -263,7 +263,7 @@ fn flags_narrow_the_scope_before_and_after_the_verb() {
     }
 }
 
-/// Everything that prints a result and ends.
+/// The commands that print a result and then end.
 const PRINTING: [&[&str]; 18] = [
     &["validate", "manifests"],
     &["validate", "manifests", "-o", "json"],
@@ -294,7 +294,7 @@ fn p2_s24_output_that_cannot_be_written_is_an_error() {
         let full = Stdio::from(full.expect("a full device"));
         for (what, stdout, status) in [("full", full, 1), ("gone", Stdio::from(closed), 141)] {
             let state = tempfile::tempdir().expect("a directory");
-            // `suspend` speaks to no state that was never used.
+            // `suspend` refuses a state that was never used.
             use_state(&state.path().join("sim"));
             let output = command(arguments)
                 .env("SHAREKEEPER_STATE_DIR", state.path())
@@ -312,7 +312,7 @@ fn p2_s24_output_that_cannot_be_written_is_an_error() {
     }
 }
 
-/// Where nobody listens to what a person would read, the work is done and its result printed all the same.
+/// If nobody can read stderr, the work is still done and its result is still printed.
 #[test]
 fn p2_a_stderr_that_cannot_be_written_changes_nothing() {
     for arguments in [
@@ -337,8 +337,8 @@ fn p2_a_stderr_that_cannot_be_written_changes_nothing() {
     }
 }
 
-/// A result is not wanted where stdout is closed; what must not happen is that another file takes its number, and
-/// the result is written into that.
+/// If stdout is closed, nobody wants the result. But no other file may get the descriptor number of stdout, because the
+/// result would then be written into that file.
 #[test]
 fn p2_s18_with_its_streams_closed_the_work_is_done_and_the_state_stays_sound() {
     let state = tempfile::tempdir().expect("a directory");
@@ -371,7 +371,7 @@ fn p2_s18_with_its_streams_closed_the_work_is_done_and_the_state_stays_sound() {
     }
 }
 
-/// Narrowing variables, the commands that have each, and what is written instead of a value.
+/// The variables that narrow a run, and what the run would widen to without a value.
 const NARROWING: [(&str, &str); 4] = [
     ("SHAREKEEPER_ACCOUNT", "every account"),
     ("SHAREKEEPER_REGION", "every region"),
@@ -420,7 +420,7 @@ fn t1_an_empty_variable_that_narrows_the_run_ends_it_with_64() {
             }
         }
     }
-    // All of them at once, and in the document.
+    // All variables are empty at once, and the JSON document names each of them.
     let mut all = command(&["plan", "-o", "json"]);
     all.envs(NARROWING.map(|(name, _)| (name, "")));
     let output = all.output().expect("the binary starts");
@@ -466,7 +466,7 @@ fn t1_an_empty_variable_is_no_matter_where_a_flag_is_given_or_nothing_is_narrowe
             stderr(&output)
         );
     }
-    // A flag that is given nothing is refused, as ever.
+    // A flag with an empty value is still refused.
     for flag in ["--account=", "--region=", "--image=", "--selector="] {
         let output = sharekeeper(&["plan", "manifests", "--sim", flag]);
         assert_eq!(output.status.code(), Some(64), "{flag}");
@@ -553,7 +553,7 @@ fn t1_any_other_empty_variable_counts_as_unset() {
             "{blank:?}: {}",
             stderr(&output)
         );
-        // Which can only be said once all the rest has been read.
+        // The binary can print this message only after it has read all other settings.
         let (output, _home) = bare(&["run", "--listen", "0.0.0.0:7979"]);
         assert!(
             stderr(&output).contains("`--listen-open` if"),
@@ -654,7 +654,7 @@ fn n11_help_and_warnings_name_variables_and_quote_no_value() {
         assert!(!said.contains("hunter2"), "{arguments:?}: {said}");
         let is_told = stderr(&output)
             .contains("SHAREKEEPER_STATEDIR is not known; did you mean SHAREKEEPER_STATE_DIR?");
-        // clap prints the help of a flag before anything is looked at.
+        // clap prints the help of a flag before any variable is checked.
         assert_eq!(
             is_told,
             !arguments.contains(&"--help"),
@@ -694,7 +694,7 @@ fn nc2_the_version_tells_the_commit_and_its_day() {
     let git = git.ok().filter(|output| output.status.success());
     let git = git.map(|output| stdout(&output));
     let is_given = std::env::var_os("SHAREKEEPER_COMMIT").is_some();
-    // An empty prefix: the repository is of this directory.
+    // An empty prefix means that this directory is the root of the repository.
     if let Some(head) = git
         .as_deref()
         .and_then(|told| told.strip_prefix('\n'))

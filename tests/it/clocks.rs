@@ -1,5 +1,5 @@
-//! Two clocks: this machine's, and those of access points that differ from it. What depends on the time is done only
-//! where both agree; what takes a while is measured by this machine's alone.
+//! This machine's clock, and the clocks of access points that differ from it. A change that depends on the date is made
+//! only where both clocks agree; durations are measured with this machine's clock alone.
 
 use crate::support::cloud as support;
 
@@ -34,7 +34,7 @@ fn seconds(seconds: i64) -> TimeDelta {
     TimeDelta::seconds(seconds)
 }
 
-/// The whole cloud's clock minus ours.
+/// The clock of the whole cloud is ahead of ours by `offset`.
 fn ahead(offset: TimeDelta) -> Behaviour {
     Behaviour {
         clock_offset: offset,
@@ -42,7 +42,7 @@ fn ahead(offset: TimeDelta) -> Behaviour {
     }
 }
 
-/// The same of one host, or of whoever has one key.
+/// Only the clock of one host, or the clock for the calls with one key, is ahead of ours.
 fn ahead_at(name: &'static str, offset: TimeDelta) -> Behaviour {
     Behaviour {
         other_clock: Box::new(move |host, key| {
@@ -52,7 +52,7 @@ fn ahead_at(name: &'static str, offset: TimeDelta) -> Behaviour {
     }
 }
 
-/// One image in Tokyo that is to be shared between two instants.
+/// One image in Tokyo that the manifests share from one instant until another.
 fn between(from: Option<Timestamp>, until: Option<Timestamp>) -> Desired {
     let mut wanted = desired([(TOKYO, "img-a".to_owned(), true)]);
     for image in wanted.images.values_mut() {
@@ -61,7 +61,7 @@ fn between(from: Option<Timestamp>, until: Option<Timestamp>) -> Desired {
     wanted
 }
 
-/// A world with that image, and its clock's time.
+/// A world with that image, and the time of its clock.
 fn world(shared: bool) -> (World, Timestamp) {
     let world = World::new(1, REGIONAL);
     world.cloud().add(TOKYO, "img-a", shared);
@@ -73,7 +73,7 @@ fn writes(world: &World) -> usize {
     world.cloud().writes().len()
 }
 
-/// What a withheld change must tell: both clocks' times, and the way out.
+/// Asserts that the message of a withheld change names the times of both clocks and the remedy.
 fn tells_both(message: &str, here: Timestamp, offset: TimeDelta) {
     let minute = |at: Timestamp| at.format("%Y-%m-%dT%H:%M").to_string();
     for part in [
@@ -88,7 +88,7 @@ fn tells_both(message: &str, here: Timestamp, offset: TimeDelta) {
 
 #[tokio::test(start_paused = true)]
 async fn b2_what_one_clock_alone_calls_expired_is_withheld() {
-    // By either clock alone: ahead of it, behind it, far and a little.
+    // The share has ended by only one of the two clocks. The cloud's clock is ahead or behind, by a lot or by a little.
     for (offset, until, shared) in [
         (hours(20), hours(6), true),
         (hours(20), hours(6), false),
@@ -129,7 +129,7 @@ async fn b2_what_both_clocks_say_is_done_and_what_needs_no_clock_too() {
             (Some(-hours(30)), None, shared),
             (None, Some(hours(30)), shared),
             (None, Some(-hours(30)), unshared),
-            // Before it by one clock, after it by the other.
+            // By one clock the share has not begun, and by the other it has ended, so that both say unshared.
             (Some(-hours(2)), Some(-hours(1)), unshared),
         ] {
             let (world, now) = world(!is);
@@ -181,7 +181,7 @@ fn name(account: &str) -> AccountName {
     AccountName::new(account).expect("a name")
 }
 
-/// Accounts a and b, each with a key of its own and five images in Tokyo, all shared.
+/// Accounts a and b. Each has a key of its own and five images in Tokyo, all of which are shared.
 fn two_accounts(world: &World, until: Timestamp) -> Desired {
     let mut wanted = Desired::default();
     for account in ["a", "b"] {
@@ -270,7 +270,7 @@ async fn b2_one_accounts_clock_never_touches_anothers_behind_one_host() {
         let cancelled = world.cloud().cancelled.borrow();
         let of_b = cancelled.iter().filter(|c| c.image.starts_with("img-b"));
         assert_eq!(of_b.count(), 0);
-        // By a's clock, and this machine's.
+        // Only a's clock and this machine's clock decide about a's images.
         assert_eq!(cancelled.len(), if offset > hours(0) { 0 } else { 5 });
         let refused = world.cloud().calls.borrow();
         let refused = refused
@@ -301,7 +301,7 @@ async fn b2_one_regions_clock_never_touches_anothers() {
     let mut outcomes = ended.outcomes();
     outcomes.sort_unstable();
     assert_eq!(outcomes, [("img-a", "in_sync"), ("img-a", "withheld")]);
-    // And in the daemon, where both come round again and again.
+    // The daemon observes both regions repeatedly, and comes to the same result.
     reconciling(&world, async |live| {
         live.load(wanted).await;
         live.pass(3 * 3600).await;
@@ -341,7 +341,7 @@ async fn b2_the_clock_of_sts_decides_nothing() {
     assert_eq!(ended.exit(), 0, "{:#}", ended.json);
     let news = world.context.clocks.take_reports(world.cloud().now());
     assert!(news.len() == 1 && news[0].text.contains("sts."), "{news:?}");
-    // And the other way round.
+    // Now the clock of STS agrees with ours, and all other clocks are ahead.
     world.behave(Behaviour {
         other_clock: Box::new(|host, _| host.starts_with("sts").then(TimeDelta::zero)),
         ..ahead(hours(20))
@@ -374,7 +374,7 @@ async fn b2_a_suspension_ends_only_when_both_clocks_say_so() {
             world.behave(ahead(offset));
             let held = suspension(now, Some(now + until));
             world.ledger.suspensions.borrow_mut().push(held);
-            // The ledger says no by itself, too.
+            // Even if the run does not see the suspension, the ledger itself refuses the write.
             world.ledger.hides_suspensions.set(hides);
             let (stop, wanted) = (Stop::default(), between(None, None));
             let run = world.reconcile_until(&wanted, &stop);
@@ -396,7 +396,7 @@ async fn b2_a_suspension_ends_only_when_both_clocks_say_so() {
     }
 }
 
-/// Tokyo's account, whose changes are allowed only for a while after a time of day.
+/// One image in Tokyo, whose account allows changes only in a window that starts at `cron` and lasts for `length`.
 fn only_in(cron: &str, length: Duration) -> Desired {
     let mut wanted = desired([(TOKYO, "img-a".to_owned(), true)]);
     let (starts, length) = (Starts::new(cron), Length::new(length));
@@ -426,7 +426,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test(start_paused = true)]
 async fn b2_a_window_is_open_only_by_both_clocks() {
-    // It is 14:13 here; twenty hours later it is 10:13, and twenty hours before, 18:13.
+    // It is 14:13 by this machine's clock. Twenty hours later it is 10:13, and twenty hours earlier it is 18:13.
     for (offset, cron, says) in [
         (hours(20), "0 14 * * *", Some("the clocks disagree")),
         (hours(20), "0 10 * * *", Some("the clocks disagree")),
@@ -456,7 +456,7 @@ async fn b2_a_window_is_open_only_by_both_clocks() {
 
 #[tokio::test(start_paused = true)]
 async fn b2_a_window_that_closes_by_the_other_clock_holds_the_next_call() {
-    // By the API's clock it is 14:59:20, and the window closes at 15:00.
+    // It is 14:59:20 by the API's clock, and the window closes at 15:00.
     let world = World::new(5, REGIONAL);
     let images = || (0..2000).map(|n| (TOKYO, format!("img-{n:04}"), true));
     for (region, image, _) in images() {
@@ -529,7 +529,7 @@ async fn b2_a_daemon_whose_clock_is_set_meanwhile_expires_nothing_early() {
             world.behave(ahead(-jump));
             live.pass(5 * 3600).await;
             assert!(world.cloud().is_shared(TOKYO, "img-a"), "{jump}");
-            // Somebody sets it right again.
+            // A person sets the clock right again.
             world.cloud().jumped.set(hours(0));
             world.behave(Behaviour::default());
             live.pass(3300).await;
@@ -571,7 +571,8 @@ async fn b2_a_saved_plan_cancels_nothing_that_the_clocks_disagree_about() {
         policy: &policy,
         approved_by_scope: None,
     };
-    // Made while they agree that it has ended; while they do not; while they agree that it has not.
+    // The plan is made while the clocks agree that the share has ended, then while they disagree, then while they agree
+    // that it has not ended.
     for (then, actions) in [(Some(hours(7)), 1), (None, 0), (Some(hours(0)), 0)] {
         let plans = async || {
             let clients = BTreeMap::from([(AccountName::default(), world.client())]);
@@ -648,7 +649,7 @@ fn is_ours(world: &World) -> bool {
     record.is_some_and(|record| record.owned.is_some())
 }
 
-/// Lets a run be killed while its SHARE is on its way, and what the API shows lag by ten seconds.
+/// Kills a run while its SHARE is in flight. What the API shows lags by ten seconds.
 async fn killed(world: &World) {
     world.pass(Duration::from_secs(60)).await;
     let lags = Behaviour {
@@ -670,7 +671,7 @@ async fn c11_a_young_intent_is_awaited_whatever_the_clocks_show() {
             let (world, _) = world(false);
             killed(&world).await;
             let offset = TimeDelta::minutes(minutes);
-            // Either this machine's clock is set, or that of the API is another one.
+            // Either this machine's clock is set to another time, or the API's clock is wrong.
             if is_set {
                 world.cloud().jumped.set(offset);
             }
@@ -696,7 +697,7 @@ async fn c11_s11_a_clock_that_is_set_forgets_nothing_early() {
         assert_eq!(world.reconcile(&between(None, None)).await.exit(), 0);
         assert_eq!(world.reconcile(&between(None, None)).await.exit(), 0);
         assert!(is_ours(&world));
-        // Somebody else takes it back, and no manifest asks for it any longer.
+        // Another party takes the share back, and no manifest asks for it any longer.
         world.cloud().external_change(TOKYO, "img-a", false);
         world.cloud().add(TOKYO, "img-b", true);
         let other = desired([(TOKYO, "img-b".to_owned(), true)]);

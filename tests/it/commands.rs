@@ -1,5 +1,5 @@
-//! Each command as its user meets it: the text, the one JSON document, the exit status, and the way out that a message
-//! names. The real binary, on the simulator inside its process.
+//! Each command as its user sees it: the text, the one JSON document, the exit status, and the remedy that a message
+//! names. The tests run the real binary on the simulator inside its process.
 
 mod accounts;
 mod blueprints;
@@ -35,7 +35,7 @@ use serde_json::Value;
 const TOKYO: &str = "ap-tokyo";
 const FRANKFURT: &str = "eu-frankfurt";
 
-/// `text` holds each of `words`.
+/// Asserts that `text` contains each of `words`.
 #[track_caller]
 fn holds(text: &str, words: &[&str]) {
     for word in words {
@@ -43,7 +43,7 @@ fn holds(text: &str, words: &[&str]) {
     }
 }
 
-/// The ids in a document's list of images, changes or the like.
+/// The image ids in a list of a document, such as its images or its changes.
 #[track_caller]
 fn ids(list: &Value) -> Vec<&str> {
     let list = list.as_array().expect("a list");

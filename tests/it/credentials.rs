@@ -1,4 +1,5 @@
-//! Whole runs whose credentials change on the way.
+//! Whole runs during which the credentials change. A key that is replaced costs one failed call, and a key that stays
+//! refused stops all calls of its account.
 
 use std::cell::Cell;
 use std::fs;
@@ -43,6 +44,7 @@ async fn c6_a_key_that_is_replaced_mid_plan_costs_one_call_and_the_plan_goes_on(
                 return None;
             }
             count.set(count.get() + 1);
+            // The fourth write rotates the key and is refused, so that the key changes in the middle of the plan.
             (count.get() == 4).then(|| {
                 rotate(&path, "NEW");
                 "AuthFailure.SecretIdNotFound"

@@ -1,4 +1,4 @@
-//! The daemon on a paused clock: what it does while manifests, the cloud and the weather change.
+//! The daemon on a paused clock: what it does while the manifests, the cloud and the faults of the API change.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -21,7 +21,7 @@ use sharekeeper::status::{Activity, RECENT_MAX, Reason, TransitionKind, Truth};
 const TOKYO: &str = "ap-tokyo";
 const BANGKOK: &str = "ap-bangkok";
 
-/// Images in Tokyo that are not shared, and the wish to have them shared.
+/// Adds images to Tokyo that are not shared, and returns the desired state that shares them.
 fn to_share(world: &World, count: usize) -> Desired {
     for n in 0..count {
         world.cloud().add(TOKYO, &id(n), false);
@@ -89,7 +89,7 @@ async fn b5_c7_a_state_that_is_lost_ends_all_work_and_fails_health() {
         live.until(|live| live.in_sync(TOKYO)).await;
         live.told();
         assert_eq!(live.publisher.board(|board| board.alive()), Ok(()));
-        // Noticed while nothing is written, as by the look that is taken each few seconds.
+        // The daemon notices the loss while it writes nothing, by a check that it makes every few seconds.
         world.ledger.lose("the state was removed");
         live.pass(1).await;
         let calls = world.cloud().calls.borrow().len();
@@ -118,7 +118,7 @@ async fn c7_a_state_that_can_be_written_again_goes_on_by_itself() {
     world.ledger.lost_after.set(Some(7));
     reconciling(&world, async |live| {
         live.load(wanted).await;
-        // It may fail more than once.
+        // The state may be lost more than once.
         for next_loss in [Some(19), None] {
             let is_alive = |live: &Live| live.publisher.board(|board| board.alive().is_ok());
             live.until(|live| !is_alive(live)).await;
@@ -197,7 +197,7 @@ async fn s5_newer_manifests_drop_the_rest_of_the_plan() {
     reconciling(&world, async |live| {
         live.load(many).await;
         live.until(|live| writes(live) >= 40).await;
-        // All but the first ten are not asked for any longer.
+        // The manifests now ask for the first ten images only.
         live.load(wanted(10)).await;
         let at_the_edit = writes(live);
         live.pass(600).await;
@@ -221,7 +221,7 @@ async fn a_scope_that_an_edit_does_not_concern_goes_on() {
         live.until(|live| writes(live) >= 40).await;
         let looks = world.cloud().calls_of("DescribeBlueprints").len();
         let mut both = tokyo;
-        // The line moves, too: that is no other wish.
+        // The source lines move too, which does not change the desired state.
         for image in both.images.values_mut() {
             image.source.line += 1;
         }
@@ -581,7 +581,7 @@ async fn s7_a_sudden_loss_is_held_until_a_person_has_looked() {
             .into_iter()
             .filter(|(kind, _)| *kind == TransitionKind::GuardTripped);
         assert_eq!(tripped.count(), 1);
-        // The view is whole again, but nobody has said that all is well.
+        // All shares are visible again, which ends the hold although no person has accepted the loss.
         for n in 0..9 {
             world.cloud().external_change(TOKYO, &id(n), true);
         }
@@ -609,7 +609,7 @@ async fn l7_the_end_lets_calls_in_flight_settle_and_starts_no_other() {
     assert_eq!(world.ledger.intents().len(), world.ledger.outcomes().len());
 }
 
-/// What goes wrong in one hour of the day below.
+/// The faults in one hour of the day that is simulated below.
 fn fault_plan(hour: u64) -> Behaviour {
     fn refusing(code: &'static str, action: &'static str) -> Behaviour {
         Behaviour {
@@ -675,7 +675,7 @@ async fn c5_p5_s4_after_eight_hours_of_sleep_it_looks_again_before_it_writes() {
     reconciling(&world, async |live| {
         live.load(wanted).await;
         live.until(|live| writes(live) >= 40).await;
-        // The monotonic clock stands still meanwhile.
+        // The monotonic clock stands still during the sleep, so that only the wall clock jumps.
         world.cloud().jumped.set(chrono::TimeDelta::hours(8));
         let before = world.cloud().calls.borrow().len();
         live.until(|live| live.in_sync(TOKYO)).await;
@@ -713,7 +713,7 @@ async fn c2_a_wall_clock_that_jumps_mid_run_changes_neither_waits_nor_limits() {
                 ..Behaviour::default()
             });
             if minutes.abs() > 15 {
-                // Nobody signs by a clock that is off by a day: a person puts it right again.
+                // No call can be signed with a clock that is off by a day, so that a person sets it right again.
                 live.pass(60).await;
                 world.cloud().jumped.set(chrono::TimeDelta::zero());
                 world.behave(Behaviour::default());
@@ -737,7 +737,7 @@ async fn c2_a_wall_clock_that_jumps_mid_run_changes_neither_waits_nor_limits() {
     }
 }
 
-/// What the manifests ask for in an hour: most of it stays, some of it changes.
+/// The desired state in an hour: most of it stays the same, and some of it changes.
 fn asked(hour: u64, images: usize) -> Desired {
     let all = [TOKYO, BANGKOK, "eu-frankfurt"];
     let shared = |n: usize| n % 6 != usize::try_from(hour).expect("small") % 6;
@@ -771,7 +771,7 @@ async fn l1_a_day_with_faults_of_every_class_ends_each_hour_in_sync() {
                 let image = id(rng.usize(..IMAGES));
                 let state = world.cloud().is_shared(region, &image);
                 world.cloud().external_change(region, &image, !state);
-                // At most one image in an hour: more is a fight, and fights are parked.
+                // At most one image stays changed in an hour. More changes would be a fight, and the daemon parks fights.
                 if rng.f64() < 0.5 {
                     break;
                 }
@@ -817,7 +817,7 @@ async fn l1_a_day_with_faults_of_every_class_ends_each_hour_in_sync() {
     assert!(world.cloud().most_in_a_second("ModifyImageSharePermission") <= 19);
 }
 
-/// The most writes that arrived within any sliding second since `from`.
+/// The highest number of writes that arrived within any sliding second since `from`.
 fn most_in_a_second(world: &World, from: Monotonic) -> usize {
     let writes = world.cloud().writes();
     let at: Vec<_> = writes
@@ -882,7 +882,7 @@ async fn c6_the_lowest_rate_of_documents_with_one_key_counts_for_as_long_as_they
     };
     let alone = with_rate(to_share(&world, 700), 19);
     world.cloud().add(BANGKOK, &id(9_000), true);
-    // Another document, which says nothing but how fast the key may be used.
+    // The document of another account. It only says how fast the key may be used.
     let other = AccountName::new("other").expect("a name");
     let mut both = alone.clone();
     let mut account = alone.accounts[&AccountName::default()].clone();
@@ -967,7 +967,7 @@ async fn nm3_a_summary_is_left_at_most_once_a_second_and_at_each_heartbeat() {
     .await;
 }
 
-/// Warnings that are logged on this thread until the guard goes.
+/// Collects the warnings that this thread logs until the guard is dropped.
 #[derive(Clone, Default)]
 struct Warnings(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
 
@@ -1004,8 +1004,8 @@ impl std::io::Write for Warnings {
     }
 }
 
-/// What is wrong, and the warnings of a daemon that works on eight images in each of twelve regions for an hour meanwhile;
-/// then what it tells while all of it is mended.
+/// Runs a daemon on eight images in each of twelve regions, for an hour with `behaviour` and for an hour without faults.
+/// Returns the warnings of the first hour and the transitions of the second.
 async fn warned_and_ended(behaviour: Behaviour) -> (Vec<String>, Vec<(TransitionKind, String)>) {
     let world = World::new(71, REGIONAL);
     let mut wanted = Desired::default();

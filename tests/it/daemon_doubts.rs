@@ -1,5 +1,5 @@
-//! What the daemon must not forget, and must not take for settled: writes that reads do not show yet, losses that nobody
-//! has looked at, and what it only looks at.
+//! What the daemon must remember and must not take as settled: writes that reads do not show yet, losses that no person
+//! has looked at, and what it only observes.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn and(wanted: &Desired, region: &'static str, image: &str, shared: bool) -> Des
     more
 }
 
-/// Calls that were made for an image, and succeeded.
+/// The number of successful writes for an image.
 fn done(world: &World, image: &str) -> usize {
     let writes = world.cloud().writes().into_iter();
     writes
@@ -68,7 +68,8 @@ async fn s4_a_retry_that_succeeded_is_remembered_by_the_pass_after_one_that_was_
     .await;
 }
 
-/// Six images of ours, of which somebody takes three away, and the wish to have another cancelled: it is withheld.
+/// Lets the daemon share the images of `wanted`, removes three of the shares from outside, and then asks for the cancel
+/// of another image, which is withheld.
 async fn after_a_loss(live: &Live<'_>, wanted: &Desired) {
     let cloud = live.world.cloud();
     live.load(wanted.clone()).await;
@@ -98,7 +99,7 @@ async fn s7_a_loss_that_was_mended_is_doubted_until_a_person_asks_to_go_on() {
     .await;
 }
 
-/// A person accepts a loss of exactly so many images, as `accept` does.
+/// Accepts a loss of exactly `lost` images for a person, as the command `accept` does.
 fn accept(world: &World, lost: u32) {
     let mut scopes = world.ledger.scopes.borrow_mut();
     let inventory = scopes.entry(scope(TOKYO)).or_default();
@@ -303,7 +304,7 @@ async fn g3_s1_s3_what_no_manifest_names_waits_until_the_set_is_known_to_be_whol
         assert_eq!(image.reason, Reason::GuardTripped);
         let message = image.details.expect("says why").message;
         assert!(message.contains("git is missing"), "{message}");
-        // Now it is known, and nothing else has changed.
+        // Now the set is known to be whole, and nothing else has changed.
         live.load(fewer(Completeness::Whole)).await;
         let took = live
             .until(|_| !world.cloud().is_shared(TOKYO, &id(2)))
@@ -313,7 +314,7 @@ async fn g3_s1_s3_what_no_manifest_names_waits_until_the_set_is_known_to_be_whol
     .await;
 }
 
-/// What a file that was left out could have asked for.
+/// The problem of a file that is left out of the set, although it could ask for any image.
 const PROBLEMS: [&str; 1] = ["b.yaml: not YAML"];
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
-//! What a daemon leaves for `status`: that it fits whatever the fleet, that the worst is in it, and when it is not shown.
+//! The summary that a daemon leaves for `status`: it fits into its file whatever the fleet is, it contains the worst
+//! images, and in some cases `status` does not show it.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +34,7 @@ fn holder(pid: u32) -> Holder {
     }
 }
 
-/// What is left of a board, within the bounds of the file.
+/// The summary that a daemon leaves of a board, within the size limit of the file.
 fn left(board: &Board) -> Vec<u8> {
     let text = DaemonSummary::of(board, &process(), now()).to_json();
     assert!(text.len() <= SUMMARY_BYTES_MAX, "{} bytes", text.len());
@@ -49,7 +50,7 @@ fn view(text: &[u8], presence: Presence, holder: Option<&Holder>, now: Timestamp
     DaemonView::of(text, holder, |_| Some(presence), now)
 }
 
-/// `status` of a state that was used, with that view of its daemon.
+/// The `status` document of a state that was used before, with this view of its daemon.
 fn document(daemon: DaemonView) -> StatusDocument {
     let summary = StateSummary {
         owner: Some("owner".into()),
@@ -158,7 +159,7 @@ fn nm3_texts_of_any_length_leave_room_for_the_rest() {
 fn nm3_foreign_text_is_made_safe_once_more_by_who_reads() {
     let evil = "a\u{1b}[2J\u{202e}b\nc";
     let text = String::from_utf8(left(&bad())).expect("text");
-    // Whoever may write the file could put it in.
+    // Anyone who can write the file can put such text into it.
     let forged = text.replace("ap-singapore", "a\\u001b[2J\\u202eb\\nc");
     assert!(text != forged);
     for text in [left(&hostile(evil)), forged.into_bytes()] {

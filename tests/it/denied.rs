@@ -1,5 +1,5 @@
-//! Writes that are denied, of single images, of a region, of a whole account: who is denied delays no other, and what is
-//! denied as a whole costs few calls. On a paused clock.
+//! Writes that are denied for single images, for a region or for a whole account. A denied image delays no other image,
+//! and a scope or an account that is denied as a whole costs few calls. The clock is paused.
 
 use crate::support::cloud as support;
 
@@ -25,7 +25,7 @@ const SEOUL: &str = "ap-seoul";
 const MODIFY: &str = "ModifyImageSharePermission";
 const DENIED: &str = "UnauthorizedOperation.NoPermission";
 
-/// Denies what `is_denied` says of a region and an image.
+/// Denies each write whose region and image satisfy `is_denied`.
 fn deny(world: &World, is_denied: impl Fn(&str, &str) -> bool + 'static) {
     world.behave(Behaviour {
         refuse: Box::new(move |action, region, body| {
@@ -40,7 +40,7 @@ fn deny_all(world: &World) {
     deny(world, |_, _| true);
 }
 
-/// `count` images of Tokyo that are not shared, of which those at `denied` places may not be touched.
+/// `count` images in Tokyo that are not shared. Writes for the images with the numbers in `denied` are denied.
 fn some_denied(seed: u64, count: usize, denied: &BTreeSet<usize>) -> (World, Desired) {
     let world = World::new(seed, REGIONAL);
     for n in 0..count {
@@ -75,13 +75,13 @@ fn count(ended: &Ended, outcome: &str) -> u64 {
     ended.json["summary"][outcome].as_u64().expect("a number")
 }
 
-/// Of `count` places: the lowest, the highest, spread ones, and some at random.
+/// Sets of `denied` numbers below `count`: the lowest, the highest, evenly spread ones, and six random sets.
 fn places(count: usize, denied: usize) -> Vec<BTreeSet<usize>> {
     let mut all = vec![
         (0..denied).collect(),
         (count - denied..count).collect(),
         (0..denied).map(|n| n * count / denied).collect(),
-        // Where the first are looked for.
+        // These are the numbers of the images that a run tries first.
         (0..denied)
             .map(|n| (2 * n + 1) * count / (2 * denied))
             .collect(),
@@ -113,7 +113,7 @@ async fn c2_r20_a_few_images_that_are_denied_hold_no_other_up() {
     }
 }
 
-/// Runs until each image was tried: the invariants of one run, and the bound on their number.
+/// Runs until each image was tried. Asserts what must hold in each run, and a limit for the number of runs.
 async fn runs_until_all_is_tried(world: &World, wanted: &Desired, count: usize, denied: usize) {
     let mut tried: BTreeSet<String> = BTreeSet::new();
     let most = denied.div_ceil(5) + 1;
@@ -170,7 +170,7 @@ async fn c2_l2_every_image_is_tried_within_a_run_for_five_that_are_denied_and_on
             }
         }
     }
-    // Fewer images than it takes to rest, and just as many.
+    // Every image is denied. There are fewer images than the five that one run tries, exactly five, or more.
     for count in 1..8 {
         let all: BTreeSet<_> = (0..count).collect();
         let (world, wanted) = some_denied(22, count, &all);
@@ -261,7 +261,7 @@ async fn c2_l4_five_are_denied_in_a_pass_however_often_it_looks_again() {
                 return None;
             }
             calls.set(calls.get() + 1);
-            // What five of them came to is found out by looking, and they are tried again.
+            // The results of five writes are unclear, so that the run observes the images and tries them again.
             let is_unclear = (4..=8).contains(&calls.get());
             Some(if is_unclear { "InternalError" } else { DENIED })
         }),
@@ -275,7 +275,7 @@ async fn c2_l4_five_are_denied_in_a_pass_however_often_it_looks_again() {
         .filter(|call| call.answer == DENIED)
         .count();
     assert_eq!(refused, 5);
-    // The other three were tried, too.
+    // The run also tried the other three images.
     let counts = ["blocked", "failed", "not_tried"].map(|outcome| count(&ended, outcome));
     assert_eq!(counts, [5, 3, 0]);
 }
@@ -292,7 +292,7 @@ async fn c2_s21_what_is_as_desired_is_not_known_as_denied_any_longer() {
             .sum::<usize>()
     };
     assert_eq!(known(), 3);
-    // A person shares two, and nobody wants the third any longer.
+    // A person shares two images, and the manifests no longer ask for the third.
     world.cloud().external_change(TOKYO, &id(0), true);
     world.cloud().external_change(TOKYO, &id(1), true);
     world.reconcile(&to_share(&[TOKYO], 2)).await;
@@ -305,7 +305,7 @@ async fn c2_l4_a_scope_that_denies_all_costs_five_calls_and_no_intent_more() {
         let world = World::new(24, endpoint);
         let wanted = add_all(&world, &[TOKYO], 200);
         deny_all(&world);
-        // A reply that takes long: all could be under way before the first is there.
+        // A reply takes so long that all calls could be in flight before the first reply arrives.
         world.cloud().behaviour.borrow_mut().latency = Duration::from_secs(6);
         let ended = world.reconcile(&wanted).await;
         assert_eq!(ended.exit(), 4);
@@ -321,7 +321,7 @@ async fn c2_l4_a_scope_that_denies_all_costs_five_calls_and_no_intent_more() {
                 .iter()
                 .all(|outcome| outcome.result == WriteResult::Rejected)
         );
-        // The store holds against no image what another one was answered.
+        // The store marks only the five images whose own writes were denied.
         let scopes = world.ledger.scopes.borrow();
         let records = scopes.values().flat_map(|inventory| &inventory.images);
         let denied = records.filter(|(_, record)| record.denied_since.is_some());
@@ -366,7 +366,7 @@ async fn c2_an_account_or_region_that_is_broken_costs_one_call_and_blocks_the_im
         "UnauthorizedOperation.TokenInvalid",
         "IpInBlacklist",
     ];
-    // Each region has an access point of its own, and that a clock.
+    // Each region has an access point of its own, and each access point has a clock of its own.
     let of_region = [
         "UnsupportedRegion",
         "UnsupportedRegion.New",
@@ -447,7 +447,7 @@ async fn c2_l2_regions_that_deny_all_hold_no_other_region_up_however_late_that_o
     let wanted = add_all(&world, &denied, 20);
     let (last, _) = denied.split_last().expect("some");
     let good = *last;
-    // The one that is permitted is seen last.
+    // Two lost replies make the permitted region the last one that is observed.
     let is_slow = move |action: &str, region: &str, _: &mut fastrand::Rng| {
         (action == "DescribeBlueprints" && region == good).then_some(support::Fault::LostBefore)
     };
@@ -471,7 +471,7 @@ async fn c2_l2_regions_that_deny_all_hold_no_other_region_up_however_late_that_o
     assert!(refused <= 60, "{refused}");
 }
 
-/// Two account names, of one key or of two, each in regions of its own.
+/// Runs with two account names, which have one key in common or one key each. Each name has regions of its own.
 async fn two_names(world: &World, keys: [&str; 2], wanted: &Desired) -> Vec<ScopeOutcome> {
     let clients = ["a", "b"].iter().zip(keys).map(|(account, key)| {
         let credentials = sharekeeper::api::protocol::sign::Credentials::new(
@@ -550,7 +550,8 @@ async fn c2_denied_shares_hold_no_cancel_up_whatever_asks_for_it() {
                 wanted.push((TOKYO, id(n), false));
             }
         }
-        // All that is to be shared is denied: CAM cannot tell the two apart, but a condition on the image may.
+        // Every share is denied, and every cancel is permitted. CAM has one permission for both actions, but a condition
+        // on the image can separate them.
         let up: BTreeSet<_> = (0..40).map(id).collect();
         deny(&world, move |_, image| up.contains(image));
         let policy = Policy {
@@ -600,7 +601,7 @@ async fn c2_what_a_run_did_not_reach_is_not_tried_and_not_failed() {
     let (shared, not_tried) = (count(&ended, "shared"), count(&ended, "not_tried"));
     assert!(shared > 50 && not_tried > 50, "{shared}, {not_tried}");
     assert_eq!(shared + not_tried, 200);
-    // A scope that is never seen beside one that is.
+    // One scope is never observed, and another scope beside it is.
     let world = World::new(33, REGIONAL);
     let wanted = add_all(&world, &[TOKYO, SEOUL], 5);
     world.behave(Behaviour {
@@ -632,13 +633,14 @@ async fn c2_the_line_is_as_fast_as_without_a_doubt() {
         assert_eq!(ended.exit(), 0);
         let writes = world.cloud().writes();
         let line = writes[499].at.since(writes[0].at).as_secs_f64();
-        // The first is answered before others leave, as ever: until then nothing is known of the account, nor of the way.
+        // The first write is answered before others leave: until then nothing is known about the account or the delay of
+        // the link.
         let most = 499.0 / 19.0 + 0.1 + 2.0 * latency as f64 / 1000.0;
         assert!(line < most, "{line} s at {latency} ms");
     }
 }
 
-/// Images of Tokyo that are shared.
+/// The number of images in Tokyo that are shared.
 fn shared(world: &World, count: usize) -> usize {
     (0..count)
         .filter(|n| world.cloud().is_shared(TOKYO, &id(*n)))
@@ -694,7 +696,7 @@ async fn c2_l2_the_daemon_gets_to_the_one_good_image_among_many_denied_ones() {
             let took = live
                 .until(|_| world.cloud().is_shared(TOKYO, &id(good)))
                 .await;
-            // Ten passes, with pauses of five minutes at most.
+            // The daemon makes ten passes, with pauses of at most five minutes between them.
             assert!(took <= 10 * 330, "{took} s");
             live.pass(600).await;
             assert_eq!(live.image(TOKYO, &id(good)).reason, Reason::Shared);
@@ -813,7 +815,7 @@ async fn c2_l4_the_daemon_rests_an_account_that_denies_all_and_tells_of_it_once(
         assert!(first <= 60, "{first}");
         live.pass(3600).await;
         let later = world.cloud().writes().len() - first;
-        // One a pass, where five would be 900 and more.
+        // The daemon tries one image in each pass. With five images in each pass, there would be 900 writes or more.
         assert!(later <= 15 * 20, "{later} in an hour");
         let told = live.told();
         assert!(

@@ -1,5 +1,5 @@
-//! Each test here is a scenario in which an earlier version did what it must not: it went on where it should have held
-//! still, or said that all was well.
+//! Each test here is a scenario in which an earlier version was wrong: it went on where it had to stop, or it reported
+//! that everything was as desired.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const PRUNE: Policy = Policy {
     ..Policy::DEFAULT
 };
 
-/// `count` images of ours in Tokyo, and what asks for the first `named` of them.
+/// A world with `count` images in Tokyo that we share, and manifests that ask for the first `named` of them.
 async fn owned(seed: u64, count: usize, named: usize) -> (World, Desired) {
     let world = World::new(seed, REGIONAL);
     for n in 0..count {
@@ -98,7 +98,7 @@ async fn s24_a_scope_that_is_out_of_sight_is_not_in_sync_though_no_image_is_name
     let (world, wanted) = owned(3, 3, 2).await;
     world.behave(all_listings_fail());
     let ended = run(&world, &wanted, &only(2)).await;
-    // Not 1 here: the world counts the writes of the run before, too.
+    // The exit status is not 1 here, because the world also counts the writes of the run before.
     assert_eq!(ended.exit(), 4, "{:#}", ended.json);
     world.behave(Behaviour {
         refuse: Box::new(|action, _, _| {
@@ -156,7 +156,7 @@ async fn c1_s9_a_write_that_a_wrong_clock_failed_is_sent_again_with_an_intent_of
     let refused = std::cell::Cell::new(false);
     world.behave(Behaviour {
         clock_offset: chrono::TimeDelta::seconds(250),
-        // Reading is forgiven, so that it is a write which finds the clock wrong.
+        // Reads accept the wrong clock, so that a write is the first call that finds it wrong.
         refuse: Box::new(move |action, _, _| {
             let first = action.starts_with("Modify") && !refused.replace(true);
             first.then_some("AuthFailure.SignatureExpire")
@@ -186,14 +186,14 @@ async fn s9_a_disk_that_needs_two_turns_for_a_commit_costs_the_line_nothing() {
         took(Duration::ZERO).await,
         took(Duration::from_millis(100)).await,
     );
-    // Simulated time: but for the first commit, which nothing goes before, it is the same.
+    // The time is simulated. Only the first commit may add to it, because no other work goes on at the same time.
     assert!(
         slow <= at_once + Duration::from_millis(200),
         "{at_once:?} with a disk that takes no time, {slow:?} with a slow one"
     );
 }
 
-/// Six regions behind one access point: four calls of each get ready, and wait for more than a second.
+/// Six regions behind one access point. Four calls of each region get ready and then wait for more than a second.
 fn slow_line(seed: u64) -> (World, Desired) {
     let world = World::new(seed, GLOBAL);
     let mut all = Vec::new();
@@ -245,7 +245,7 @@ async fn l7_p1_a_stop_reaches_a_call_about_which_the_store_is_being_asked() {
     assert_eq!(ended.exit(), 143);
     let writes = world.cloud().writes();
     assert!(writes.len() > 10, "it was under way");
-    // What had left by then arrives half a round trip later.
+    // A call that left before the stop arrives half a round trip later.
     let late = stopped + Duration::from_millis(40);
     let after = writes.iter().filter(|call| call.at > late).count();
     assert_eq!(after, 0, "of {}", writes.len());
@@ -300,7 +300,7 @@ async fn c16_no_share_leaves_once_it_has_ended_though_the_store_takes_long_to_an
         }
     }
     assert!(shares.len() > 10, "it was under way");
-    // What had left by then arrives half a round trip later.
+    // A call that left before the shares ended arrives half a round trip later.
     let late = ends + Duration::from_millis(40);
     assert_eq!(shares.iter().filter(|at| **at > late).count(), 0);
     let outcomes = world.ledger.outcomes();
@@ -312,7 +312,7 @@ async fn c16_no_share_leaves_once_it_has_ended_though_the_store_takes_long_to_an
 
 #[tokio::test(start_paused = true)]
 async fn c16_s6_permits_that_a_slow_store_keeps_waiting_do_not_leave_all_at_once() {
-    // The rate, how long the store takes to answer, and how often it answers at all, in milliseconds.
+    // Each row holds the rate, how long the store takes to answer, and the interval at which it answers, in milliseconds.
     let stores = [
         (1, 0, 1_500),
         (5, 1_500, 0),
@@ -332,7 +332,7 @@ async fn c16_s6_permits_that_a_slow_store_keeps_waiting_do_not_leave_all_at_once
         world.ledger.allows_takes.set(Duration::from_millis(takes));
         world.ledger.allows_every.set(Duration::from_millis(every));
         let ended = world.reconcile(&wanted).await;
-        // The way there takes equally long for each call.
+        // Each call takes equally long to arrive, so that calls arrive at the rate at which they leave.
         let most = world.cloud().most_in_a_second("ModifyImageSharePermission");
         let case = format!("{most} at a rate of {rate}: {takes} ms, every {every} ms");
         assert!(most <= rate as usize, "{case}");
@@ -342,17 +342,18 @@ async fn c16_s6_permits_that_a_slow_store_keeps_waiting_do_not_leave_all_at_once
     }
 }
 
-/// No write arrived that had not left at `moment`, and some had.
+/// Asserts that some writes arrived, and that all of them had left by `moment`.
 fn assert_none_after(world: &World, moment: Monotonic) {
     let writes = world.cloud().writes();
     assert!(writes.len() > 10, "{}: it was under way", writes.len());
-    // What had left by then arrives half a round trip later.
+    // A call that left by `moment` arrives half a round trip later.
     let late = moment + Duration::from_millis(40);
     let late = writes.iter().filter(|call| call.at > late).count();
     assert_eq!(late, 0, "of {}", writes.len());
 }
 
-/// Forbids changes of one cause for an hour, from the beginning of the minute after the next on; how long it is until then.
+/// Forbids changes of one cause for an hour, from the start of the minute after the next one. Returns the time until
+/// then.
 fn forbid(world: &World, wanted: &mut Desired, cause: Cause) -> Duration {
     const DAY: i64 = 24 * 60;
     let now = world.cloud().now().timestamp();
@@ -405,7 +406,7 @@ async fn r31_a_window_that_closes_during_a_run_holds_what_is_left_of_its_cause()
         assert_eq!(ended.exit(), 3, "{cause:?}");
         let writes = world.cloud().writes().split_off(shared);
         assert!(writes.len() > 50, "{cause:?}: it was under way");
-        // What had left by then arrives half a round trip later.
+        // A call that left before the window closed arrives half a round trip later.
         let late = closes + Duration::from_millis(40);
         let late = writes.iter().filter(|call| call.at > late).count();
         assert_eq!(late, 0, "{cause:?}: of {}", writes.len());

@@ -1,5 +1,5 @@
-//! Runs the Python end-to-end suite (`tests/e2e`), which drives the real binary against a strict stand-in
-//! of the API that shares no code with it. Each file of the suite is a test here.
+//! Runs the Python end-to-end suite (`tests/e2e`), which drives the real binary against a strict stand-in for the API
+//! that shares no code with it. Each file of the suite is one test here.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::support::python;
 
-/// Makes a test of each file of the suite, and the list of them.
+/// Declares one test for each file of the suite, and the list of these files.
 macro_rules! suite {
     ($($file:ident),+ $(,)?) => {
         const FILES: &[&str] = &[$(stringify!($file)),+];
@@ -70,7 +70,7 @@ fn passes(file: &str) {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
     assert!(output.status.success(), "{}:\n{text}", output.status);
-    // A measurement is worth reading although nothing failed.
+    // The measurements are printed even if nothing fails, because they are useful then too.
     let measured = text.lines().filter(|line| line.starts_with("measured: "));
     let measured: String = measured.map(|line| format!("{line}\n")).collect();
     let _ = std::io::stderr().write_all(measured.as_bytes());

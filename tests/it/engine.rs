@@ -1,5 +1,5 @@
-//! The whole controller but for files and sockets, on a paused clock: what it does to a cloud that lags,
-//! breaks, refuses and lies.
+//! The whole controller except for files and sockets, on a paused clock. The tests check what it does when the cloud
+//! lags, fails, refuses calls or reports what is not true.
 
 use crate::support::cloud as support;
 
@@ -18,7 +18,7 @@ use sharekeeper::plan::Policy;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// `count` unshared images in each region, and the desire to have them shared.
+/// `count` unshared images in each region, and the desired state that shares all of them.
 fn all_to_share(world: &World, regions: &[&'static str], count: usize) -> Desired {
     let mut wanted = Vec::new();
     for &region in regions {
@@ -81,14 +81,14 @@ async fn b5_s9_nothing_leaves_once_the_state_is_lost() {
         let sent = world.cloud().writes().len();
         assert!(sent < granted, "{sent} of {granted} left before");
         assert_eq!(world.ledger.intents().len(), granted);
-        // One cause, told once, and not for each image.
+        // The run reports the one cause once, and not once for each image.
         assert_eq!(ended.exit(), 1, "{:#}", ended.json);
         assert_eq!(ended.json["error"], "the state was removed");
         let text = ended.json["images"].to_string();
         assert!(!text.contains("the state was removed"), "{text}");
         assert!(ended.took < Duration::from_secs(10), "{:?}", ended.took);
     }
-    // Lost before it began.
+    // The state is lost before the run begins.
     let world = World::new(2, REGIONAL);
     let wanted = all_to_share(&world, &regions(3), 10);
     world.ledger.lose("the state was removed");
@@ -159,7 +159,7 @@ async fn s6_regional_access_points_work_side_by_side_and_one_is_shared_fairly() 
         assert_eq!(ended.exit(), 0);
         assert_eq!(ended.json["calls"]["throttled"], 0);
         assert!(world.cloud().most_in_a_second("ModifyImageSharePermission") <= 19);
-        // Virtual time: the same on any machine.
+        // The time is virtual, so that it is the same on every machine.
         assert!(
             ended.took.as_secs_f64() < budget,
             "{endpoint}: {:?}",
@@ -635,7 +635,7 @@ async fn s16_a_preview_writes_nothing() {
     assert_eq!(world.cloud().writes(), []);
 }
 
-/// The actions called, in order.
+/// The names of the actions that were called, in order.
 fn called(world: &World) -> Vec<String> {
     let calls = world.cloud().calls.borrow();
     calls.iter().map(|call| call.action.clone()).collect()
@@ -742,7 +742,7 @@ async fn s13_what_cannot_be_found_out_holds_the_account_still() {
             "UnauthorizedOperation.NoPermission",
             "sts:GetCallerIdentity",
         ),
-        // No permission in CAM mends a network.
+        // The remedy names no permission here, because no permission in CAM repairs a network.
         (
             unreachable,
             5,
@@ -815,7 +815,8 @@ async fn s13_a_permit_to_write_asks_whose_the_key_is_even_if_nothing_was_read() 
     assert_eq!(client.broken(), Some(refusal));
 }
 
-/// Fails each listing but every sixth call of it, so that looks alternate between blank and good.
+/// Refuses each listing except the first `good_first` calls and every sixth call, so that blank and good observations
+/// alternate.
 fn every_other_look_is_blank(good_first: u32) -> support::Refuse {
     let calls = std::cell::Cell::new(0);
     Box::new(move |action, _, _| {
@@ -862,7 +863,7 @@ async fn s24_what_was_accepted_before_a_scope_went_out_of_sight_is_told_as_that(
     assert_eq!(ended.json["synced"], false);
 }
 
-/// One run under random faults; the calls it made.
+/// Makes one run under random faults, and returns the calls that the run made.
 async fn chaos(seed: u64) -> Vec<support::Call> {
     let endpoint = if seed.is_multiple_of(2) {
         REGIONAL

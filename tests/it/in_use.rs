@@ -1,5 +1,5 @@
-//! What instances use is not taken from them by a date or by pruning; a person who declares it unshared is warned. One-shot,
-//! on a paused clock.
+//! An end date or pruning does not cancel a share that instances use, and a person who declares such an image unshared is
+//! warned. The tests use one-shot runs on a paused clock.
 
 use crate::support::cloud::world::{REGIONAL, World, id};
 use crate::support::cloud::{Behaviour, Fault, Instance, desired};
@@ -17,7 +17,7 @@ const EXCLUSIVE: Policy = Policy {
     ..Policy::DEFAULT
 };
 
-/// A world with images that are shared.
+/// A world with this number of shared images.
 fn shared(images: usize) -> World {
     let world = World::new(1, REGIONAL);
     for n in 0..images {
@@ -26,7 +26,7 @@ fn shared(images: usize) -> World {
     world
 }
 
-/// Instances that were started from what an image is shared as.
+/// Adds instances that use the blueprint as which an image is shared.
 fn start(world: &World, region: &'static str, image: usize, instances: std::ops::Range<usize>) {
     let new = instances.map(|n| Instance {
         region,
@@ -36,12 +36,12 @@ fn start(world: &World, region: &'static str, image: usize, instances: std::ops:
     world.cloud().instances.borrow_mut().extend(new);
 }
 
-/// What manifests ask of the first images.
+/// The desired state of the first `images` images.
 fn asked(images: usize, shared: bool) -> Desired {
     desired((0..images).map(|n| (TOKYO, id(n), shared)))
 }
 
-/// Likewise, but the shares have ended.
+/// The same images are desired, but their shares ended an hour ago.
 fn expired(world: &World, images: usize) -> Desired {
     let mut desired = asked(images, true);
     for image in desired.images.values_mut() {
@@ -79,7 +79,7 @@ async fn n6_what_instances_use_is_not_cancelled_by_a_date_or_by_pruning() {
             assert!(message.contains(part), "{part}: {message}");
         }
         assert_eq!(cancelled(&world), [id(1)], "nothing uses it");
-        // Once they are gone, the next run does it.
+        // Once the instances are gone, the next run cancels the share.
         world.cloud().instances.borrow_mut().clear();
         let ended = world.reconcile_under(&wanted, &EXCLUSIVE).await;
         assert_eq!(ended.exit(), 0, "{:#}", ended.json);
@@ -152,6 +152,7 @@ async fn instances_are_listed_to_their_end_and_in_their_own_region() {
     let world = shared(1);
     world.cloud().add(SEOUL, &id(0), true);
     start(&world, SEOUL, 0, 0..1);
+    // 240 instances fill more than two pages of 100, and none of them uses the image in Tokyo.
     start(&world, TOKYO, 7, 0..240);
     let wanted = expired(&world, 1);
     let ended = world.reconcile(&wanted).await;
@@ -164,7 +165,7 @@ async fn instances_are_listed_to_their_end_and_in_their_own_region() {
         .collect();
     let pages = [0, 100, 200].map(|offset| (TOKYO, Some(offset)));
     assert!(asked.starts_with(&pages), "{asked:?}");
-    // The last of them uses it.
+    // Only the last instance of the listing uses the image, so that the run must read the listing to its end.
     world.cloud().external_change(TOKYO, &id(0), true);
     let again = Instance {
         region: TOKYO,

@@ -1,5 +1,6 @@
-//! What becomes of the processes that git starts, in the real binary: where it leaves at once, and where it is process 1, as in
-//! a container without an init. For that it has a PID namespace of its own, where the machine allows one.
+//! What happens to the processes that git starts, tested with the real binary: when `sharekeeper` exits at once, and when
+//! it is process 1, as in a container without an init. Process 1 needs a PID namespace of its own, so that those tests run
+//! only where the machine allows one.
 
 use crate::support::binary;
 use crate::support::real_git;
@@ -16,7 +17,8 @@ use crate::support::binary::Bench;
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How a PID namespace is made on this machine. `None` where that is not allowed, which is said.
+/// The arguments with which `unshare` makes a PID namespace on this machine. Prints a message and returns `None` where
+/// that is not allowed.
 fn unshare() -> Option<&'static [&'static str]> {
     let ways: [&[&str]; 2] = [
         &["--pid", "--fork", "--mount-proc", "--kill-child"],
@@ -35,13 +37,13 @@ fn unshare() -> Option<&'static [&'static str]> {
     };
     let way = ways.iter().find(works).copied();
     if way.is_none() {
-        // A closed stderr has nobody to tell.
+        // If stderr is closed, nobody can read the message, and the error does not matter.
         let _ = writeln!(std::io::stderr(), "skipped: no PID namespace can be made");
     }
     way
 }
 
-/// `sharekeeper` as process 1.
+/// The command that starts `sharekeeper` as process 1.
 fn command(way: &[&str], arguments: &[&str]) -> Command {
     let plain = binary::command(arguments);
     let mut command = Command::new("unshare");
@@ -57,7 +59,7 @@ fn command(way: &[&str], arguments: &[&str]) -> Command {
     command
 }
 
-/// A process of the machine: its id, its parent, and whether it has ended and is not reaped.
+/// A process of the machine: its id, its parent, and whether it has ended but is not reaped.
 struct Process {
     id: i32,
     parent: i32,
@@ -82,7 +84,7 @@ fn processes() -> Vec<Process> {
     parsed.collect()
 }
 
-/// `sharekeeper`, or the `unshare` that has it as process 1, until it is stopped.
+/// A running `sharekeeper`, or the `unshare` that runs it as process 1. It is killed when this value is dropped.
 struct Running {
     process: Child,
     stderr: BufReader<ChildStderr>,
@@ -110,7 +112,8 @@ impl Running {
         children.map(|process| process.id).collect()
     }
 
-    /// Process 1 of the namespace, as the machine counts, once it has a worker that hears this signal.
+    /// Waits until process 1 of the namespace has a worker that handles this signal. Returns the id that process 1 has
+    /// outside of the namespace.
     fn init(&self, hears: Signal) -> i32 {
         wait_for("a worker", || {
             let init = *Self::children(self.id()).first()?;
@@ -129,14 +132,14 @@ impl Running {
         kill_process(init, signal).expect("it runs");
     }
 
-    /// Waits until it says something on stderr.
+    /// Waits until the process writes a line with `words` to stderr.
     fn wait_until_it_says(&mut self, words: &str) {
         let mut lines = self.stderr.by_ref().lines();
         let is_it = |line: std::io::Result<String>| line.expect("text").contains(words);
         assert!(lines.any(is_it), "it never says `{words}`");
     }
 
-    /// Its exit status, and what is left of its output.
+    /// Waits for the end of the process. Returns its exit status and the rest of its stdout and stderr.
     fn end(mut self) -> (Option<i32>, String, String) {
         let mut text = [String::new(), String::new()];
         if let Some(mut stdout) = self.process.stdout.take() {
@@ -151,13 +154,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to end. The namespace ends with it.
+        // The process may have ended by itself, and then there is nothing to kill. The namespace ends with its process 1.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// A daemon as process 1, on a simulator of its own.
+/// Starts a daemon as process 1, with a simulator of its own.
 fn daemon(way: &[&str], manifests: &Path, state: &Path) -> Running {
     Running::start(command(
         way,
@@ -173,7 +176,7 @@ fn daemon(way: &[&str], manifests: &Path, state: &Path) -> Running {
     ))
 }
 
-/// Asks until there is an answer. A test that waits for nothing fails.
+/// Asks until there is an answer. Panics after about a minute without one.
 fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
     for _ in 0..6000 {
         if let Some(answer) = answer() {
@@ -213,7 +216,7 @@ fn g8_as_process_1_it_passes_a_signal_on_and_its_work_ends_as_it_should() {
         let manifests = bench.path("manifests");
         let mut running = daemon(way, &manifests, &state);
         let init = running.init(signal);
-        // Before that, there is nothing to settle.
+        // Before the manifests are loaded, the daemon has nothing to settle.
         running.wait_until_it_says("manifests loaded");
         Running::send(init, signal);
         let (code, stdout, stderr) = running.end();
@@ -241,7 +244,7 @@ fn g8_as_process_1_it_passes_a_second_signal_on_and_leaves_at_once() {
     assert_eq!(stdout, "", "it says nothing once it leaves at once");
 }
 
-/// A write takes a minute, so that whoever is asked to stop once waits for it for seconds.
+/// Makes a write take a minute, so that a process that is asked once to stop waits for the write for seconds.
 fn delay_writes(bench: &Bench) {
     bench.cancel("ap-tokyo", &["img-a"]);
     bench.change(|world| {
@@ -251,7 +254,7 @@ fn delay_writes(bench: &Bench) {
     });
 }
 
-/// Waits until a write is in flight.
+/// Waits until the state contains the open intent of a write.
 fn wait_for_write(bench: &Bench) {
     wait_for("the intent of a write", || {
         let database = bench.state().join("state.db");
@@ -263,8 +266,8 @@ fn wait_for_write(bench: &Bench) {
     });
 }
 
-/// Stands in for ssh: notes each time that it runs, and leaves a process behind that ends by itself. It serves the
-/// repository if the file `good` is there, and does nothing for an hour if `hang` is.
+/// Writes a program that replaces ssh. It records each time that it runs, and leaves a process behind that ends by
+/// itself. It serves the repository if the file `good` exists, and sleeps for an hour if the file `hang` exists.
 fn write_ssh(bench: &Bench) {
     let (count, good) = (bench.path("count"), bench.path("good"));
     let script = format!(
@@ -335,7 +338,7 @@ fn g8_as_process_1_it_leaves_no_zombie_whether_fetches_fail_or_not() {
         }
         for number in 1..=3 {
             wait_for("a fetch", || (fetches(word) >= number).then_some(()));
-            // It is passed on, or no fetch would come so soon.
+            // Process 1 passes the signal on to its worker. Otherwise no fetch would come so soon.
             Running::send(init, Signal::HUP);
         }
         let mut left = Vec::new();

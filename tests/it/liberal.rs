@@ -1,4 +1,5 @@
-//! An API whose replies do not match its documentation, through the whole engine; and that a probe sees what a look does.
+//! An API whose replies do not match its documentation, tested through the whole engine. A probe must succeed and fail in
+//! the same cases as an observation.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ const BLUEPRINTS: &str = "DescribeBlueprints";
 const IMAGES: &str = "DescribeImagesToShare";
 const MODIFY: &str = "ModifyImageSharePermission";
 
-/// What may stand where something else should.
+/// Values that can stand in a field where the documentation promises something else.
 fn odd() -> Vec<Value> {
     vec![
         json!(null),
@@ -32,7 +33,7 @@ fn odd() -> Vec<Value> {
     ]
 }
 
-/// Images of Tokyo, of which the first `shared` are shared, and manifests that ask for all of them to be.
+/// A world with images in Tokyo, of which the first `shared` are shared, and manifests that share all of them.
 fn tokyo(count: usize, shared: usize) -> (World, Desired) {
     let world = World::new(2, REGIONAL);
     for n in 0..count {
@@ -41,7 +42,7 @@ fn tokyo(count: usize, shared: usize) -> (World, Desired) {
     (world, desired((0..count).map(|n| (TOKYO, id(n), true))))
 }
 
-/// Puts `value` into `field` of one row of each page of `action`, and leaves the rest.
+/// Puts `value` into `field` of one row in each page of `action`, and changes nothing else.
 fn spoil(action: &'static str, row: usize, field: &'static str, value: Value) -> Reword {
     Box::new(move |called, _, reply| {
         let list = match action {
@@ -131,7 +132,8 @@ async fn c14_t2_what_an_image_does_not_say_keeps_nobody_from_sharing_it() {
     }
 }
 
-/// The API calls an image unshareable that is shared already, which a lagging list does not show yet.
+/// The image is shared already, so that the API reports it as not shareable, but a lagging list does not show the share
+/// yet.
 #[tokio::test(start_paused = true)]
 async fn c14_t2_an_image_that_is_shared_already_is_not_blocked_for_what_is_not_said() {
     for field in [
@@ -192,7 +194,7 @@ async fn t2_e25_a_success_with_an_odd_request_id_is_one() {
     }
 }
 
-/// The bodies of all calls of one action.
+/// The request bodies of all calls of one action.
 fn asked(world: &World, action: &str) -> Vec<Value> {
     let calls = world.cloud().calls_of(action);
     calls.into_iter().map(|call| call.body).collect()
@@ -238,7 +240,7 @@ async fn t2_a_probe_fails_where_a_look_does() {
         let remedy = document["checks"][0]["remedy"].as_str().unwrap_or_default();
         assert_eq!(remedy.contains("please report"), !is_good, "{remedy}");
     }
-    // So it is where the images cannot be asked about.
+    // The probe also fails where the call that describes the images fails.
     let (world, _) = tokyo(3, 0);
     world.behave(reworded(spoil(IMAGES, 2, "IsShareable", json!(null))));
     let ids: Vec<_> = (0..3)

@@ -1,4 +1,5 @@
-//! Listings of instances, of own images and of CVM's images: whole or unknown, and no refusal of one stops another call.
+//! Listings of instances, of the account's own images and of CVM's images. Each listing is whole or unknown, and a
+//! refusal of one listing stops no other call.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -18,7 +19,7 @@ const INSTANCES: &str = "DescribeInstances";
 const OWN: &str = "DescribeImagesToShare";
 const CVM: &str = "DescribeImages";
 
-/// Tokyo with as many own images, and instances that all use one blueprint.
+/// A world with `count` own images in Tokyo, and as many instances, all of which use one blueprint.
 fn tokyo(count: usize) -> World {
     let world = World::new(2, REGIONAL);
     for n in 0..count {
@@ -33,7 +34,7 @@ fn tokyo(count: usize) -> World {
     world
 }
 
-/// How many rows a listing of `action` shows; the error says why that is unknown.
+/// The number of rows in a listing of `action`. The error says why the number is unknown.
 async fn listed(world: &World, action: &str) -> Result<usize, String> {
     let (client, scope) = (world.client(), scope(TOKYO));
     match action {
@@ -56,7 +57,7 @@ async fn listed(world: &World, action: &str) -> Result<usize, String> {
     }
 }
 
-/// Changes the replies of one action, which are counted from 0.
+/// Changes the replies of one action. `change` gets the number of the reply, which starts at 0.
 fn replies(action: &'static str, change: impl Fn(u32, &mut Value) + 'static) -> Behaviour {
     let count = Cell::new(0);
     Behaviour {
@@ -117,7 +118,7 @@ async fn a2_a3_a_list_that_does_not_add_up_is_read_again_and_then_unknown() {
         ];
         for (how, change) in changes {
             let world = tokyo(250);
-            // The second page of the first listing.
+            // Reply 1 is the second page of the first listing.
             world.behave(replies(action, move |nth, page| {
                 if nth == 1 {
                     change(rows(action), page);
@@ -215,7 +216,7 @@ async fn l2_a_refusal_of_cvm_or_of_instances_stops_no_other_call() {
                 ..Behaviour::default()
             });
             let (client, scope) = (world.client(), scope(TOKYO));
-            // It is the first call of all, which the others wait for.
+            // The refused call is the first call of the client, and all other calls wait for it.
             let why = match refused {
                 CVM => match cvm_images(&client, &scope).await {
                     CvmImages::Unknown(why) => why,
