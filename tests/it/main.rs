@@ -1,5 +1,5 @@
-//! The integration tests, in one crate, so that what they share is compiled once and they run side by side. Each module has
-//! one subject; `support` has what several of them need.
+//! The integration tests. They are one crate, so that their shared code is compiled once and the tests run in
+//! parallel. Each module has one subject; `support` has the code that several modules need.
 
 mod accounts;
 mod blueprints;

@@ -1,6 +1,8 @@
-//! Manifests: golden cases, the walk over files, the schema held against the parser, and hostile input.
+//! Tests of reading manifests: golden cases, the search for files in directories, the agreement of the JSON
+//! schema with the parser, and hostile input.
 //!
-//! Each `tests/manifest_cases/*.yaml` has its expected output beside it; `UPDATE_GOLDEN=1` rewrites them.
+//! Each `tests/manifest_cases/*.yaml` has its expected output beside it; `UPDATE_GOLDEN=1` rewrites these
+//! outputs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,7 +18,7 @@ fn parse_one(text: &str) -> Result<Loaded, Diagnostics> {
     parse(vec![SourceText::new("test.yaml", text.to_owned())])
 }
 
-/// What a user would see: the diagnostics, or the desired state.
+/// The text that a user sees: the diagnostics, or the desired state.
 fn shown(result: &Result<Loaded, Diagnostics>) -> String {
     let loaded = match result {
         Ok(loaded) => loaded,
@@ -240,7 +242,7 @@ fn m19_names_that_some_file_systems_take_for_one_are_warned_of_and_both_read() {
         ("golden.yml", "e", "img-e"),
         ("team/x.yaml", "f", "img-f"),
         ("Team/x.yaml", "g", "img-g"),
-        // Nothing clashes with what another name of its own leads to.
+        // `SINGLE.yaml` is a link to this file: a name does not clash with another name of the same file.
         ("single.yaml", "h", "img-h"),
     ];
     for (path, name, image) in files {
@@ -249,7 +251,7 @@ fn m19_names_that_some_file_systems_take_for_one_are_warned_of_and_both_read() {
         fs::write(path, good(name, image)).expect("writes");
     }
     symlink("single.yaml", dir.path().join("SINGLE.yaml")).expect("links");
-    // Here, where the tests run, case may not count either.
+    // The file system under the tests may ignore case; then some of these files replaced others.
     let are_told_apart = fs::read_dir(dir.path()).expect("a directory").count() == 8;
     let loaded = load(&[dir.path().to_owned()]).expect("valid");
     if !are_told_apart {
@@ -355,7 +357,7 @@ fn m10_links_out_dead_links_and_devices_are_refused() {
 #[test]
 fn s21_a_file_too_large_is_refused_before_it_is_read() {
     let dir = tempfile::tempdir().expect("a directory");
-    // Sparse: it takes no room.
+    // The file is sparse, so that it needs no space on the disk.
     let file = fs::File::create(dir.path().join("a.yaml")).expect("creates");
     file.set_len(1 << 40).expect("grows");
     assert!(
@@ -442,7 +444,7 @@ fn m16_s15_moving_documents_between_files_changes_nothing() {
     assert_eq!(together, keys(vec![text("2.yaml", &a), text("1.yaml", &b)]));
 }
 
-/// Documents on which schema and parser must agree.
+/// Documents that the schema and the parser must both accept or both reject.
 fn documents() -> Vec<String> {
     let share = |spec: &str| {
         format!(
@@ -596,7 +598,7 @@ fn documents() -> Vec<String> {
         ]
         .map(account),
     );
-    // Roles on top of roles: as many as there may be, and one more.
+    // A role may be assumed from another role: chains up to the limit, and one that is longer.
     for roles in 1..=4 {
         let role = "{from: assume-role, roleArn: 'qcs::cam::uin/1:roleName/a', source: ";
         let chain = format!("{}{{from: file}}{}", role.repeat(roles), "}".repeat(roles));
@@ -900,7 +902,8 @@ fn the_schema_agrees_with_the_parser() {
     let (mut right, mut wrong) = (0, 0);
     for text in documents() {
         let value: serde_json::Value = serde_saphyr::from_str(&text).expect("YAML");
-        // Alone, a Restriction is no set; elsewhere, it restricts nothing.
+        // A Restriction alone is not a valid set, so that another file joins it. The Restriction lies in a
+        // directory of its own, so that it does not restrict that file.
         let beside = SourceText::new("beside.yaml", good("beside", "img-b"));
         let text_itself = SourceText::new("below/test.yaml", text.clone());
         let sources = vec![text_itself, beside];

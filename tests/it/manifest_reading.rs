@@ -1,4 +1,5 @@
-//! When the files at a path are taken for a set: what another program does to them is scripted into the pauses.
+//! Tests under which conditions the files at a path are accepted as one consistent set. A scripted clock
+//! changes the files during the pauses of the reader, as another program would.
 
 use crate::support::clock;
 
@@ -18,7 +19,7 @@ fn share(image: &str) -> String {
     )
 }
 
-/// A directory of manifests, and the root of what else the test needs.
+/// A temporary root with the directory `manifests` and the other files that a test needs.
 struct Files(tempfile::TempDir);
 
 impl Files {
@@ -76,7 +77,7 @@ fn images(loaded: &Result<Loaded, Broken>) -> Vec<String> {
     }
 }
 
-/// The one error: where, what, and the way out.
+/// Path, message and help of the only error.
 fn error(loaded: Result<Loaded, Broken>) -> (PathBuf, String, String) {
     let broken = loaded.expect_err("is no set");
     let [error] = broken.diagnostics().errors() else {
@@ -181,12 +182,12 @@ fn m2_who_saw_the_files_stand_still_has_waited_already_if_their_times_bear_it_ou
     let files = Files::with(&["img-a"]);
     for (quiet_for, age, waits) in [
         (200, 1500, 0),
-        // Something changed since, of which the caller was not told.
+        // A file changed after the quiet time that the caller reports.
         (200, 50, 1),
-        // Too short to tell one writer's change from the next.
+        // The quiet time is too short to separate two changes by one writer.
         (50, 1500, 1),
         (0, 1500, 1),
-        // Longer than anybody need wait.
+        // The quiet time is longer than any reader has to wait.
         (60_000, 5000, 0),
     ] {
         let options = ReadOptions {
@@ -385,7 +386,8 @@ fn m2_a_check_that_may_be_a_git_hook_does_not_wait_for_git() {
     assert_eq!(clock.waits(), 0);
 }
 
-/// A volume as the kubelet writes it: `name` is a link into whatever version `..data` is a link to.
+/// A volume in the layout of the kubelet: each name is a link through `..data`, which is a link to the
+/// current version.
 fn volume(names: &[&str]) -> Files {
     let files = Files::new();
     version(&files, "..1", names, 1);
@@ -408,7 +410,7 @@ fn version(files: &Files, version: &str, names: &[&str], number: u32) {
     }
 }
 
-/// As the kubelet does it: the new link is renamed over the old one.
+/// Replaces `..data` as the kubelet does: it renames the new link over the old one.
 fn flip(files: &Files, to: &str) {
     files.link(to, "manifests/..data_tmp");
     files.rename("manifests/..data_tmp", "manifests/..data");
@@ -451,7 +453,8 @@ fn m11_s3_a_mixture_of_two_versions_is_read_again_however_still_it_stands() {
     ];
     for paths in given {
         let files = volume(&["a"]);
-        // What a swap in the middle of a reading looks like, held still: `b` is reached through another version.
+        // A reader in the middle of a swap sees this state: the path of `b` leads to another version than the
+        // path of `a`.
         version(&files, "..2", &["b"], 2);
         files.link("../..2/b.yaml", "manifests/..1/b.yaml");
         files.link("..data/b.yaml", "manifests/b.yaml");

@@ -1,5 +1,6 @@
-//! What of a directory of manifests cannot be looked at, or is named so that it is not read. The errors are of a kind that a
-//! superuser gets, too; where only a permission is in the way, the test says that it is skipped.
+//! Tests of directories with entries that cannot be read, or whose names keep them from being read. Most of
+//! the errors also occur for a superuser; a test that needs a binding permission says that it is skipped
+//! without one.
 
 use crate::support::clock;
 
@@ -19,7 +20,7 @@ fn share(image: &str) -> String {
     )
 }
 
-/// A directory `m` with the manifest `a.yaml`, and what else a test needs.
+/// A temporary root with the directory `m`, which holds `a.yaml`, and the other files that a test needs.
 struct Tree(tempfile::TempDir);
 
 impl Tree {
@@ -47,7 +48,7 @@ impl Tree {
         clock::load(&[self.path(path)])
     }
 
-    /// The errors, each with its path below the root.
+    /// Path below the root, message and help of each error.
     #[track_caller]
     fn errors(&self, path: &str) -> Vec<(String, String, String)> {
         let broken = self.load(path).expect_err("is no set");
@@ -63,7 +64,7 @@ impl Tree {
         errors.collect()
     }
 
-    /// The one error, which is at `at`: message and help.
+    /// Message and help of the only error, whose path must be `at`.
     #[track_caller]
     fn error(&self, at: &str) -> (String, String) {
         let errors = self.errors("m");
@@ -80,14 +81,15 @@ fn images(loaded: &Loaded) -> Vec<String> {
     keys.map(|key| key.image.to_string()).collect()
 }
 
-/// Whether permissions mean anything to whoever runs the tests; told where they do not.
+/// Whether file permissions restrict the user that runs the tests. Where they do not, the function prints
+/// that the test is skipped.
 fn has_permissions_that_bind(tree: &Tree) -> bool {
     tree.write("probe/x", "");
     fs::set_permissions(tree.path("probe"), Permissions::from_mode(0o000)).expect("sets");
     let binds = fs::read_dir(tree.path("probe")).is_err();
     fs::set_permissions(tree.path("probe"), Permissions::from_mode(0o700)).expect("sets");
     if !binds {
-        // A closed stderr has nobody to tell.
+        // A closed stderr is no reason to fail.
         let _ = writeln!(
             std::io::stderr(),
             "skipped: permissions do not bind this user"
@@ -120,7 +122,7 @@ fn g1_s3_a_link_that_breaks_is_an_error_whatever_its_name() {
             fs::create_dir(tree.path("m/deep")).expect("makes");
             tree.link(target, &format!("m/{name}"));
             let (told, help) = tree.error(&format!("m/{name}"));
-            // Seen from `deep`, there is no `a.yaml`.
+            // A relative link in `deep` does not reach `a.yaml`.
             let expected = match name {
                 "deep/team" if target.starts_with("a.yaml") => "the link leads nowhere",
                 _ => message,
@@ -374,14 +376,14 @@ fn g1_m2_s3_a_git_entry_that_cannot_be_looked_at_counts_as_git_at_work() {
             );
             assert!(broken.may_pass(), "{what}");
             assert!(clock.waits() > 1, "{what}: it is waited for");
-            // Who does not wait for git takes the set, but not for the whole.
+            // A caller that does not wait for git gets the set, but the set is not known to be complete.
             let loaded = tree.load("m").expect("is a set");
             assert!(
                 matches!(&loaded.desired.completeness, Completeness::Unknown(_)),
                 "{what}"
             );
             assert!(loaded.warnings[0].file.ends_with(git), "{what}");
-            // Once it can be looked at, all is well.
+            // The set is valid once the entry that cannot be read is removed.
             fs::remove_file(tree.path(git)).expect("removes");
             assert_eq!(images(&tree.load("m").expect("is good")), ["img-a"]);
         }
@@ -473,7 +475,7 @@ fn g3_r9d_where_nothing_else_is_there_the_error_names_it() {
         "{}",
         errors[0].2
     );
-    // A set with errors tells of it, too.
+    // The diagnostics of an invalid set contain the warning, too.
     tree.write("n/c.yaml", "nonsense: [");
     let broken = tree.load("n").expect_err("is no set");
     assert!(broken.diagnostics().render(false).contains("b.YAML"));

@@ -1,5 +1,5 @@
-//! The planner held against a second opinion: a model of what the contract asks for, written without a look at how
-//! the planner does it, and every small case that the two can be asked about.
+//! Compares the planner with a model of what the contract asks for, over every small case that both can
+//! express. The model was written without knowledge of the planner's code, so that the two do not share bugs.
 
 #![allow(clippy::print_stdout, reason = "says how much was tried")]
 
@@ -17,7 +17,7 @@ use sharekeeper::observation::Observation;
 use sharekeeper::plan::{Actual, Decision, Plan, Policy, Verdict};
 use terms::{AHEAD, Setting, Wanted, said, used};
 
-/// Takes the calls of a plan as having worked: which images are shared then.
+/// The images that are shared once every call of the plan has succeeded, as bits.
 fn applied(plan: &Plan, shared: u16, ids: &[ImageId]) -> u16 {
     plan.actions().fold(shared, |shared, (id, permission, _)| {
         let image = 1 << ids.iter().position(|known| known == id).expect("known");
@@ -28,7 +28,7 @@ fn applied(plan: &Plan, shared: u16, ids: &[ImageId]) -> u16 {
     })
 }
 
-/// S15: what follows from the same is the same, to the last word.
+/// S15: equal inputs give equal plans, down to the text of the reasons.
 fn assert_same(a: &Plan, b: &Plan) {
     let same = a.decisions.len() == b.decisions.len()
         && a.decisions
@@ -52,7 +52,7 @@ fn parts(decision: &Decision) -> (ShareState, Cause, Option<&Source>, &Actual, &
     (*desired, *cause, source.as_ref(), actual, verdict)
 }
 
-/// Everything that can be said of three images, made once.
+/// Every input that can be stated about three images. It is built once, because each case needs it.
 struct Three<'a> {
     setting: &'a Setting,
     wanted: Vec<Wanted<'a>>,
@@ -60,7 +60,7 @@ struct Three<'a> {
     inventory: Vec<Inventory>,
 }
 
-/// What a manifest can say of one image, with `protect`.
+/// What a manifest can say about one image, with its `protect`.
 const WANTS: [(Want, bool); 8] = [
     (Want::Shared, false),
     (Want::Shared, true),
@@ -72,10 +72,10 @@ const WANTS: [(Want, bool); 8] = [
     (Want::Nothing, false),
 ];
 
-/// What can be remembered of one image: see [`to_digit`].
+/// Number of inventory records that one image can have: see [`to_digit`].
 const MEMORIES: usize = 12;
 
-/// The digits of `number` to base `base`, the lowest first.
+/// The digits of `number` in base `base`, the lowest digit first.
 fn digits(number: usize, base: usize) -> [usize; 3] {
     [
         number % base,
@@ -145,7 +145,7 @@ impl<'a> Three<'a> {
     }
 }
 
-/// What is remembered of an image, as a number below [`MEMORIES`].
+/// The inventory record of an image, as a number below [`MEMORIES`].
 fn to_digit(image: &Image) -> usize {
     image.own as usize + 3 * usize::from(image.protected) + 6 * usize::from(image.parked)
 }
@@ -174,7 +174,8 @@ fn states() -> Vec<Image> {
         for own in [Own::No, Own::Proven, Own::Probable] {
             for (shared, protected) in [(false, false), (false, true), (true, false), (true, true)]
             {
-                // What no manifest names and is not ours has nothing that could remember a protection.
+                // The inventory has no record of an image that is neither declared nor ours, so that it cannot be
+                // protected.
                 if want == Want::Nothing && own == Own::No && protected {
                     continue;
                 }
@@ -194,7 +195,7 @@ fn states() -> Vec<Image> {
             }
         }
     }
-    // Where the clocks disagree, nothing else is looked at but whether it is missing.
+    // Where the clocks disagree, the planner considers nothing except whether the share is missing.
     for own in [Own::No, Own::Proven] {
         states.extend([false, true].map(|shared| image(Want::Contested, shared, own)));
     }
@@ -247,7 +248,7 @@ fn rules() -> Vec<Rules> {
     all
 }
 
-/// Which image is suspended, which is parked, and which is in use.
+/// Which image is suspended, which is parked, and which is in use, by index.
 const HANDS: [[Option<usize>; 3]; 21] = [
     [None, Some(0), None],
     [None, Some(1), None],
@@ -307,9 +308,9 @@ fn s1_s7_s15_the_planner_agrees_with_a_reference_model_over_all_small_cases() {
     assert!(cases >= 1_000_000, "{cases}");
 }
 
-/// All cases whose lowest state is `first`. Images are interchangeable, so that each set of three is tried in one
-/// order, another one for each set. What is suspended, parked or in use is not judged together with the rest, so
-/// that fewer rules are enough for it.
+/// Tries all cases whose lowest state is `first`, and returns their number. Images are interchangeable: each
+/// set of three states is tried in one order only, and different sets use different orders. Suspended, parked
+/// and used images are judged separately from the others, so that fewer rules suffice for these cases.
 fn all_with(three: &Three<'_>, states: &[Image], first: usize, rules: &[Rules]) -> usize {
     let with_hands: Vec<_> = rules.iter().filter(|r| r.max_cancels == 1).collect();
     let with_two: Vec<_> = with_hands.iter().filter(|r| !r.shares_only).collect();
@@ -327,7 +328,7 @@ fn all_with(three: &Three<'_>, states: &[Image], first: usize, rules: &[Rules]) 
                 cases += 1;
             }
             for [suspended, parked, used] in HANDS {
-                // Nothing is started from what is not shared.
+                // A server can only be started from a shared image.
                 if used.is_some_and(|n| !images[n].shared) {
                     continue;
                 }
@@ -358,7 +359,7 @@ fn bits(images: &[Image]) -> u16 {
         .fold(0, |bits, image| bits << 1 | u16::from(image.shared))
 }
 
-/// The planner says what the model says.
+/// Asserts that the planner decides what the model expects, and returns the plan.
 fn agree(three: &Three<'_>, rules: &Rules, images: &[Image; 3], model: &mut Vec<Expected>) -> Plan {
     let plan = three.plan(rules, images, bits(images));
     expected(rules, images, model);
@@ -373,7 +374,7 @@ fn agree(three: &Three<'_>, rules: &Rules, images: &[Image; 3], model: &mut Vec<
     plan
 }
 
-/// S15: what follows from the same is the same, and once a plan is carried out nothing is left to do.
+/// S15: equal inputs give equal plans, and a plan that was carried out leaves no action for the next one.
 fn assert_pure(three: &Three<'_>, rules: &Rules, images: &[Image; 3], plan: &Plan) {
     let shared = bits(images);
     assert_same(plan, &three.plan(rules, images, shared));
@@ -382,7 +383,8 @@ fn assert_pure(three: &Three<'_>, rules: &Rules, images: &[Image; 3], plan: &Pla
     });
 }
 
-/// S15: once a plan is carried out nothing is left to do. Whether it took a second plan, because a guard relented.
+/// S15: a plan that was carried out leaves no action for the next one. Returns whether a second plan was
+/// needed, because a guard stopped withholding.
 fn assert_ends(plan: &Plan, shared: u16, ids: &[ImageId], again: impl Fn(u16) -> Plan) -> bool {
     let after = applied(plan, shared, ids);
     if after == shared {
@@ -398,8 +400,9 @@ fn assert_ends(plan: &Plan, shared: u16, ids: &[ImageId], again: impl Fn(u16) ->
     true
 }
 
-/// Whether SHAREs go on while a guard on the scope withholds its CANCELs. They can change what the guard measures: what
-/// was lost is there again, or there is more to take a percentage of. Then the CANCELs follow.
+/// Whether the plan has SHAREs while a guard on the scope withholds its CANCELs. These SHAREs can change what
+/// the guard measures: a lost share is restored, or the percentage has a larger base. The next plan then has
+/// the CANCELs.
 fn relents(plan: &Plan) -> bool {
     let shares = |d: &Decision| d.verdict == Verdict::Act && d.desired == ShareState::Shared;
     let guarded = |d: &Decision| {
@@ -411,7 +414,7 @@ fn relents(plan: &Plan) -> bool {
     plan.decisions.values().any(shares) && plan.decisions.values().any(guarded)
 }
 
-/// So many that percentages and losses are judged.
+/// A number of images that is large enough for the guards on percentages and losses.
 const MANY: usize = 12;
 
 fn image(want: Want, shared: bool, own: Own) -> Image {
@@ -430,7 +433,7 @@ fn image(want: Want, shared: bool, own: Own) -> Image {
     }
 }
 
-/// Kinds of images that a scope is put together from.
+/// Kinds of images that a scope is made of.
 fn kinds() -> [[Image; 6]; 3] {
     let usual = [
         image(Want::Shared, true, Own::Proven),
@@ -466,7 +469,7 @@ fn in_use(want: Want, own: Own) -> Image {
     }
 }
 
-/// Every way to put `left` images together from so many kinds.
+/// Every way to divide `left` images among so many kinds.
 fn compositions(
     left: usize,
     kinds: usize,
@@ -507,7 +510,7 @@ fn rules_for_many() -> Vec<Rules> {
     all
 }
 
-/// A scope of any size, put together anew for each case.
+/// A scope of any size, built anew for each case.
 struct Scene {
     declared: Vec<Option<DesiredImage>>,
     inventory: Inventory,
@@ -582,10 +585,11 @@ fn a4_s7_s15_the_planner_agrees_with_the_model_where_percentages_and_losses_are_
     assert!(cases >= 140_000, "{cases}");
 }
 
-/// What is remembered of a share: whose, which blueprint if it is known, whether it was seen, whether we cancelled it.
+/// An inventory record of a share: its owner, its blueprint if that is known, whether an observation
+/// confirmed it, and whether we cancelled it.
 type Past = Option<(OwnershipState, Option<&'static str>, bool, bool)>;
 
-/// Every memory of one image. What shows as shared is `lhbp-1`.
+/// Every inventory record of one image. An image that is observed as shared has the blueprint `lhbp-1`.
 fn pasts() -> Vec<Past> {
     let mut pasts = vec![None];
     for cancelled in [false, true] {
@@ -605,8 +609,9 @@ fn pasts() -> Vec<Past> {
     pasts
 }
 
-/// Whose it is once the look is taken in: another blueprint may be somebody else's share, and what we cancelled and does
-/// not show is gone. Only what was seen, then or now, can be missed.
+/// The image after an observation was applied to its record. A different blueprint may be the share of
+/// somebody else, and a cancelled share that is not observed is gone. Only a share that was observed, then or
+/// now, can be missing.
 fn after_a_look(past: Past, image: &Image) -> Image {
     let Some((ownership, blueprint, confirmed, cancelled)) = past else {
         return *image;
@@ -626,7 +631,7 @@ fn after_a_look(past: Past, image: &Image) -> Image {
     }
 }
 
-/// What is remembered of `past`, and what a look at `images` teaches, in this order.
+/// The inventory that records `past` and then has an observation of `images` applied.
 fn updated_inventory(setting: &Setting, scene: &Scene, past: Past, images: &[Image]) -> Inventory {
     let mut inventory = scene.inventory.clone();
     if let Some((ownership, blueprint, confirmed, cancelled)) = past {
@@ -642,7 +647,7 @@ fn updated_inventory(setting: &Setting, scene: &Scene, past: Past, images: &[Ima
         };
         let record = inventory.images.entry(setting.ids[0].clone()).or_default();
         record.owned = Some(owned);
-        // The opposite of what a manifest says, where one names it: its word holds.
+        // The record says the opposite of the manifest, so that a case fails if the record wins.
         record.protected = first.protected != named(&first);
     }
     let looked = setting.now + chrono::TimeDelta::minutes(1);
@@ -671,7 +676,7 @@ fn d11_s1_s10_what_a_look_teaches_decides_what_may_be_pruned() {
     let kept = image(Want::Shared, true, Own::Proven);
     let lost = image(Want::Shared, false, Own::Proven);
     let dropped = image(Want::Nothing, true, Own::Proven);
-    // Alone; and where it decides whether too much is lost, as one that is, or as one that is not.
+    // Others: none; and enough that the image alone decides whether too many shares are lost.
     let others = [
         vec![],
         vec![lost, dropped],
@@ -716,7 +721,8 @@ fn d11_s1_s10_what_a_look_teaches_decides_what_may_be_pruned() {
     assert!(cases >= 20_000, "{cases}");
 }
 
-/// The planner says of `images` what the model says, under each of the rules; how many that are, and what was said.
+/// Asserts under each of the rules that the planner decides about `images` what the model expects. Returns
+/// the number of rules, and the decisions.
 fn agree_on(setting: &Setting, images: &[Image]) -> (usize, Vec<Expected>) {
     let scene = Scene::new(setting, images);
     let wanted = scene.wanted(setting);
@@ -734,8 +740,7 @@ fn agree_on(setting: &Setting, images: &[Image]) -> (usize, Vec<Expected>) {
     (rules.len(), heard)
 }
 
-/// What an image is shared as, and whether it is the account's own, for two that are whatever they may be and others that
-/// make percentages matter.
+/// Two images take every kind of blueprint, own or foreign, while other images make the percentage matter.
 #[test]
 fn c13_t4_t8_s1_s7_a_share_is_what_servers_can_be_started_from_and_what_is_the_accounts_own() {
     let setting = Setting::new(14);
@@ -757,7 +762,7 @@ fn c13_t4_t8_s1_s7_a_share_is_what_servers_can_be_started_from_and_what_is_the_a
         ..image(Want::Nothing, true, Own::No)
     };
     let kept = image(Want::Shared, true, Own::Proven);
-    // Alone; among enough for a percentage; and where those that are not the account's own would make it enough.
+    // Others: none; enough for a percentage; and foreign images that would be enough if they counted.
     let others = [vec![], vec![kept; 8], vec![stranger; 12]];
     for (first, second) in kinds
         .iter()
@@ -773,7 +778,7 @@ fn c13_t4_t8_s1_s7_a_share_is_what_servers_can_be_started_from_and_what_is_the_a
     assert!(cases >= 20_000, "{cases}");
 }
 
-/// Writes that were acknowledged a moment ago, for two images that are whatever they may be, alone and among others.
+/// Two images have every kind of recently acknowledged write, alone and among others.
 #[test]
 fn c3_s4_a_write_of_a_moment_ago_is_waited_for_whichever_way_the_wish_points() {
     let setting = Setting::new(5);

@@ -1,4 +1,5 @@
-//! What operators put around the daemon: `/metrics`, alerts, the dashboard, and the units that start it.
+//! Tests of what operators run around the daemon: `/metrics`, alerts, the dashboard, and the units that start
+//! it. A metric that is renamed in only one of them would break monitoring silently.
 
 mod boards;
 mod counted;
@@ -12,12 +13,12 @@ mod scrapes;
 
 use std::path::PathBuf;
 
-/// A file of the repository.
+/// Absolute path of a file of the repository.
 fn path(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file)
 }
 
-/// The text of a file of the repository.
+/// Content of a file of the repository; panics with its name.
 fn text(file: &str) -> String {
     std::fs::read_to_string(path(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }

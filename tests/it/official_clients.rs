@@ -1,13 +1,14 @@
-//! The vendor's own clients, unchanged, against the simulator: what we speak is what they speak.
+//! Runs the vendor's own unmodified clients against the simulator, which shows that the simulator speaks the
+//! real API.
 //!
-//! Installs them in a virtual environment below `target/`, and keeps it for the next run.
+//! The clients are installed in a virtual environment below `target/`, which the next run uses again.
 
 use crate::support::python;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Pinned, so that a new release of theirs cannot fail a change of ours.
+/// The versions are pinned, so that a new release of the vendor cannot break an unrelated change.
 const PACKAGES: &str = include_str!("../clients/requirements.txt");
 
 fn run(command: &mut Command) -> Result<(), String> {
@@ -25,7 +26,7 @@ fn run(command: &mut Command) -> Result<(), String> {
     ))
 }
 
-/// A Python that has the packages.
+/// Path of a Python that has the packages; installs them if they are missing.
 fn install() -> Result<PathBuf, String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("official-clients");
     let python = folder.join("bin/python");

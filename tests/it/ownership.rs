@@ -1,5 +1,5 @@
-//! What is cancelled, what is left alone, and whose it is, over several runs with one ledger: on a paused clock, against
-//! a cloud where others are at work too.
+//! Tests which shares are cancelled, which are left alone and who owns them, over several runs with one
+//! ledger. Time is paused, and other users change the simulated cloud as well.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use sharekeeper::plan::{Policy, Prune};
 const TOKYO: &str = "ap-tokyo";
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What manifests ask of Tokyo.
+/// Manifests that declare images of Tokyo.
 fn tokyo(images: &[(&str, bool)]) -> Desired {
     desired(
         images
@@ -42,7 +42,7 @@ fn prune(prune: Prune) -> Policy {
     }
 }
 
-/// Prunes what is ours, however much it is.
+/// A policy that prunes all shares that we own, whatever their number.
 const PRUNE_ALL_OURS: Policy = Policy {
     prune: Prune::Owned,
     max_cancels: 1000,
@@ -60,7 +60,7 @@ impl World {
         self.cloud().is_shared(TOKYO, image)
     }
 
-    /// Images that CANCEL was sent for.
+    /// Images for which a CANCEL was sent.
     fn cancels(&self) -> Vec<String> {
         let writes = self.cloud().writes().into_iter();
         let cancels = writes.filter(|call| call.body["Permission"] == "CANCEL");
@@ -69,7 +69,8 @@ impl World {
             .collect()
     }
 
-    /// S9: whatever arrived was recorded, once each, and whatever is recorded as answered had arrived.
+    /// S9: every write that arrived was recorded exactly once, and every write that is recorded as answered
+    /// arrived.
     fn assert_each_write_was_recorded(&self, which: &dyn std::fmt::Display) {
         let mut counts: BTreeMap<_, (usize, usize, usize)> = BTreeMap::new();
         for intent in self.ledger.intents() {
@@ -102,8 +103,8 @@ impl World {
     }
 }
 
-/// Tokyo after a first run: `img-keep` and `img-drop` are ours, `img-found` was shared by somebody else before a
-/// manifest named it, and `img-foreign` is named by none.
+/// Tokyo after a first run: `img-keep` and `img-drop` are ours, `img-found` was shared by somebody else
+/// before a manifest named it, and `img-foreign` is named by no manifest.
 async fn settled() -> World {
     let world = World::new(1, REGIONAL);
     for (image, shared) in [
@@ -121,7 +122,7 @@ async fn settled() -> World {
     world
 }
 
-/// What is left of the manifests.
+/// The manifests after everything except `img-keep` was removed.
 fn kept() -> Desired {
     tokyo(&[("img-keep", true)])
 }
@@ -192,7 +193,7 @@ async fn s7_a_cap_that_trips_withholds_every_cancel_of_its_scope_and_no_other() 
         world.cloud().add(region, "img-old", true);
     }
     assert_eq!(world.reconcile(&desired(first)).await.exit(), 0);
-    // Tokyo keeps one of twelve, Seoul all but two.
+    // Tokyo keeps one of twelve images, and Seoul keeps all except two.
     let second = [
         (TOKYO, id(0), true),
         (TOKYO, "img-new".to_owned(), true),
@@ -282,7 +283,7 @@ async fn s10_a8_already_shared_is_success_but_not_ownership() {
     world.cloud().add(TOKYO, "img-keep", true);
     world.cloud().add(TOKYO, "img-drop", false);
     let somebody = async {
-        // After the looks, before the write arrives.
+        // The change happens after the observation, and before the write arrives.
         world.pass(Duration::from_millis(170)).await;
         world.cloud().external_change(TOKYO, "img-drop", true);
     };
@@ -438,7 +439,7 @@ async fn s11_what_is_gone_for_ten_minutes_is_let_go_and_somebody_elses_after_tha
     assert_eq!(world.cancels(), [""; 0]);
 }
 
-/// Twelve images of ours, and what asks for them.
+/// Twelve images of ours, and the manifests that declare them.
 async fn twelve(seed: u64) -> (World, Desired) {
     let world = World::new(seed, REGIONAL);
     let wanted = desired((0..12).map(|n| (TOKYO, id(n), true)));
@@ -451,7 +452,7 @@ async fn twelve(seed: u64) -> (World, Desired) {
     (world, wanted)
 }
 
-/// Success, and nothing in it, until `until`.
+/// Until `until`, every listing succeeds and is empty.
 fn blank_until(world: &World, until: Duration) -> Behaviour {
     let context = Rc::clone(&world.context);
     let until = world.cloud().monotonic() + until;
@@ -532,7 +533,7 @@ async fn a4_a_loss_withholds_cancels_of_what_is_left() {
 
 #[tokio::test(start_paused = true)]
 async fn a22_s20_an_adversary_is_answered_twice_then_the_image_is_parked_and_told() {
-    // However long the share has stood before.
+    // The result does not depend on the age of the share.
     for stood in [MINUTE, 300 * MINUTE] {
         let world = World::new(10, REGIONAL);
         world.cloud().add(TOKYO, "img-keep", false);
@@ -693,8 +694,8 @@ async fn p5_a_suspension_made_during_a_run_stops_the_very_next_write() {
     );
 }
 
-/// Twenty images in two regions under faults, runs that are killed at any moment, writes that arrive after their sender
-/// has died, and somebody who shares one of ours anew in between. Every fifth image is somebody else's.
+/// Twenty images in two regions under faults. Runs are killed at any moment, writes arrive after their sender
+/// has died, and somebody else shares one of our images anew. Every fifth image is owned by somebody else.
 struct Killed {
     world: World,
     rng: fastrand::Rng,
@@ -707,7 +708,7 @@ fn is_foreign(n: usize) -> bool {
     n.is_multiple_of(5)
 }
 
-/// The image that somebody takes from us.
+/// The image that another team takes from us.
 const TAKEN: usize = 3;
 
 impl Killed {
@@ -737,7 +738,8 @@ impl Killed {
         Self { world, rng, seed }
     }
 
-    /// Somebody else's excepted, each image as `state` says; those that it says nothing of are not named.
+    /// Manifests of our own images, each in the state that `state` returns; `None` means that no manifest
+    /// names it.
     fn wanted(state: impl Fn(usize) -> Option<bool>) -> Desired {
         let images = REGIONS
             .into_iter()
@@ -746,13 +748,13 @@ impl Killed {
         desired(ours.filter_map(|(region, n)| Some((region, id(n), state(n)?))))
     }
 
-    /// Milliseconds; short times often.
+    /// A random time in milliseconds, where short times are more likely.
     fn while_up_to(&mut self, most: [u64; 3]) -> Duration {
         let most = most[self.rng.usize(..most.len())];
         Duration::from_millis(self.rng.u64(..most))
     }
 
-    /// Runs, each killed somewhere, and each next one begun sooner or later.
+    /// One to four runs, each of which is killed after a random time and followed by a random pause.
     async fn runs(&mut self, wanted: &Desired) {
         for _ in 0..self.rng.usize(1..5) {
             let life = self.while_up_to([1_000, 3_000, 12_000]);
@@ -767,7 +769,7 @@ impl Killed {
         }
     }
 
-    /// Another team cancels one of ours and shares it as its own.
+    /// Another team cancels one of our shares, and then shares the image as its own.
     fn take(&self) {
         for region in REGIONS {
             let cloud = self.world.cloud();
@@ -778,12 +780,12 @@ impl Killed {
         }
     }
 
-    /// After the faults, undisturbed: until nothing is left to do.
+    /// Reconciles without faults until no action is left.
     async fn at_last(&self, wanted: &Desired) -> Ended {
         self.world.behave(Behaviour::default());
         self.world.pass(MINUTE).await;
         self.world.reconcile_under(wanted, &PRUNE_ALL_OURS).await;
-        // By then, what shows as another blueprint is known to be somebody else's.
+        // After this time, a share with another blueprint is known to be owned by somebody else.
         self.world.pass(11 * MINUTE).await;
         self.world.reconcile_under(wanted, &PRUNE_ALL_OURS).await
     }
@@ -792,11 +794,12 @@ impl Killed {
 async fn killed(seed: u64) {
     let mut killed = Killed::new(seed);
     killed.runs(&Killed::wanted(|_| Some(true))).await;
-    // Once nothing is on its way, and seen by all: who looks and then writes cannot do better.
+    // All writes have arrived and are visible by then. A program that observes before it writes cannot
+    // prevent an earlier race.
     killed.world.pass(Duration::from_secs(20)).await;
     killed.take();
     killed.world.pass(Duration::from_secs(2)).await;
-    // Half stays, a quarter is declared unshared, the rest is named no longer.
+    // Half of the images stay, a quarter is declared unshared, and the manifests no longer name the rest.
     let state = |n: usize| match n {
         1 | 2 | 4 | 6 => Some(true),
         7 | 8 => Some(false),

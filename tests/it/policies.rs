@@ -1,5 +1,5 @@
-//! Names and policies end to end, one-shot and on a paused clock, against a small cloud: what waits for which region, what goes
-//! before what, and how many calls it takes.
+//! Tests names and policies end to end against a small simulated cloud, in one-shot runs with a paused clock.
+//! The tests check which decisions wait for which region, the order of the writes, and the number of calls.
 
 use crate::resolution::setup;
 
@@ -23,7 +23,7 @@ use sharekeeper::report::ExitStatus;
 const TOKYO: &str = setup::HERE;
 const FRANKFURT: &str = setup::THERE;
 const SEOUL: &str = "ap-seoul";
-/// The whole of a run is one look and what follows: it waits for no blueprint.
+/// A policy under which a run observes once and then acts: it does not wait for blueprints to become ready.
 const NO_WAIT: plan::Policy = plan::Policy {
     no_wait: true,
     ..plan::Policy::DEFAULT
@@ -33,8 +33,8 @@ const EXCLUSIVE: plan::Policy = plan::Policy {
     ..NO_WAIT
 };
 
-/// An image of the cloud with a name, made so many hours before the start. Its id is `img-` and the name, and a letter of the
-/// region.
+/// Adds an image with a name, which was made so many hours before the start. Its id is `img-`, then the name,
+/// then a letter for the region.
 fn add(world: &World, region: &str, title: &str, hours: i64, shared: bool) -> String {
     let image = image_id(region, title);
     world.cloud().add(region, &image, shared);
@@ -53,7 +53,7 @@ fn named(world: &World, image: &str, title: &str, hours: i64) {
     named.insert(image.to_owned(), (title.to_owned(), created));
 }
 
-/// Documents with one policy in all of its regions.
+/// Documents with one policy that applies to all of these regions.
 fn with_policy(mut policy: Policy, regions: &[&str]) -> Desired {
     policy.regions = regions.iter().map(|it| setup::region(it)).collect();
     let policy = std::sync::Arc::new(policy);
@@ -80,7 +80,7 @@ fn with_name(title: &str, regions: &[&str]) -> Desired {
     }
 }
 
-/// Notes when each plan of a region was made.
+/// Records the time of each plan of a region.
 struct Plans<'w> {
     world: &'w World,
     made: RefCell<Vec<(String, Monotonic)>>,
@@ -98,7 +98,8 @@ impl Listener for Plans<'_> {
     }
 }
 
-/// One run of a process that keeps its views of regions; how long after its start each plan of Tokyo was made, in seconds.
+/// One run of a process that keeps its views of regions. Returns how many seconds after the start of the run
+/// each plan of Tokyo was made.
 async fn run(
     world: &World,
     desired: &Desired,
@@ -136,7 +137,7 @@ async fn run(
     (scopes, tokyo.collect())
 }
 
-/// Each write as it was asked for, and when.
+/// Each write as text, with the time at which it was sent.
 fn writes(world: &World) -> Vec<(String, Monotonic)> {
     let text = |field: &serde_json::Value| field.as_str().expect("text").to_owned();
     let writes = world.cloud().writes().into_iter();
@@ -152,7 +153,7 @@ fn written(world: &World) -> Vec<String> {
     writes(world).into_iter().map(|(what, _)| what).collect()
 }
 
-/// When a write was made, in seconds since the start.
+/// The time of a write, in seconds since the start.
 fn at(world: &World, what: &str) -> u64 {
     let all = writes(world);
     let write = all.iter().find(|(it, _)| it == what);
@@ -160,7 +161,8 @@ fn at(world: &World, what: &str) -> u64 {
     at.since_start().as_secs()
 }
 
-/// A world with v1 and v2 in two regions. The one of Tokyo has v1 as a late copy, so that by itself it looks like the newest.
+/// A world with v1 and v2 in two regions. Tokyo has a late copy of v1, so that v1 looks like the newest
+/// version to Tokyo alone.
 fn late_copy() -> (World, Desired) {
     let world = World::new(1, REGIONAL);
     add(&world, TOKYO, "v1", 1, false);
@@ -177,7 +179,7 @@ fn late_copy() -> (World, Desired) {
 #[tokio::test(start_paused = true)]
 async fn n4_a4_a_late_copy_waits_for_other_regions_and_what_is_declared_does_not() {
     let (world, documents) = late_copy();
-    // Frankfurt answers late: what it is asked first gets lost.
+    // Frankfurt answers late, because its first answers are lost.
     let lost = std::cell::Cell::new(0);
     world.behave(Behaviour {
         fault: Box::new(move |action, region, _| {
@@ -213,7 +215,7 @@ async fn l2_b12_a_region_that_hangs_delays_no_declared_image_and_is_waited_for_o
     assert!(waited <= 65, "{waited} s: {plans:?}");
     let last = plans.last().expect("plans");
     assert!(*last <= waited + 5, "once: {plans:?}");
-    // The next pass knows that it was not seen a moment ago.
+    // The next pass knows that Frankfurt did not answer, and does not wait for it again.
     add(&world, TOKYO, "v3", 0, false);
     let began = world.cloud().monotonic().since_start().as_secs();
     run(&world, &documents, &views, 19).await;
@@ -224,7 +226,7 @@ async fn l2_b12_a_region_that_hangs_delays_no_declared_image_and_is_waited_for_o
 #[tokio::test(start_paused = true)]
 async fn n4_own_images_that_cannot_be_listed_cancel_nothing_in_another_region() {
     let world = World::new(1, REGIONAL);
-    // Tokyo by itself would take v2 back: its v1 is a late copy.
+    // Tokyo alone would cancel v2, because its v1 is a late copy and looks newer.
     for (region, title, hours) in [
         (TOKYO, "v1", 1),
         (TOKYO, "v2", 40),
@@ -254,7 +256,7 @@ async fn n4_own_images_that_cannot_be_listed_cancel_nothing_in_another_region() 
     assert_eq!(all, ["CANCEL img-v1f", "CANCEL img-v1t"]);
 }
 
-/// The causes of all that was written, in order.
+/// The causes of all writes, in the order of the writes.
 fn causes(world: &World) -> Vec<Cause> {
     let intents = world.ledger.intents();
     intents.into_iter().map(|intent| intent.cause).collect()
@@ -310,7 +312,7 @@ async fn n3_what_is_revoked_goes_once_enough_others_are_normal() {
     assert_eq!(causes(&world), [Cause::Policy, Cause::Revoked]);
 }
 
-/// A queue that takes longer than an observation lasts.
+/// The queue takes longer than an observation stays valid.
 #[tokio::test(start_paused = true)]
 async fn n3_b3_a_cancel_that_rests_on_others_is_planned_anew_once_that_is_old() {
     for is_revoked in [false, true] {
@@ -393,7 +395,7 @@ fn reads(calls: &[Call]) -> Vec<(String, String, u64)> {
 #[tokio::test(start_paused = true)]
 async fn l4_a_pass_reads_each_list_of_each_region_once() {
     let world = World::new(1, REGIONAL);
-    // Own images, of which so many are shared.
+    // Each region with the number of its own images, and how many of these are shared.
     let regions = [(TOKYO, 250, 120), (FRANKFURT, 99, 99), (SEOUL, 101, 1)];
     let mut expected = Vec::new();
     for (region, own, shared) in regions {
@@ -479,7 +481,7 @@ async fn l4_clocks_that_disagree_keep_no_run_busy_with_what_is_taken_back() {
         let mut policy = setup::policy("p", "v*", 1, 1);
         let documents = with_policy(policy.clone(), &[TOKYO]);
         policy.keep.newest = 2;
-        // Both stand, by clocks that agree.
+        // Both images are shared first, while all clocks agree.
         world
             .reconcile_under(&with_policy(policy.clone(), &[TOKYO]), &NO_WAIT)
             .await;

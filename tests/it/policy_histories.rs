@@ -1,5 +1,6 @@
-//! Properties of resolution and plan over random histories: builds, late copies, broken and used images, others who share and
-//! cancel, documents that change, lost stores, and regions, CVM or clocks that fail.
+//! Checks properties of resolution and plan over random histories. The histories contain builds, late copies,
+//! broken and used images, external shares and cancels, changed documents, lost stores, and failures of
+//! regions, of CVM or of clocks.
 
 #![allow(clippy::print_stdout, reason = "says how much was tried")]
 
@@ -13,10 +14,10 @@ use cloud::Cloud;
 use properties::{Pass, actions, check, is_by_policy};
 use sharekeeper::model::ShareState;
 
-/// How much happens in each history.
+/// The number of events in each history.
 const EVENTS: usize = 40;
 
-/// One pass over both regions: what is seen is seen of both before anything is done.
+/// One pass over both regions. Both regions are observed before either of them is written.
 fn pass(cloud: &mut Cloud, differences: &mut Differences, trail: &str) -> Vec<(usize, Turn)> {
     let passes: Vec<_> = [0, 1].map(|here| Pass::new(cloud, here)).into();
     let mut turns = Vec::new();
@@ -41,8 +42,8 @@ fn pass(cloud: &mut Cloud, differences: &mut Differences, trail: &str) -> Vec<(u
 /// An image, and the state into which a policy turned it.
 type Turn = (String, ShareState);
 
-/// With nothing but time passing, policies share what is missing and take back what is over, and then they are done: they
-/// share nothing that they took back.
+/// Asserts that policies come to an end while only time passes: they share missing images and cancel expired
+/// shares, and they never share an image again that they have cancelled.
 fn assert_comes_to_rest(cloud: &mut Cloud, differences: &mut Differences, seed: u64) {
     cloud.settle();
     let loses_store_at = cloud.rng.usize(0..80);
@@ -68,7 +69,8 @@ fn assert_comes_to_rest(cloud: &mut Cloud, differences: &mut Differences, seed: 
         > 0;
     for ((here, image), states) in turned {
         let goes_once = matches!(states[..], [_]);
-        // What was shared while newer versions soaked, or in place of what is revoked, goes in the end.
+        // An image that was shared while newer versions soaked, or as the replacement of a revoked one, is
+        // cancelled in the end.
         let comes_and_goes = states == [ShareState::Shared, ShareState::Unshared];
         assert!(
             goes_once || (comes_and_goes && (soaks || replaces)),
@@ -78,7 +80,7 @@ fn assert_comes_to_rest(cloud: &mut Cloud, differences: &mut Differences, seed: 
     }
 }
 
-/// The whole of one history.
+/// Runs one history from its seed, with a pass after each event, and asserts that it comes to rest.
 fn history(seed: u64, differences: &mut Differences) {
     let mut cloud = Cloud::new(seed);
     for event in 0..EVENTS {

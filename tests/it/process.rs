@@ -1,5 +1,6 @@
-//! The process of the real binary under pressure: readers that stand still, signals at any moment, a state that another
-//! process has locked. It works on, tells what it can, and ends when it is asked to.
+//! Tests the process of the real binary under stress: readers that do not read, signals at any moment, and a
+//! state that another process has locked. The process must go on working, report what it can, and end when it
+//! is asked to.
 
 use crate::support::binary;
 
@@ -22,19 +23,19 @@ use sharekeeper::host::{Clock, SystemClock};
 use crate::support::binary::{Bench, command, use_state};
 
 const TOKYO: &str = "ap-tokyo";
-/// Longer than anything may take on a busy machine.
+/// Longer than any condition takes on a busy machine, so that only a real hang fails.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A process ends within this time after a signal, whatever stands still.
+/// A process ends within this time after a signal, even if its readers or its state are blocked.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
 const LOG_DROPPED: &str = "sharekeeper_log_dropped_total";
 
-/// A process that is ended with the test.
+/// A process that is killed when the test ends.
 struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -46,7 +47,7 @@ impl Process {
         kill_process(pid, signal).expect("it has not been waited for");
     }
 
-    /// Sends the signal as soon as the process listens for it.
+    /// Sends the signal as soon as the process has a handler for it.
     fn signal_at_once(&self, signal: Signal) {
         let status = format!("/proc/{}/status", self.0.id());
         until("it listens for signals", || {
@@ -67,7 +68,7 @@ impl Process {
         self.ended().and_then(|status| status.code())
     }
 
-    /// Asks for the end once, and demands it in time.
+    /// Sends the signal once, and asserts that the process ends in time.
     fn stop(&mut self, signal: Signal) -> Option<i32> {
         let clock = SystemClock::start();
         self.signal(signal);
@@ -78,7 +79,7 @@ impl Process {
     }
 }
 
-/// Waits for a condition.
+/// Waits until the condition holds, and fails with `what` after too long.
 #[track_caller]
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let clock = SystemClock::start();
@@ -87,12 +88,12 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
             clock.monotonic().since_start() < PATIENCE,
             "it does not come about: {what}"
         );
-        // A daemon on a busy machine needs the processor more than this test.
+        // The pause leaves the processor to the daemon, which needs it more than this test on a busy machine.
         thread::park_timeout(Duration::from_millis(1));
     }
 }
 
-/// A daemon with `--sim`, and its status port.
+/// A daemon with `--sim`, and the port of its status server.
 struct Daemon {
     process: Process,
     port: u16,
@@ -103,7 +104,7 @@ impl Daemon {
         Self::with(bench, &[&["manifests"], more].concat(), &[], stdout, stderr)
     }
 
-    /// With manifests from anywhere, and with more variables.
+    /// Starts a daemon with any paths of manifests and with further environment variables.
     fn with(
         bench: &Bench,
         more: &[&str],
@@ -159,7 +160,7 @@ impl Daemon {
         });
     }
 
-    /// The values of metrics without labels.
+    /// The values of metrics that have no labels.
     fn counts<const N: usize>(&self, metrics: [&str; N]) -> [u64; N] {
         let (_, text) = self.get("/metrics").expect("it listens");
         metrics.map(|metric| {
@@ -175,7 +176,7 @@ impl Daemon {
     }
 }
 
-/// A pipe that takes nothing before somebody reads, and how much is in it.
+/// A pipe that accepts no byte before somebody reads from it, and the number of bytes in it.
 fn full_pipe() -> (PipeReader, PipeWriter, usize) {
     let (reader, mut writer) = io::pipe().expect("a pipe");
     let flags = fcntl_getfl(&writer).expect("flags");
@@ -190,7 +191,7 @@ fn full_pipe() -> (PipeReader, PipeWriter, usize) {
     (reader, writer, filled)
 }
 
-/// What comes out of a pipe, while it comes.
+/// The output of a pipe, which a thread reads as it arrives.
 struct Log {
     said: Arc<Mutex<Vec<u8>>>,
     reads: JoinHandle<()>,
@@ -223,7 +224,7 @@ impl Log {
         });
     }
 
-    /// All of it, without what filled the pipe before.
+    /// The whole output, without the bytes that filled the pipe before.
     fn end(self, filled: usize) -> String {
         self.reads.join().expect("it ends");
         let mut said = self.said.lock().expect("no panic");
@@ -277,8 +278,8 @@ fn g6_what_was_said_meanwhile_is_there_for_a_reader_that_comes_back() {
     assert!(!log.contains("dropped"), "{log}");
 }
 
-/// A directory below the manifests whose path is so long that a line of the log about a file in it takes some 20 KB: in JSON,
-/// each byte of its name is written as six.
+/// A directory below the manifests with a very long path: a log line about a file in it takes about 20 KB,
+/// because JSON writes each byte of its name as six.
 fn deep_directory(bench: &Bench) -> PathBuf {
     let name = "\u{1}".repeat(250);
     let mut directory = bench.path("manifests");
@@ -287,8 +288,8 @@ fn deep_directory(bench: &Bench) -> PathBuf {
     directory
 }
 
-/// Puts a manifest in place, all at once, of which a hundred entries contradict the first in words that were not there
-/// before.
+/// Replaces a manifest in one step. A hundred of its entries contradict the first one, and each call has
+/// another image, so that the errors differ from the earlier ones.
 fn break_manifest(directory: &Path, number: u64) {
     let first = format!("    - {{id: img-b{number}, state: shared}}\n");
     let text = format!(
@@ -313,13 +314,13 @@ fn g6_what_no_reader_takes_and_no_queue_can_hold_is_dropped_counted_and_told_of(
         break_manifest(&directory, errors);
         daemon.process.signal(Signal::HUP);
         until("the manifests are read", || {
-            // Both of one reply: what changes all the time is shown once a second.
+            // Both metrics come from one reply, so that they belong to the same moment.
             let [read, lost] = daemon.counts(["sharekeeper_source_errors_total", LOG_DROPPED]);
             dropped = lost;
             std::mem::replace(&mut errors, read) < read
         });
     }
-    // The work goes on.
+    // The daemon still reconciles after it has dropped log lines.
     fs::remove_dir_all(bench.path("manifests").join("\u{1}".repeat(250))).expect("removed");
     bench.declare("all", TOKYO, &["img-a", "img-c"]);
     daemon.until_in_sync(2);
@@ -328,7 +329,7 @@ fn g6_what_no_reader_takes_and_no_queue_can_hold_is_dropped_counted_and_told_of(
     reads.until("lines of this log were dropped");
     assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
     let log = reads.end(filled);
-    // What is wrong in the manifests fills the long ones.
+    // The long lines are the errors of the manifests, which do not matter here.
     let lines: Vec<&str> = log.lines().filter(|line| line.len() < 1_000).collect();
     let tells = |line: &&str| line.contains("lines of this log were dropped");
     let [told] = lines.iter().copied().filter(tells).collect::<Vec<_>>()[..] else {
@@ -380,7 +381,7 @@ fn g6_the_last_document_waits_for_its_reader_and_a_second_signal_does_not() {
     let (_unread, stdout, _) = full_pipe();
     let mut daemon = Daemon::start(&bench, &["-o", "json"], stdout.into(), Stdio::null());
     daemon.until_in_sync(1);
-    // Two that come at once are one.
+    // Two signals that arrive together count as one, so that the signal is repeated until the process ends.
     until("it leaves", || {
         if daemon.process.ended().is_none() {
             daemon.process.signal(Signal::TERM);
@@ -408,7 +409,7 @@ fn g9_a_daemon_hears_signals_from_the_first_moment_on() {
     }
 }
 
-/// A command that waits for an API which never answers.
+/// A command that waits for the answer of an API that never answers.
 fn waiting(bench: &Bench, shell: &[&str], arguments: &[&str]) -> (Process, TcpListener) {
     let api = TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("http://{}", api.local_addr().expect("an address"));
@@ -442,7 +443,7 @@ fn waiting(bench: &Bench, shell: &[&str], arguments: &[&str]) -> (Process, TcpLi
     (Process(child), api)
 }
 
-/// As a shell does that does not ignore SIGHUP itself, and as `nohup` does it.
+/// Shell prefixes that start the command with SIGHUP at its default, and with SIGHUP ignored as `nohup` does.
 const HEARS_HANGUPS: [&str; 3] = ["sh", "-c", "trap - HUP; exec \"$0\" \"$@\""];
 const IGNORES_HANGUPS: [&str; 3] = ["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""];
 
@@ -464,7 +465,8 @@ fn g9_a_command_that_runs_once_hears_signals_from_the_first_moment_on() {
     }
 }
 
-/// No shell can undo that whoever runs the tests has SIGHUP ignored.
+/// Whether the process ignores SIGHUP. It may inherit this from the user that runs the tests, and no shell
+/// can undo it.
 fn is_hangup_ignored(status: &Path) -> bool {
     let status = fs::read_to_string(status).expect("Linux tells");
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -493,7 +495,8 @@ fn c15_l7_a_stop_takes_no_longer_while_another_process_has_locked_the_state() {
         let database = bench.database();
         database.execute_batch("BEGIN IMMEDIATE").expect("the lock");
         bench.declare("all", TOKYO, &["img-a", "img-b", "img-c"]);
-        // Nothing is shown of images before their pass may write. Each pass of before the lock has ended by then.
+        // The daemon shows no decisions about images before their pass may write. Each earlier pass has ended by
+        // then.
         until("a pass over them waits for the lock", || {
             daemon.status().is_some_and(|status| {
                 let scope = &status["scopes"][0];
@@ -516,7 +519,7 @@ fn c15_l7_a_stop_takes_no_longer_while_another_process_has_locked_the_state() {
             }
         }
         database.execute_batch("ROLLBACK").expect("the lock");
-        // The next run finds a state that it can work with.
+        // The next run finds a valid state.
         bench.run(&["reconcile", "manifests"], 0);
     }
 }
@@ -581,7 +584,8 @@ fn n2_a_daemon_shows_a_suspension_though_nothing_is_due() {
     assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
 }
 
-/// Stands in for git: it and what it starts ignore SIGTERM, and never end. Returns the file in which their ids are.
+/// Installs a stand-in for git. It and its child processes ignore SIGTERM and never end. Returns the file
+/// that holds their process ids.
 fn write_hung_git(bench: &Bench) -> PathBuf {
     let ids = bench.path("ids");
     fs::create_dir(bench.path("bin")).expect("a directory");
@@ -595,7 +599,7 @@ fn write_hung_git(bench: &Bench) -> PathBuf {
     ids
 }
 
-/// Whether a process runs. One that has ended and that nobody has waited for does not.
+/// Whether a process runs. A zombie, which has ended but was not waited for, does not run.
 fn runs(id: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{id}/stat"));
     stat.is_ok_and(|stat| {
@@ -625,7 +629,7 @@ fn l7_b7_a_stop_ends_a_git_that_hangs_and_all_that_it_started() {
         daemon.process.signal(Signal::TERM);
         until("it leaves", || {
             let has_ended = daemon.process.ended().is_some();
-            // Two that come at once are one.
+            // Two signals that arrive together count as one, so that the signal is repeated.
             if is_asked_twice && !has_ended {
                 daemon.process.signal(Signal::TERM);
             }
@@ -655,7 +659,7 @@ fn l7_a_stop_waits_for_no_webhook_that_never_answers() {
     assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
 }
 
-/// Asks for a document again and again and never reads, until nothing more is taken.
+/// Sends requests for a document without reading the replies, until the socket accepts no more bytes.
 fn ask_and_never_read(port: u16) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     let request = format!(
@@ -721,7 +725,7 @@ fn c15_l7_an_end_that_is_late_is_told_of_in_the_log_and_in_the_document() {
     bench.run(&["reconcile", "manifests"], 0);
 }
 
-/// The document of `status` while it is shown by a process that is asked for nothing else.
+/// The document that the command `status` prints; the command is a process of its own beside the daemon.
 fn status(bench: &Bench) -> Value {
     bench.json(&["status"], 0)
 }
@@ -794,7 +798,7 @@ fn nm3_a_summary_that_cannot_be_written_is_told_once_and_stops_nothing() {
     );
 }
 
-/// `status --watch`, and what it prints.
+/// A process of `status --watch`, and its output.
 fn watching(bench: &Bench) -> (Process, PipeReader) {
     let (reader, stdout) = io::pipe().expect("a pipe");
     let child = command(&["status", "--watch", "--sim", "--state-dir", "state"])
@@ -839,7 +843,8 @@ fn nm3_watch_ends_with_its_reader_though_nothing_changes() {
     assert_eq!(process.wait(), Some(141));
 }
 
-/// Runs a shell script with mounts of its own. `None` where the machine allows none, which is said.
+/// A shell command with its own mount namespace. `None` where the machine does not allow one; then the
+/// function prints that the test is skipped.
 fn with_own_mounts(script: &str) -> Option<Command> {
     let ways: [&[&str]; 2] = [&["--mount"], &["--user", "--map-root-user", "--mount"]];
     let works = |way: &&&[&str]| {
@@ -850,7 +855,7 @@ fn with_own_mounts(script: &str) -> Option<Command> {
         tried.is_ok_and(|tried| tried.status.success())
     };
     let Some(way) = ways.iter().find(works) else {
-        // A closed stderr has nobody to tell.
+        // A closed stderr is no reason to fail.
         let _ = writeln!(io::stderr(), "skipped: no mounts can be made");
         return None;
     };

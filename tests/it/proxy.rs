@@ -1,4 +1,5 @@
-//! Calls through proxies: the real HTTP client against a proxy on loopback, and the binary with the variables that name one.
+//! Tests calls through proxies: the real HTTP client with a proxy on loopback, and the binary with the
+//! environment variables that name a proxy.
 
 mod standin;
 
@@ -19,7 +20,7 @@ use standin::{Conduct, ProxyStandIn, certificate, tls_in_front_of};
 const PASSWORD: &str = "c4n4ryB1rdS1ngs";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone";
 
-/// One request with these variables.
+/// Sends one request with these environment variables.
 fn send(variables: &[(&str, String)], url: &str) -> Result<Reply, TransportError> {
     let settings = ProxySettings::new(|name| {
         let mut set = variables.iter();
@@ -124,7 +125,7 @@ fn t3_a_proxy_that_refuses_has_let_nothing_through_and_is_named() {
                 .starts_with("CONNECT api.invalid:443 ")
         );
     }
-    // Nobody listens there any more.
+    // The listener is closed, so that no process listens on its port any more.
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
     let port = port.expect("a port").port();
     for scheme in ["http", "socks5h"] {
@@ -149,7 +150,7 @@ fn t3_what_a_proxy_lost_after_it_was_sent_may_have_been_done() {
     assert!(matches!(error, TransportError::Lost(_)), "{error}");
 }
 
-/// A network in which the API is reached through the proxy alone, by the names of its real hosts.
+/// A network in which the real host names of the API can only be reached through the proxy.
 struct Network {
     bench: Bench,
     simulator: Simulator,

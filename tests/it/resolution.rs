@@ -1,5 +1,5 @@
-//! The resolution of names and policies against a reference model, over all small cases, and against the decision table, row by
-//! row.
+//! Compares the resolution of names and policies with a reference model over all small cases, and with each
+//! row of the decision table.
 
 #![allow(clippy::print_stdout, reason = "says how much was tried")]
 

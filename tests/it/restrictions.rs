@@ -1,5 +1,5 @@
-//! What the manifests in a directory may name: which files a `Restriction` is about, however they are reached, and
-//! that nothing below it can widen it.
+//! Tests which files a `Restriction` applies to, also when links lead to them, and that no file below its
+//! directory can widen it.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -22,7 +22,7 @@ fn restriction(name: &str, directory: &str, restrict: &str) -> String {
     )
 }
 
-/// Only images that begin with `img-a` are allowed.
+/// A `Restriction` of `directory` that only allows images whose ids begin with `img-a`.
 fn only_a(name: &str, directory: &str) -> String {
     restriction(name, directory, "images: ['img-a*']")
 }
@@ -59,7 +59,7 @@ impl Files {
         load(&paths)
     }
 
-    /// File (from here) and message of each error.
+    /// File and message of each error; the file is relative to the root of the test.
     fn errors(&self, paths: &[&str]) -> Vec<(String, String)> {
         let broken = match self.load(paths) {
             Ok(loaded) => panic!("{} images are valid", loaded.desired.images.len()),
@@ -81,7 +81,7 @@ fn refused(file: &str, image: &str) -> Vec<(String, String)> {
     vec![(file.to_owned(), message)]
 }
 
-/// The images, and the files and hints of the warnings.
+/// The images of a valid set, and the help texts of its warnings.
 fn images(loaded: Result<Loaded, Broken>) -> (Vec<String>, Vec<String>) {
     let loaded = loaded.unwrap_or_else(|broken| panic!("{}", broken.diagnostics().render(false)));
     let images = loaded.desired.images.keys();
@@ -186,7 +186,7 @@ fn paths_that_are_given_in_parts_or_spelled_otherwise_make_no_difference() {
     for paths in [["all/r.yaml", "shortcut"], ["shortcut/x.yaml", "rules"]] {
         assert_eq!(files.errors(&paths).len(), 1, "{paths:?}");
     }
-    // A directory that is given by a link stands where the link does, too.
+    // A directory that is given as a link also counts at the place of the link.
     files.write("releases/1/x.yaml", share("img-x"));
     files.link("../releases/1", "all/current");
     files.write("all/current.yaml", only_a("current", "current"));
@@ -200,7 +200,7 @@ fn paths_that_are_given_in_parts_or_spelled_otherwise_make_no_difference() {
 
 #[test]
 fn m10_a_link_moves_no_file_out_of_its_directory_and_none_that_is_linked_escapes() {
-    // Before its target in the order in which files are found, and after it.
+    // The link comes before its target in the order of the search, and then after it.
     for way in ["free/link.yaml", "zone/link.yaml"] {
         let files = Files::with(&[
             ("r.yaml", only_a("r", "team")),
@@ -217,7 +217,7 @@ fn m10_a_link_moves_no_file_out_of_its_directory_and_none_that_is_linked_escapes
         let errors = files.errors(&["."]);
         assert_eq!(errors[0].1, "image `img-x` is not allowed here", "{place}");
     }
-    // A file that only a link shows is the directory's in which the link stands.
+    // A file that is only found through a link belongs to the directory of the link.
     let files = Files::with(&[
         ("r.yaml", only_a("r", "team")),
         ("_hidden/x.yaml", share("img-x")),
@@ -233,7 +233,7 @@ fn m10_a_link_to_a_restriction_moves_it_nowhere() {
             ("r.yaml", only_a("r", directory)),
             ("team-b/x.yaml", share("img-x")),
         ]);
-        // It is found first.
+        // The search finds the link before the file itself.
         files.link("../r.yaml", "a-team/link.yaml");
         assert_eq!(
             files.errors(&["."]),
@@ -267,7 +267,8 @@ fn one_that_is_about_nothing_is_told_with_the_directory_that_was_probably_meant(
     ]);
     let (_, warnings) = images(files.load(&["."]));
     assert_eq!(warnings, ["did you mean `team-a`?"]);
-    // It stands beside what it was meant for, and restricts its own directory.
+    // The Restriction is in a sibling of the directory that its author probably meant, and restricts only its
+    // own directory.
     let files = Files::with(&[
         ("rules/r.yaml", only_a("r", ".")),
         ("team-a/x.yaml", share("img-x")),
@@ -294,7 +295,7 @@ fn s21_files_are_held_against_a_bounded_number() {
     }
 }
 
-/// What is left of a set with one broken file, by image.
+/// The images that remain of a set with one broken file.
 fn left(files: &Files, paths: &[&str]) -> Vec<String> {
     let broken = files.load(paths).expect_err("is broken");
     let desired = broken
@@ -310,7 +311,7 @@ fn m1_s3_nothing_is_left_below_a_file_that_cannot_be_read_and_may_be_a_restricti
         ("all/team/x.yaml", share("img-x")),
         ("beside/b.yaml", share("img-b")),
     ]);
-    // Not UTF-8, for a character in a comment.
+    // A byte in a comment is not UTF-8, so that the file cannot be read as text.
     files.write(
         "all/r.yaml",
         [only_a("r", "team").as_bytes(), b"# \xe4"].concat(),
@@ -320,7 +321,8 @@ fn m1_s3_nothing_is_left_below_a_file_that_cannot_be_read_and_may_be_a_restricti
         left(&files, &["beside", "all/r.yaml", "all/team"]),
         ["img-b"]
     );
-    // Found first through a link from where it is about nothing, and again where it is.
+    // One link to the broken file is where it would restrict nothing, and the other one is where it restricts
+    // `team`.
     for link in ["a/link.yaml", "z/link.yaml"] {
         let files = Files::with(&[
             ("all/team/x.yaml", share("img-x")),
@@ -334,7 +336,7 @@ fn m1_s3_nothing_is_left_below_a_file_that_cannot_be_read_and_may_be_a_restricti
         files.link("../_kept/r.yaml", link);
         assert_eq!(left(&files, &["."]), ["img-b"], "{link}");
     }
-    // One that is not there.
+    // The file of the Restriction does not exist.
     let files = Files::with(&[
         ("all/x.yaml", share("img-x")),
         ("beside/b.yaml", share("img-b")),
@@ -359,14 +361,15 @@ fn m1_s3_a_file_without_permission_is_suspected_whatever_its_name() {
     let rules = files.path("all/rules");
     fs::set_permissions(&rules, fs::Permissions::from_mode(0o000)).expect("sets");
     if fs::read(&rules).is_ok() {
-        // The superuser may read everything; a device nobody may take for a manifest.
+        // A superuser can read every file. A device is never accepted as a manifest, so that it takes the place
+        // of the file.
         fs::remove_file(&rules).expect("removes");
         files.link("/dev/null", "all/rules");
     }
     assert_eq!(left(&files, &["all", "beside", "all/rules"]), ["img-b"]);
 }
 
-/// All that is asked for.
+/// The desired state of a valid set; `None` for a set with errors.
 fn wanted(result: Result<Loaded, Diagnostics>) -> Option<Desired> {
     Some(result.ok()?.desired)
 }
@@ -388,7 +391,7 @@ fn a_share() -> impl Strategy<Value = String> {
     let state = prop::sample::select(vec!["shared", "unshared", "shard"]);
     (account, region, "img-[ab][12]", state, 0..40).prop_map(
         |(account, region, image, state, name)| {
-            // Rarely wrong, or there would be little to see.
+            // Most values are valid, because a set with errors shows nothing else.
             let state = if name > 2 { "shared" } else { state };
             let account = if account == "nobody" && name > 2 { "team-a" } else { account };
             format!(

@@ -1,4 +1,5 @@
-//! The commit of the manifests, as the real git tells it, and how it stands to another one.
+//! Tests how the commit of the manifests is read from the real git, and how it is compared with another
+//! commit.
 
 use crate::support::real_git;
 
@@ -18,7 +19,7 @@ use sharekeeper::model::{Ancestry, Commit, Gap};
 struct Repository(tempfile::TempDir);
 
 impl Repository {
-    /// `None` where there is no git, which is said.
+    /// Returns `None` where git is not installed, and prints that the test is skipped.
     fn new() -> Option<Self> {
         let repository = Self::empty()?;
         for path in ["manifests/a.yaml", "manifests/b.yaml", "other.yaml"] {
@@ -78,7 +79,7 @@ impl Repository {
         Some(shown)
     }
 
-    /// Makes a commit of that second, and gives its hash.
+    /// Makes a commit with this date, in seconds since 1970, and returns its hash.
     fn commit_at(&self, second: i64) -> String {
         self.git(&["add", "--all"]);
         let arguments = ["commit", "--quiet", "--allow-empty", "--message", "x"];
@@ -92,7 +93,7 @@ impl Repository {
         self.git(&["rev-parse", "HEAD"])
     }
 
-    /// A clone of the last commits.
+    /// A shallow clone with the last `depth` commits.
     fn shallow_clone(&self, depth: &str) -> Self {
         let clone = Self(tempfile::tempdir().expect("a directory"));
         let url = format!("file://{}", self.0.path().display());
@@ -101,13 +102,13 @@ impl Repository {
     }
 }
 
-/// What is checked out where the manifests are.
+/// The checkout that contains the manifests.
 async fn checkout(path: &Path) -> Checkout {
     let revision = Revision::of(&[path.to_owned()], &SystemCommandRunner).await;
     revision.checkout().expect("a commit").clone()
 }
 
-/// A commit of a state, whose date does not matter here.
+/// A recorded commit, whose date does not matter here.
 fn newest(hash: &str) -> Commit {
     Commit {
         hash: hash.to_owned(),
@@ -153,7 +154,7 @@ async fn p8_a_clean_revision_knows_when_it_was_committed_and_not_when_it_was_wri
         .output()
         .expect("git runs");
     assert!(output.status.success());
-    // A tag and a signature would add lines to what a friendlier command prints.
+    // A tag and a signature add lines to the output of some git commands, and these lines must not matter.
     repository.git(&["tag", "--annotate", "--message", "x", "v1"]);
     let paths = [repository.path("manifests")];
     let clean = checkout(&paths[0]).await;
@@ -291,7 +292,7 @@ async fn g4_files_that_are_no_manifests_make_nothing_dirty() {
 async fn g4_what_a_link_leads_to_counts_and_so_does_a_tracked_link() {
     type Change = fn(&Repository);
     fn lead(r: &Repository, link: &str, target: &str) {
-        // It may not be there yet.
+        // The link may not exist yet.
         let _ = fs::remove_file(r.path(link));
         symlink(target, r.path(link)).expect("links");
     }
@@ -518,7 +519,7 @@ async fn asking_leaves_the_repository_as_it_is() {
     let Some(repository) = Repository::new() else {
         return;
     };
-    // The same contents with another time: git would gladly note that in its index.
+    // The file has the same contents and another time. Git would usually write the new time to its index.
     let file = fs::File::options()
         .write(true)
         .open(repository.path("manifests/a.yaml"));
@@ -550,7 +551,8 @@ async fn names_that_mean_something_to_git_are_only_names() {
     }
 }
 
-/// A machine without git, or one on which it does not answer; of its questions, so many are answered before.
+/// A machine without git, or one on which git does not answer. The number says how many commands succeed
+/// before that.
 struct Fails(CommandError, std::cell::Cell<usize>);
 
 impl CommandRunner for Fails {
@@ -593,7 +595,7 @@ fn g4_s21_where_git_is_missing_or_does_not_answer_that_is_said() {
             assert!(text.contains(word), "{text}");
         }
     }
-    // Where there is no repository, there is nothing to ask.
+    // Without a repository, git is not run at all.
     let (none, programs) = (
         tempfile::tempdir().expect("a directory"),
         Fails(SLOW(), 0.into()),
@@ -613,7 +615,7 @@ async fn g4_a_question_that_is_not_answered_is_never_taken_for_a_no() {
     );
     let paths = [repository.path("manifests")];
     let checkout = checkout(&paths[0]).await;
-    // However many of its questions are answered before.
+    // Fails after each possible number of answered commands.
     for answered in 0.. {
         let programs = Fails(SLOW(), answered.into());
         match Revision::of(&paths, &programs).await {
@@ -644,7 +646,7 @@ async fn g4_a_question_that_is_not_answered_is_never_taken_for_a_no() {
     assert_eq!(checkout.commit().hash, new);
 }
 
-/// git, on a machine on which another user owns every repository.
+/// Runs git as on a machine on which another user owns every repository.
 struct Elsewhere;
 
 impl CommandRunner for Elsewhere {
@@ -689,7 +691,7 @@ async fn g9_the_history_tells_which_commit_is_newer_whatever_the_dates() {
     let Some(repository) = Repository::new() else {
         return;
     };
-    // Of 2037, and then of 2020.
+    // The older commit is dated 2037 and the newer one 2020, so that only the history can tell the order.
     let [old, new] = [2_114_380_800, 1_577_836_800].map(|second| repository.commit_at(second));
     repository.git(&["checkout", "--quiet", "-b", "side", &old]);
     let side = repository.commit_at(1_577_836_801);
@@ -728,11 +730,11 @@ async fn g9_a_shallow_clone_says_that_it_is_one() {
     assert_eq!(here.commit().hash, new);
     let told = here.ancestry(&newest(&old), &SystemCommandRunner).await;
     assert_eq!(told, Ok(Ancestry::Unconnected(Gap::Shallow)));
-    // Both commits are there, and what connects them is not.
+    // The clone has both commits, but not the commits between them.
     clone.git(&["fetch", "--quiet", "--depth", "1", "origin", &old]);
     let told = here.ancestry(&newest(&old), &SystemCommandRunner).await;
     assert_eq!(told, Ok(Ancestry::Unconnected(Gap::CutOff)));
-    // As far as it reaches, a shallow history tells.
+    // A shallow history answers for the commits that it contains.
     let deep = repository.shallow_clone("3");
     let here = checkout(&deep.path("manifests")).await;
     let told = here.ancestry(&newest(&old), &SystemCommandRunner).await;

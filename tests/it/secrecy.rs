@@ -1,15 +1,16 @@
-//! A secret that is typed where none belongs is not shown: whatever the flag, the variable or the file, and whatever the form
-//! of the result. Each test runs the real binary, and looks for the secret in all that it says.
+//! Tests that a secret that a user typed in the wrong place is never printed, for each flag, variable and
+//! file and for each output format. Each test runs the real binary and searches its whole output for the
+//! secret.
 
 use std::fs;
 use std::process::{Command, Output};
 
 use crate::support::binary::{Bench, command, stderr, stdout};
 
-/// As long as a key of the vendor's, and as mixed.
+/// A string with the length and the mix of characters of a real secret key.
 const CANARY: &str = "Zk9c4n4ryB1rdS1ngsQw7TyUi2Op5As3";
 
-/// Ways in which a secret is typed.
+/// The forms in which a user types a secret.
 fn typed() -> [String; 6] {
     [
         format!("https://x-access-token:{CANARY}@github.com/a/b"),
@@ -21,7 +22,7 @@ fn typed() -> [String; 6] {
     ]
 }
 
-/// What the command says, which holds no part of the secret.
+/// The output of the command. Fails if it contains a part of the secret.
 fn said(command: &mut Command) -> String {
     let output = command.output().expect("the binary starts");
     silent(&output, &format!("{command:?}"))
@@ -36,7 +37,7 @@ fn silent(output: &Output, what: &str) -> String {
     said
 }
 
-/// Arguments with `@` in the place of what is typed. Each fails, or does nothing.
+/// Arguments in which `@` stands for the secret. Each command fails or has no effect.
 const FLAGS: &[&str] = &[
     "@",
     "validate @",
@@ -112,7 +113,7 @@ fn b6_no_flag_and_no_argument_quotes_a_secret() {
                 .map(|word| word.replace('@', &secret))
                 .collect();
             let words: Vec<_> = words.iter().map(String::as_str).collect();
-            // The message is printed for people, too.
+            // With JSON, the message for people is printed as well, so that one run covers both forms.
             let all = [&words[..], &["-o", "json"]].concat();
             let mut command = command(&all);
             let command = command.current_dir(bench.path(""));
@@ -148,7 +149,8 @@ fn b6_no_variable_is_quoted() {
         ] {
             for form in [&[][..], &["-o", "json"]] {
                 let words: Vec<_> = words.split(' ').collect();
-                // Of two forms of the output, the variable would decide.
+                // With `-o`, the variable `SHAREKEEPER_OUTPUT` would have no effect, so that the flag is left
+                // out.
                 let form = if variable == "SHAREKEEPER_OUTPUT" {
                     &[]
                 } else {
@@ -271,7 +273,7 @@ fn b6_no_file_of_settings_is_quoted() {
                 silent(&bench.real(words), &text);
             }
         }
-        // No machine has the address, so that no world is served.
+        // No machine has this address: if a world is accepted, the command fails instead of serving it forever.
         for text in [
             format!("seed: \"{secret}\"\n"),
             format!("\"{secret}\": 1\n"),

@@ -1,4 +1,5 @@
-//! The status port over loopback sockets: who is let in, how long, how much at a time.
+//! Tests the status server over loopback sockets: who may connect, for how long, and how many requests at a
+//! time.
 
 use crate::support::board;
 mod client;
@@ -175,7 +176,7 @@ async fn o5_with_a_token_only_who_has_it_reads_and_health_is_open() {
         let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
         let reply = call(address, "GET", "/", "localhost", &bearer).await;
         assert_eq!(status(&reply), 200);
-        // `me:` and the token, as a browser sends it.
+        // The header has `me:` and the token in Base64, as a browser sends it.
         let basic = "Authorization: Basic bWU6Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5\r\n";
         assert_eq!(
             status(&call(address, "GET", "/", "localhost", basic).await),
@@ -190,7 +191,8 @@ async fn o6_who_does_not_finish_a_request_or_sends_no_next_one_is_cut_off() {
     let shown = Rc::new(Shown::new(good()));
     served(&shown, None, |address| async move {
         for sent in ["", "GET / HTTP/1.1\r\nHost: local"] {
-            // Without a limit this would wait for ever: time only passes when nobody has anything to do.
+            // Without a time limit this would wait forever. The paused clock advances only while every task is
+            // idle.
             assert_eq!(exchange(address, sent).await, "", "{sent}");
         }
         let reply = exchange(address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
@@ -242,7 +244,8 @@ async fn o6_event_streams_leave_room_for_everything_else() {
         assert_eq!(header(&reply, "retry-after"), Some("10"));
         assert_eq!(status(&get(address, "/").await), 200);
         streams.pop();
-        // The server notices a client that is gone when it next looks at its connection.
+        // The server only notices that a client has gone when it uses that connection again, so that the test
+        // repeats its request.
         loop {
             let mut one = Kept::new(address).await;
             one.ask("/events").await;
@@ -254,7 +257,7 @@ async fn o6_event_streams_leave_room_for_everything_else() {
     .await;
 }
 
-/// Passes over what frames a body of unknown length.
+/// Reads the next event without the chunk framing of a body of unknown length.
 async fn event(stream: &mut Kept) -> String {
     loop {
         let frame = stream.until("\n\n").await;
@@ -326,7 +329,8 @@ async fn a_fault_in_what_is_shown_ends_its_connection_only() {
             let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
             stream.write_all(request).await.expect("sent");
             let mut reply = Vec::new();
-            // Cut off, in whichever way the system tells it.
+            // The connection is cut off; the operating system may report this as an error or as the end of the
+            // data.
             let _ = stream.read_to_end(&mut reply).await;
             assert_eq!(reply, b"");
             assert_eq!(status(&get(address, "/healthz").await), 200);

@@ -1,4 +1,5 @@
-//! Every vector of the official SDK's signing code, step by step.
+//! Checks each step of the request signature against every vector of the official SDK, because one wrong byte
+//! makes all calls fail.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +38,7 @@ fn c3_every_vector_signs_as_the_official_sdk_does() {
     let all: Vectors = serde_json::from_str(file).expect("the vectors are JSON");
     assert_eq!(all.vectors.len(), all.count);
     assert_eq!(all.count, 37);
-    // A key that has signed already signs for other days and services too.
+    // A key may cache its derived keys, so that it must still sign correctly for other days and services.
     let mut used = BTreeMap::new();
     for vector in all.vectors {
         let name = &vector.name;

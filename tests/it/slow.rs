@@ -1,4 +1,5 @@
-//! Slow and large accounts, on a paused clock: accounts that hang, listings of many pages, and who waits for them.
+//! Tests slow and large accounts on a paused clock: accounts that hang, listings of many pages, and which
+//! other work they delay.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use sharekeeper::web::{Query, page, write_board_document};
 
 const TOKYO: &str = "ap-tokyo";
 
-/// Each account has a key and access points of its own.
+/// Connects each account with its own key and its own endpoints.
 struct Apart<'w>(&'w World);
 
 impl Connect for Apart<'_> {
@@ -42,7 +43,7 @@ impl Connect for Apart<'_> {
     }
 }
 
-/// Adds an unshared image to the cloud, and the wish that it be shared.
+/// Adds an unshared image to the cloud, and declares it as shared in the manifests.
 fn want(world: &World, all: &mut Desired, account: &str, region: &'static str, image: &str) {
     world.cloud().add(region, image, false);
     for (mut key, image) in desired([(region, image.to_owned(), true)]).images {
@@ -51,7 +52,8 @@ fn want(world: &World, all: &mut Desired, account: &str, region: &'static str, i
     }
 }
 
-/// Accounts `acc00`, `acc01`, …, of which each names an image in so many regions and whose hosts do not answer.
+/// Adds accounts `acc00`, `acc01`, …, whose hosts do not answer. The manifests name an image of each account
+/// in so many regions.
 fn hung(world: &World, all: &mut Desired, accounts: usize, in_regions: usize) {
     let names: Vec<_> = (0..accounts).map(|n| format!("acc{n:02}")).collect();
     for name in &names {
@@ -62,7 +64,7 @@ fn hung(world: &World, all: &mut Desired, accounts: usize, in_regions: usize) {
     world.cloud().behaviour.borrow_mut().hung = names;
 }
 
-/// How many seconds each of so many edits of `account` waits, one every ten minutes.
+/// Makes one edit of `account` every ten minutes, and returns how many seconds each of them waited.
 async fn edits(live: &Live<'_>, mut all: Desired, account: &str, edits: usize) -> Vec<u64> {
     let mut waits = Vec::new();
     for edit in 0..edits {
@@ -96,7 +98,8 @@ async fn c5_l2_accounts_that_hang_delay_no_edit_of_another() {
         daemon(&world, async |live| {
             live.load(all.clone()).await;
             let waits = edits(live, all, "zebra", 4).await;
-            // Whose accounts the other names are is asked once with the patience that a working STS may need.
+            // The daemon asks STS once which accounts the names mean. The first edit waits for that, with the
+            // timeout that a slow STS may need.
             let (first, later) = waits.split_first().expect("edits");
             assert!(*first <= 12, "{accounts}: {waits:?}");
             assert!(later.iter().all(|&wait| wait <= 3), "{accounts}: {waits:?}");
@@ -105,7 +108,7 @@ async fn c5_l2_accounts_that_hang_delay_no_edit_of_another() {
     }
 }
 
-/// More accounts that hang than there are places.
+/// More accounts hang than the daemon has places for concurrent passes.
 #[tokio::test(start_paused = true)]
 async fn c5_l2_more_accounts_that_hang_than_places_delay_no_edit_once_that_is_known() {
     let world = World::new(15, REGIONAL);
@@ -120,7 +123,7 @@ async fn c5_l2_more_accounts_that_hang_than_places_delay_no_edit_once_that_is_kn
     .await;
 }
 
-/// Regions of one account that hang, and another one of its regions.
+/// Some regions of one account hang, and another region of the account answers.
 #[tokio::test(start_paused = true)]
 async fn c5_l2_regions_that_hang_delay_no_other_region_of_their_account() {
     let world = World::new(15, REGIONAL);
@@ -160,7 +163,7 @@ async fn c8_an_edit_of_a_small_region_does_not_wait_behind_a_look_at_a_large_one
                 .until(|_| world.cloud().is_shared("ap-seoul", "img-a"))
                 .await;
             assert!(took <= 3, "{images} images: {took} s");
-            // And the large one is read all the same, in the time that its pages need.
+            // The large region is read as well, in the time that its pages need.
             let took = live.until(|live| live.in_sync(TOKYO)).await;
             assert!(
                 took <= 10 + images as u64 / 900,
@@ -171,7 +174,8 @@ async fn c8_an_edit_of_a_small_region_does_not_wait_behind_a_look_at_a_large_one
     }
 }
 
-/// A scope that shares 20,000 images asks about each; one that shares a single image asks about that.
+/// A scope that shares 20,000 images asks about each of them; a scope that shares one image asks about that
+/// one.
 #[tokio::test(start_paused = true)]
 async fn c8_an_edit_of_a_small_region_does_not_wait_for_what_a_large_one_asks_of_its_images() {
     let world = World::new(32, GLOBAL);
@@ -198,7 +202,7 @@ async fn c8_an_edit_of_a_small_region_does_not_wait_for_what_a_large_one_asks_of
     .await;
 }
 
-/// Others use most of the quota for listings: one in so many seconds is left.
+/// Other programs use most of the quota for listings, so that one call in so many seconds succeeds.
 fn one_listing_in(seconds: u64) -> Behaviour {
     let last = Cell::new(None);
     let clock = SystemClock::start();
@@ -232,11 +236,11 @@ async fn c8_l1_large_scopes_on_a_small_quota_are_written_and_converge() {
         let in_sync = verdicts.filter(|decision| decision.verdict == Verdict::InSync);
         assert_eq!(in_sync.count(), 2_000, "{}", outcome.plan.scope);
     }
-    // Two looks at each, and no page of them twice.
+    // Each region is listed twice, and no page is read twice in one listing.
     let pages = world.cloud().calls_of("DescribeBlueprints").into_iter();
     let pages = pages.filter(|call| call.answer == "ok" && !by_id(call));
     assert_eq!(pages.count(), 2 * 15 * 20);
-    // Waiting is told of, once for each look that takes long.
+    // Waiting is reported once for each listing that takes long.
     let told = heard.0.borrow();
     assert!((15..=30).contains(&told.len()), "{told:?}");
     assert!(
@@ -245,7 +249,7 @@ async fn c8_l1_large_scopes_on_a_small_quota_are_written_and_converge() {
     );
 }
 
-/// What was told of looks that take long.
+/// Records the reports about listings that take long.
 #[derive(Default)]
 struct Heard(RefCell<Vec<(String, Reading)>>);
 
@@ -289,7 +293,7 @@ async fn c8_a_look_that_takes_no_time_is_not_told_of() {
     assert_eq!(heard.0.borrow().len(), 0);
 }
 
-/// A look takes longer than a pass may.
+/// One listing takes longer than a whole pass is allowed to take.
 #[tokio::test(start_paused = true)]
 async fn c8_l1_a_daemon_whose_passes_time_out_before_a_look_ends_converges_and_tells_of_waiting() {
     let world = World::new(8, REGIONAL);
@@ -322,8 +326,8 @@ async fn c8_l1_a_daemon_whose_passes_time_out_before_a_look_ends_converges_and_t
     .await;
 }
 
-/// 2,000 shared images on 20 pages, of which a listing takes longer than three minutes. On each page there is one to take
-/// back.
+/// Declares 2,000 shared images on 20 pages, whose listing takes longer than three minutes. Each page has one
+/// image to cancel.
 fn twenty_pages(world: &World) -> Desired {
     let images = (0..2_000).map(|n| (TOKYO, id(n), n % 100 != 50));
     let wanted = desired(images);
@@ -338,12 +342,13 @@ fn number_of(image: &Value) -> usize {
     digits.expect("ours").parse().expect("a number")
 }
 
-/// Those that nobody had taken back before, and so their blueprints' ids, are the first.
+/// The id of the first blueprint of an image. It stays valid as long as nobody has cancelled the share.
 fn blueprint_of(image: &Value) -> Value {
     json!(format!("lhbp-{}", image.as_str().expect("an id")))
 }
 
-/// How old what was seen of an image was when a CANCEL of it arrived: the page that shows it, or an answer by id.
+/// The age of the newest observation of an image when its CANCEL arrived. The observation is the listing page
+/// with the image, or an answer to a question by id.
 fn age(world: &World, cancel: &Call) -> Duration {
     let image = &cancel.body["ImageId"];
     let page = number_of(image) / 100 * 100;
@@ -393,7 +398,7 @@ async fn c8_s4_no_cancel_leaves_for_an_image_whose_share_is_another_one_by_now()
     world.behave(one_listing_in(10));
     let (gone, anew) = (json!("img-0050"), json!("img-0150"));
     let (_, seen_anew) = tokio::join!(world.reconcile(&wanted), async {
-        // The look is over, and the question about what is old by then is not asked yet.
+        // The listing is complete by then, and the question about its outdated part was not sent yet.
         world.pass(Duration::from_secs(195)).await;
         let mut looks = world.cloud().calls_of("DescribeBlueprints").into_iter();
         assert!(!looks.any(|call| by_id(&call) && call.answer == "ok"));
@@ -413,7 +418,7 @@ async fn c8_s4_no_cancel_leaves_for_an_image_whose_share_is_another_one_by_now()
     let [cancelled] = of(&anew)[..] else {
         panic!("taken back once: {writes:?}")
     };
-    // The look that shows the new share begins after the first one has ended.
+    // The listing that shows the new share begins after the first one has ended.
     let pages = world.cloud().calls_of("DescribeBlueprints").into_iter();
     let mut pages = pages.filter(|call| call.body["Offset"] == 100 && call.answer == "ok");
     let looked_again = pages
@@ -428,7 +433,7 @@ async fn c8_s4_no_cancel_leaves_for_a_blueprint_that_is_another_images_or_is_bei
     let wanted = twenty_pages(&world);
     world.behave(Behaviour {
         tamper: Box::new(|_, _, page| {
-            // Of all answers, only those by id hold fewer images than a page.
+            // Only the answers to questions by id hold fewer images than a page.
             let is_by_id = page["TotalCount"].as_u64() < Some(50);
             let rows = page["BlueprintSet"].as_array_mut().expect("rows");
             for row in rows.iter_mut().filter(|_| is_by_id) {
@@ -464,7 +469,7 @@ async fn c8_s4_without_a_good_answer_nothing_leaves_on_what_is_old() {
         let world = World::new(8, REGIONAL);
         let wanted = twenty_pages(&world);
         world.behave(Behaviour {
-            // Of all answers, only those by id hold fewer images than a page.
+            // Only the answers to questions by id hold fewer images than a page.
             tamper: Box::new(move |_, _, page| {
                 let rows = page["BlueprintSet"].as_array().map_or(0, Vec::len);
                 if rows < 50 {
@@ -495,7 +500,7 @@ async fn c8_s4_without_a_good_answer_nothing_leaves_on_what_is_old() {
     }
 }
 
-/// So many images to share that their turns come for longer than two minutes.
+/// Declares so many images to share that the last of them waits for its turn for more than two minutes.
 fn many_shares(world: &World, count: usize) -> Desired {
     for n in 0..count {
         world.cloud().add(TOKYO, &id(n), false);
@@ -527,7 +532,8 @@ async fn c8_s4_shares_that_wait_for_long_are_asked_about_again_and_lose_no_turn(
         let age = write.at.since(newest);
         assert!(age <= Duration::from_secs(121), "{age:?}: {image}");
     }
-    // 40 calls at first. Those whose turn comes after a minute and a half are asked about again, 100 at a time.
+    // The first questions take 40 calls. Images whose turn comes after 90 seconds are asked about again, 100
+    // images in each call.
     assert!((60..=65).contains(&asked.len()), "{}", asked.len());
     let looks = world.cloud().calls_of("DescribeBlueprints");
     let first = looks.iter().filter(|call| call.body["Offset"] == 0);
@@ -544,7 +550,7 @@ async fn c8_s4_no_share_leaves_for_an_image_that_cannot_be_shared_by_now() {
     let wanted = many_shares(&world, IMAGES);
     let (ended, ()) = tokio::join!(world.reconcile(&wanted), async {
         world.pass(Duration::from_secs(60)).await;
-        // Somebody shares one of those that wait, and makes another one unfit.
+        // Somebody shares one of the waiting images, and makes another one unfit for sharing.
         world.cloud().external_change(TOKYO, "img-2900", true);
         world.cloud().add_image(TOKYO, "img-2950", false, false);
     });
@@ -612,8 +618,8 @@ fn c8_a_look_that_waits_shows_on_the_page_and_in_its_document() {
     assert!(html.contains(&format!("{words}: {line}")), "{html}");
 }
 
-/// A scope whose listing takes longer than two minutes, with as many images to cancel as to share, in which questions about
-/// images to share are refused with `code`.
+/// A scope whose listing takes longer than two minutes, with as many images to cancel as to share. Questions
+/// about images to share are refused with `code`.
 async fn unasked(code: &'static str, runs: usize) -> (World, BTreeMap<String, usize>) {
     let world = World::new(8, REGIONAL);
     let wanted = desired((0..2_000).map(|n| (TOKYO, id(n), n % 100 != 50)));

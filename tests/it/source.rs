@@ -1,5 +1,6 @@
-//! What comes of manifests that change: real files, the operating system's own notifications, and the real git on
-//! repositories on this machine. Time is paused wherever nothing outside this process is waited for.
+//! Tests how the daemon follows manifests that change. The tests use real files, notifications of the
+//! operating system and the real git on local repositories; time is paused where a test only waits for this
+//! process.
 
 mod files;
 mod git;
@@ -18,9 +19,9 @@ use sharekeeper::source::{Generation, Origin, Ports, Settings, Update, feed};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, channel};
 
-/// So seldom that it is never.
+/// The interval is so long that it never ends in a test.
 const NEVER: Duration = Duration::from_secs(1_000_000);
-/// Only so that a test that hangs ends.
+/// A timeout that only ends a test that hangs.
 const HANGS: Duration = Duration::from_secs(500_000);
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
@@ -30,7 +31,7 @@ fn share(image: &str) -> String {
     )
 }
 
-/// A directory of manifests, and the root of what else the test needs.
+/// A temporary root with a directory of manifests and the other files that a test needs.
 struct Files(tempfile::TempDir);
 
 impl Files {
@@ -67,7 +68,7 @@ impl Files {
     }
 }
 
-/// A machine without git.
+/// A machine on which git is not installed.
 struct NoPrograms;
 
 impl CommandRunner for NoPrograms {
@@ -86,20 +87,20 @@ impl Rng for Even {
     }
 }
 
-/// What a test has of a feed that runs.
+/// The two ends of a running feed that a test uses.
 struct Fed {
     updates: Receiver<Update>,
     reload: Rc<Notify>,
 }
 
 impl Fed {
-    /// What is told next, word that a reading was done among it.
+    /// The next update, which may be `Update::Asked`.
     async fn told(&mut self) -> Update {
         let next = tokio::time::timeout(HANGS, self.updates.recv()).await;
         next.expect("an update comes").expect("the feed runs")
     }
 
-    /// What is told next of the manifests.
+    /// The next update about the manifests.
     async fn next(&mut self) -> Update {
         loop {
             match self.told().await {
@@ -155,7 +156,7 @@ fn images(generation: &Generation) -> Vec<String> {
     keys.map(|key| key.image.to_string()).collect()
 }
 
-/// Runs a feed for as long as a test runs beside it.
+/// Runs a feed concurrently with a test, until the test ends.
 async fn run<P: CommandRunner, W: Watch>(
     settings: Settings,
     programs: P,
@@ -172,7 +173,7 @@ async fn run_on<C: Clock, P: CommandRunner, W: Watch>(
     watch: W,
     test: impl AsyncFnOnce(Fed),
 ) {
-    // No more than one ahead, so that the test and the feed go step by step.
+    // The channel has one place, so that the feed is at most one update ahead of the test.
     let (sender, updates) = channel(1);
     let reload = Rc::new(Notify::new());
     let ports = Ports {

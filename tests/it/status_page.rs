@@ -1,4 +1,5 @@
-//! The status page and its document, as texts: what they hold, and that nothing foreign breaks out of them.
+//! Tests the text of the status page and of its JSON document: what they contain, and that foreign text is
+//! escaped in them.
 
 use crate::support::board;
 
@@ -32,7 +33,7 @@ fn document(board: &Board, query: &str) -> Value {
     serde_json::from_slice(&written(board, query)).expect("JSON")
 }
 
-/// What a person reads.
+/// The text that a person reads: the page without its tags.
 fn text(html: &str) -> String {
     let mut text = String::new();
     let mut inside = false;
@@ -47,12 +48,12 @@ fn text(html: &str) -> String {
     text.replace('\n', " ")
 }
 
-/// Rows of images in the list.
+/// Number of image rows in the list.
 fn rows(html: &str) -> usize {
     html.matches("data-label=\"wanted\"").count()
 }
 
-/// Rows of images whose share ends.
+/// Number of rows of images whose share ends.
 fn ends(html: &str) -> usize {
     html.matches("data-label=\"ends\"").count()
 }
@@ -168,7 +169,7 @@ fn a_page_of_30_000_images_shows_only_so_many_rows() {
     assert!(text(&html).contains("page 2 of 150"));
 }
 
-/// Links of the table of accounts and regions, page by page.
+/// The links in the table of accounts and regions, one list for each page.
 fn scopes_page_by_page(board: &Board) -> Vec<Vec<String>> {
     let (mut pages, mut next) = (Vec::new(), Some(String::new()));
     while let Some(query) = next.take() {
@@ -221,7 +222,7 @@ fn b3_a_page_of_3_000_accounts_and_regions_adds_up_what_is_in_sync_and_shows_the
     ] {
         assert!(text.contains(words), "{words}");
     }
-    // An account's own page has each of its regions.
+    // The page of one account lists each of its regions.
     let html = shown(&board, "account=team-009");
     assert_eq!(
         html.matches("<a href=\"?account=team-009&amp;region=")
@@ -501,7 +502,7 @@ fn b5_c7_a_state_that_is_lost_is_the_first_thing_that_is_said() {
     assert!(html.contains("<title>! Nothing is done: the state cannot be used any longer"));
     assert!(html.contains("/state/state.db was &lt;b&gt;removed"));
     assert!(text(&html).contains("the state"), "among what is recent");
-    // Whatever part of it is asked for.
+    // The document reports the lost state for every part that is requested.
     let document = document(&board, "region=eu-frankfurt");
     assert_eq!(document["state"], "lost");
     let said = document["state_problem"].as_str().expect("why");
@@ -783,7 +784,7 @@ fn n15_what_is_written_moves_though_nothing_of_it_is_seen_yet() {
         (&counts["in_sync"], &counts["pending"]),
         (&0.into(), &2_000.into())
     );
-    // A look in the same pass sees them, and what is left goes on.
+    // A later observation in the same pass confirms these writes, and the other writes continue.
     let seen = (0..2_000).map(|n| {
         (
             id(n),
@@ -933,7 +934,7 @@ fn n10_the_page_says_each_cause_once_with_its_images_below_it() {
     assert!((1..=40).contains(&named), "bounded: {named}");
     assert!(html.contains("<details id=\"held-by-1\">"), "folded");
     assert_eq!(rows(&html), 0, "no image has a row of its own beside that");
-    // All images have rows, and none of them says it once more.
+    // Each image has a row in this list, and no row repeats the common message.
     let all = text(&shown(&board, "show=all"));
     let all = all
         .split("Problems that began or ended")
@@ -952,7 +953,7 @@ fn n10_the_page_says_each_cause_once_with_its_images_below_it() {
         all.contains("AccountBroken 6 shares of 2 images, to be cancelled need a person"),
         "{all}"
     );
-    // Who looks for one image finds its message and code with it.
+    // The page of a single image shows its message and its code.
     let one = text(&shown(&board, "image=img-00000003"));
     assert!(
         one.matches("AuthFailure.SecretIdNotFound").count() > 1,
@@ -990,7 +991,7 @@ fn n10_n2_what_a_person_can_do_is_there_as_a_command() {
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
-    // Without the process's settings nobody knows what to type.
+    // Without the settings of the process, the page cannot build a command.
     assert!(!shown(&bad(), "").contains("class=\"command\""));
 }
 
@@ -1018,7 +1019,7 @@ fn n12_many_regions_are_a_grid_of_signs_words_and_links() {
         assert!(text(grid).contains(words), "{words}: {}", text(grid));
     }
     assert!(grid.contains("<a href=\"?account=team-1&amp;region=ap-tokyo\""));
-    // A few are a table, with when each was seen and what it does.
+    // A few images are shown as a table, with the time of each observation and the activity.
     let html = shown(&board, "region=ap-tokyo");
     assert!(!html.contains("class=\"cells\"") && text(&html).contains("activity"));
 }
@@ -1032,7 +1033,7 @@ fn n15_an_image_in_several_regions_is_counted_as_what_it_is() {
         vec![decision(Verdict::InSync), decision(Verdict::InSync)],
     );
     assert!(title(&alone).ends_with("All 2 images are as desired"));
-    // Writes were answered, and nothing was wrong: neither denies the other.
+    // Both sentences are true together: there were no problems, and writes were answered.
     let said = text(&shown(&board, ""));
     assert!(
         said.contains("Problems that began or ended None since the process started."),

@@ -1,4 +1,5 @@
-//! Manifests that git has and the work tree lacks, as the real git tells it.
+//! Tests manifests that git tracks and that are missing in the work tree. They use the real git, because a
+//! missing file must not look like a removed manifest.
 
 use crate::support::real_git;
 
@@ -23,11 +24,11 @@ fn share(image: &str) -> String {
     )
 }
 
-/// Directories of one test, of which `r` is a repository with `m/a.yaml` and `m/team/b.yaml` in a commit.
+/// The directories of one test; `r` is a repository with `m/a.yaml` and `m/team/b.yaml` in a commit.
 struct Place(tempfile::TempDir);
 
 impl Place {
-    /// `None` where there is no git, which is said.
+    /// Returns `None` where git is not installed, and prints that the test is skipped.
     fn new() -> Option<Self> {
         if !real_git::is_there() {
             return None;
@@ -37,7 +38,8 @@ impl Place {
         Some(place)
     }
 
-    /// A repository with a commit of manifests, each of which names the image of its name.
+    /// Makes a repository with a commit of these manifests, each of which declares the image of the same
+    /// name.
     fn repository(&self, name: &str, manifests: &[&str]) {
         fs::create_dir_all(self.path(name)).expect("makes");
         self.git(name, &["init", "--quiet", "--initial-branch=main"]);
@@ -65,7 +67,7 @@ impl Place {
         output.status.success()
     }
 
-    /// Runs git without the settings of whoever runs the tests.
+    /// Runs git without the settings of the user that runs the tests.
     fn git(&self, directory: &str, arguments: &[&str]) {
         assert!(self.try_git(directory, arguments), "{arguments:?}");
     }
@@ -89,7 +91,7 @@ impl Place {
         .expect("removes");
     }
 
-    /// The repository `other` as a submodule at `r/m/sub`, in a commit.
+    /// Adds the repository `other` as a submodule at `r/m/sub`, and commits it.
     fn with_submodule(&self) {
         self.repository("other", &["c.yaml", "deep/d.yaml"]);
         let other = self.path("other");
@@ -118,7 +120,7 @@ impl Place {
         manifest::load_with(&paths, &options, &clock, programs).await
     }
 
-    /// The images of a set that is good and known to be whole.
+    /// The images of a set that must be valid and known to be complete.
     #[track_caller]
     fn images(&self, paths: &[&str]) -> impl Future<Output = Vec<String>> {
         let caller = std::panic::Location::caller();
@@ -133,7 +135,7 @@ impl Place {
         }
     }
 
-    /// The errors: path below the root, message, way out.
+    /// Path below the root, message and help of each error.
     #[track_caller]
     fn errors(&self, paths: &[&str]) -> impl Future<Output = Vec<(String, String, String)>> {
         let caller = std::panic::Location::caller();
@@ -154,7 +156,7 @@ impl Place {
         }
     }
 
-    /// That the one error is at `at`, and says this and that.
+    /// Asserts that the only error is at `at`, and that its message and help contain the words.
     #[track_caller]
     fn refuses(&self, path: &str, at: &str, words: &[&str]) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
@@ -195,7 +197,7 @@ async fn g1_g3_a_whole_checkout_is_a_set_however_it_is_given() {
         place.images(&["r/m/a.yaml", "r/m/team"]).await,
         ["img-a", "img-b"]
     );
-    // What git does not have may be there.
+    // Files that git does not track do no harm.
     place.write("r/m/new.yaml", &share("img-new"));
     place.write("r/m/changed/x.yaml", &share("img-x"));
     place.git("r", &["add", "--intent-to-add", "m/new.yaml"]);
@@ -210,7 +212,7 @@ async fn g3_s3_a_submodule_that_is_not_fetched_is_an_error() {
     for path in ["c", "c/m", "c/m/sub"] {
         place.refuses(path, "c/m/sub", &SUBMODULE).await;
     }
-    // Narrower paths are whole.
+    // Paths that do not contain the submodule are complete.
     assert_eq!(
         place.images(&["c/m/a.yaml", "c/m/team"]).await,
         ["img-a", "img-b"]
@@ -227,11 +229,11 @@ async fn g3_s3_half_a_submodule_is_an_error_in_its_own_terms() {
     let Some(place) = Place::new() else { return };
     place.with_submodule();
     assert_eq!(place.images(&["r/m"]).await.len(), 4);
-    // Its own checkout failed: nothing is there but `.git`.
+    // The checkout of the submodule failed, so that it only has `.git`.
     for name in ["c.yaml", "deep"] {
         place.remove(&format!("r/m/sub/{name}"));
     }
-    // Its own repository tells of them, and they are told once.
+    // The submodule's own repository lists the missing files, and each is reported once.
     let errors = place.errors(&["r/m"]).await;
     let files: Vec<_> = errors.iter().map(|(file, ..)| file.as_str()).collect();
     assert_eq!(files, ["r/m/sub/c.yaml", "r/m/sub/deep/d.yaml"]);
@@ -243,7 +245,7 @@ async fn g3_s3_half_a_submodule_is_an_error_in_its_own_terms() {
     place
         .refuses("r/m/sub", "r/m/sub/deep/d.yaml", &["git has it"])
         .await;
-    // The index of the submodule, too, is in the fingerprint.
+    // The fingerprint also covers the index of the submodule.
     let of = || Fingerprint::of(&[place.path("r/m")]).0;
     let before = of();
     place.git("r/m/sub", &["rm", "--quiet", "--cached", "deep/d.yaml"]);
@@ -271,7 +273,7 @@ async fn g3_s3_a_sparse_checkout_is_an_error_where_it_leaves_manifests_out() {
     place.commit("r");
     for index in [&[] as &[&str], &["--sparse-index"]] {
         place.git("r", &["sparse-checkout", "disable"]);
-        // All of the manifests, and not the rest, is a whole set.
+        // The sparse checkout has all manifests and nothing else, so that the set is complete.
         let set = [&["sparse-checkout", "set", "--cone"], index, &["m"]].concat();
         place.git("r", &set);
         assert_eq!(place.images(&["r/m"]).await.len(), 3, "{index:?}");
@@ -314,12 +316,12 @@ async fn g3_s3_a_file_that_was_deleted_is_confirmed_by_git() {
                 &["git rm", "git add -A", "git restore", "rm -- m/team/b.yaml"],
             )
             .await;
-        // Its whole directory may be gone.
+        // The whole directory of the file may be missing.
         fs::remove_dir(place.path("r/m/team")).expect("removes");
         place.refuses("r", "r/m/team/b.yaml", &["git has it"]).await;
         place.git("r", confirm);
         assert_eq!(place.images(&["r/m"]).await, ["img-a"]);
-        // It is the index that counts, not the commit.
+        // The index decides, not the commit.
         place.git("r", &["restore", "--staged", "m/team/b.yaml"]);
         place.refuses("r", "r/m/team/b.yaml", &["git has it"]).await;
     }
@@ -413,7 +415,7 @@ async fn g3_what_could_hold_no_manifest_may_be_missing() {
         place.remove(&format!("r/{path}"));
     }
     assert_eq!(place.images(&["r/m"]).await, ["img-a", "img-b"]);
-    // A file that is given by itself stands for nothing else.
+    // A path that is a single file covers only that file.
     place.remove("r/m/team/b.yaml");
     assert_eq!(place.images(&["r/m/a.yaml"]).await, ["img-a"]);
 }
@@ -435,7 +437,8 @@ async fn g3_s3_a_link_of_any_name_could_lead_to_manifests() {
         place
             .refuses("r/m", &format!("r/m/{name}"), &["git has it"])
             .await;
-        // Where it became a file, it is read as one, or holds no manifest.
+        // In place of the link is a file now. It is read where its name is one of a manifest, and ignored
+        // otherwise.
         place.write(&format!("r/m/{name}"), &share("img-c"));
         let more = usize::from(name == "team.yaml");
         assert_eq!(place.images(&["r/m"]).await.len(), 2 + more);
@@ -471,7 +474,7 @@ async fn g3_s3_a_checkout_that_failed_half_way_is_an_error() {
             "{help}"
         );
     }
-    // Later it may be missing though there is an index.
+    // The file is also missed later, when git has written an index.
     place.git("c", &["reset", "--quiet", "--hard"]);
     assert_eq!(place.images(&["c/m"]).await, ["img-a", "img-b", "img-new"]);
     place.remove("c/m/team/b.yaml");
@@ -576,10 +579,12 @@ async fn g1_g3_with_partial_ok_the_rest_is_shared_but_for_what_the_missing_might
             .collect::<Vec<_>>()
     };
     assert_eq!(good().await, ["img-a", "img-b", "img-e"]);
-    // A file that is missing restricts nothing, if that is what git's text of it says.
+    // git still has the text of the missing file, and that text is not a Restriction, so that it restricts
+    // nothing.
     place.remove("c/m/team/b.yaml");
     assert_eq!(good().await, ["img-a", "img-e"]);
-    // Where nobody can tell, it may have restricted its directory and below.
+    // The text cannot be read from git, so that the file may have restricted its directory and everything
+    // below it.
     place.write("c/.gitattributes", "m/team/* filter=scramble\n");
     assert_eq!(good().await, ["img-a"]);
 }
@@ -691,7 +696,7 @@ async fn g3_a_link_that_leads_nowhere_says_why_its_directory_is_not_used() {
     assert!(left(&place, &["r/m"]).await.is_empty());
 }
 
-/// What is left with `--partial-ok`.
+/// The images that remain with `--partial-ok`.
 async fn left(place: &Place, paths: &[&str]) -> Vec<String> {
     let broken = place.load(paths).await.expect_err("is no set");
     let images = broken
@@ -701,7 +706,7 @@ async fn left(place: &Place, paths: &[&str]) -> Vec<String> {
     images.keys().map(|key| key.image.to_string()).collect()
 }
 
-/// The one warning of a set that may not be whole, which is its reason too.
+/// The only warning of a set whose completeness is unknown; the set must give the same reason.
 async fn doubt(place: &Place, path: &str) -> String {
     let loaded = place.load(&[path]).await.expect("is a set");
     let Completeness::Unknown(why) = &loaded.desired.completeness else {
@@ -743,7 +748,7 @@ async fn g3_a_submodule_at_another_commit_leaves_it_unknown_what_is_whole() {
             assert!(why.contains(words), "no `{words}` in: {why}");
         }
     }
-    // What does not hold it is whole.
+    // Paths without the submodule are complete.
     assert_eq!(place.images(&["r/m/team", "r/m/a.yaml"]).await.len(), 2);
     let seen = |path: &str| Fingerprint::of(&[place.path(path)]).0;
     let before = ["r", "r/m/sub/deep"].map(seen);
@@ -752,17 +757,17 @@ async fn g3_a_submodule_at_another_commit_leaves_it_unknown_what_is_whole() {
     assert_ne!(seen("r/m/sub/deep"), before[1], "the confirmation is seen");
     assert_eq!(place.images(&["r"]).await.len(), 5);
     assert_eq!(place.images(&["r/m/sub/deep"]).await, ["img-d"]);
-    // A worktree that happens to lie in another one is no submodule of it.
+    // A worktree that lies inside another worktree is not a submodule of it.
     place.git("r", &["worktree", "add", "--quiet", "w", "-b", "w"]);
     assert_eq!(place.images(&["r/w/m/team"]).await, ["img-b"]);
     place.git("r", &["worktree", "remove", "--force", "w"]);
-    // The other way round: the repository moves on, and the submodule stays.
+    // This is the opposite case: the repository has a newer commit, and the submodule is at the old one.
     place.commit("r");
     place.git("r/m/sub", &["checkout", "--quiet", "HEAD~1"]);
     doubt(&place, "r/m").await;
     place.git("r", &["submodule", "--quiet", "update"]);
     assert_eq!(place.images(&["r"]).await.len(), 5);
-    // Without a commit, nothing is confirmed either.
+    // The submodule has no commit, so that nothing is confirmed.
     place.git("r/m/sub", &["checkout", "--quiet", "--orphan", "x"]);
     doubt(&place, "r/m").await;
 }
@@ -814,7 +819,7 @@ async fn g3_a_git_directory_that_git_looks_past_is_no_repository() {
                     "{what} {at} {path}"
                 );
             }
-            // The repository around it tells what is missing.
+            // The outer repository reports the missing file.
             place.write("r/m/team/new.yaml", &share("img-new"));
             place.remove("r/m/team/b.yaml");
             for path in ["r", "r/m", "r/m/team"] {
@@ -831,7 +836,7 @@ async fn g3_a_git_directory_that_git_looks_past_is_no_repository() {
             }
         }
     }
-    // A submodule is not fetched because it has something of that name.
+    // A submodule does not count as fetched only because it has an entry with the name `.git`.
     let Some(place) = Place::new() else { return };
     place.with_submodule();
     place.clone(&[]);
@@ -856,7 +861,7 @@ async fn g3_the_way_out_of_a_half_checkout_keeps_what_was_edited() {
     assert_eq!(place.images(&["c/m"]).await, ["img-b", "img-edited"]);
 }
 
-/// Runs the commands of a way out that begin with `git -C`, in a directory that is none of git's.
+/// Runs those commands of a help text that begin with `git -C`, in a directory outside any repository.
 fn follow(place: &Place, help: &str) {
     let commands = help.split('`').skip(1).step_by(2);
     for command in commands.filter(|command| command.starts_with("git -C ")) {
@@ -869,7 +874,7 @@ fn follow(place: &Place, help: &str) {
             .output()
             .expect("runs");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        // It may end with 1 where files are not as in the commit.
+        // git may exit with 1 where files differ from the commit.
         assert!(!told.contains("fatal"), "{command}: {told}");
     }
 }
@@ -890,13 +895,13 @@ async fn g3_a_way_out_works_wherever_it_is_copied_to() {
     let restore = errors[0].2.split_once("if not, ").expect("two ways").1;
     follow(&place, restore);
     assert_eq!(place.images(&[&path]).await.len(), 3);
-    // The name of a file is no pattern that takes others with it.
+    // The file name is not used as a pattern, which would also match another file.
     place.remove(&format!("{odd}/m/[x].yaml"));
     let errors = place.errors(&[&path]).await;
     let confirm = errors[0].2.split_once("if not, ").expect("two ways").0;
     follow(&place, confirm);
     assert_eq!(place.images(&[&path]).await.len(), 2);
-    // A submodule that was removed is confirmed, too.
+    // The removal of a submodule can be confirmed in the same way.
     place.with_submodule();
     place.remove("r/m/sub");
     let errors = place.errors(&["r/m"]).await;
@@ -908,7 +913,7 @@ async fn g3_a_way_out_works_wherever_it_is_copied_to() {
 #[tokio::test]
 async fn g3_asking_leaves_the_repository_as_it_is() {
     let Some(place) = Place::new() else { return };
-    // Another time of the same contents: git would gladly note that in its index.
+    // The file has the same contents and another time. Git would usually write the new time to its index.
     place.write("r/m/a.yaml", &share("img-a"));
     let index = || fs::read(place.path("r/.git/index")).expect("an index");
     let before = index();
@@ -922,7 +927,7 @@ async fn g3_a_bare_repository_misses_nothing_and_one_that_denies_its_files_is_no
     place.git(".", &["clone", "--quiet", "--bare", "r", "n/.git"]);
     place.write("n/m/a.yaml", &share("img-a"));
     assert_eq!(place.images(&["n/m"]).await, ["img-a"]);
-    // A worktree of it is a checkout like any other.
+    // A worktree of the repository is checked like any other checkout.
     place.git("n", &["worktree", "add", "--quiet", "main"]);
     assert_eq!(place.images(&["n/main"]).await, ["img-a", "img-b"]);
     place.remove("n/main/m/team/b.yaml");
@@ -950,7 +955,7 @@ async fn g1_g3_what_cannot_be_looked_into_is_told_once_and_not_as_deleted() {
     assert!(errors[0].1.contains("nested too deeply"), "{errors:#?}");
 }
 
-/// git, counted, and with something that happens as it is asked.
+/// Runs git, counts the runs, and calls a function at each of them.
 struct Counted<F> {
     runs: Cell<usize>,
     asked: RefCell<F>,
@@ -1003,7 +1008,7 @@ async fn g3_git_is_asked_two_questions_of_each_repository() {
     }
 }
 
-/// A git that gives one and the same answer, once it has said that there is a work tree.
+/// A fake git that gives the same answer to every question, after it has confirmed that there is a work tree.
 struct Answers(Result<Vec<u8>, CommandError>);
 
 impl CommandRunner for Answers {
@@ -1017,7 +1022,7 @@ impl CommandRunner for Answers {
             answer => answer.clone(),
         };
         ready(answer.map(|mut bytes| {
-            // As much as is asked for, at most.
+            // The runner returns no more bytes than were requested.
             bytes.truncate(usize::try_from(program.output_max).unwrap_or(usize::MAX));
             bytes
         }))
@@ -1033,7 +1038,7 @@ fn failed(reason: &str) -> Answers {
     }))
 }
 
-/// A directory of manifests with a `.git`, and one without.
+/// A root with a directory of manifests beside a `.git`, and with a directory without one.
 fn plain() -> tempfile::TempDir {
     let root = tempfile::tempdir().expect("a directory");
     for directory in ["r/m", "r/.git", "n"] {
@@ -1056,7 +1061,7 @@ fn load(path: PathBuf, programs: &impl CommandRunner) -> Result<Loaded, Broken> 
 #[test]
 fn g3_s3_where_git_cannot_be_asked_completeness_is_unknown_with_a_way_out() {
     let deadline = Duration::from_secs(5);
-    // Each of its records is whole wherever it is cut.
+    // The answer looks complete wherever it is cut, because each record is short and valid by itself.
     let huge = b"H 100644 1 0\tzz\0".repeat(5 << 20);
     for (answer, words) in [
         (
@@ -1109,7 +1114,7 @@ fn g3_s3_where_git_cannot_be_asked_completeness_is_unknown_with_a_way_out() {
                 "git cannot be asked",
             ],
         ),
-        // Half a list is not taken for the whole.
+        // A list that was cut off must not count as the whole list.
         (
             Answers(Ok(huge)),
             ["too long", "narrower paths", "git cannot be asked"],
@@ -1133,11 +1138,11 @@ fn g3_s3_where_git_cannot_be_asked_completeness_is_unknown_with_a_way_out() {
             assert!(why.contains(word), "no `{word}` in: {why}");
             assert!(warning.contains(word), "no `{word}` in: {warning}");
         }
-        // Where there is no repository, nobody is asked.
+        // Without a repository, git is not asked.
         let loaded = load(root.path().join("n"), &answer).expect("is a set");
         assert_eq!(loaded.desired.completeness, Completeness::Whole);
         assert_eq!(loaded.warnings, []);
-        // Files that are given by themselves are all that is meant.
+        // Paths that are single files are complete by themselves.
         let loaded = load(root.path().join("r/m/a.yaml"), &answer).expect("is a set");
         assert_eq!(loaded.desired.completeness, Completeness::Whole);
     }

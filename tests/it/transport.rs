@@ -1,5 +1,5 @@
-//! The real HTTP transport against sockets that misbehave. Each server answers one script and counts
-//! what reached it.
+//! Tests the real HTTP transport with servers that misbehave. Each server follows one script and reports the
+//! requests that it received.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,7 +11,8 @@ use sharekeeper::host::{
     TransportError,
 };
 
-/// Answers each connection's first request with `script`'s bytes, then closes it. Tells what it read.
+/// A server that answers the first request of each connection with the bytes of `script`, and then closes the
+/// connection. It sends the text of each request to the receiver.
 fn server(script: &'static [&'static [u8]]) -> (u16, Receiver<String>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("bound").port();
@@ -30,7 +31,7 @@ fn server(script: &'static [&'static [u8]]) -> (u16, Receiver<String>) {
                 }
             }
             let _ = heard.send(String::from_utf8_lossy(&request).into_owned());
-            // A client that has gone away is part of some scripts.
+            // In some scripts, the client closes its connection before the answer.
             let _ = stream.write_all(answer);
         }
     });
@@ -191,7 +192,7 @@ fn t9_a_reply_without_end_is_cut_off() {
     sender.join().expect("the client hung up");
 }
 
-/// A body that begins and never ends: one byte, and then nothing until the client is gone.
+/// A server whose body begins and never ends: it sends one byte, and then waits until the client has gone.
 fn endless_body() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("bound").port();
@@ -247,7 +248,7 @@ fn r5_a_body_that_is_not_needed_makes_no_reply_a_lost_one() {
         (reply.status, reply.is_whole, reply.body.as_slice()),
         (200, false, b"x".as_slice())
     );
-    // The headers are needed all the same.
+    // A body may be incomplete, but incomplete headers are a lost reply.
     let (port, _hears) = server(&[b"HTTP/1.1 200 OK\r\nContent-"]);
     let reply = within(format!("http://127.0.0.1:{port}/"));
     assert!(matches!(reply, Err(TransportError::Lost(_))), "{reply:?}");

@@ -1,4 +1,5 @@
-//! What was written is remembered: until reading shows it, in this run and in the next ones, and where reading is denied.
+//! Tests that an acknowledged write is remembered until an observation shows it. This holds within a run, in
+//! later runs, and where the permission to read is missing.
 
 use std::time::Duration;
 
@@ -17,17 +18,17 @@ use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::status::TransitionKind;
 
 const TOKYO: &str = "ap-tokyo";
-/// Of the daemon, in seconds.
+/// The interval between two passes of the daemon, in seconds.
 const INTERVAL: u64 = 300;
 const LAG: Duration = Duration::from_secs(20);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A manifest that asks for one image to be in a state.
+/// A manifest that declares one image as shared or unshared.
 fn wish(shared: bool) -> sharekeeper::desired::Desired {
     desired([(TOKYO, id(0), shared)])
 }
 
-/// A world with the image in a state, in which reads lag behind writes.
+/// A world in which the image has this state, and in which observations lag behind writes.
 fn lagging(seed: u64, shared: bool) -> World {
     let world = World::new(seed, REGIONAL);
     world.cloud().add(TOKYO, &id(0), shared);
@@ -38,7 +39,7 @@ fn lagging(seed: u64, shared: bool) -> World {
     world
 }
 
-/// A run that is cut short two seconds after it began, long before reading shows what it wrote.
+/// A run that is stopped after two seconds, long before an observation shows its write.
 async fn cut_short(world: &World, shared: bool) -> Ended {
     let stop = Stop::default();
     let wanted = wish(shared);
@@ -120,7 +121,7 @@ async fn c3_the_daemon_awaits_its_own_write_and_calls_nobody_else_its_author() {
     }
 }
 
-/// A world in which reading is denied, with so many images in a state.
+/// A world without the permission to read, with so many images in this state.
 fn read_denied(seed: u64, images: usize, shared: bool) -> World {
     let world = World::new(seed, REGIONAL);
     for n in 0..images {
@@ -295,7 +296,7 @@ async fn c4_what_a_look_shows_otherwise_is_no_word_any_longer() {
     world.cloud().add(TOKYO, &id(0), false);
     assert_eq!(world.reconcile(&wish(true)).await.exit(), 0);
     world.pass(Duration::from_secs(600)).await;
-    // Somebody cancels it, and a look sees that while nothing may be written.
+    // Somebody cancels the share, and the next run observes that while its writes are refused.
     world.cloud().external_change(TOKYO, &id(0), false);
     let clock = world.cloud().monotonic();
     let stop = Stop::default();
@@ -319,7 +320,8 @@ async fn c4_what_a_look_shows_otherwise_is_no_word_any_longer() {
     assert!(world.cloud().is_shared(TOKYO, &id(0)));
 }
 
-/// What an earlier run has left of a write of the image that it dated `at`, and whether the image is wanted shared now.
+/// The inventory that an earlier run leaves after a write of the image at the time `at`, and whether the
+/// manifests now declare the image as shared.
 fn left(case: &str, at: Timestamp) -> (Inventory, bool) {
     let image = || ImageId::new(&id(0)).expect("an id");
     let of = |record| Inventory {

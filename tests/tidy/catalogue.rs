@@ -1,5 +1,5 @@
-//! The ids that begin the names of tests, compared with the catalogue in `docs/faults.md` and in ARCHITECTURE.md's
-//! invariants; and the paths that these documents name.
+//! Compares the ids that begin the names of tests with the tables in `docs/faults.md` and ARCHITECTURE.md,
+//! and checks the paths that the documents name.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,19 +11,19 @@ use regex::Regex;
 use crate::assert_none;
 use crate::source::root;
 
-/// The documents whose tables list ids, each row beginning with `| **A1**`.
+/// The documents whose tables list ids. Each row begins like `| **A1**`.
 const CATALOGUE: [&str; 2] = ["ARCHITECTURE.md", "docs/faults.md"];
-/// The documents whose paths must exist.
+/// The documents in which every named path must exist.
 const NAMING_PATHS: [&str; 3] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/faults.md"];
 
-/// The name of a test, without Python's `test_`, and the file that has it.
+/// The name of a test, without Python's `test_`, and the file that contains it.
 struct TestName {
     name: String,
     file: String,
 }
 
-/// The names of the tests, in Rust and in Python, beside the code and in `tests`. A golden case is a test named after
-/// its file, and so is an undone rule of `tests/world/reverts`.
+/// The names of all tests in Rust and in Python, beside the code and in `tests`. A golden case is a test with
+/// the name of its file, and so is a rule in `tests/world/reverts`.
 fn test_names() -> Vec<TestName> {
     let mut names = Vec::new();
     for folder in ["src", "tests"] {
@@ -56,7 +56,7 @@ fn collect(folder: &Path, names: &mut Vec<TestName>) {
     }
 }
 
-/// The name of the function that begins in a line.
+/// The name of the function that begins in this line.
 fn function(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let starts = ["fn ", "async fn ", "def "];
@@ -64,20 +64,20 @@ fn function(line: &str) -> Option<&str> {
     rest.split(['(', '<']).next()
 }
 
-/// The ids that begin a name, in capitals.
+/// The ids at the beginning of a name, in capital letters.
 fn ids(name: &str) -> Vec<String> {
     let words = name.split('_').take_while(|word| is_id(word));
     words.map(str::to_uppercase).collect()
 }
 
-/// Whether a word is the letters of a list and a number.
+/// Whether a word is the letters of a table followed by a number.
 fn is_id(word: &str) -> bool {
     let letters = word.trim_end_matches(|it: char| it.is_ascii_digit());
     let is_list = matches!(letters.as_bytes(), [b'a'..=b'z'] | b"nc" | b"nm");
     is_list && letters.len() < word.len()
 }
 
-/// The rows of the catalogue, each with its document.
+/// The rows of the tables, each with its document.
 fn rows() -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     for document in CATALOGUE {
@@ -88,7 +88,7 @@ fn rows() -> Vec<(&'static str, String)> {
     rows
 }
 
-/// The ids that the catalogue lists, in the first cells of its rows.
+/// The ids in the first cells of all rows.
 fn listed_ids() -> BTreeSet<String> {
     let id = Regex::new(r"\*\*([A-Z]{1,2}[0-9]+)\*\*").expect("an expression");
     let mut listed = BTreeSet::new();
@@ -146,7 +146,7 @@ fn each_row_of_the_catalogue_names_tests_that_exist() {
     assert_none("no test has a name that begins so", &violations);
 }
 
-/// Paths are relative to the repository or to `src`.
+/// A path is relative to the repository's root or to `src`.
 #[test]
 fn each_path_that_the_documents_name_exists() {
     let (mut checked, mut violations) = (0, Vec::new());
@@ -166,7 +166,8 @@ fn each_path_that_the_documents_name_exists() {
     assert_none("a path leads nowhere", &violations);
 }
 
-/// The path that a text in backticks is, if it is one: words with slashes between them, or the name of a file of ours.
+/// The path in a text between backticks, if the text is one: words with slashes between them, or a file name
+/// with a known extension.
 fn path(text: &str) -> Option<&str> {
     static SHAPE: LazyLock<Regex> = LazyLock::new(|| {
         let shape = r"^[\w.-]+(/[\w.-]+)+$|^[\w-]+\.(rs|md|toml)$";

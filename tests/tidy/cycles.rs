@@ -1,8 +1,9 @@
-//! Import cycles between the files of one top-level module. The layers allow none between modules.
+//! Finds import cycles between the files of one top-level module; the order of layers excludes cycles between
+//! modules.
 //!
-//! A file depends on another when it names something that is defined there, however it comes by the name:
-//! re-exports on the way are seen through. Two things are no dependency: that a module re-exports what
-//! stands below it, and that what stands below a module uses what the module itself defines.
+//! A file depends on another file when it names an item that is defined there, also through re-exports. Two
+//! cases are not a dependency: a module re-exports items of its submodules, and a submodule uses items of the
+//! modules around it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use syn::Item;
 use crate::names::{How, Named, from_root, names};
 use crate::source::{Source, product};
 
-/// A chain of re-exports that is longer than this is a loop.
+/// A chain of more re-exports than this is an endless loop.
 const STEPS_MAX: usize = 16;
 
 #[test]
@@ -20,10 +21,11 @@ fn files_of_a_module_import_each_other_in_no_cycle() {
     crate::assert_none("files import each other in a cycle", &violations);
 }
 
-/// A dependency, from file to file, with the line where it first shows and the names that it is made of.
+/// The dependencies between files, by index. Each has the line of its first use and the names that it
+/// consists of.
 type Edges = BTreeMap<(usize, usize), (usize, BTreeSet<String>)>;
 
-/// Each cycle as text, with what ties its files.
+/// Each cycle as text, with the names that connect its files.
 fn cycles(sources: &[Source]) -> Vec<String> {
     let edges = edges(sources);
     let reached: Vec<_> = (0..sources.len()).map(|from| reach(from, &edges)).collect();
@@ -52,7 +54,7 @@ fn describe(cycle: &BTreeSet<usize>, edges: &Edges, sources: &[Source]) -> Strin
     lines.join("\n")
 }
 
-/// Every file that one can get to from another along the edges.
+/// Every file that can be reached from `from` along the edges.
 fn reach(from: usize, edges: &Edges) -> BTreeSet<usize> {
     let (mut found, mut next) = (BTreeSet::new(), vec![from]);
     while let Some(file) = next.pop() {
@@ -83,7 +85,7 @@ fn edges(sources: &[Source]) -> Edges {
     edges
 }
 
-/// Whether naming something that `other` defines makes `source` depend on it.
+/// Whether a use in `source` of an item that `other` defines is a dependency.
 fn depends(source: &Source, named: &Named, other: &Source) -> bool {
     let (here, there) = (source.module(), other.module());
     let reexports = match named.how {
@@ -91,12 +93,12 @@ fn depends(source: &Source, named: &Named, other: &Source) -> bool {
         How::Imported { is_public, .. } | How::Globbed { is_public } => is_public,
     };
     let reexports_from_below = reexports && there.starts_with(&here);
-    // This holds for the file itself, too.
+    // The file itself also counts as a module around it.
     let is_around = here.starts_with(&there);
     source.top() == other.top() && !reexports_from_below && !is_around
 }
 
-/// What each module defines and imports.
+/// The definitions and imports of each module.
 struct Tree {
     modules: BTreeMap<Vec<String>, Module>,
 }
@@ -149,8 +151,8 @@ impl Tree {
         self.modules.insert(path, module);
     }
 
-    /// The file that defines what `segments` name inside `module`, and its name there. `None` for a module,
-    /// and for what comes from another crate.
+    /// The file that defines the item which `segments` name inside `module`, and the item's name. `None` for
+    /// a module, and for an item of another crate.
     fn find(
         &self,
         module: &[String],
@@ -169,12 +171,12 @@ impl Tree {
     }
 
     fn find_from_root(&self, path: &[String], steps: usize) -> Option<(usize, String)> {
-        // The last segment is left over even where it is a module: `budget::budget` may be a function, too.
+        // The last segment is not resolved as a module: `budget::budget` may be a function.
         let mut depths = (0..path.len()).rev();
         let depth = depths.find(|depth| self.modules.contains_key(&path[..*depth]))?;
         let (module, rest) = path.split_at(depth);
         let is_known = self.knows(module, &rest[0]) || self.modules.contains_key(path);
-        // A macro defines what no item does.
+        // If no item defines the name, then a macro of this module does.
         let from_macro = || (self.modules[module].file, rest[0].clone());
         let found = self.find_inside(module, rest, steps);
         found.or_else(|| (!is_known).then(from_macro))
@@ -212,7 +214,7 @@ impl Tree {
     }
 }
 
-/// The name that an item defines. A module's is none: what counts is what is inside.
+/// The name that an item defines. A module has none, because only the items inside it count.
 fn defined(item: &Item) -> Option<String> {
     let ident = match item {
         Item::Const(item) => &item.ident,
@@ -229,7 +231,7 @@ fn defined(item: &Item) -> Option<String> {
     Some(ident.to_string())
 }
 
-/// The cycles among files of one module, each as path and code.
+/// The cycles among the files of one module, which are given as path and code.
 fn found(files: &[(&str, &str)]) -> Vec<String> {
     let sources = files.iter().map(|(path, code)| Source::parse(path, code));
     cycles(&sources.collect::<Vec<_>>())

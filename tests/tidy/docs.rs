@@ -1,4 +1,4 @@
-//! Doc comments that say no more than the name that they stand above.
+//! Rejects doc comments that are too short to say more than the name of their item.
 
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
@@ -8,9 +8,9 @@ use syn::{
 
 use crate::source::{self, Source, attributes, product};
 
-/// What fewer words can say, the name says already.
+/// A comment of fewer words only repeats the name.
 const DOC_WORDS_MIN: usize = 4;
-/// Clap shows the docs of what derives one of these to its users, and a help text may be short.
+/// The derives of clap. Clap shows the doc comments of such types as help texts, which may be short.
 const CLAP_TRAITS: [&str; 4] = ["Args", "Parser", "Subcommand", "ValueEnum"];
 
 #[test]
@@ -92,7 +92,7 @@ impl<'ast> Visit<'ast> for ShortDocs {
     }
 }
 
-/// Line and text of a `///` line; `//!` is none.
+/// Line and text of a `///` line; `None` for other attributes and for `//!`.
 fn doc(attribute: &Attribute) -> Option<(usize, String)> {
     if let AttrStyle::Outer = attribute.style
         && let Meta::NameValue(pair) = &attribute.meta

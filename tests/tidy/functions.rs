@@ -1,4 +1,4 @@
-//! Functions that are too long to be read at once.
+//! Rejects functions that are too long to read on one screen.
 
 use proc_macro2::Span;
 use syn::visit::{self, Visit};
@@ -6,7 +6,8 @@ use syn::{Block, ImplItemFn, ItemFn, Signature, TraitItemFn};
 
 use crate::source::{Source, product};
 
-/// From the line of `fn` to the closing brace, with all that stands between. More does not fit on a screen.
+/// Lines from `fn` to the closing brace, with comments and blank lines. A longer function does not fit on a
+/// screen.
 const FUNCTION_LINES_MAX: usize = 70;
 
 #[test]
@@ -24,7 +25,7 @@ fn long_functions(source: &Source) -> Vec<String> {
         .collect()
 }
 
-/// Each function's name, its first line, and how many lines it has.
+/// Name, first line and number of lines of each function.
 #[derive(Default)]
 struct Functions {
     found: Vec<(String, usize, usize)>,

@@ -1,5 +1,5 @@
-//! Rules of the tree, as tests: which way modules may look, how long files may be, and that what the
-//! README tells people to run exists.
+//! Tests of rules for the source tree: which modules a module may use, how long files may be, and whether the
+//! files that the README mentions exist.
 
 mod catalogue;
 mod cycles;
@@ -16,7 +16,8 @@ use std::sync::LazyLock;
 
 use source::{Source, root};
 
-/// The modules of ARCHITECTURE.md's table, from the bottom up. A module may use those before it, and nothing else.
+/// The modules in ARCHITECTURE.md's table, from the lowest layer to the highest. A module may only use
+/// modules of lower layers.
 fn layers() -> &'static [String] {
     static LAYERS: LazyLock<Vec<String>> = LazyLock::new(|| {
         let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("text");
@@ -28,14 +29,15 @@ fn layers() -> &'static [String] {
     &LAYERS
 }
 
-/// Beyond the order, what `sim` must not know, so that it cannot agree with our bugs.
+/// Modules that `sim` must not use even though they are in lower layers, because the simulator must not
+/// repeat their bugs.
 const SIM_MUST_NOT_KNOW: [&str; 6] = [
     "manifest", "desired", "plan", "execute", "engine", "listing",
 ];
-/// A file longer than this holds more than one idea.
+/// A longer file usually has more than one subject.
 const LINES_MAX: usize = 600;
 
-/// Fails with every violation at once, so that one run shows all that there is to do.
+/// Fails with a list of all violations, so that one run shows everything that must be fixed.
 fn assert_none(rule: &str, violations: &[String]) {
     let list = violations.join("\n");
     assert!(
@@ -56,7 +58,7 @@ fn modules_look_only_downwards() {
     assert_none("a module uses one that it must not know", &violations);
 }
 
-/// Each place where a file names a module that stands above its own.
+/// Each place where a file uses a module of a higher layer.
 fn upward_uses(source: &Source) -> Vec<String> {
     let top = source.top();
     let Some(position) = layers().iter().position(|layer| *layer == top) else {
@@ -79,7 +81,7 @@ fn upward_uses(source: &Source) -> Vec<String> {
     violations
 }
 
-/// What it starts is bounded in time and output, and ended with all that it started in turn.
+/// `host` limits the time and the output of a program, and ends the program with all of its child processes.
 #[test]
 fn b7_other_programs_are_started_by_host_alone() {
     let sources = source::product();
@@ -131,7 +133,7 @@ fn each_file_begins_with_what_it_is_for() {
 
 #[test]
 fn nothing_is_left_to_do_in_comments() {
-    // Put together here, so that this file passes its own check.
+    // The words are built from parts, so that this file passes its own check.
     let words = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"]].map(|parts| parts.concat());
     let mut violations = Vec::new();
     for source in source::product() {

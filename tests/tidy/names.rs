@@ -1,5 +1,5 @@
 //! Collects every path that a file names: in `use` trees, types, expressions, attributes and the tokens of
-//! macros. Doc comments are prose and do not count. Does not know what the paths lead to.
+//! macros. Doc comments do not count, because they are prose. The module does not resolve the paths.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
@@ -7,10 +7,10 @@ use syn::{
     Attribute, Expr, ExprCall, File, ItemMod, ItemUse, Lit, Macro, Meta, Path, UseTree, Visibility,
 };
 
-/// One path, spread out of its `use` tree.
+/// One path; a `use` tree is split into one entry for each of its paths.
 #[derive(Debug)]
 pub(crate) struct Named {
-    /// The modules inside the file that the path stands in.
+    /// The modules within the file that contain the path.
     pub(crate) inside: Vec<String>,
     pub(crate) segments: Vec<String>,
     pub(crate) line: usize,
@@ -20,11 +20,11 @@ pub(crate) struct Named {
 /// How a file names a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum How {
-    /// In code: an expression, a type, an attribute, a macro.
+    /// A use in an expression, a type, an attribute or a macro.
     Used,
-    /// By `use`, under this name.
+    /// An import by `use`, under this name.
     Imported { alias: String, is_public: bool },
-    /// By `use` with a star.
+    /// An import by `use` with a star.
     Globbed { is_public: bool },
 }
 
@@ -35,7 +35,8 @@ pub(crate) fn names(file: &File) -> Vec<Named> {
     collector.found
 }
 
-/// The path from the crate's root, seen from `module`. `None` where the start of the path does not tell.
+/// The path from the crate's root, for a path that is used in `module`. `None` if the first segment does not
+/// decide that.
 pub(crate) fn from_root(module: &[String], segments: &[String]) -> Option<Vec<String>> {
     let (first, after) = segments.split_first()?;
     let (mut base, mut rest) = match first.as_str() {
@@ -72,7 +73,7 @@ impl Collector {
     }
 
     fn add_path(&mut self, path: &Path) {
-        // `::name` starts at another crate, whatever this one calls its modules.
+        // `::name` always begins at another crate, even if this crate has a module of that name.
         if path.leading_colon.is_none()
             && let Some(first) = path.segments.first()
         {
@@ -109,7 +110,7 @@ impl Collector {
         self.add(segments, line(ident), How::Imported { alias, is_public });
     }
 
-    /// Finds paths of at least two segments among tokens that no grammar explains.
+    /// Finds paths of at least two segments among the tokens of a macro, whose grammar is unknown.
     fn add_tokens(&mut self, tokens: TokenStream) {
         let tokens: Vec<_> = tokens.into_iter().collect();
         let is_colon =
@@ -140,7 +141,7 @@ impl Collector {
         }
     }
 
-    /// An attribute may hold a path as text: `#[serde(with = "crate::words")]`.
+    /// An attribute may contain a path as text: `#[serde(with = "crate::words")]`.
     fn add_text(&mut self, literal: &Lit) {
         if let Lit::Str(text) = literal
             && text.value().contains("::")
@@ -166,7 +167,7 @@ impl<'ast> Visit<'ast> for Collector {
     }
 
     fn visit_path(&mut self, path: &'ast Path) {
-        // A lower-case name alone is nearly always a local variable; `visit_expr_call` adds the others.
+        // A single lower-case name is nearly always a local variable; `visit_expr_call` adds called functions.
         let name = path.get_ident().map(Ident::to_string);
         if !name.is_some_and(|name| name.starts_with(char::is_lowercase)) {
             self.add_path(path);
@@ -183,7 +184,7 @@ impl<'ast> Visit<'ast> for Collector {
         visit::visit_expr_call(self, call);
     }
 
-    /// `pub(in crate::x)` can name only a module around this one.
+    /// `pub(in crate::x)` is skipped, because it can only name a module around this one.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {

@@ -1,5 +1,5 @@
-//! Reads the tree's Rust files and takes their test items out, so that a rule for the product sees all of
-//! the product and nothing else. Knows no rule.
+//! Reads the Rust files of the repository and removes their test items, so that a rule for the product checks
+//! exactly the product's code. The module contains no rule itself.
 
 use std::fs;
 use std::ops::RangeInclusive;
@@ -9,7 +9,7 @@ use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Block, File, ImplItem, Item, ItemImpl, ItemMod, Meta, Stmt};
 
-/// One Rust file, parsed and without its test items.
+/// One parsed Rust file without its test items.
 pub(crate) struct Source {
     /// Path from the repository's root, with `/` between its parts.
     pub(crate) path: String,
@@ -67,7 +67,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every product file: what is under `src` and is no test file.
+/// Every file of the product: all files under `src` except test files.
 pub(crate) fn product() -> Vec<Source> {
     let files = rust_files("src").into_iter();
     files
@@ -82,7 +82,7 @@ pub(crate) fn beside() -> impl Iterator<Item = Source> {
     files.map(|path| Source::parse(&path, &read(&path)))
 }
 
-/// Text of a file that is named from the root.
+/// The text of a file, whose path is relative to the repository's root.
 pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -110,14 +110,14 @@ pub(crate) fn rust_files(folder: &str) -> Vec<String> {
     paths
 }
 
-/// Takes every item out that only a test build compiles, and notes which lines it stood on.
+/// Removes each item that only a test build compiles, and records the lines of the item.
 #[derive(Default)]
 struct Strip {
     lines: Vec<RangeInclusive<usize>>,
 }
 
 impl Strip {
-    /// Whether an item stays.
+    /// Whether the item stays; records its lines if it does not.
     fn keep(&mut self, attributes: &[Attribute], item: &impl Spanned) -> bool {
         let is_test = attributes.iter().any(is_test_only);
         if is_test {
@@ -160,7 +160,7 @@ impl VisitMut for Strip {
     }
 }
 
-/// Whether this is `#[cfg(test)]`, word for word: `cfg(any(test, …))` compiles into the product, too.
+/// Whether the attribute is exactly `#[cfg(test)]`: `cfg(any(test, …))` is also compiled into the product.
 fn is_test_only(attribute: &Attribute) -> bool {
     match &attribute.meta {
         Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
@@ -168,7 +168,7 @@ fn is_test_only(attribute: &Attribute) -> bool {
     }
 }
 
-/// The attributes of an item; syn has them only kind by kind.
+/// The attributes of an item. Syn only has them as a field of each kind of item.
 pub(crate) fn attributes(item: &Item) -> &[Attribute] {
     match item {
         Item::Const(item) => &item.attrs,

@@ -1,4 +1,4 @@
-//! Variables of the environment that the source names, and those that `help environment` tells of.
+//! Compares the environment variables that the source names with the list in `help environment`.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -7,17 +7,18 @@ use regex::Regex;
 
 use crate::source::product;
 
-/// Texts that look like variables and are none that is read: what git is given, and the name of a licence.
+/// Texts that look like variables but are never read: variables that are set for git, and the name of a
+/// licence.
 const NOT_READ: [&str; 4] = [
     "GIT_NO_LAZY_FETCH",
     "GIT_OPTIONAL_LOCKS",
     "GIT_TERMINAL_PROMPT",
     "NOTIFY_AND_MANUAL_RENEW",
 ];
-/// Variables that libraries read, which no source of ours names.
+/// Variables that libraries read, and that the source does not name.
 const OF_LIBRARIES: [&str; 4] = ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "WATCHDOG_USEC"];
 
-/// Names of variables that stand in the source as texts, but for the list that is checked.
+/// Names of variables that are string literals in the source, except in the checked list itself.
 fn named_in_source() -> BTreeSet<String> {
     let text = Regex::new("\"([A-Z][A-Z_]+)\"").expect("an expression");
     let family = Regex::new(
@@ -30,7 +31,7 @@ fn named_in_source() -> BTreeSet<String> {
         .iter()
         .filter(|source| source.path != "src/cli/environment.rs");
     let lines = lines.flat_map(|source| source.lines().map(|(_, line)| line));
-    // The name of an argument on the command line is none of a variable.
+    // The name of a command-line argument's value is not a variable.
     let lines = lines.map(|line| line.replace("value_name = \"PATH\"", ""));
     let found = lines.flat_map(|line| {
         let names = text.captures_iter(&line).map(|name| name[1].to_owned());

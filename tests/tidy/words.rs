@@ -1,5 +1,5 @@
-//! Private words that the code once had where the field has standard ones. They do not come back as
-//! identifiers; prose is free.
+//! Rejects private words in identifiers: the code once used them where the field has standard words. Prose is
+//! not checked.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use proc_macro2::{TokenStream, TokenTree};
 
 use crate::source::{read, rust_files};
 
-/// The old identifier, and what the code says now. A word with a second, plain meaning is not among them.
+/// Each retired word, and its replacement. A word that also has a common plain meaning is not in the list.
 const RETIRED: &[(&str, &str)] = &[
     ("Addressee", "Destination"),
     ("Beat", "CommitPacer"),
@@ -88,7 +88,7 @@ fn retired_words_do_not_come_back() {
     crate::assert_none("an identifier has a word that was replaced", &violations);
 }
 
-/// One line for each retired word in a file, with the place where it first stands.
+/// One line for each retired word in a file, with its first place and its number of uses.
 fn retired_words(path: &str, text: &str) -> Vec<String> {
     let tokens = text
         .parse()
@@ -105,8 +105,8 @@ fn retired_words(path: &str, text: &str) -> Vec<String> {
     retired.collect()
 }
 
-/// Every identifier, with the lines where it stands. A doc comment is a literal among the tokens, and no
-/// identifier.
+/// Every identifier, with the lines in which it is used. A doc comment is a literal token, so that its words
+/// do not count.
 fn identifiers(tokens: TokenStream, found: &mut BTreeMap<String, Vec<usize>>) {
     for token in tokens {
         match token {
