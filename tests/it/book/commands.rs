@@ -1,4 +1,5 @@
-//! docs/cli.md has each command, flag and exit status that the command line has, and no other.
+//! Compares docs/cli.md with the help texts of the binary: the page lists every command, flag and exit status that
+//! the command line has, and no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +7,7 @@ use super::page::{self, Page, Row, codes};
 use super::{assert_none, assert_same};
 use crate::support::binary::{sharekeeper, stdout};
 
-/// A flag's command, its long name and the variable that stands for it.
+/// The command of a flag, its long name, and the environment variable that can replace it.
 type Flag = (String, String, Option<String>);
 
 /// Flags of other programs that the pages mention: git, cargo, tccli, docker and systemd-nspawn.
@@ -60,7 +61,7 @@ fn commands() -> BTreeMap<String, String> {
     commands
 }
 
-/// The flags in a command's help text.
+/// The flags that the help text of a command lists.
 fn flags_in(command: &str, help: &str) -> Vec<Flag> {
     let mut flags: Vec<Flag> = Vec::new();
     for line in help.lines().map(str::trim_start) {
@@ -81,7 +82,7 @@ fn flags_in(command: &str, help: &str) -> Vec<Flag> {
     flags
 }
 
-/// The commands that a row's flag belongs to: those that the row lists, else the one of its heading.
+/// The commands that the flag in a table row belongs to: those that the row lists, or else the one in its heading.
 fn commands_of(row: &Row, all: &BTreeSet<String>) -> BTreeSet<String> {
     let Some(cell) = row.cell("commands") else {
         return [row.heading.clone()].into();

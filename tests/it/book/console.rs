@@ -12,7 +12,7 @@ use super::assert_none;
 use super::page::{Page, book};
 use super::shell::Shell;
 
-/// Commands that no test runs, by how they begin, with the reason.
+/// The beginnings of commands that no test runs, each with the reason.
 const NOT_RUN: [(&str, &str); 3] = [
     (
         "cargo run ",
@@ -24,14 +24,14 @@ const NOT_RUN: [(&str, &str); 3] = [
     ),
     ("./tests/run", "runs this test, too"),
 ];
-/// A program that not every machine has.
+/// Not every machine has this program.
 const CURL: &str = "curl ";
-/// Commands that go on until they are stopped: they run beside those that follow.
+/// Commands that run until they are stopped. The test runs them in the background of the commands that follow.
 const GOES_ON: [&str; 2] = ["sharekeeper run", "sharekeeper sim"];
 /// This page begins in an empty directory; other pages use the manifests of the repository.
 const FROM_NOTHING: &str = "docs/guide.md";
 
-/// A command in a block, with the lines that the page shows below it.
+/// A command in a block, with the output lines that the page shows below it.
 struct Step<'a> {
     command: &'a str,
     shown: Vec<&'a str>,
@@ -53,14 +53,14 @@ fn steps(block: &str) -> Vec<Step<'_>> {
     steps
 }
 
-/// A text in which everything that differs from run to run is replaced by a word.
+/// Replaces everything in a text that differs from run to run by a fixed word.
 fn settled(text: &str) -> String {
     let patterns = [
         (r"\d{4}-\d\d-\d\dT[\d:]+(\.\d+)?Z", "<time>"),
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}", "<request>"),
         (r"127\.0\.0\.1:\d+", "<address>"),
         (r"lhbp-[0-9a-f]{8}", "<blueprint>"),
-        // sharekeeper reads until a write shows, so the number of reads depends on the time.
+        // sharekeeper reads until the effect of a write is visible, so the number of reads depends on timing.
         (r"\d+ reads, \d+\.\d s", "<reads and time>"),
         (r"about \d+\.\d s", "<time>"),
     ];
@@ -75,7 +75,8 @@ fn settled(text: &str) -> String {
         })
 }
 
-/// The difference between what a page shows and what was printed, unless it shows nothing.
+/// The difference between what the page shows and what the command printed. A page that shows no output makes no
+/// claim.
 fn difference(step: &Step<'_>, printed: &str) -> Option<String> {
     if step.shown.is_empty() {
         return None;
@@ -87,7 +88,8 @@ fn difference(step: &Step<'_>, printed: &str) -> Option<String> {
     compared.err().map(|error| error.to_string())
 }
 
-/// Runs all commands of a page, in one terminal from top to bottom, and returns what is wrong and how many ran.
+/// Runs all commands of a page in one terminal from top to bottom. Returns the differences found and how many
+/// commands ran.
 fn run(page: &Page) -> (Vec<String>, usize) {
     let mut shell = match page.name == FROM_NOTHING {
         true => Shell::new(&["examples"]),
@@ -110,7 +112,7 @@ fn run(page: &Page) -> (Vec<String>, usize) {
                 continue;
             }
             if step.command.starts_with(CURL) && shell.run("command -v curl").status != 0 {
-                // A closed stderr has nobody to tell.
+                // If stderr is closed, nobody reads the message, so the error is ignored.
                 let _ = writeln!(std::io::stderr(), "skipped: curl is not found");
                 continue;
             }

@@ -1,4 +1,5 @@
-//! docs/json.md has the fields of the documents of `plan` and `reconcile`.
+//! Compares docs/json.md with real output of `plan` and `reconcile`: the page describes the fields of their JSON
+//! documents.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +18,7 @@ const NOT_ALWAYS: [(&str, &[&str]); 4] = [
     ("reconcile", &["state", "errors", "error", "moved"]),
 ];
 
-/// The fields that a section's table describes: the first cell's codes.
+/// The fields that the table of a section describes, taken from the code spans in the first cell of each row.
 fn described(heading: &str) -> BTreeSet<String> {
     let rows = Page::read("docs/json.md").rows().into_iter();
     let rows = rows.filter(|row| row.heading == heading && row.subject() == "field");
@@ -31,7 +32,8 @@ fn described(heading: &str) -> BTreeSet<String> {
     fields
 }
 
-/// Demands that an object has what the sections describe, apart from what only some documents have.
+/// Asserts that an object has exactly the fields that the sections describe, apart from fields that only some
+/// documents have.
 fn assert_has(sections: &[&str], object: &Value) {
     let keys = object.as_object().expect("an object").keys();
     let keys: BTreeSet<_> = keys.cloned().collect();
@@ -52,7 +54,7 @@ fn assert_has(sections: &[&str], object: &Value) {
     );
 }
 
-/// A bench with an image to share by id and one by name, which alone has a verdict.
+/// A bench with one image to share by id and one to share by name. Only the image with the name has a verdict.
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.declare("by-id", "ap-tokyo", &["img-a"]);

@@ -1,4 +1,5 @@
-//! The pages name each variable of the environment that the program reads, and none of its own that it does not.
+//! Compares the pages with `help environment`: they name each environment variable that the program reads, and no
+//! variable of sharekeeper that it does not read.
 
 use std::collections::BTreeSet;
 
@@ -6,14 +7,14 @@ use super::page::{self, Page, codes};
 use super::{assert_none, assert_same};
 use crate::support::binary::{sharekeeper, stdout};
 
-/// Variables of tools that the pages compare with, which sharekeeper does not read.
+/// Variables of other tools that the pages mention for comparison. sharekeeper does not read them.
 const UNREAD: [&str; 3] = [
     "TENCENTCLOUD_DOMAIN",
     "TENCENTCLOUD_PROTOCOL",
     "TENCENTCLOUD_REGION",
 ];
 
-/// What `help environment` lists.
+/// The variables that `help environment` lists.
 fn variables() -> BTreeSet<String> {
     let help = stdout(&sharekeeper(&["help", "environment"]));
     let names = help.lines().filter_map(|line| line.strip_prefix("  "));

@@ -1,4 +1,5 @@
-//! The tables of fields have what the published JSON Schema has, and each manifest that the pages show is valid.
+//! Compares the field tables of the pages with the published JSON Schema, and validates each manifest that the pages
+//! show.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +10,7 @@ use super::assert_none;
 use super::page::{self, Page, Row, codes};
 use crate::support::binary::{sharekeeper, stderr, stdout};
 
-/// Which sections have the fields of a kind of document, by page and heading.
+/// The sections that describe the fields of each kind of document, by page and heading.
 const SECTIONS: [(&str, &str, &str); 6] = [
     ("docs/manifests.md", "ImageShare", "imageShare"),
     ("docs/manifests.md", "Account", "account"),
@@ -22,7 +23,7 @@ const SECTIONS: [(&str, &str, &str); 6] = [
     ("docs/policies.md", "The whole policy", "imageSharePolicy"),
     ("docs/policies.md", "The lock file and CI", "imageShareLock"),
 ];
-/// What each kind of document has. It is described once, with `ImageShare`.
+/// The fields that every kind of document has. The pages describe them once, with `ImageShare`.
 const COMMON: [&str; 6] = [
     "apiVersion",
     "kind",
@@ -31,7 +32,7 @@ const COMMON: [&str; 6] = [
     "metadata.name",
     "spec",
 ];
-/// Where fields of fields are described by a table of another form, or by a reference to the same fields elsewhere.
+/// Fields whose subfields are described in a table of another form, or by a reference to another section.
 const ELSEWHERE: [&str; 2] = ["spec.credentials.", "spec.exclude."];
 
 fn schema() -> Value {
@@ -62,12 +63,13 @@ fn collect(schema: &Value, all: &Value, prefix: &str, fields: &mut BTreeSet<Stri
     }
 }
 
-/// A path without what says that a field is a list.
+/// The path of a field without the mark that says that the field is a list.
 fn plain(path: &str) -> String {
     path.replace("[]", "")
 }
 
-/// The paths that a row is about: the codes of its first cell, below what the table's header names.
+/// The paths that a table row describes: the code spans of its first cell, below the prefix that the table header
+/// names.
 fn paths(row: &Row) -> Vec<String> {
     let prefix = codes(row.subject());
     let prefix = prefix.first().map(|prefix| format!("{prefix}."));
@@ -78,7 +80,7 @@ fn paths(row: &Row) -> Vec<String> {
         .collect()
 }
 
-/// The fields that the tables of a kind describe, and those that the text of a field names as its own.
+/// The fields that the tables of a kind describe, and the subfields that the text of a field names.
 fn described(kind: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut fields, mut inner) = (BTreeSet::new(), BTreeSet::new());
     for (name, heading, _) in SECTIONS.into_iter().filter(|section| section.2 == kind) {
@@ -159,7 +161,7 @@ fn each_kind_of_credentials_has_its_fields_in_the_reference() {
     assert_none("docs/manifests.md lacks a source of credentials", missing);
 }
 
-/// What the manifests of the pages refer to, unless they declare it themselves.
+/// Documents that the manifests on the pages refer to. A page may declare them itself.
 const COMPANIONS: [(&str, &str); 3] = [
     (
         "prod.yaml",

@@ -1,4 +1,4 @@
-//! Each link of the book leads to a file that exists, and to a heading in it.
+//! Checks that each link of the book leads to an existing file, and to an existing heading in that file.
 
 use super::assert_none;
 use super::page::{self, Page};
@@ -19,7 +19,7 @@ fn links_lead_to_files_and_headings_that_exist() {
     assert!(count > 100, "links are found at all: {count}");
 }
 
-/// What is wrong with a link within the repository.
+/// Describes what is wrong with a link within the repository, if anything is.
 fn problem(page: &Page, link: &str) -> Option<String> {
     let (file, heading) = link.split_once('#').unwrap_or((link, ""));
     let target = match file {
@@ -42,7 +42,7 @@ fn problem(page: &Page, link: &str) -> Option<String> {
     (!is_found).then(|| format!("{}: {link}: no such heading", page.name))
 }
 
-/// A page that no other page links to cannot be found by its readers.
+/// Readers cannot find a page that no other page links to.
 #[test]
 fn each_page_of_the_book_is_in_its_index() {
     let links = Page::read("docs/README.md").links();

@@ -1,4 +1,5 @@
-//! docs/metrics.md has each metric with its labels, and each alert, and no other.
+//! Compares docs/metrics.md with the real metrics and alerts: the page lists each metric with its labels and each
+//! alert, and no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,7 +9,7 @@ use super::{assert_none, assert_same};
 
 type Labels = BTreeSet<String>;
 
-/// The names in the golden text of `/metrics`, with the labels that each has.
+/// The metric names in the golden text of `/metrics`, with the labels of each.
 fn metrics() -> BTreeMap<String, Labels> {
     let path = page::root().join("tests/monitoring/metrics.txt");
     let golden = fs::read_to_string(path).expect("a golden text");

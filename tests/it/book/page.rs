@@ -1,4 +1,4 @@
-//! A page of the book as Markdown: its links, anchors, tables and code blocks.
+//! Parses a page of the book as Markdown and gives its links, anchors, tables and code blocks to the tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
-/// Where the pages stand, and the programs that they show.
+/// The root of the repository, which holds the pages and the files that they show.
 pub(super) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -22,12 +22,12 @@ pub(super) struct Page {
 pub(super) struct Block {
     /// The first word after the fence, such as `console`.
     pub language: String,
-    /// The file that a `file=` after the language names.
+    /// The file name that `file=` gives after the language.
     pub file: Option<String>,
     pub text: String,
 }
 
-/// One row of a table below the heading that it stands under.
+/// One row of a table, with the heading above the table.
 pub(super) struct Row {
     pub heading: String,
     /// The cells of the table's first row, as Markdown.
@@ -50,7 +50,7 @@ impl Page {
         Parser::new_ext(&self.text, Options::ENABLE_TABLES).into_offset_iter()
     }
 
-    /// Where links and images lead, as they are written.
+    /// The targets of links and images, as they are written.
     pub(super) fn links(&self) -> Vec<String> {
         let targets = self.events().filter_map(|(event, _)| match event {
             Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
@@ -80,7 +80,7 @@ impl Page {
         headings
     }
 
-    /// What links to a heading may end with, as the usual hosts make it of the heading's text.
+    /// The anchors of all headings, in the form in which common hosts derive them from the text of the heading.
     pub(super) fn anchors(&self) -> BTreeSet<String> {
         let mut times = BTreeMap::new();
         let headings = self.headings().into_iter();
@@ -126,7 +126,7 @@ impl Page {
         blocks
     }
 
-    /// Every row of every table, without the header's.
+    /// Every row of every table, without the header rows.
     pub(super) fn rows(&self) -> Vec<Row> {
         let (mut rows, mut cells, mut header) = (Vec::new(), Vec::new(), Vec::new());
         let (mut heading, mut is_heading) = (String::new(), false);
@@ -156,7 +156,7 @@ impl Page {
 }
 
 impl Row {
-    /// The first cell of the table, which says what its rows are about.
+    /// The first header cell of the table. It says what the rows are about.
     pub(super) fn subject(&self) -> &str {
         &self.header[0]
     }
@@ -168,19 +168,19 @@ impl Row {
     }
 }
 
-/// What stands between backticks.
+/// The texts between backticks, in order.
 pub(super) fn codes(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// README.md and every page of docs/.
+/// All pages of the book: README.md and the files in docs/.
 pub(super) fn book() -> Vec<Page> {
     let mut names = vec!["README.md".to_owned()];
     names.extend(markdown_in(Path::new("docs")));
     names.iter().map(|name| Page::read(name)).collect()
 }
 
-/// The book, the pages for people who change the program, and those beside the examples.
+/// The book, the pages for contributors, and the pages beside the examples.
 pub(super) fn all() -> Vec<Page> {
     let names = ["ARCHITECTURE", "CHANGELOG", "CONTRIBUTING", "SECURITY"];
     let names = names.map(|name| format!("{name}.md")).into_iter();
@@ -189,7 +189,7 @@ pub(super) fn all() -> Vec<Page> {
     book().into_iter().chain(others).collect()
 }
 
-/// Every Markdown file below a folder, from the root of the repository.
+/// Every Markdown file below a folder, as a path from the root of the repository.
 fn markdown_in(folder: &Path) -> Vec<String> {
     let mut names = Vec::new();
     let entries = fs::read_dir(root().join(folder)).expect("a folder");

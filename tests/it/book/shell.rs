@@ -1,5 +1,5 @@
-//! A terminal in a scratch directory. Commands run with the real binary. A daemon or simulator runs in the background,
-//! at an address of its own.
+//! A terminal in a scratch directory for the commands that the book shows. Commands run the real binary. A daemon or
+//! simulator runs in the background and listens at an address of its own.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,27 +10,27 @@ use std::{fs, thread};
 
 use super::page::root;
 
-/// No line takes nearly as long. The bound makes a test with a command that hangs fail and name the command.
+/// No command takes nearly this long. The limit makes a test fail and name the command if the command hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Shell {
     folder: tempfile::TempDir,
-    /// The `export` commands so far.
+    /// The `export` commands that ran so far.
     exports: Vec<String>,
     /// Exit status of the last command, for `$?`.
     status: i32,
     running: Vec<Running>,
-    /// Addresses in the page, each with the real one that replaces it.
+    /// Addresses that the page shows, each with the real address that replaces it.
     addresses: Vec<(String, String)>,
 }
 
-/// A command in the background, until the page ends.
+/// A command that runs in the background until the page ends.
 struct Running {
     process: Child,
     lines: Receiver<String>,
 }
 
-/// What a command printed and how it ended.
+/// The output of a command and its exit status.
 pub(super) struct Printed {
     pub stdout: String,
     pub stderr: String,
@@ -38,7 +38,7 @@ pub(super) struct Printed {
 }
 
 impl Shell {
-    /// A terminal in a directory that has only these folders of the repository.
+    /// Makes a terminal in a directory that has only these folders of the repository.
     pub(super) fn new(folders: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a directory");
         for name in folders {
@@ -81,16 +81,16 @@ impl Shell {
             .env("PATH", format!("{folder}:{path}"))
             .env("HOME", self.folder.path())
             .env("USER", "reader")
-            // No server listens there, so that the role of the machine does not get into a test.
+            // No server listens there, so that a test never uses the CAM role of the machine that runs it.
             .env("SHAREKEEPER_METADATA_URL", "http://127.0.0.1:1")
-            // Another process may use the addresses in the pages.
+            // Another process may use the addresses that the pages show, so the system picks a free port.
             .env("SHAREKEEPER_LISTEN", "127.0.0.1:0")
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
         command
     }
 
-    /// Runs a command to its end.
+    /// Runs a command and waits until it ends.
     pub(super) fn run(&mut self, typed: &str) -> Printed {
         let output = self.command(typed).output().expect("a shell");
         let status = output.status.code().expect("no signal");
@@ -102,8 +102,8 @@ impl Shell {
         }
     }
 
-    /// Starts a command in the background and returns as many of its first lines as the page shows. Later commands use the
-    /// addresses in these lines in place of those that the page shows.
+    /// Starts a command in the background and returns as many of its first output lines as the page shows. Later
+    /// commands use the addresses in these lines in place of those that the page shows.
     pub(super) fn start(&mut self, typed: &str, shown: &[&str]) -> String {
         let mut process = self
             .command(&format!("exec {typed} 2>&1"))
@@ -112,7 +112,8 @@ impl Shell {
             .expect("a shell");
         let stdout = BufReader::new(process.stdout.take().expect("a pipe"));
         let (sender, lines) = channel();
-        // Reads all lines, so that the process never waits for a reader. Ends with the process.
+        // This thread reads all lines, so that the process never blocks on a full pipe. The thread ends with the
+        // process.
         thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
                 let _ = sender.send(line);
@@ -138,7 +139,7 @@ impl Shell {
 impl Drop for Shell {
     fn drop(&mut self) {
         for running in &mut self.running {
-            // It may have ended by itself; then there is nothing to end.
+            // If the process has already ended by itself, there is nothing to kill.
             let _ = running.process.kill();
             let _ = running.process.wait();
         }

@@ -1,5 +1,5 @@
-//! One account is one scope: two names that prove to be one account are refused, a renamed account keeps what is its own,
-//! and a prune that could be another account's is withheld.
+//! Tests that one cloud account is one scope: two names for the same account are refused, a renamed account keeps its
+//! inventory, and a prune that could hit another account's shares is withheld.
 
 use std::process::Output;
 
@@ -9,8 +9,8 @@ use super::older_state::back_to;
 use super::{FRANKFURT, TOKYO, holds, ids};
 use crate::support::binary::{Bench, Simulator, command, document, stderr, stdout, use_state};
 
-/// Two accounts, and a second key of the first. What the two keys of one account list is the same only in so far as it
-/// matters here: STS names the same uin for both.
+/// Two accounts, and a second key of the first account. The two keys of that account list the same images only as far
+/// as these tests need it: STS returns the same uin for both.
 const WORLD: &str = r#"
 accounts:
   - {name: one, uin: "100000000001", secretId: AKIDsimone, secretKey: s1, images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}, {id: img-c, regions: [ap-tokyo]}, {id: img-cfra, regions: [eu-frankfurt]}, {id: img-aseo, regions: [ap-seoul]}]}
@@ -38,7 +38,7 @@ impl Office {
         Self { bench, simulator }
     }
 
-    /// An `Account` document whose credentials are those of a section of the file.
+    /// Writes an `Account` document that takes its credentials from a section of the key file.
     fn account(&self, name: &str, section: &str, uin: Option<&str>) {
         let keys = self.bench.path("keys");
         let uin = uin
@@ -54,7 +54,7 @@ impl Office {
         );
     }
 
-    /// A document that wants `images` shared; an id may be followed by more of its entry.
+    /// Writes a document that wants `images` shared. An id may be followed by more fields of its entry.
     fn declare(&self, file: &str, account: Option<&str>, region: &str, images: &[&str]) {
         let account = account
             .map(|name| format!("  account: {name}\n"))
@@ -78,7 +78,7 @@ impl Office {
             .expect("was there");
     }
 
-    /// Runs a command with the first account's key in the environment.
+    /// Runs a command with the key of the first account in the environment.
     fn output(&self, arguments: &[&str]) -> Output {
         command(arguments)
             .env("SHAREKEEPER_ENDPOINT", self.simulator.endpoint())
@@ -102,7 +102,7 @@ impl Office {
         self.simulator.calls().get(action).copied().unwrap_or(0)
     }
 
-    /// Takes the state back to a version that knows nothing of accounts.
+    /// Downgrades the state to a schema version that has no accounts.
     fn age_state(&self) {
         let database = rusqlite::Connection::open(self.bench.path("state/state.db"));
         back_to(&database.expect("a database"), 2);
@@ -113,7 +113,7 @@ impl Office {
     }
 }
 
-/// What became of each image.
+/// The outcome of each image, in the order of the document.
 fn outcomes(document: &Value) -> Vec<(String, String)> {
     let images = document["images"].as_array().expect("a list").iter();
     let text = |value: &Value| value.as_str().expect("text").to_owned();
@@ -133,7 +133,7 @@ fn c1_two_names_with_one_key_are_refused_before_any_write() {
     office.account("production", "one", None);
     office.declare("a", Some("prod"), TOKYO, &["img-a"]);
     office.declare("b", Some("production"), TOKYO, &["img-b"]);
-    // Where only one of them names a region, that goes on as soon as the other region is mended.
+    // In a region that only one of the two names uses, work continues as soon as the other region is corrected.
     office.declare("c", Some("prod"), FRANKFURT, &["img-cfra"]);
     for prune in ["none", "owned", "exclusive"] {
         for verb in ["plan", "reconcile"] {
@@ -149,7 +149,7 @@ fn c1_two_names_with_one_key_are_refused_before_any_write() {
         }
     }
     assert_eq!(office.writes(), 0);
-    // Who narrows the run to one of the names is told the same.
+    // A run that `--account` limits to one of the names reports the same problem.
     let document = office.json(&["reconcile", "--account", "prod", "--prune", "owned"], 1);
     holds(&document.to_string(), &["`prod`", "`production`"]);
     assert_eq!(office.writes(), 0);
@@ -175,7 +175,7 @@ fn c1_a_name_that_only_the_state_knows_must_be_told_apart_too() {
     let office = Office::new();
     office.declare("a", None, TOKYO, &["img-c"]);
     office.json(&["reconcile", "--prune", "owned"], 0);
-    // Another account's key, of which STS says nothing, under the first Account document.
+    // Under the first Account document there is now a key of another account, and STS does not return its uin.
     office.account("prod", "mute", None);
     office.remove("a");
     office.declare("b", Some("prod"), TOKYO, &["img-a", "img-b"]);
@@ -216,7 +216,7 @@ fn c1_two_keys_of_one_account_are_told_by_sts() {
     let document = office.json(&["reconcile"], 1);
     holds(&document.to_string(), &["both are uin 100000000001", TOKYO]);
     assert_eq!(office.writes(), 0);
-    // Two accounts are two accounts, and each keeps to its own.
+    // Two separate accounts are allowed, and each changes only its own images.
     office.account("production", "two", None);
     office.declare("b", Some("production"), TOKYO, &["img-b"]);
     let document = office.json(&["reconcile", "--prune", "owned"], 0);
@@ -269,7 +269,7 @@ fn c1_where_sts_is_denied_nothing_is_pruned_and_the_rest_goes_on() {
     let document = office.json(&["reconcile", "--prune", "owned"], 0);
     assert_eq!(document["summary"]["shared"], 2);
     assert_eq!(office.calls("GetCallerIdentity"), 0, "one name and one key");
-    // Another name appears: img-b may be declared under it.
+    // As soon as a second name exists, img-b may be declared under that name, so it is not pruned.
     office.account("prod", "one", None);
     office.declare("c", Some("prod"), TOKYO, &["img-c"]);
     office.declare("a", Some("mute"), TOKYO, &["img-a"]);
@@ -295,7 +295,7 @@ fn c1_where_sts_is_denied_nothing_is_pruned_and_the_rest_goes_on() {
     );
     let plan = office.json(&["plan", "--prune", "owned"], 0);
     assert_eq!(ids(&plan["withheld"]), ["img-b"]);
-    // Elsewhere it is the same: the manifests know a second name.
+    // The same holds in another region, because the manifests have a second name.
     office.declare("c", Some("prod"), FRANKFURT, &["img-cfra"]);
     let document = office.json(&["reconcile", "--prune", "owned"], 3);
     holds(
@@ -339,7 +339,7 @@ fn c1_another_key_than_the_one_that_pruned_last_is_asked_about() {
     office.json(&["reconcile", "--prune", "owned"], 0);
     office.declare("a", Some("prod"), TOKYO, &["img-a"]);
     office.json(&["reconcile", "--prune", "owned"], 0);
-    // The key is replaced by one of another account, which lists another set of images; STS does not say whose it is.
+    // The key is replaced by a key of another account, which lists other images. STS does not return the uin.
     mute("mute");
     office
         .bench
@@ -371,7 +371,7 @@ fn g2_the_first_account_document_keeps_what_is_declared_and_prunes_what_was_drop
         office.json(&["reconcile", "--prune", "owned"], 0);
         office.account("prod", "one", uin);
         office.declare("a", Some("prod"), TOKYO, &["img-a", "img-c"]);
-        // What would be done is seen before it is done, and nothing is changed by looking.
+        // `plan` shows the changes before they are made, and changes nothing itself.
         let plan = office.json(&["plan", "--prune", "owned"], 0);
         assert_eq!(ids(&plan["changes"]), ["img-b"], "{plan:#}");
         assert_eq!(plan["changes"][0]["cause"], "pruned");
@@ -409,7 +409,7 @@ fn g2_an_entry_that_moves_to_another_name_of_the_account_is_never_cancelled() {
     office.declare("a", Some("legacy"), TOKYO, &["img-a", "img-b"]);
     office.declare("c", Some("prod"), FRANKFURT, &["img-cfra"]);
     office.json(&["reconcile", "--prune", "owned"], 0);
-    // Region by region: Tokyo goes over, and one of its images is dropped on the way.
+    // The account is renamed region by region: Tokyo moves first, and one of its images is dropped in the same edit.
     office.declare("a", Some("prod"), TOKYO, &["img-a"]);
     office.declare("b", Some("legacy"), "ap-seoul", &["img-aseo"]);
     let document = office.json(&["reconcile", "--prune", "owned"], 0);
@@ -423,7 +423,7 @@ fn g2_an_entry_that_moves_to_another_name_of_the_account_is_never_cancelled() {
     assert_eq!(tokyo.len(), 2, "{document:#}");
     assert_eq!(tokyo[0].1, "in_sync", "what is declared stays");
     assert_eq!(tokyo[1].1, "cancelled", "what was dropped is pruned");
-    // Entry by entry is refused, with both places, before anything is read from the API.
+    // Moving single entries is refused before the API is read, and the error names both places.
     office.declare("a2", Some("legacy"), TOKYO, &["img-b"]);
     let document = office.json(&["validate"], 1);
     holds(
@@ -465,7 +465,7 @@ fn c1_what_no_look_proves_stays_under_the_old_name_until_a_person_says() {
     office.account("prod", "again", None);
     office.remove("a");
     office.declare("a", Some("prod"), TOKYO, &["img-b"]);
-    // The images of this key's listing show other blueprints, or none.
+    // In the listing of this key, the images have other blueprints or none.
     let document = office.json(&["reconcile", "--prune", "owned"], 0);
     assert_eq!(outcomes(&document), [pair("img-b", "shared")]);
     let status = office.json(&["status"], 0);
@@ -535,7 +535,7 @@ fn c1_doctor_says_which_names_are_one_account() {
 
 #[test]
 fn c1_a_document_that_is_wrong_about_its_uin_hides_no_declared_share() {
-    // The secret id tells at once; another key of the account only once STS is asked.
+    // An equal secret id is noticed at once. Another key of the same account is noticed only after STS is asked.
     for (section, status) in [("one", 1), ("again", 4)] {
         let office = Office::new();
         office.account("prod", "one", Some("100000000001"));
@@ -569,7 +569,8 @@ fn c1_a_key_of_another_account_under_the_same_name_prunes_nothing_in_its_first_r
             .output()
             .expect("the binary starts")
     };
-    // STS names the account, and nothing that the state knows shows in it: `img-x` is somebody else's share.
+    // STS returns the account, and its listing shows nothing that the state knows: `img-x` is a share of somebody
+    // else.
     let output = other(&["reconcile", "--prune", "exclusive", "-o", "json"]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     let document = document(&output);
@@ -598,7 +599,7 @@ fn c1_two_sets_with_a_name_each_on_one_state_do_not_undo_each_other() {
          region: ap-tokyo\n  images:\n    - {id: img-b, state: shared}\n",
     );
     office.json(&["reconcile", "manifests", "--prune", "owned"], 0);
-    // It looks like a rename, once; from then on each takes back what the other took.
+    // The first run looks like a rename. In each later run, one name takes back what the other name took.
     office.json(&["reconcile", "b", "--prune", "owned"], 0);
     for _ in 0..2 {
         let document = office.json(&["reconcile", "manifests", "--prune", "owned"], 3);
@@ -624,7 +625,7 @@ fn g2_names_that_are_swapped_keep_what_is_protected_in_each_account() {
     office.json(&["reconcile", "--prune", "owned"], 0);
     office.account("a", "two", Some("100000000002"));
     office.account("b", "one", Some("100000000001"));
-    // Swapped, and what was protected is dropped on the way.
+    // The two keys are swapped, and a formerly protected image is dropped in the same edit.
     office.declare("a", Some("a"), TOKYO, &["img-x"]);
     office.declare("b", Some("b"), TOKYO, &["img-c"]);
     let writes = office.writes();
@@ -656,7 +657,7 @@ fn g2_a_suspension_made_before_the_first_run_follows_a_rename() {
     office.declare("a", Some("prod"), TOKYO, &["img-a"]);
     let document = office.json(&["reconcile"], 3);
     assert_eq!(outcomes(&document), [pair("img-a", "withheld")]);
-    // An account that is used for another region is suspended there alone.
+    // An account whose name is used in another region as well is suspended in that region only.
     let office = Office::new();
     office.account("legacy", "one", Some("100000000001"));
     office.account("prod", "one", Some("100000000001"));

@@ -1,11 +1,11 @@
-//! What blueprints show, as users are told of it: not ready yet, failed, left over, another account's.
+//! Tests what users are told about blueprints that are not ready, failed, left over, or owned by another account.
 
 use serde_json::{Value, json};
 
 use super::{TOKYO, holds, ids};
 use crate::support::binary::{Bench, command, document, stderr};
 
-/// A bench whose account has these images and blueprints.
+/// A bench whose account has the given images and blueprints.
 fn bench(images: &Value, blueprints: &Value) -> Bench {
     let bench = Bench::new();
     bench.change(|world| {
@@ -20,7 +20,7 @@ fn bench(images: &Value, blueprints: &Value) -> Bench {
     bench
 }
 
-/// Images that are shared as blueprints in every kind of state.
+/// A bench with images that are shared as blueprints in every kind of state.
 fn every_state() -> Bench {
     let images = json!([
         {"id": "img-fine"},
@@ -101,7 +101,7 @@ fn c13_the_environment_and_the_timeout_end_the_wait_too() {
     );
 }
 
-/// A bench where one image is the account's own, one was deleted, and one is another account's.
+/// A bench with one image that the account owns, one that was deleted, and one that another account owns.
 fn strangers() -> Bench {
     let images = json!([
         {"id": "img-mine", "name": "mine"},
@@ -140,7 +140,7 @@ fn t8_nothing_is_imported_where_the_accounts_own_images_cannot_be_listed() {
         &document["unseen"][0]["reason"].to_string(),
         &["account's own"],
     );
-    // What manifests name already needs no such question.
+    // Images that manifests already name need no check of their owner.
     bench.declare("all", TOKYO, &["img-mine", "img-gone", "img-theirs"]);
     assert_eq!(bench.json(&["import"], 0)["named_already"], 3);
 }
@@ -155,7 +155,7 @@ fn t8_prune_exclusive_leaves_alone_what_is_not_the_accounts_own_and_says_so() {
     assert_eq!(ids(&plan["changes"]), ["img-mine"]);
     assert_eq!(ids(&plan["strays"]), ["img-gone", "img-theirs"]);
     assert_eq!(plan["unmanaged"], json!({"ours": 0, "foreign": 0}));
-    // Blueprints, own images and instances; and blueprints once more, to see that it worked.
+    // The reads are: blueprints, own images, instances, and blueprints again to see that the change took effect.
     assert_eq!(plan["budget"]["reads"], 4, "{}", plan["budget"]);
     holds(
         &bench.text(&[&["plan"] as &[_], &exclusive].concat(), 0),
@@ -171,7 +171,7 @@ fn t8_prune_exclusive_leaves_alone_what_is_not_the_accounts_own_and_says_so() {
         &bench.text(&[&["reconcile"] as &[_], &exclusive].concat(), 0),
         &["In sync", "lhbp-foreign of img-theirs"],
     );
-    // Without pruning nobody asks, and nobody says whose they are.
+    // Without pruning, the owner of these blueprints is not read, so it is not reported.
     let plan = bench.json(&["plan"], 0);
     assert_eq!(plan["unmanaged"], json!({"ours": 0, "foreign": 2}));
     assert_eq!(plan["strays"], json!([]));

@@ -1,4 +1,5 @@
-//! One cause is told once, whatever it holds up; what was not tried is no failure; and a reader that has gone is no error.
+//! Tests how failures are reported: one cause is reported once, however many images it affects; images that were not
+//! tried are not failures; a closed stdout is not an error.
 
 use std::process::Stdio;
 
@@ -7,7 +8,7 @@ use serde_json::json;
 use super::{FRANKFURT, TOKYO, borrowed, holds, numbered};
 use crate::support::binary::{Bench, command, stderr, stdout};
 
-/// Images in every region.
+/// A bench with images in every region.
 fn everywhere() -> Bench {
     let bench = Bench::new();
     for (number, region) in sharekeeper::model::Region::all().enumerate() {
@@ -20,7 +21,7 @@ fn everywhere() -> Bench {
 #[test]
 fn n10_a_dead_access_point_is_one_line_in_plan_and_one_cause_in_json() {
     let bench = everywhere();
-    // The port of a listener that is gone.
+    // The listener is dropped at once, so nothing listens on this port.
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("http://{}", free.local_addr().expect("an address"));
     drop(free);
@@ -231,7 +232,7 @@ fn n14_what_is_left_alone_can_be_listed() {
     assert_eq!(plan["unmanaged"]["images"], json!(null));
 }
 
-/// Runs with a stdout that nobody reads from the start.
+/// Runs a command whose stdout is closed from the start, as if its reader had ended.
 fn with_closed_stdout(bench: &Bench, arguments: &[&str]) -> (Option<i32>, String) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);

@@ -1,4 +1,4 @@
-//! Two clocks that disagree, as the user of each command meets them.
+//! Tests what the user of each command sees when the clock of this machine and the clock of the API disagree.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -7,13 +7,14 @@ use sharekeeper::host::{Clock, SystemClock};
 use super::{FRANKFURT, TOKYO, holds, ids};
 use crate::support::binary::Bench;
 
-/// So long from now, as a manifest has it.
+/// The time that is `delta` from now, in the format of a manifest.
 fn from_now(delta: TimeDelta) -> String {
     let at = SystemClock::start().now() + delta;
     at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// An image that is shared and expires in a while; one that needs no clock; and the API's clock, which is off.
+/// A bench with an image whose share expires at `until`, an image without dates, and an API clock that is off by
+/// `offset`.
 fn bench(until: TimeDelta, offset: &str) -> Bench {
     let bench = Bench::new().used();
     bench.share(TOKYO, &["img-a"]);
@@ -28,7 +29,7 @@ fn set(bench: &Bench, offset: &str) {
     bench.change(|world| world["clockOffset"] = json!(offset));
 }
 
-/// Why the first image that is withheld is.
+/// The message of the first withheld image.
 #[track_caller]
 fn why(document: &Value) -> &str {
     let mut images = document["images"].as_array().expect("images").iter();
@@ -38,7 +39,7 @@ fn why(document: &Value) -> &str {
         .expect("why")
 }
 
-/// Hour and minute of this machine's clock and of the other one, in that order.
+/// The hour and minute of this machine's clock and of the API's clock, in that order.
 fn times(offset: TimeDelta) -> [String; 2] {
     [TimeDelta::zero(), offset].map(|delta| from_now(delta)[..13].to_owned())
 }
@@ -99,7 +100,7 @@ fn b2_a_suspension_outlives_the_clock_that_calls_it_over() {
         why(&document),
         &["the clocks disagree", "a launch", "resume 1"],
     );
-    // The way out that it names.
+    // These are the commands that the message proposes.
     bench.run(&["resume", "1"], 0);
     bench.run(&["reconcile"], 0);
 }
@@ -114,7 +115,7 @@ fn b2_a_suspension_that_is_over_here_alone_is_kept_and_can_be_ended() {
     let over = from_now(TimeDelta::hours(-6)).replace('Z', ".000000000Z");
     let change = "UPDATE suspensions SET until = ?1";
     bench.database().execute(change, [over]).expect("changed");
-    // Whoever suspends something else does not end it.
+    // A suspension of something else does not end this one.
     bench.run(&["suspend", "--image", "img-z", "--reason", "other"], 0);
     let document = bench.json(&["reconcile"], 3);
     assert_eq!(document["calls"]["writes"], 0, "{document:#}");

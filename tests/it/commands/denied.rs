@@ -1,4 +1,4 @@
-//! Images that the key may not touch, as users meet them.
+//! Tests what users see when the key may not change some of the images.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::support::binary::Bench;
 
 const DENIED: &str = "UnauthorizedOperation.NoPermission";
 
-/// 23 images to share, of which writes of `denied` are refused.
+/// A bench with 23 images to share. The API refuses writes to `denied`.
 fn bench(denied: &[String]) -> Bench {
     let bench = Bench::new();
     bench.declare("tokyo", TOKYO, &borrowed(&numbered(1..=23)));
@@ -44,7 +44,8 @@ fn c2_three_denied_images_of_twenty_three_block_themselves_alone() {
 
 #[test]
 fn c2_what_is_not_tried_is_one_line_and_no_failure_and_the_next_run_begins_with_it() {
-    // Those that the first run begins with: 23 images in five parts, the one in the middle of each.
+    // These are the images that the first run tries first: it splits 23 images into five parts and begins each in the
+    // middle.
     let unlucky = [3, 7, 12, 17, 21].map(|number| format!("img-{number:04}"));
     let bench = bench(&unlucky);
     let text = bench.text(&["reconcile"], 4);

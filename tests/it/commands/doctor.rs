@@ -1,4 +1,5 @@
-//! What stands in the way, found out without changing anything: each check as it passes and as it does not.
+//! Tests `doctor`, which finds what prevents a reconcile without changing anything. Each check is tested when it
+//! passes and when it fails.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +12,7 @@ use crate::support::binary::{Bench, Simulator, command, document, stderr, stdout
 
 const UIN: &str = "100000000001";
 
-/// A bench with an image in each of two regions, and a simulator with the world `world`.
+/// A bench with one image in each of two regions, and a simulator that loads `world`.
 fn clinic(world: &str) -> (Bench, Simulator) {
     let bench = Bench::new();
     bench.declare("tokyo", TOKYO, &["img-a"]);
@@ -22,7 +23,7 @@ fn clinic(world: &str) -> (Bench, Simulator) {
     (bench, simulator)
 }
 
-/// An `Account` document for the credentials that there are.
+/// Writes an `Account` document with these credentials.
 fn account(bench: &Bench, spec: &str) {
     bench.write(
         "manifests/account.yaml",
@@ -32,7 +33,7 @@ fn account(bench: &Bench, spec: &str) {
     );
 }
 
-/// An examination against the simulator.
+/// The `doctor` command, directed at the simulator.
 fn asked(bench: &Bench, simulator: &Simulator) -> Command {
     let mut command = command(&["doctor", "-o", "json", "--state-dir", "state"]);
     command
@@ -42,7 +43,7 @@ fn asked(bench: &Bench, simulator: &Simulator) -> Command {
     command
 }
 
-/// What it finds, once it has ended with `status`.
+/// Runs `doctor`, which must end with `status`, and returns its document.
 #[track_caller]
 fn examined(bench: &Bench, simulator: &Simulator, status: i32) -> Value {
     let output = asked(bench, simulator).output();
@@ -63,7 +64,7 @@ fn checked(output: &Output, status: i32) -> Value {
     document
 }
 
-/// The checks of one name: how each ended, and its message and remedy in one text.
+/// The checks with this name: the status of each, and its message and remedy in one text.
 #[track_caller]
 fn checks(document: &Value, name: &str) -> Vec<(String, String)> {
     let all = document["checks"].as_array().expect("a list").iter();
@@ -79,7 +80,7 @@ fn checks(document: &Value, name: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The first check of one name ended as `status`, with `words`.
+/// Asserts that the first check with this name has `status` and that its text contains `words`.
 #[track_caller]
 fn ends(document: &Value, name: &str, status: &str, words: &[&str]) {
     let (found, text) = checks(document, name).swap_remove(0);
@@ -270,7 +271,7 @@ fn c1_a_clock_that_is_off_is_a_warning_up_to_five_minutes_and_fails_beyond() {
         ));
         let document = examined(&bench, &simulator, exit);
         ends(&document, "clock", status, &[words, "set the clock"]);
-        // What can be learned from the API is no hindrance.
+        // The replies of the API tell the offset of the clock, so the checks that read from the API still pass.
         ends(&document, "read_permission", "passed", &["2 regions"]);
     }
 }
@@ -330,7 +331,7 @@ fn a14_instances_that_cannot_be_listed_are_a_warning_that_says_what_is_held() {
     ends(&document, "service_role", "skipped", &["not probed"]);
 }
 
-/// A policy in one region, besides the documents of the clinic.
+/// Writes a policy for one region, in addition to the documents of the clinic.
 fn policy(bench: &Bench, name: &str, spec: &str) {
     bench.write(
         &format!("manifests/{name}.yaml"),
@@ -736,7 +737,7 @@ fn for_people_each_account_has_a_heading_and_each_remedy_a_line() {
     );
 }
 
-/// The policies of the document, by the first of those who hold them.
+/// The policies in the document, each with the name of its first holder.
 fn policies(bench: &Bench, arguments: &[&str]) -> Vec<(String, Value)> {
     let arguments = [&["doctor", "--cam-policy", "-o", "json"], arguments].concat();
     let output = bench.real(&arguments);
@@ -763,7 +764,7 @@ fn the_least_policy_is_what_the_manifests_need_and_no_more() {
         "lighthouse:DescribeInstances",
         "lighthouse:ModifyImageSharePermission",
     );
-    // Before the first manifest too.
+    // The policy is also printed before the first manifest exists.
     let found = policies(&bench, &[]);
     assert_eq!(
         found,
@@ -782,7 +783,7 @@ fn the_least_policy_is_what_the_manifests_need_and_no_more() {
         policy(&[describe, images, instances, "sts:GetCallerIdentity"])
     );
 
-    // As it is pasted: nothing but the policy on stdout.
+    // Users paste the output into the console, so stdout holds nothing but the policy.
     let output = bench.real(&["doctor", "--cam-policy"]);
     let pasted: Value = serde_json::from_slice(&output.stdout).expect("a policy");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! `explain`: of an image, of a name and of an error code.
+//! Tests `explain` for an image, for a name and for an error code.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::names::{Cloud, image};
 use super::{FRANKFURT, TOKYO, holds};
 use crate::support::binary::{sharekeeper, stderr, stdout};
 
-/// The twelve error codes of ModifyImageSharePermission.
+/// The twelve error codes that ModifyImageSharePermission documents.
 const CODES: [&str; 12] = [
     "UnsupportedOperation.ImageAlreadyShared",
     "UnsupportedOperation.ImageOccupied",
@@ -22,7 +22,7 @@ const CODES: [&str; 12] = [
     "InternalError.RequestError",
 ];
 
-/// The statuses of an image's preconditions, in their order.
+/// The statuses of the preconditions of an image, in their order.
 fn statuses(image: &Value) -> Vec<&str> {
     let checks = image["preconditions"].as_array().expect("a list").iter();
     checks

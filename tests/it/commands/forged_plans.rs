@@ -1,5 +1,5 @@
-//! `reconcile --plan` with a plan that anybody may have made: it allows nothing that the command line does not allow, and
-//! nothing that no manifest asks for.
+//! Tests `reconcile --plan` with a plan file that an attacker may have written: the file allows nothing that the
+//! command line does not allow, and nothing that no manifest asks for.
 
 use std::fs;
 use std::io::Write;
@@ -21,7 +21,7 @@ const WIDE: [&str; 6] = [
     "--max-cancels-percent",
     "100",
 ];
-/// The defaults, given all the same.
+/// The default values, given explicitly.
 const NARROW: [&str; 6] = [
     "--prune",
     "none",
@@ -31,7 +31,7 @@ const NARROW: [&str; 6] = [
     "25",
 ];
 
-/// One image to share, one protected, and thirty that are shared and that no manifest names.
+/// A bench with one image to share, one protected image, and thirty shared images that no manifest names.
 fn among_foreign_shares() -> Bench {
     let bench = Bench::new();
     bench.share(TOKYO, &borrowed(&numbered(1..=30)));
@@ -48,7 +48,7 @@ fn among_foreign_shares() -> Bench {
     bench
 }
 
-/// Changes a saved plan as somebody does who makes its digest anew, and leaves its MAC as it is.
+/// Changes a saved plan as an attacker does: recomputes its digest, and leaves its MAC as it was.
 fn forge(bench: &Bench, change: impl FnOnce(&mut Value)) {
     let text = fs::read_to_string(bench.path("plan.json")).expect("a plan");
     let mut plan: Value = serde_json::from_str(&text).expect("JSON");
@@ -56,7 +56,7 @@ fn forge(bench: &Bench, change: impl FnOnce(&mut Value)) {
     let mut bare = plan.clone();
     bare["digest"] = "".into();
     bare["mac"] = Value::Null;
-    // In the order in which the file has its fields.
+    // The digest is computed over the fields in the order of the file.
     let bare: SavedPlan = serde_json::from_value(bare).expect("its form is right");
     let bytes = serde_json::to_vec(&bare).expect("JSON");
     plan["digest"] = format!("sha256:{}", hex::encode(Sha256::digest(bytes))).into();
@@ -74,7 +74,8 @@ fn push(plan: &mut Value, action: Value) {
         .push(action);
 }
 
-/// Refused with `status`: nothing is written, and the one document says why, without a character that a terminal obeys.
+/// Asserts that the plan is refused with `status`: nothing is written, and the one document gives the reason without
+/// terminal control characters.
 #[track_caller]
 fn refused(bench: &Bench, flags: &[&str], status: i32, words: &[&str]) {
     let before = bench.shared();
@@ -101,7 +102,7 @@ fn b1_s7_a_plan_that_was_made_with_wider_guards_needs_its_flags_again() {
         refused(&bench, flags, 64, &["plan.json", repeat, &all]);
     }
     assert_eq!(bench.files(), before, "not even the state was opened");
-    // Each of them counts.
+    // Each of the flags is necessary: without any one of them, the plan is refused.
     for part in WIDE.chunks(2) {
         let others: Vec<_> = WIDE.chunks(2).filter(|flag| *flag != part).collect();
         let message = format!("{repeat}{}", part.join(" "));
@@ -120,7 +121,7 @@ fn b1_s7_a_narrower_command_line_is_a_bound_where_the_plan_has_defaults() {
     let needed = "(--max-cancels 3, --max-cancels-percent 0)";
     let repeat = "repeat: --max-cancels 10 --max-cancels-percent 25";
     refused(&bench, &flags, 64, &[needed, repeat]);
-    // Variables are flags.
+    // Environment variables count as flags.
     let output = command(&[&APPLY as &[_], &["--sim", "-o", "json"]].concat())
         .args(["--state-dir", "state"])
         .env("SHAREKEEPER_MAX_CANCELS", "3")
@@ -188,7 +189,7 @@ fn b1_s1_actions_that_the_bounds_of_the_plan_do_not_give_are_stale() {
     for flags in [&[] as &[_], &NARROW, &WIDE] {
         refused(&bench, flags, 5, &["stale", "30 actions"]);
     }
-    // Within what the command line allows, but more than its caps give.
+    // The plan stays within the flags, but does more than the caps allow.
     forge(&bench, |plan| plan["policy"]["prune"] = "exclusive".into());
     refused(&bench, &["--prune", "exclusive"], 5, &["stale"]);
     let caps = [&WIDE[..2], &["--max-cancels", "29"]].concat();
@@ -214,7 +215,7 @@ fn b1_s1_actions_that_no_manifest_asks_for_are_stale() {
         forge(&bench, |plan| push(plan, forgery.clone()));
         refused(&bench, &[], 5, &["stale", "1 action"]);
     }
-    // What is to be shared, turned round.
+    // The forged plan turns the SHARE of an image into a CANCEL.
     bench.run(&["plan", "--out", "plan.json"], 0);
     forge(&bench, |plan| {
         plan["actions"][0]["action"] = "cancel".into()
@@ -234,7 +235,8 @@ fn b1_s1_a_forged_selection_or_account_gives_nothing() {
         64,
         &["made for everything", TOKYO],
     );
-    // Wider without its actions: what is missing is noticed. Another one: nothing of it is left.
+    // With a wider selection, actions are missing in the plan, so it is stale. With a selection that matches nothing,
+    // no action of the plan is left, so it is stale, too.
     refused(&bench, &[], 5, &["stale"]);
     forge(&bench, |plan| {
         plan["selector"] = json!({"labels": {"\u{1b}[2J": "\u{1b}[2J"}});
@@ -288,7 +290,7 @@ fn b1_s21_what_is_no_plan_file_is_neither_awaited_nor_read_whole() {
         let error = key["error"].as_str().expect("says why");
         holds(error, &["the plan key file", file]);
     }
-    // What the shell hands over is read.
+    // A plan from a pipe is read, too.
     bench.run(&["plan", "--out", "plan.json"], 0);
     let mut process = command(&["reconcile", "--plan", "/dev/stdin", "--sim"])
         .args(["--state-dir", "state"])
@@ -314,19 +316,19 @@ fn b1_s3_a_saved_plan_and_half_a_set_are_refused_for_what_they_are() {
     bench.write("manifests/broken.yaml", "kind: ImageShare\n");
     let words = "`--partial-ok` cannot be used with `--plan`: a saved plan covers all manifests";
     refused(&bench, &["--partial-ok"], 64, &[words]);
-    // Without that flag, the manifests are what is wrong.
+    // Without that flag, the error is about the manifests.
     let document = bench.json(&APPLY, 1);
     assert_eq!(document["errors"][0]["file"], "manifests/broken.yaml");
 }
 
-/// What `plan` says does exactly what it has planned.
+/// The command that `plan` proposes at the end. It must do exactly what was planned.
 fn closing_command(told: &str) -> String {
     let line = told.lines().find(|line| line.starts_with("saved: `"));
     let line = line.expect("the closing line");
     line.split('`').nth(1).expect("a command").to_owned()
 }
 
-/// Runs a line as a person does who copies it into a shell.
+/// Runs a command line as a person does who copies it into a shell.
 fn paste(bench: &Bench, line: &str, status: i32) -> String {
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_sharekeeper"));
     let folder = binary.parent().expect("a folder");
@@ -387,7 +389,7 @@ fn b1_s5_a_key_tells_who_made_the_plan() {
         let closed = fs::Permissions::from_mode(0o600);
         fs::set_permissions(bench.path(name), closed).expect("closed");
     };
-    // An editor leaves a newline, and another system another one.
+    // Editors add a newline, and Windows adds another kind of newline.
     for (name, text) in [
         ("key", format!("{KEY}\n")),
         ("same", format!("{KEY}\r\n")),
@@ -425,7 +427,7 @@ fn b1_s5_a_key_tells_who_made_the_plan() {
         assert!(!told.contains("CANARY"), "{told}");
         bench.run(&[&plan as &[_], &[file]].concat(), 1);
     }
-    // Without a key it holds as far as its digest does, and that is said.
+    // Without a key, only the digest protects the plan, and a warning says so.
     let told = bench.told(&APPLY, 3);
     holds(
         &told,
@@ -435,7 +437,7 @@ fn b1_s5_a_key_tells_who_made_the_plan() {
     bench.change(|_| ());
     let told = bench.told(&keyed("same"), 3);
     assert!(!told.contains("MAC") && !told.contains("CANARY"), "{told}");
-    // A key without a plan proves nothing.
+    // A key without a plan has no effect, so it is a usage error.
     holds(
         &bench.told(&["reconcile", "--plan-key-file", "key"], 64),
         &["--plan"],
@@ -453,7 +455,7 @@ fn b1_s5_whoever_has_no_key_can_change_nothing() {
         &told,
         &["users other than the owner may access key", "chmod 600 key"],
     );
-    // Its MAC is kept and its digest made anew, or the MAC is left out.
+    // The forged plan keeps the old MAC and has a new digest, or has no MAC.
     forge(&bench, |plan| plan["actions"] = json!([]));
     refused(&bench, &key, 1, &["its MAC was not made with this key"]);
     forge(&bench, |plan| {
@@ -488,18 +490,18 @@ fn b1_the_ci_example_repeats_its_flags_and_pins_what_it_downloads() {
         "the same guards in both jobs"
     );
     for pin in [
-        // Which workflow, which event, which commit, whose repository.
+        // The workflow must check which workflow, event, commit and repository the plan comes from.
         "GITHUB_WORKFLOW_REF",
         "actions/workflows/$workflow/runs?event=pull_request&status=success&head_sha=$head",
         ".merge_commit_sha == env.GITHUB_SHA",
         ".head_repository.full_name == env.GITHUB_REPOSITORY",
-        // Not among the files that are worked with.
+        // The plan must not be stored among the files of the checkout.
         "--dir \"$RUNNER_TEMP/plan\"",
     ] {
         assert!(example.contains(pin), "no `{pin}`");
     }
     assert!(!example.contains("actions/artifacts?name="), "from any run");
-    // Both commands are what the binary takes, and the one carries out what the other planned.
+    // The binary accepts both commands of the workflow, and the second carries out the plan of the first.
     let bench = among_foreign_shares();
     let plan: Vec<_> = plan.iter().map(String::as_str).collect();
     bench.run(&plan, 0);

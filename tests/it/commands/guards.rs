@@ -1,4 +1,5 @@
-//! Caps, windows, protection, a wrong view, and manifests with errors.
+//! Tests the guards that users meet: caps, windows, protection, an implausible observation, and manifests with
+//! errors.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use sharekeeper::host::{Clock, SystemClock};
 use super::{FRANKFURT, TOKYO, borrowed, holds, ids, numbered};
 use crate::support::binary::{Bench, command, stdout};
 
-/// Images that the history says were cancelled.
+/// The images that were cancelled, according to the history.
 fn cancelled(bench: &Bench) -> Vec<String> {
     let history = bench.json(&["history", "--limit", "0"], 0);
     let entries = history["entries"].as_array().expect("entries");
@@ -44,7 +45,7 @@ fn s7_a_cap_withholds_every_cancel_of_its_scope_and_names_the_flags_that_let_it_
     bench.declare("tokyo", TOKYO, &borrowed(&images));
     bench.declare("frankfurt", FRANKFURT, &["img-0001", "img-0002"]);
     bench.run(&["adopt", "--all"], 0);
-    // Eleven are no longer named, one is to be cancelled by name, and one is new.
+    // The manifest no longer names eleven images, asks for `unshared` for one, and adds a new one.
     let left = ["img-0001", "img-0002", "img-0003, state: unshared"];
     bench.declare("tokyo", TOKYO, &[&left as &[_], &["img-new"]].concat());
     bench.declare("frankfurt", FRANKFURT, &["img-0001"]);
@@ -61,7 +62,7 @@ fn s7_a_cap_withholds_every_cancel_of_its_scope_and_names_the_flags_that_let_it_
     );
     assert_eq!(cancelled(&bench), ["eu-frankfurt img-0002"]);
 
-    // What the run has shared itself makes no room; the next one counts it.
+    // A share made in this run does not raise the limit of a percentage cap. The next run counts it.
     let message = why_withheld(&document);
     holds(&message, &["--max-cancels 11 --max-cancels-percent 79"]);
     let message = &why_withheld(&bench.json(&prune, 3));
@@ -83,7 +84,7 @@ fn s7_a_cap_withholds_every_cancel_of_its_scope_and_names_the_flags_that_let_it_
         &["~ 12 images to cancel: ", message],
     );
 
-    // One less of either is not enough; exactly these are.
+    // A cap that is one lower than needed withholds the changes. These values are the exact minimum.
     for (count, percent) in [("10", "74"), ("11", "73")] {
         let flags = ["--max-cancels", count, "--max-cancels-percent", percent];
         bench.run(&[&prune as &[_], &flags].concat(), 3);
@@ -94,7 +95,7 @@ fn s7_a_cap_withholds_every_cancel_of_its_scope_and_names_the_flags_that_let_it_
     assert_eq!(document["summary"]["cancelled"], 12);
 }
 
-/// What the first image that is withheld is told.
+/// The message of the first withheld image.
 fn why_withheld(document: &Value) -> String {
     let images = document["images"].as_array().expect("a list").iter();
     let mut withheld = images.filter(|image| image["outcome"] == "withheld");
@@ -164,7 +165,7 @@ fn m17_a_region_that_no_manifest_names_any_longer_is_left_alone_and_told_of() {
         ],
     );
     assert_eq!(cancelled(&bench), [""; 0]);
-    // The way out that it names.
+    // This is the command that the message proposes.
     bench.run(
         &[
             "adopt",
@@ -180,7 +181,7 @@ fn m17_a_region_that_no_manifest_names_any_longer_is_left_alone_and_told_of() {
     assert_eq!(document["warnings"], serde_json::json!([]));
 }
 
-/// An account whose one window is `window`.
+/// Writes an account document whose only window is `window`.
 fn windows(bench: &Bench, window: &str) {
     bench.write(
         "manifests/account.yaml",
@@ -218,7 +219,7 @@ fn s7_a_window_withholds_the_causes_it_names_and_no_others() {
 #[test]
 fn s7_a_closed_window_says_when_it_opens() {
     let bench = Bench::new();
-    // Far enough from now that midnight may pass meanwhile.
+    // The window opens in three days, so that the test works even if midnight passes during the run.
     let opens = SystemClock::start().now() + TimeDelta::days(3);
     let day = opens.format("%a").to_string().to_lowercase();
     windows(

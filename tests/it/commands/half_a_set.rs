@@ -1,4 +1,4 @@
-//! G3: half of a checkout is never taken for the whole, whatever command reads it.
+//! Tests fault G3: no command takes a partial checkout of the manifests for a complete one.
 
 use std::fs;
 use std::path::Path;
@@ -8,11 +8,12 @@ use super::{TOKYO, holds, ids};
 use crate::support::binary::{Bench, command, document, stderr, stdout};
 use crate::support::real_git;
 
-/// A bench whose manifests are in a repository.
+/// A bench whose manifests are in a git repository.
 struct Checkout(Bench);
 
 impl Checkout {
-    /// With `img-a`, `img-b` and `img-c` declared in files of their own, and shared by us. `None` where there is no git.
+    /// The manifests declare `img-a`, `img-b` and `img-c` in separate files, and all three are our shares. Returns
+    /// `None` if git is not installed.
     fn new() -> Option<Self> {
         if !real_git::is_there() {
             return None;
@@ -82,7 +83,7 @@ impl Checkout {
         self.ends_with(arguments, status, Path::new(&path)).0
     }
 
-    /// On a machine without git.
+    /// Runs a command as on a machine without git.
     #[track_caller]
     fn without_git(&self, arguments: &[&str], status: i32) -> (serde_json::Value, String) {
         self.ends_with(arguments, status, &self.0.path("no-programs"))
@@ -118,7 +119,7 @@ fn g3_s3_a_file_that_git_has_and_is_not_there_stops_every_command() {
         );
     }
     assert_eq!(checkout.shared().len(), 3);
-    // Once git knows, it is meant.
+    // After git knows of the deletion, the deletion is intended.
     checkout.git(&["add", "-A", "manifests"]);
     checkout.ends(&["reconcile", "--prune", "owned"], 0);
     assert_eq!(checkout.shared(), ["img-a", "img-c"]);
@@ -187,7 +188,7 @@ fn g3_a_submodule_at_another_commit_withholds_what_is_to_be_pruned() {
     checkout.git(&["add", "-A", "manifests"]);
     checkout.commit();
     checkout.ends(&["reconcile", "--prune", "owned"], 0);
-    // The submodule moves on without its manifest.
+    // The submodule gets a new commit without its manifest.
     checkout.git(&["-C", "manifests/sub", "rm", "--quiet", "a.yaml"]);
     checkout.git(&[&["-C", "manifests/sub"], &commit[..]].concat());
     checkout.0.declare("d", TOKYO, &["img-d"]);
@@ -217,7 +218,7 @@ fn g3_validate_tells_its_warnings_beside_the_errors() {
     );
 }
 
-/// The state of these tests knows a commit, and without git nobody can tell whether this one is newer.
+/// The state of these tests knows a commit. Without git, the program cannot find out whether this commit is newer.
 const UNORDERED_PRUNING: [&str; 4] = ["reconcile", "--allow-unknown-commit", "--prune", "owned"];
 
 #[test]
@@ -252,14 +253,14 @@ fn g3_s3_without_git_shares_and_declared_cancels_go_on_and_pruning_waits() {
     assert_eq!(checkout.shared(), ["img-a", "img-b", "img-d"]);
     holds(&done["warnings"].to_string(), &way_out);
     holds(&told, &way_out);
-    // Nothing is withheld where nothing is to be pruned, and it is told all the same.
+    // If there is nothing to prune, nothing is withheld, but the warning is still given.
     let (done, told) = checkout.without_git(&UNORDERED_PRUNING[..2], 0);
     holds(&done["warnings"].to_string(), &way_out);
     holds(&told, &way_out);
     let (valid, told) = checkout.without_git(&["validate"], 0);
     holds(&valid["warnings"].to_string(), &way_out);
     holds(&told, &way_out);
-    // Outside of a repository nobody is missed.
+    // Outside of a repository, no file can be missing.
     fs::rename(checkout.0.path(".git"), checkout.0.path("cut-off")).expect("renames");
     let (done, told) = checkout.without_git(&UNORDERED_PRUNING, 0);
     assert!(
@@ -282,7 +283,7 @@ fn g3_s3_a_saved_plan_prunes_nothing_where_git_cannot_be_asked() {
     let (stale, _) = checkout.without_git(&planned, 5);
     holds(&stale.to_string(), &["git cannot be asked", "install git"]);
     assert_eq!(checkout.shared().len(), 3);
-    // Made without git, it holds no such CANCEL.
+    // This plan was made without git, so it holds no such CANCEL.
     checkout.without_git(&["plan", "--prune", "owned", "--out", "less.json"], 0);
     let less = fs::read_to_string(checkout.0.path("less.json")).expect("a plan");
     assert!(!less.contains("img-b"), "{less}");
@@ -323,7 +324,7 @@ fn g3_validate_works_as_a_hook_of_the_commit_that_it_checks() {
     checkout.git(&["add", "-A"]);
     let (done, told) = commits(&[]);
     assert!(done, "{told}");
-    // What the commit itself is about to have is what counts, though that is not in the index yet.
+    // The content of the new commit decides, although the index does not have it yet.
     for (name, arguments) in [
         ("d", &["--all"] as &[_]),
         ("e", &["--", "manifests/e.yaml"]),
@@ -345,7 +346,7 @@ fn g3_validate_works_as_a_hook_of_the_commit_that_it_checks() {
         let (done, told) = commits(arguments);
         assert!(done, "{name}: {told}");
     }
-    // A file that is gone without a word is an error, and the way out is named.
+    // A file that was deleted without `git rm` is an error, and the error names the remedy.
     checkout.remove("c");
     let (done, told) = commits(&["--allow-empty"]);
     assert!(!done, "it is missing");
@@ -403,7 +404,7 @@ fn g3_an_index_of_another_repository_confirms_nothing() {
         assert_eq!(status, Some(1), "{}: {told}", index.display());
         holds(&told, &["manifests/b.yaml: git has it"]);
     }
-    // One of this repository does.
+    // An index file of this repository is accepted.
     fs::copy(checkout.0.path("empty"), checkout.0.path(".git/next-index")).expect("copies");
     for index in [checkout.0.path(".git/next-index"), ".git/next-index".into()] {
         assert_eq!(validate(&index).0, Some(0), "{}", index.display());

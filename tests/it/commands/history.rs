@@ -1,11 +1,11 @@
-//! `history`, `history verify`, and what rotation leaves.
+//! Tests `history` and `history verify`, and what both report after old entries were removed by rotation.
 
 use serde_json::json;
 
 use super::{FRANKFURT, TOKYO, holds};
 use crate::support::binary::Bench;
 
-/// Three images shared, in two regions: three intents and three outcomes.
+/// A bench that has shared three images in two regions: three intents and three outcomes.
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.declare("tokyo", TOKYO, &["img-a", "img-b"]);
@@ -14,7 +14,7 @@ fn bench() -> Bench {
     bench
 }
 
-/// How many entries `history` gives with these flags.
+/// The number of entries that `history` returns with these flags.
 #[track_caller]
 fn count(bench: &Bench, flags: &[&str]) -> usize {
     let document = bench.json(&[&["history"], flags].concat(), 0);
@@ -130,7 +130,8 @@ fn s19_verify_proves_an_untouched_history_and_finds_a_changed_one() {
         bench.text(&["history", "verify"], 0),
         format!("Sound: 6 entries, the newest is 6 with hash {hash}.\n")
     );
-    // The database itself refuses; whoever changes it all the same is found out.
+    // The database refuses the change by a trigger. `history verify` detects a change that was made after the trigger
+    // was removed.
     let database = bench.database();
     let change = "UPDATE history SET body = replace(body, 'img-b', 'img-c') WHERE seq = 3";
     let refused = database.execute(change, []).expect_err("refused");

@@ -1,4 +1,4 @@
-//! `images`: the account's own images as a table, and a manifest of them.
+//! Tests `images`, which lists the account's own images as a table or as a manifest.
 
 use serde_json::{Value, json};
 
@@ -88,7 +88,7 @@ fn a_region_that_cannot_be_read_is_told() {
         &["Not read: default/ap-tokyo: "],
     );
     assert!(!nothing.bench.path("x.yaml").exists());
-    // Which images are shared is not known, and the rest is.
+    // Without this permission the share states are unknown, but the rest of the table is complete.
     let blind = denied(&["DescribeBlueprints"]);
     let document = blind.json(&["images", "--region", TOKYO], 4);
     let row = &document["images"][0];

@@ -1,4 +1,4 @@
-//! `import` and `adopt`: how sharekeeper comes to an account in which things are shared already.
+//! Tests `import` and `adopt`, which bring existing shares of an account under the control of sharekeeper.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{FRANKFURT, TOKYO, borrowed, holds, ids, numbered};
 use crate::support::binary::Bench;
 
-/// Shared by somebody else, with names as people give them; and no manifest.
+/// A bench without manifests. Somebody else has shared images whose names look like names that people give.
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.share(TOKYO, &["img-a", "img-b"]);
@@ -183,7 +183,7 @@ fn s10_what_is_found_shared_is_pruned_only_once_it_is_adopted() {
         "it is not ours"
     );
 
-    // What no manifest names is adopted by its id.
+    // An image that no manifest names is adopted by its id.
     let dry = ["adopt", "--image", "img-0005", "--dry-run"];
     holds(
         &bench.text(&dry, 0),
@@ -281,7 +281,7 @@ fn adopt_complains_of_what_should_be_shared_and_is_not() {
         ["img-a"],
         "and what is not to be shared is no matter"
     );
-    // One that no manifest names need not be everywhere; but somewhere.
+    // An image that no manifest names must exist in at least one region, but not in all.
     let document = bench.json(&["adopt", "--image", "img-other"], 0);
     assert_eq!(ids(&document["adopted"]), ["img-other"]);
     let text = bench.text(&["adopt", "--image", "img-nowhere"], 4);

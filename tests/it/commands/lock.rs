@@ -1,4 +1,4 @@
-//! `lock`: what policies select, written down; and whether that is current.
+//! Tests `lock`, which writes down the images that policies select, and checks whether the lock file is current.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ fn cloud(newest: u32) -> Cloud {
     Cloud::new(&images)
 }
 
-/// The same bench, and a cloud in which there are newer images.
+/// The same bench on a cloud that has newer images.
 fn later(bench: Cloud, newest: u32) -> Cloud {
     let mut cloud = cloud(newest);
     std::mem::swap(&mut cloud.bench, &mut { bench }.bench);
@@ -61,7 +61,7 @@ fn what_is_selected_is_written_and_a_check_tells_what_is_newer() {
     assert_eq!(region["added"][0]["image_name"], "golden-3");
     assert_eq!(region["removed"][0]["image_id"], "img-2");
     assert_eq!(lock_file(&second), written, "a check writes nothing");
-    // What is locked is shared, and nothing newer.
+    // The locked image is shared, and no newer image is.
     let done = second.json(&["reconcile"], 0);
     assert_eq!(done["images"][0]["image_id"], "img-2", "{done:#}");
     assert_eq!(done["summary"]["shared"], 1);

@@ -1,4 +1,4 @@
-//! Losses that a person accepts: where, once, and for a process that runs.
+//! Tests how a person accepts losses: for the given scope, for one time, and for a daemon that already runs.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,8 @@ use crate::support::binary::Bench;
 
 const TOKYO_TWO: &str = "default/ap-tokyo=2";
 
-/// Four images of ours in each of two regions, of which a manifest names three by now: the fourth is to be pruned.
+/// A bench with four images of ours in each of two regions. The manifest now names three of them, so the fourth is to
+/// be pruned.
 fn bench() -> Bench {
     let bench = Bench::new();
     let all = ["img-a", "img-b", "img-c", "img-d"];
@@ -45,7 +46,7 @@ fn c9_a_loss_is_accepted_in_the_scope_that_is_named_and_in_no_other() {
     );
     let document = bench.json(&[&reconcile[..], &[TOKYO_TWO]].concat(), 3);
     assert_eq!(cancelled(&document), [TOKYO]);
-    // It is on record who accepted what.
+    // The history records who accepted which loss.
     let history = bench.json(&["history", "--region", TOKYO], 0);
     let entries = history["entries"].as_array().expect("a list");
     let accepted: Vec<_> = entries
@@ -72,7 +73,7 @@ fn c9_a_flag_that_stays_accepts_no_later_loss_of_the_same_size() {
     ];
     assert_eq!(cancelled(&bench.json(&reconcile, 0)), [TOKYO]);
     bench.declare("tokyo", TOKYO, &["img-a", "img-b"]);
-    // The same images again, and others.
+    // A loss of the same images, or of others, after the acceptance is a new loss.
     for lost in [["img-a", "img-b"], ["img-b", "img-c"]] {
         bench.cancel(TOKYO, &lost);
         let plan = bench.json(
@@ -97,7 +98,7 @@ fn c9_a_flag_that_stays_accepts_no_later_loss_of_the_same_size() {
         );
         bench.share(TOKYO, &lost);
     }
-    // Who says it anew is heard, once.
+    // A new `accept` has effect again, once.
     bench.cancel(TOKYO, &["img-a", "img-b"]);
     bench.run(&["accept", TOKYO_TWO], 0);
     let document = bench.json(&reconcile[..5], 0);

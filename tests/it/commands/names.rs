@@ -1,5 +1,5 @@
-//! Names and policies as `plan` and `reconcile` show them: an id never stands without its name, and what a name or a policy
-//! needs settled is told.
+//! Tests how `plan` and `reconcile` show names and policies: an id always appears with its name, and the output says
+//! what a person must do about an ambiguous name or policy.
 
 use std::process::Output;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{FRANKFURT, TOKYO, holds};
 use crate::support::binary::{Bench, Simulator, command, document, stderr, stdout};
 
-/// A bench whose cloud has the images of its world and no others: `--sim` would add what manifests name.
+/// A bench whose cloud has exactly the images of its world. `--sim` would add the images that manifests name.
 pub(super) struct Cloud {
     pub(super) bench: Bench,
     simulator: Simulator,
@@ -27,7 +27,7 @@ impl Cloud {
         Self { bench, simulator }
     }
 
-    /// Runs a command, and demands its exit status.
+    /// Runs a command and asserts its exit status.
     #[track_caller]
     pub(super) fn run(&self, arguments: &[&str], status: i32) -> Output {
         let output = command(arguments)
@@ -57,7 +57,7 @@ impl Cloud {
         document(&self.run(&[arguments, &["-o", "json"]].concat(), status))
     }
 
-    /// Writes a document that asks for names in both regions; entries begin in line 7.
+    /// Writes a document that asks for names in both regions. The entries begin in line 7.
     pub(super) fn name(&self, entries: &str) {
         let text = format!(
             "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {{name: fixed, labels: {{team: web}}}}\n\
@@ -66,7 +66,7 @@ impl Cloud {
         self.bench.write("manifests/fixed.yaml", &text);
     }
 
-    /// Writes a policy of Tokyo's `golden-*` that keeps the newest; `more` is more of its spec.
+    /// Writes a policy for `golden-*` in Tokyo that keeps the newest image. `more` is additional text of its spec.
     pub(super) fn policy(&self, more: &str) {
         let text = format!(
             "apiVersion: sharekeeper.dev/v1\nkind: ImageSharePolicy\nmetadata: {{name: golden, labels: {{team: web}}}}\n\
@@ -76,7 +76,7 @@ impl Cloud {
     }
 }
 
-/// An image of one region that was made on a day of October.
+/// An image of one region with a `CreatedTime` in October on the day `day`.
 pub(super) fn image(region: &str, id: &str, name: &str, day: u32, shared: bool) -> Value {
     json!({
         "id": id, "name": name, "regions": [region], "shared": shared,
@@ -84,7 +84,7 @@ pub(super) fn image(region: &str, id: &str, name: &str, day: u32, shared: bool) 
     })
 }
 
-/// The rows of a list that have the name.
+/// The rows of a list that have this name.
 pub(super) fn of_name<'d>(list: &'d Value, name: &str) -> Vec<&'d Value> {
     let rows = list.as_array().expect("a list").iter();
     rows.filter(|row| row["image_name"] == name).collect()

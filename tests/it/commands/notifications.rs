@@ -1,4 +1,4 @@
-//! What webhooks are told by a daemon that is killed and started anew.
+//! Tests which messages a webhook receives from a daemon that is killed and started again.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -11,10 +11,11 @@ use super::TOKYO;
 use super::sim_beside::Daemon;
 use crate::support::binary::Bench;
 
-/// Longer than any test takes.
+/// This is longer than any test takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A webhook's receiver on loopback, which takes all. Hears the kinds of the transitions of each message.
+/// Starts a webhook receiver on loopback that accepts everything. The channel gets the kinds of the transitions in
+/// each message.
 fn receiver() -> (u16, Receiver<Vec<String>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("bound").port();
@@ -25,14 +26,14 @@ fn receiver() -> (u16, Receiver<Vec<String>>) {
             let transitions = document["transitions"].as_array().expect("a list").iter();
             let kind =
                 |transition: &Value| transition["kind"].as_str().unwrap_or("none").to_owned();
-            // The test may have ended.
+            // The test may have ended, and then nobody receives.
             let _ = heard.send(transitions.map(kind).collect());
         }
     });
     (port, hears)
 }
 
-/// The document of one request, which is answered.
+/// Reads the document of one request and answers the request.
 fn take(stream: &mut TcpStream) -> Value {
     let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
@@ -50,7 +51,7 @@ fn take(stream: &mut TcpStream) -> Value {
     }
 }
 
-/// Waits until something holds, while nothing more is heard.
+/// Waits until `what` holds, and asserts that no message arrives meanwhile.
 fn until(hears: &Receiver<Vec<String>>, what: impl Fn() -> bool) {
     for _ in 0..PATIENCE.as_millis() / 10 {
         if what() {
@@ -93,7 +94,7 @@ fn g9_a_daemon_that_is_killed_again_and_again_tells_the_same_once() {
             start().kill();
         }
         let daemon = start();
-        // What is told next is that it is over, and that is all.
+        // The next message says that the problem is over, and no other message follows.
         std::fs::remove_file(bench.path("manifests/broken.yaml")).expect("removed");
         bench.declare("tokyo", TOKYO, &["img-a"]);
         let told = hears.recv_timeout(PATIENCE).expect("a message");

@@ -1,4 +1,5 @@
-//! P8: of two jobs for successive commits, the one for the older must not undo what the other did because it came last.
+//! Tests fault P8: of two CI jobs for successive commits, the job for the older commit may run last, and it must not
+//! undo what the other job did.
 
 use std::ffi::OsStr;
 use std::process::{Command, Output};
@@ -9,15 +10,15 @@ use super::{TOKYO, holds};
 use crate::support::binary::{Bench, Simulator, command, document, stderr, stdout};
 use crate::support::real_git;
 
-/// A bench whose manifests are in a repository, and what was committed there: each commit is a minute after the one
-/// before it.
+/// A bench whose manifests are in a git repository, and the commits made there. Each commit is one minute later than
+/// the one before it.
 pub(crate) struct History {
     pub(crate) bench: Bench,
     pub(crate) commits: Vec<String>,
 }
 
 impl History {
-    /// `None` where there is no git, which is said.
+    /// Returns `None` and reports it if git is not installed.
     pub(crate) fn new() -> Option<Self> {
         if !real_git::is_there() {
             return None;
@@ -30,7 +31,7 @@ impl History {
         Some(history)
     }
 
-    /// A first commit that wants one image shared, and a second that wants it unshared.
+    /// The first commit wants one image shared, and the second commit wants it unshared.
     pub(crate) fn of_two() -> Option<Self> {
         let mut history = Self::new()?;
         history.commit(&["img-a"]);
@@ -43,7 +44,7 @@ impl History {
         self.git_at(&format!("2026-03-01T12:{minute:02}:00Z"), arguments)
     }
 
-    /// Runs git; what it commits is of that time.
+    /// Runs git. Commits that it makes get the time `committed`.
     pub(crate) fn git_at(&self, committed: &str, arguments: &[&str]) -> String {
         let output = real_git::command(&self.bench.path("."), &self.bench.path("."))
             .env("GIT_COMMITTER_DATE", committed)
@@ -59,7 +60,7 @@ impl History {
         self.commit_at(&format!("2026-03-01T12:{minute:02}:00Z"), images);
     }
 
-    /// Commits manifests, by a clock that may be off.
+    /// Commits manifests with the time `committed`, which may be wrong.
     pub(crate) fn commit_at(&mut self, committed: &str, images: &[&str]) {
         self.bench.declare("tokyo", TOKYO, images);
         self.git(&["add", "manifests"]);
@@ -76,7 +77,7 @@ impl History {
         self.git(&["checkout", "--quiet", &self.commits[commit]]);
     }
 
-    /// Runs a command with `--sim`, on the manifests as they are checked out.
+    /// Runs a command with `--sim` on the manifests that are checked out.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let path = std::env::var_os("PATH").expect("a PATH");
         self.command(&path, arguments)
@@ -84,7 +85,7 @@ impl History {
             .expect("the binary starts")
     }
 
-    /// The same, where programs are found by another `PATH`.
+    /// The same as `run`, but with another `PATH` to find programs in.
     pub(crate) fn command(&self, path: &OsStr, arguments: &[&str]) -> Command {
         let mut command = command(arguments);
         command
@@ -128,7 +129,7 @@ fn p8_the_job_for_the_older_commit_is_refused_when_it_comes_last() {
         assert!(after[&file] == before[&file], "{name} has changed");
     }
 
-    // The newer one goes on as before, and so does one newer than that.
+    // The newer commit works as before, and so does a commit that is newer still.
     history.check_out(1);
     history.ends(&["reconcile"], 0);
 }
@@ -200,7 +201,7 @@ fn g4_manifests_that_differ_from_their_commit_are_compared_by_it() {
         };
         history.commit(&["img-a, state: unshared", "img-c"]);
         let reconcile = [&["reconcile"], flags].concat();
-        // A newer one works and leaves no mark,
+        // A newer commit with uncommitted changes works, and the state does not record it.
         history.check_out(1);
         history.bench.declare("more", TOKYO, &["img-b"]);
         history.ends(&reconcile, 0);
@@ -211,7 +212,8 @@ fn g4_manifests_that_differ_from_their_commit_are_compared_by_it() {
         history.bench.declare("more", TOKYO, &["img-b"]);
         history.ends(&reconcile, 0);
         assert_eq!(history.newest(), history.commits[1]);
-        // as does the very commit, and an older one is refused, whatever is beside it.
+        // The recorded commit itself works as well. An older one is refused, whatever uncommitted files are beside
+        // it.
         history.check_out(1);
         history.ends(&reconcile, 0);
         history.check_out(0);
@@ -219,7 +221,7 @@ fn g4_manifests_that_differ_from_their_commit_are_compared_by_it() {
         let error = document["error"].as_str().expect("says why");
         holds(error, &[&history.commits[0], &history.commits[1]]);
         assert_eq!(history.newest(), history.commits[1]);
-        // With what is no manifest, it is the commit itself.
+        // An uncommitted file that is no manifest does not count: the state is the commit itself.
         std::fs::remove_file(history.bench.path("manifests/more.yaml")).expect("removed");
         history.bench.write("manifests/notes.txt", "x");
         history.ends(&reconcile, 5);
@@ -278,7 +280,7 @@ fn g9_where_history_does_not_tell_dates_decide_and_the_message_says_why() {
     history.check_out(0);
     history.commit(&["img-c"]);
     history.ends(&["reconcile"], 0);
-    // The side is older by its date,
+    // By its date, the commit on the side branch is older.
     history.check_out(1);
     let document = history.ends(&["reconcile"], 5);
     let error = document["error"].as_str().expect("says why");
@@ -287,7 +289,7 @@ fn g9_where_history_does_not_tell_dates_decide_and_the_message_says_why() {
     let plan = history.ends(&["plan"], 0);
     let warning = plan["warnings"][0].as_str().expect("a warning");
     holds(warning, &["would refuse", "by the dates alone", why]);
-    // and then newer, which is said as well.
+    // By its date, the side branch is now newer, and a warning says so.
     history.commit(&["img-b", "img-d"]);
     for command in ["plan", "reconcile"] {
         let document = history.ends(&[command], 0);
@@ -312,7 +314,7 @@ fn g9_a_shallow_clone_is_told_to_fetch_the_history() {
     let error = document["error"].as_str().expect("says why");
     let words = ["not in this clone, which is shallow", "`fetch-depth: 0`"];
     holds(error, &words);
-    // The whole history tells without the dates.
+    // With the complete history, the order is known without dates.
     history.git(&["-C", "clone", "fetch", "--quiet", "--unshallow"]);
     history.git(&[
         "-C",
@@ -440,7 +442,8 @@ fn g4_a_commit_that_is_checked_out_while_manifests_are_read_is_read_anew() {
     history.commit(&["img-a", "img-b"]);
     history.ends(&["reconcile", "--prune", "owned"], 0);
     history.check_out(0);
-    // A git that checks the newer commit out once the manifests of the older one have been read, as a pull beside us does.
+    // This git checks out the newer commit after the manifests of the older one were read, as a concurrent `git pull`
+    // can do.
     let programs = history.bench.path("programs");
     std::fs::create_dir(&programs).expect("a directory");
     let real = Command::new("sh").args(["-c", "command -v git"]).output();

@@ -1,8 +1,8 @@
-//! States of older versions, made of one of the newest.
+//! Makes state databases of older schema versions from a database of the newest version, for tests of migrations.
 
 use rusqlite::Connection;
 
-/// What takes a state back by one version, first the step to version 1.
+/// The statements that take a state back by one version. The first one goes back to version 1.
 const STEPS: [&str; 7] = [
     "DROP TABLE newest_commit; PRAGMA user_version = 1;",
     "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 2;",
@@ -17,7 +17,7 @@ const STEPS: [&str; 7] = [
 /// The older versions of the schema.
 pub(crate) const OLDER: std::ops::RangeInclusive<usize> = 1..=STEPS.len();
 
-/// Takes a state of the newest version back to an older one, as the migrations since then do in the other direction.
+/// Takes a state of the newest version back to an older one by undoing each migration since then.
 pub(crate) fn back_to(database: &Connection, version: usize) {
     for step in STEPS.iter().skip(version - 1).rev() {
         database.execute_batch(step).expect("taken back");

@@ -1,4 +1,5 @@
-//! What all commands have in common: a result on stdout, all else on stderr, one document with `-o json`.
+//! Tests what all commands have in common: the result goes to stdout, everything else to stderr, and `-o json` prints
+//! one document.
 
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ fn bench() -> Bench {
     bench
 }
 
-/// Each command, in an order in which each has something to tell, and a part of its document.
+/// Each command with a field of its document, in an order in which each command has something to report.
 const COMMANDS: [(&[&str], &str); 19] = [
     (&["validate"], "documents"),
     (&["plan"], "changes"),
@@ -39,7 +40,7 @@ const COMMANDS: [(&[&str], &str); 19] = [
     (&["doctor", "--cam-policy"], "policies"),
 ];
 
-/// `validate` needs no state.
+/// Runs a command on the bench. `validate` needs no state directory.
 fn run(bench: &Bench, arguments: &[&str]) -> std::process::Output {
     if arguments[0] == "validate" {
         bench.real(arguments)
@@ -169,7 +170,7 @@ fn each_command_has_a_manual_page_and_help() {
     );
 }
 
-/// In a CI job, a line of its own could be a command to the runner.
+/// In a CI job, the runner may interpret a separate line as a command.
 #[test]
 fn o1_s22_m10_the_name_of_a_file_cannot_add_a_line_or_an_escape() {
     const NAME: &str = "x\n::error::forged\u{1b}[2J\u{202e}";

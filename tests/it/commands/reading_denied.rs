@@ -1,11 +1,12 @@
-//! A key that may write and may not read: what commands say, do and keep.
+//! Tests what commands report, do and record if the key may write but may not read.
 
 use serde_json::{Value, json};
 
 use super::{TOKYO, holds};
 use crate::support::binary::Bench;
 
-/// `img-a` is shared already, `img-b` and `img-c` are not; `img-a` and `img-b` are declared shared, `img-c` is not to be.
+/// `img-a` is shared already, `img-b` and `img-c` are not. The manifest wants `img-a` and `img-b` shared, and `img-c`
+/// unshared.
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.share(TOKYO, &["img-a"]);

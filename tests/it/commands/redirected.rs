@@ -1,5 +1,5 @@
-//! The account that the environment names: tccli's role is assumed, Terraform's variables are refused by name, and the
-//! first run in another account than the state's prunes nothing.
+//! Tests the account that the environment selects: tccli's role is assumed, Terraform's variables are refused by
+//! name, and the first run in an account other than that of the state prunes nothing.
 
 use std::process::Output;
 
@@ -24,7 +24,7 @@ accounts:
     images: [{id: img-a, regions: [ap-tokyo], shared: true}, {id: img-b, regions: [ap-tokyo], shared: true}, {id: img-z, regions: [ap-tokyo], shared: true}]
     roles: [{name: keeper, trust: {accounts: ["100000000001"]}}]
 "#;
-/// The machine's own role is that of an account with one image more, so that its blueprints have other ids.
+/// The machine's own role belongs to an account that has one more image, so that its blueprints have other ids.
 const MACHINES: [&str; 2] = [
     r#"
 accounts: [{name: one, uin: "100000000001", images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}], roles: [{name: machine}]}]
@@ -66,7 +66,7 @@ impl Desk {
         desk
     }
 
-    /// Runs a command with the first account's key in the environment, and more.
+    /// Runs a command with the key of the first account and more variables in the environment.
     fn output(&self, arguments: &[&str], more: &[(&str, &str)]) -> Output {
         command(arguments)
             .env("SHAREKEEPER_ENDPOINT", self.simulator.endpoint())
@@ -101,7 +101,7 @@ impl Desk {
     }
 }
 
-/// Each image with its account's uin and what became of it.
+/// Each image with the uin of its account and its outcome.
 fn outcomes(document: &Value) -> Vec<(&str, &str, &str)> {
     let images = document["images"].as_array().expect("a list").iter();
     let told = images.map(|image| {
@@ -131,7 +131,8 @@ fn t1_the_role_that_the_environment_names_decides_whose_images_are_worked_on() {
             "as environment",
         ],
     );
-    // A document may say that a role is assumed, or that none is: it is the environment's own key that it does not name.
+    // With `from: environment` the role is assumed as well. With `from: file` the key of the file is used, and no
+    // role is assumed.
     let account = |credentials: &str| {
         desk.bench.write(
             "manifests/account.yaml",
@@ -180,7 +181,7 @@ fn t1_a_role_that_cannot_be_assumed_stops_the_account_and_its_key_is_not_used_in
 
 #[test]
 fn t1_s26_the_first_run_in_another_account_says_so_and_prunes_nothing() {
-    // The state knows a key that pruned nothing yet, or one that did; nobody has asked whose they are.
+    // The state knows a key that has or has not pruned yet. The uin of that key was never read.
     for (prune, has_pruned, withheld) in [
         ("owned", false, &["img-b"] as &[_]),
         ("exclusive", false, &["img-b", "img-y"]),
@@ -237,7 +238,7 @@ fn t1_s26_the_first_run_with_another_role_says_so_in_text_and_prunes_nothing() {
         ],
     );
     assert_eq!(desk.writes(), 0);
-    // Whoever runs it again means it; and the way back is another account again, whose uin is known by now.
+    // A second run confirms the new account. The way back is a change of account again, and that uin is known by now.
     let document = desk.json(&exclusive, &[ROLE_OF_THREE, SESSION], 0);
     assert_eq!(document["summary"]["cancelled"], 2);
     let document = desk.json(&exclusive, &[ROLE_OF_TWO, SESSION], 3);
@@ -252,7 +253,7 @@ fn t1_s26_the_first_run_with_another_role_says_so_in_text_and_prunes_nothing() {
 #[test]
 fn t1_s26_after_a_machines_role_the_credentials_of_another_account_prune_nothing_in_their_first_run()
  {
-    // Another machine's role, or a key.
+    // The credentials of the other account are the role of another machine, or a key.
     for has_key in [false, true] {
         let bench = Bench::new();
         let machines = MACHINES.map(|world| simulator(&bench, world));
@@ -319,7 +320,7 @@ fn t1_terraforms_variables_end_each_command_that_calls_unless_the_document_names
         "{:?}",
         desk.simulator.calls()
     );
-    // What calls nothing, or only the simulator inside, is not concerned.
+    // Commands that call no API, or only the built-in simulator, ignore these variables.
     desk.run(&["validate"], &terraform, 0);
     desk.run(&["status"], &terraform, 0);
     let mut inside = command(&["plan", "--sim", "--state-dir", "state"]);

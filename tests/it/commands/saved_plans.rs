@@ -1,4 +1,4 @@
-//! `plan --out` and `reconcile --plan`: what was reviewed is what is done, or nothing is.
+//! Tests `plan --out` and `reconcile --plan`: the run makes exactly the changes that were reviewed, or no change.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,7 +11,7 @@ use crate::support::binary::Bench;
 const PLAN: [&str; 3] = ["plan", "--out", "plan.json"];
 const APPLY: [&str; 3] = ["reconcile", "--plan", "plan.json"];
 
-/// Two images to share, one to cancel, one as it should be; planned.
+/// A bench with a saved plan: two images to share, one to cancel, and one in sync.
 fn planned() -> Bench {
     let bench = Bench::new().used();
     bench.share(TOKYO, &["img-still"]);
@@ -31,7 +31,7 @@ fn planned() -> Bench {
     bench
 }
 
-/// Refused as stale: nothing is done, and `moved` is told.
+/// Asserts that the plan is refused as stale: nothing is changed, and the document lists `moved`.
 #[track_caller]
 fn stale(bench: &Bench, moved: Value) {
     let before = bench.shared();
@@ -75,7 +75,7 @@ fn p9_a_saved_plan_is_done_exactly_and_no_more_the_second_time() {
     let document = bench.json(&APPLY, 0);
     assert_eq!(document["summary"]["shared"], 2);
     assert_eq!(document["summary"]["cancelled"], 1);
-    // What is done already has not moved: a run that was killed is run again.
+    // A change that is already made does not make the plan stale: a run that was killed can be repeated.
     let document = bench.json(&APPLY, 0);
     assert_eq!(document["calls"]["writes"], 0);
     assert_eq!(document["summary"]["in_sync"], 4);
@@ -185,7 +185,7 @@ fn p9_flags_that_contradict_the_plan_are_refused() {
         holds(document["error"].as_str().expect("says why"), &[words]);
     }
     bench.run(&[&APPLY as &[_], &["--partial-ok"]].concat(), 64);
-    // The same flags again are no contradiction.
+    // The same flags again do not contradict the plan.
     let document = bench.json(&[&APPLY as &[_], &flags].concat(), 0);
     assert_eq!(ids(&document["images"]), ["img-a"]);
 }
@@ -221,7 +221,7 @@ fn a_plan_that_cannot_be_saved_leaves_nothing_behind() {
         .collect();
     left.sort();
     assert_eq!(left, ["manifests", "state"]);
-    // What is no file is written to, and stays what it is.
+    // A path that is not a regular file is written to, and is not replaced.
     symlink("/dev/null", bench.path("nowhere.json")).expect("a link");
     bench.run(&["plan", "--out", "nowhere.json"], 0);
     let link = fs::symlink_metadata(bench.path("nowhere.json")).expect("a link");

@@ -1,4 +1,4 @@
-//! Flags that narrow a command to something that nobody knows, or to nothing.
+//! Tests flags that limit a command to an unknown account, region or image, or to an empty selection.
 
 use serde_json::json;
 
@@ -52,7 +52,7 @@ fn n4_a_name_that_nobody_knows_is_an_error_with_a_suggestion() {
             holds(document["error"].as_str().expect("says why"), &[words]);
         }
     }
-    // All at once.
+    // The command reports all unknown values at once.
     let told = bench.told(
         &["plan", "--account", "prdo", "--image", "img-x", "-l", "a=b"],
         64,
@@ -82,7 +82,7 @@ fn n4_broken_manifests_come_first() {
     let bench = bench();
     bench.declare("broken", TOKYO, &["img-x, untill: never"]);
     bench.run(&["plan", "--account", "prdo"], 1);
-    // What was left out may have the name.
+    // The documents that were left out may have this label, so it is not reported as unknown.
     bench.run(&["reconcile", "--partial-ok", "-l", "from=broken"], 4);
 }
 

@@ -1,4 +1,4 @@
-//! `--sim` beside a process that serves the simulator, and after one that was killed.
+//! Tests `--sim` while another process serves the simulator, and after such a process was killed.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -8,15 +8,15 @@ use std::thread::JoinHandle;
 use super::{FRANKFURT, TOKYO, holds, ids, numbered};
 use crate::support::binary::{Bench, command, document, stderr};
 
-/// `run --sim` on a bench, until it is killed.
+/// A `run --sim` process on a bench, until it is killed.
 pub(crate) struct Daemon {
     process: Child,
-    /// Reads what it says to its end.
+    /// The thread that reads the log of the process to its end.
     log: Option<JoinHandle<String>>,
 }
 
 impl Daemon {
-    /// Starts it, and waits until it has said `words`.
+    /// Starts the daemon and waits until its log contains `words`.
     pub(crate) fn start(bench: &Bench, arguments: &[&str], words: &str) -> Self {
         let mut process = command(&["run", "--sim", "--listen", "127.0.0.1:0"])
             .args(["--state-dir", "state"])
@@ -49,13 +49,13 @@ impl Daemon {
         format!("process {}", self.process.id())
     }
 
-    /// Ends it as `kill -9` does.
+    /// Ends the daemon as `kill -9` does.
     pub(crate) fn kill(mut self) {
         self.process.kill().expect("it lives");
         self.ended();
     }
 
-    /// Waits for its end.
+    /// Waits until the daemon has ended.
     fn ended(&mut self) -> (ExitStatus, String) {
         let status = self.process.wait().expect("it ends");
         let log = self.log.take().expect("it is read once");
@@ -65,7 +65,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to end.
+        // If the process has already ended by itself, there is nothing to kill.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -73,11 +73,11 @@ impl Drop for Daemon {
 
 const LISTENS: &str = "the simulator listens on";
 
-/// A daemon that has shared two images.
+/// Starts a daemon and waits until it has shared two images.
 fn in_sync(bench: &Bench) -> Daemon {
     bench.declare("tokyo", TOKYO, &["img-a", "img-b"]);
     let daemon = Daemon::start(bench, &["manifests"], LISTENS);
-    // Each try is a look at what the daemon has done until then.
+    // Each try reads what the daemon has done until then.
     let tries = (0..500).map(|_| bench.json(&["plan", "manifests"], 0));
     let mut plans = tries.map(|plan| plan["summary"]["in_sync"] == 2);
     assert!(plans.any(|in_sync| in_sync), "it never gets there");
@@ -106,7 +106,7 @@ fn n9_commands_beside_a_daemon_see_its_world() {
     assert_eq!(imported["files"][0]["images"], 2, "{imported}");
     bench.run(&["status"], 0);
 
-    // What is named only now is there for it, too.
+    // The simulated cloud of the command also has an image that a manifest names only now.
     bench.declare("frankfurt", FRANKFURT, &["img-c"]);
     let paths = ["plan", "manifests/frankfurt.yaml"];
     let plan = bench.json(&paths, 0);
@@ -131,7 +131,7 @@ fn n9_a_killed_daemon_leaves_the_world_as_it_made_it() {
     assert_eq!(after["calls"]["writes"], 0, "{after}");
     assert_eq!(bench.shared().len(), 2);
 
-    // And so does a second one, whatever it did meanwhile.
+    // The same holds for a second daemon that is killed in the middle of its work.
     let many = numbered(1..=30);
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     bench.declare("frankfurt", FRANKFURT, &many);

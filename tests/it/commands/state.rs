@@ -1,4 +1,5 @@
-//! The state directory: what is refused, who holds it, and who leaves it alone.
+//! Tests the state directory: which states are refused, which process holds the lock, and which commands do not open
+//! it.
 
 use std::fs;
 use std::fs::File;
@@ -10,7 +11,7 @@ use super::older_state::{OLDER, back_to};
 use super::{FRANKFURT, TOKYO, holds};
 use crate::support::binary::{Bench, Simulator, command, document, stderr, stdout, use_state};
 
-/// Every command that opens the state directory, each as it would do something.
+/// Every command that opens the state directory, with arguments that make it do something.
 const COMMANDS: [&[&str]; 8] = [
     &["plan"],
     &["reconcile"],
@@ -22,7 +23,7 @@ const COMMANDS: [&[&str]; 8] = [
     &["adopt", "--all"],
 ];
 
-/// A state that was used.
+/// A bench with a state that was used before.
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.declare("tokyo", TOKYO, &["img-a"]);
@@ -31,7 +32,7 @@ fn bench() -> Bench {
     bench
 }
 
-/// Every command refuses the state with `words`, in one document, and changes nothing in it.
+/// Asserts that every command refuses the state with `words` in one document, and changes nothing in it.
 #[track_caller]
 fn refused(bench: &Bench, words: &[&str]) {
     let before = bench.files();
@@ -94,7 +95,7 @@ fn s18_m18_a_state_of_another_installation_is_refused() {
 fn s18_a_database_that_is_gone_is_not_begun_anew() {
     let bench = bench();
     for file in ["state.db", "state.db-wal", "state.db-shm"] {
-        // Not all of them need be there.
+        // Some of these files may not exist.
         let _ = fs::remove_file(bench.state().join(file));
     }
     refused(
@@ -142,7 +143,7 @@ fn s20_d9_a_second_process_is_told_who_holds_the_directory() {
             "wait until it has ended, or stop it, or give another --state-dir",
         ],
     );
-    // Whoever only looks, or says something of images, need not wait.
+    // Commands that only read, or only record a statement about images, do not wait for the lock.
     let status = bench.json(&["status"], 0);
     assert_eq!(status["holder"]["pid"], std::process::id());
     holds(
@@ -182,7 +183,7 @@ fn a_file_in_the_place_of_the_directory_is_named() {
     }
 }
 
-/// The commands that only look.
+/// The commands that only read.
 const LOOKS: [&[&str]; 5] = [
     &["plan"],
     &["status"],
@@ -214,7 +215,7 @@ fn s16_a_look_makes_no_file_and_changes_none() {
     }
     assert!(!bench.path("state").exists(), "not even the directory");
 
-    // The simulator has no such image: there is something in the state, and something left to do.
+    // The simulator has no such image, so the state has content and there is still work to do.
     use_state(&bench.path("state"));
     real(&["suspend", "--image", "img-b", "--reason", "x"], 0);
     real(&["reconcile"], 4);
@@ -262,7 +263,7 @@ fn status_says_whose_state_it_is_and_what_is_in_it() {
             "History: 6 entries, the last at 2",
         ],
     );
-    // The simulator's state is apart.
+    // The simulator has a state directory of its own.
     let output = bench.real(&["status"]);
     assert_eq!(stdout(&output), "State: state was never used.\n");
 }
@@ -289,7 +290,7 @@ fn b5_s18_a_new_state_is_told_of_where_something_is_to_be_pruned() {
         let bench = Bench::new();
         bench.declare("tokyo", TOKYO, &["img-a"]);
         let flags = ["--prune", prune];
-        // It stays new until something opens it to write.
+        // The state counts as new until a command opens it to write.
         for _ in 0..2 {
             let output = bench.run(&[&["plan", "-o", "json"], &flags as &[_]].concat(), 0);
             let document = document(&output);
@@ -316,7 +317,7 @@ fn b5_s18_a_new_state_is_told_of_where_something_is_to_be_pruned() {
             assert!(!stderr(&output).contains("is new"));
         }
     }
-    // Nothing is pruned, so nothing is amiss; and an earlier run that did nothing has used it.
+    // Nothing is to be pruned, so nothing is withheld. A run that changed nothing also counts as use of the state.
     let bench = Bench::new();
     bench.declare("tokyo", TOKYO, &["img-a, state: unshared"]);
     for command in ["plan", "reconcile"] {
@@ -326,7 +327,7 @@ fn b5_s18_a_new_state_is_told_of_where_something_is_to_be_pruned() {
     }
     let document = bench.json(&["reconcile", "--prune", "owned"], 0);
     assert_eq!(document.get("state"), None);
-    // A state with which a person has begun.
+    // A person has already used this state.
     let bench = Bench::new().used();
     bench.declare("tokyo", TOKYO, &["img-a"]);
     bench.run(&["suspend", "--reason", "x", "--image", "img-b"], 0);
@@ -334,7 +335,7 @@ fn b5_s18_a_new_state_is_told_of_where_something_is_to_be_pruned() {
     assert_eq!(document.get("state"), None);
 }
 
-/// A state of each older version, with its version.
+/// A bench for each older schema version, with the version.
 fn older_benches() -> impl Iterator<Item = (Bench, usize)> {
     OLDER.map(|older| {
         let bench = bench();

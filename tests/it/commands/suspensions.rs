@@ -1,9 +1,9 @@
-//! `suspend`, `resume`, and parked images.
+//! Tests `suspend` and `resume`, and images that are parked after failures.
 
 use super::{FRANKFURT, TOKYO, holds, ids};
 use crate::support::binary::Bench;
 
-/// Images in each of two regions, none shared yet.
+/// A bench with images in each of two regions, none of them shared yet.
 fn bench() -> Bench {
     let bench = Bench::new().used();
     bench.declare("tokyo", TOKYO, &["img-a", "img-b"]);
@@ -111,12 +111,12 @@ fn resume_ends_what_is_meant() {
             "name one, or give `--all`",
         ],
     );
-    // One that is wrong ends none.
+    // One wrong id makes the command end no suspension at all.
     holds(
         &bench.told(&["resume", "1", "7"], 1),
         &["no suspension 7 is in force, so nothing was ended"],
     );
-    // A part of one cannot be ended.
+    // A part of a suspension cannot be ended.
     holds(
         &bench.told(&["resume", "--image", "img-b"], 1),
         &[
@@ -132,7 +132,7 @@ fn resume_ends_what_is_meant() {
         bench.text(&["resume", "--image", "img-a"], 0),
         "ended suspension 2 of image img-a\n"
     );
-    // The one that is left needs no word that says which.
+    // Only one suspension is left, so `resume` needs no id.
     let document = bench.json(&["resume"], 0);
     assert_eq!(document["ended"][0]["id"], 1);
     assert_eq!(document["unparked"], serde_json::json!([]));
@@ -273,7 +273,7 @@ fn n2_a_suspension_is_told_of_though_nothing_is_due() {
         assert_eq!(document["suspensions"][0]["reason"], "incident, hands off");
         holds(document["warnings"][0].as_str().expect("a warning"), &words);
     }
-    // One that reaches nothing of what is selected is no news.
+    // A suspension that applies to none of the selected images is not reported.
     bench.run(&["resume"], 0);
     bench.run(&["suspend", "--region", TOKYO, "--reason", "moving day"], 0);
     let document = bench.json(&["plan", "--region", FRANKFURT], 0);
@@ -296,7 +296,7 @@ fn n2_what_a_withheld_image_says_is_not_said_twice() {
         crate::support::binary::stderr(&output),
     ]
     .concat();
-    // Once for each image, and not for the whole.
+    // The suspension is reported once for each image, and not for the whole scope.
     assert_eq!(said.matches("once is enough").count(), 3, "{said}");
     assert_eq!(bench.json(&["plan"], 0)["suspensions"][0]["id"], 1);
 }
@@ -351,7 +351,7 @@ fn n1_a_state_that_nobody_works_with_is_not_spoken_to() {
     ];
     holds(&bench.told(&suspend, 1), &words);
     assert!(!bench.path("state").exists(), "and leaves nothing behind");
-    // The same where `--sim` is forgotten, with the state that may be meant.
+    // The same happens if `--sim` is forgotten. The message names the state directory that may be meant.
     let bench = bench.used();
     let forgotten = bench.real(&suspend);
     assert_eq!(forgotten.status.code(), Some(1));

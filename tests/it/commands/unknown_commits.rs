@@ -1,4 +1,4 @@
-//! G4: where the state knows a newest commit, manifests whose commit cannot be told are refused, and never in silence.
+//! Tests fault G4: if the state knows a newest commit, manifests whose commit is unknown are refused with a message.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,7 +11,7 @@ use super::holds;
 use super::older_commits::History;
 use crate::support::binary::{document, stderr};
 
-/// A `PATH` in which the first git is a script; `git` in it is the real one.
+/// A `PATH` in which the first git is a script. The script can call the real git as `git`.
 fn with_script(history: &History, script: &str) -> OsString {
     let path = std::env::var_os("PATH").expect("a PATH");
     let real = std::env::split_paths(&path)
@@ -41,8 +41,8 @@ fn ends(history: &History, path: &OsStr, arguments: &[&str], status: i32) -> Val
     document(&output)
 }
 
-/// The older of two commits is checked out after the newer one was worked on, and its commit cannot be told for the
-/// reason `why`: it is refused with the ways out, and works if that is meant.
+/// Runs commands on the older of two commits after the newer one was applied, while the commit cannot be determined
+/// for the reason `why`. Asserts that they refuse, name the remedies, and work with the flag that allows it.
 #[track_caller]
 fn refused(history: &History, path: &OsStr, manifests: &[&str], why: &[&str]) {
     let arguments = |command: &'static str, flags: &[&'static str]| -> Vec<String> {
@@ -68,7 +68,7 @@ fn refused(history: &History, path: &OsStr, manifests: &[&str], why: &[&str]) {
             &history.commits[1],
         ],
     );
-    // Who goes back on purpose knows where to.
+    // Whoever goes back on purpose knows the target commit, so this flag alone is not enough.
     ends(arguments("reconcile", &["--allow-older-commit"]), 1);
     let after = history.bench.files();
     for name in ["state.db", "state.db-wal", "world.json"] {
@@ -86,14 +86,14 @@ fn refused(history: &History, path: &OsStr, manifests: &[&str], why: &[&str]) {
     assert_eq!(check["status"], "failed");
     let remedy = check["remedy"].as_str().expect("a remedy");
     holds(error, &[remedy]);
-    // Meant, it works, and the newest stays what it is.
+    // With the flag, the command works, and the recorded newest commit stays.
     let document = ends(arguments("reconcile", &["--allow-unknown-commit"]), 0);
     let warning = document["warnings"][0].as_str().expect("a warning");
     holds(warning, &["not compared", &history.commits[1]]);
     assert_eq!(history.newest(), history.commits[1]);
 }
 
-/// The second of two commits was worked on, and the first is checked out.
+/// A history whose second commit was applied and whose first commit is checked out.
 fn going_back() -> Option<History> {
     let history = History::of_two()?;
     history.ends(&["reconcile"], 0);
@@ -230,7 +230,7 @@ fn g4_a_state_that_knows_no_commit_goes_on_and_says_so() {
         holds(document["warnings"][0].as_str().expect("a warning"), &words);
     }
     assert_eq!(history.newest(), json!(null));
-    // Who keeps no history of the manifests has nothing to be told.
+    // Without a git history of the manifests, there is nothing to warn about.
     fs::remove_dir_all(history.bench.path(".git")).expect("removes");
     for command in ["plan", "reconcile"] {
         let document = ends(&history, nothing.as_os_str(), &[command], 0);
