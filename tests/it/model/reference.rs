@@ -1,61 +1,61 @@
-//! What is to happen to each image of a scope, by the contract: in plain enums, and sharing nothing with the planner but
-//! the words for a cause.
+//! The reference model of the planner: it decides from the contract what happens to each image of a scope. It uses
+//! plain enums and shares no code with the planner except the type of a cause.
 
 use sharekeeper::model::Cause;
 
-/// What the manifests say of an image.
+/// The desired state that the manifests give an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Want {
     Shared,
     Unshared,
-    /// `shared`, `until` a time that has passed.
+    /// The desired state is `shared` with an `until` that has passed.
     Expired,
-    /// `shared`, `until` a time that has passed by one of the two clocks.
+    /// The desired state is `shared` with an `until` that has passed by only one of the two clocks.
     Contested,
-    /// No manifest names it.
+    /// No manifest names the image.
     Nothing,
 }
 
-/// Whose share it is, or was.
+/// Whether the share is ours, or was, and how certain this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Own {
     No,
     /// The API acknowledged our SHARE.
     Proven,
-    /// Its answer was lost.
+    /// The answer to our SHARE was lost.
     Probable,
-    /// It was ours, and now shows as another blueprint.
+    /// The share was ours, and the image now shows another blueprint.
     Disputed,
 }
 
-/// Whether servers can be started from what an image is shared as.
+/// Whether servers can be started from the blueprint of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shows {
     Usable,
     Syncing,
-    /// Not, until a person acts.
+    /// No server can be started from it until a person acts.
     Failed,
 }
 
-/// All that matters about one image.
+/// Everything about one image that the decision depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Image {
     pub(crate) want: Want,
     pub(crate) shared: bool,
     pub(crate) own: Own,
-    /// An observation has shown it as ours, and we have not cancelled it since.
+    /// An observation showed the image as our share, and we have not cancelled it since then.
     pub(crate) settled: bool,
-    /// The manifest says so; for one that no manifest names, the last one that did.
+    /// Whether the manifest protects the image. If no manifest names it now, the last manifest that named it counts.
     pub(crate) protected: bool,
     pub(crate) suspended: bool,
     pub(crate) parked: bool,
-    /// What it is shared as, where it is.
+    /// The state of its blueprint, if it is shared.
     pub(crate) shows: Shows,
-    /// Another account's, or deleted: what it is shared as can be cancelled by nobody here.
+    /// The image belongs to another account or was deleted, so this account cannot cancel its share.
     pub(crate) foreign: bool,
-    /// An instance was started from what it is shared as.
+    /// An instance was started from the blueprint of the image.
     pub(crate) in_use: bool,
-    /// Whether our write of a moment ago shared it, if there was one: the API said that it is done.
+    /// The state that our last write set a moment ago, if there was one. The API acknowledged this write.
     pub(crate) written: Option<bool>,
 }
 
@@ -66,23 +66,23 @@ pub(crate) enum Prune {
     Exclusive,
 }
 
-/// All that matters about the run.
+/// Everything about the run that the decision depends on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    /// The whole scope was read.
+    /// Whether the whole scope was read.
     pub(crate) seen: bool,
     pub(crate) prune: Prune,
     pub(crate) max_cancels: usize,
     pub(crate) percent: usize,
     pub(crate) accept_lost: usize,
     pub(crate) shares_only: bool,
-    /// A loss was noticed only a moment ago.
+    /// The loss was noticed only a moment ago, so it is not confirmed yet.
     pub(crate) loss_is_new: bool,
-    /// Nobody knows what instances use.
+    /// It is unknown which blueprints the instances use.
     pub(crate) uses_unknown: bool,
 }
 
-/// Why a change is withheld.
+/// The reason why a change is withheld.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     Protected,
@@ -96,34 +96,34 @@ pub(crate) enum Why {
     TooMany,
     Clocks,
     InUse,
-    /// It may be in use.
+    /// It is unknown whether the image is in use.
     UseUnknown,
 }
 
-/// What is to happen to one image.
+/// The decision that the contract asks for one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
-    /// It is none of our business.
+    /// The image is not managed by sharekeeper.
     Nothing,
     InSync,
-    /// Shared as it should be, and not ready yet.
+    /// The image is shared as desired, and its blueprint is not ready yet.
     Pending,
-    /// Shared as it should be, and of no use.
+    /// The image is shared as desired, but its blueprint cannot be used.
     Blocked,
-    /// What we wrote a moment ago does not show yet.
+    /// The observation does not show yet what we wrote a moment ago.
     Await,
     Share,
     Cancel(Cause),
     Withheld(Why),
-    /// Look again, the loss may be a bad reply.
+    /// Observe again, because the loss may be a wrong reply.
     LookAgain,
     Unobserved,
 }
 
-/// A reason, whether a SHARE is withheld for it too, and when it holds.
+/// A reason, whether it withholds a SHARE as well as a CANCEL, and the condition under which it holds.
 type Reason = (Why, bool, fn(&Rules, &Image) -> bool);
 
-/// Reasons that concern one image, in the order in which they are told.
+/// The reasons that concern one image, in order of precedence.
 const REASONS: [Reason; 9] = [
     (Why::Protected, false, |_, i| i.protected && named(i)),
     (Why::ProtectedBefore, false, |_, i| i.protected && !named(i)),
@@ -139,7 +139,8 @@ const REASONS: [Reason; 9] = [
     (Why::UseUnknown, false, |rules, i| {
         rules.uses_unknown && i.want != Want::Unshared
     }),
-    // Whoever writes that it is unshared sees what that does; a date that comes, nobody sees.
+    // A person who writes `unshared` accepts the consequence. Nobody watches when a date passes or an image is
+    // pruned.
     (Why::InUse, false, |rules, i| {
         !rules.uses_unknown && i.in_use && i.want != Want::Unshared
     }),
@@ -157,7 +158,7 @@ fn should_be_there(image: &Image) -> bool {
     image.settled && matches!(image.want, Want::Shared | Want::Nothing | Want::Contested)
 }
 
-/// Rules of one image: what it should be, whether anything licenses a change, and what forbids it.
+/// Applies the rules for one image: its desired state, whether a change is allowed, and what forbids it.
 fn alone(rules: &Rules, image: &Image) -> Expected {
     let licensed = match rules.prune {
         Prune::None => false,
@@ -171,7 +172,7 @@ fn alone(rules: &Rules, image: &Image) -> Expected {
         Want::Expired => (false, Cause::Expired),
         Want::Contested if rules.seen => return Expected::Withheld(Why::Clocks),
         Want::Contested => return Expected::Unobserved,
-        // It is shared by all that is known, whatever the look shows.
+        // All knowledge says that the image is shared, even if this observation does not show it.
         Want::Nothing
             if rules.seen && licensed && (image.shared || image.written == Some(true)) =>
         {
@@ -199,11 +200,11 @@ fn alone(rules: &Rules, image: &Image) -> Expected {
     }
 }
 
-/// Percentages and losses are not judged of fewer images than this.
+/// Percentages and losses are not evaluated for fewer images than this.
 const FEW: usize = 10;
 
-/// Rules of one image, then those of the scope: a loss withholds CANCEL, and where there is enough to lose, SHARE;
-/// then a cap that would be exceeded withholds every CANCEL.
+/// Applies the rules for each image and then those for the scope. A loss withholds every CANCEL, and every SHARE if
+/// the scope has enough images. After that, an exceeded cap withholds every CANCEL.
 pub(crate) fn expected(rules: &Rules, images: &[Image], all: &mut Vec<Expected>) {
     all.clear();
     all.extend(images.iter().map(|image| alone(rules, image)));
@@ -226,7 +227,7 @@ pub(crate) fn expected(rules: &Rules, images: &[Image], all: &mut Vec<Expected>)
             }
         }
     }
-    // What a person asks to wait is counted, too: it will not wait for ever.
+    // CANCELs that a suspension withholds count toward the cap, because the suspension will end.
     let waits = |(one, image): (&Expected, &Image)| {
         *one == Expected::Withheld(Why::Suspended) && image.shared && image.want != Want::Shared
     };

@@ -1,4 +1,5 @@
-//! The reference model's cases in the planner's terms, and the planner's answers in the model's.
+//! Translates the cases of the reference model into the types of the planner, and the decisions of the planner back
+//! into the terms of the model.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -26,10 +27,10 @@ use smol_str::SmolStr;
 
 use super::reference::{Expected, Image, Own, Prune, Rules, Shows, Want, Why};
 
-/// The access point's clock minus this machine's.
+/// The clock of the access point minus the clock of this machine.
 pub(crate) const AHEAD: TimeDelta = TimeDelta::hours(1);
 
-/// What the image with the number `n` is shared as.
+/// The id of the blueprint of image number `n`.
 fn blueprint_id(n: usize) -> SmolStr {
     format!("lhbp-{}", n + 1).into()
 }
@@ -40,7 +41,7 @@ pub(crate) fn used(images: &[Image]) -> impl Iterator<Item = usize> {
     images.filter(|(_, image)| image.in_use).map(|(n, _)| n)
 }
 
-/// The account has these images, without names.
+/// The list of the account's own images, which have no names here.
 fn own<'a>(images: impl Iterator<Item = &'a ImageId>) -> OwnImages {
     let image = OwnImage {
         name: Default::default(),
@@ -54,14 +55,14 @@ fn own<'a>(images: impl Iterator<Item = &'a ImageId>) -> OwnImages {
     OwnImages::Known(images.map(|id| (id.clone(), image.clone())).collect())
 }
 
-/// What manifests ask of the images.
+/// The desired state of each image, by its id.
 pub(crate) type Wanted<'a> = BTreeMap<&'a ImageId, &'a DesiredImage>;
 
-/// What all cases have in common.
+/// The values that all cases have in common.
 pub(crate) struct Setting {
     pub(crate) scope: Scope,
     pub(crate) ids: Vec<ImageId>,
-    /// What each of them is shared as.
+    /// The blueprint id of each image.
     blueprints: Vec<SmolStr>,
     pub(crate) attempts: AttemptLog,
     pub(crate) windows: Windows,
@@ -124,7 +125,7 @@ impl Setting {
         })
     }
 
-    /// What is shared, and used by instances.
+    /// An observation of the shared images, with the blueprints that instances use.
     pub(crate) fn seen(
         &self,
         shared: impl Iterator<Item = usize>,
@@ -151,7 +152,7 @@ impl Setting {
         Instances::Known(used.collect())
     }
 
-    /// [`Self::seen`], with what each image is shared as, and without those that are not the account's.
+    /// Like [`Self::seen`], but with the state of each blueprint, and without images that are not the account's own.
     pub(crate) fn seen_as(&self, images: &[Image]) -> Seen {
         let known = || images.iter().zip(&self.ids);
         let shared = known().enumerate().filter(|(_, (image, _))| image.shared);
@@ -177,7 +178,7 @@ impl Setting {
         }
     }
 
-    /// What is remembered of the image with the number `n`.
+    /// The inventory entry of image number `n`.
     pub(crate) fn record(&self, n: usize, image: &Image) -> Option<InventoryEntry> {
         let ownership = match image.own {
             Own::No => None,
@@ -294,7 +295,7 @@ impl Setting {
     }
 }
 
-/// What the planner said of an image, in the model's words.
+/// The decision of the planner for an image, in the terms of the model.
 pub(crate) fn said(decision: Option<&Decision>) -> Expected {
     let Some(decision) = decision else {
         return Expected::Nothing;

@@ -1,4 +1,5 @@
-//! Boards and counts of calls to show: one with all kinds of trouble, at any size.
+//! Builds boards and call counts for the tests of monitoring, among them a board of any size with every kind of
+//! trouble.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use sharekeeper::status::{
 };
 use sharekeeper::windows::Closed;
 
-/// Codes that an API might answer with, one day or in bad faith.
+/// Codes that the API does not document. It may send them in the future, or an attacker may.
 pub(crate) const HOSTILE: [&str; 6] = [
     "Brand.NewCode",
     "InternalError.img-6pb6lrmy",
@@ -33,7 +34,7 @@ pub(crate) const HOSTILE: [&str; 6] = [
     "RequestLimitExceeded.\u{202e}\\n",
     "A.B.C.D.E.F",
 ];
-/// Codes that it does answer with.
+/// Codes that the API does document.
 pub(crate) const KNOWN: [&str; 20] = [
     "AuthFailure.SecretIdNotFound",
     "FailedOperation.ImageOperationFailed",
@@ -120,7 +121,7 @@ fn suspension(selector: Selector) -> Suspension {
     }
 }
 
-/// What people and a window hold back: the first image of each scope, and no prune in one account.
+/// Adds suspensions and a closed window: they hold back the first image of each scope, and pruning in one account.
 pub(crate) fn held(board: &mut Board) {
     let selector = Selector {
         images: [image(1)].into(),
@@ -137,7 +138,7 @@ pub(crate) fn held(board: &mut Board) {
     });
 }
 
-/// Every kind of verdict, in turn.
+/// Returns every kind of verdict in turn.
 fn verdict(number: usize) -> Verdict {
     let suspension = suspension(Selector::default());
     let closed = Closed {
@@ -199,7 +200,7 @@ fn verdict(number: usize) -> Verdict {
 
 fn decision(number: usize) -> Decision {
     let verdict = verdict(number);
-    // A prime other than the number of verdicts, so that each meets both states.
+    // The prime 5 is not a divisor of the number of verdicts, so that each verdict occurs with both states.
     let desired = if number % 5 < 3 {
         ShareState::Shared
     } else {
@@ -231,7 +232,7 @@ fn decision(number: usize) -> Decision {
     }
 }
 
-/// As it was before anything went wrong.
+/// The same decision as before anything went wrong.
 fn in_sync(mut decision: Decision) -> Decision {
     decision.verdict = Verdict::InSync;
     decision.actual = match decision.desired {
@@ -274,7 +275,7 @@ fn plan(scope: &Scope, view: View, decisions: impl Iterator<Item = Decision>) ->
     }
 }
 
-/// One account and region with every kind of trouble.
+/// Adds one account and region with every kind of trouble.
 fn troubled(board: &mut Board, region: Region, images: usize) {
     let (scope, at) = (scope(region), now() - TimeDelta::seconds(90));
     let earlier = now() - TimeDelta::minutes(10);
@@ -300,7 +301,7 @@ fn troubled(board: &mut Board, region: Region, images: usize) {
     every_change(board, &scope);
 }
 
-/// A write of each kind, with each result that it can have.
+/// Adds a write of each kind with each possible result.
 pub(crate) fn every_change(board: &mut Board, scope: &Scope) {
     for (permission, cause) in [
         (Permission::Share, Cause::Declared),
@@ -339,7 +340,7 @@ pub(crate) fn every_change(board: &mut Board, scope: &Scope) {
     }
 }
 
-/// A scope in which images are blocked, withheld, pending and drifted at once.
+/// Makes a scope in which images are blocked, withheld, pending and drifted at the same time.
 pub(crate) fn bad_day(board: &mut Board, scope: &Scope) {
     let of = |number, desired, verdict| {
         let mut decision = decision(number);
@@ -394,7 +395,7 @@ pub(crate) fn board(scopes: usize, images: usize) -> Board {
     board
 }
 
-/// A scope in which all is as desired, after so many passes.
+/// Makes a scope in which everything is as desired, after `passes` passes.
 pub(crate) fn calm(board: &mut Board, scope: &Scope, images: usize, passes: u64) {
     let mut plan = plan(
         scope,
@@ -407,7 +408,7 @@ pub(crate) fn calm(board: &mut Board, scope: &Scope, images: usize, passes: u64)
     );
     plan.unmanaged = Unmanaged::default();
     for _ in 0..passes {
-        // No two scopes have the same times.
+        // The times differ from scope to scope.
         let began = now() - TimeDelta::milliseconds(i64::from(fastrand::u16(..)));
         let seen = began + TimeDelta::milliseconds(i64::from(fastrand::u8(..)));
         let ended = seen + TimeDelta::milliseconds(i64::from(fastrand::u8(..)));
@@ -419,7 +420,7 @@ pub(crate) fn calm(board: &mut Board, scope: &Scope, images: usize, passes: u64)
     }
 }
 
-/// A scope of which nothing has been seen for three passes.
+/// Makes a scope that was not observed in the last three passes.
 fn lost(board: &mut Board, scope: &Scope) {
     let view = || View::Unobserved(Unobserved::new("down"));
     let unseen = || Verdict::Unobserved(Box::new(Unobserved::new("down")));
@@ -437,14 +438,14 @@ fn lost(board: &mut Board, scope: &Scope) {
     }
 }
 
-/// A board with a scope of every kind: one in trouble, one in which all is well, and one that is not seen.
+/// A board with one scope of every kind: one with trouble, one in sync, and one that was not observed.
 pub(crate) fn every_kind(images: usize) -> Board {
     let mut board = board(1, images);
     let of = |account: &str| Scope {
         account: AccountName::new(account).expect("a name"),
         region: Region::first(),
     };
-    // What makes it the same each time.
+    // A fixed seed makes the board the same each time.
     fastrand::seed(1);
     calm(&mut board, &of("calm"), 3, 1);
     by_word(&mut board, &of("denied"));
@@ -453,7 +454,7 @@ pub(crate) fn every_kind(images: usize) -> Board {
     board
 }
 
-/// A scope that may not be read, with an image of which an answer says that it is as desired.
+/// Makes a scope that may not be read, with an image whose state is known only from the answer to a write.
 fn by_word(board: &mut Board, scope: &Scope) {
     let word = Decision {
         actual: Actual::Unknown,
@@ -464,7 +465,7 @@ fn by_word(board: &mut Board, scope: &Scope) {
     board.planned(&plan(scope, view, [word].into_iter()), now());
 }
 
-/// Each reason that the troubled board is to show.
+/// Every reason that the images of the board have.
 pub(crate) fn reasons(board: &Board) -> std::collections::BTreeSet<Reason> {
     let images = board
         .scopes()
@@ -473,13 +474,13 @@ pub(crate) fn reasons(board: &Board) -> std::collections::BTreeSet<Reason> {
     images.map(|image| image.reason).collect()
 }
 
-/// Calls of every action for `regions` regions, with every kind of end.
+/// Calls of every action in `regions` regions, with every kind of result.
 pub(crate) fn calls(regions: usize) -> CallBreakdown {
     let regions: Vec<_> = Region::all().take(regions).collect();
     calls_of(&regions)
 }
 
-/// The same for these regions.
+/// The same call counts for the given regions.
 pub(crate) fn calls_of(regions: &[Region]) -> CallBreakdown {
     let (calls, account) = (CallStats::default(), AccountName::default());
     let ms = Duration::from_millis;

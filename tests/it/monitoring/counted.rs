@@ -1,4 +1,4 @@
-//! What the real clients count while they work.
+//! Tests the counters that the real HTTP clients increment while they work.
 
 use std::cell::Cell;
 

@@ -1,4 +1,4 @@
-//! The units that start the daemon.
+//! Tests the example deployments that start the daemon: Kubernetes manifests and systemd units.
 
 use std::io::Write;
 use std::process::Command;
@@ -36,7 +36,7 @@ fn the_kubernetes_example_runs_one_process_that_may_do_little() {
     assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
     assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/healthz");
     assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
-    // With a `subPath` an update of the ConfigMap would never arrive.
+    // A volume mounted with `subPath` never receives an update of its ConfigMap.
     let mounts = container["volumeMounts"].as_array().expect("mounts");
     assert!(mounts.iter().all(|mount| mount["subPath"].is_null()));
 }
@@ -77,12 +77,12 @@ fn systemd_takes_the_unit() {
         .output()
         .is_err()
     {
-        // A closed stderr has nobody to tell.
+        // If stderr is closed, nobody reads the message, so the error is ignored.
         let _ = writeln!(std::io::stderr(), "skipped: systemd-analyze is not found");
         return;
     }
     let folder = tempfile::tempdir().expect("a directory");
-    // The binary is not installed here, and systemd looks for it.
+    // systemd checks that the binary exists, and it is not installed on this machine.
     let unit = text("examples/systemd/sharekeeper.service");
     let unit = unit.replace("/usr/local/bin/sharekeeper", "/bin/true");
     let path = folder.path().join("sharekeeper.service");

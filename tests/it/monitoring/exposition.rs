@@ -1,4 +1,4 @@
-//! `/metrics` itself.
+//! Tests the text of `/metrics`: its format, its values, and a bound for the number of series.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ use sharekeeper::status::{Activity, Board, Holds, PassResult, Reason};
 
 use super::boards::{bad_day, board, calls, calm, every_kind, extra, held, now, reasons, scope};
 
-/// Lines that are a value.
+/// The lines that hold a value.
 fn series(text: &str) -> Vec<&str> {
     text.lines().filter(|line| !line.starts_with('#')).collect()
 }
 
-/// The value of the series that is written so.
+/// The value of the series that is written exactly like `series`.
 fn value(text: &str, series: &str) -> f64 {
     let line = text
         .lines()
@@ -48,7 +48,7 @@ fn o3_no_trouble_makes_the_number_of_series_grow() {
     let many = board(regions, 2_000);
     let all: BTreeSet<_> = Reason::ALL.iter().copied().collect();
     let missing: Vec<_> = all.difference(&reasons(&many)).copied().collect();
-    // What is in sync for these reasons, or is not decided by a guard, is no trouble.
+    // An image with this reason is in sync or no guard decides about it, so it is not trouble.
     assert_eq!(missing, [Reason::Expired], "the board shows every trouble");
     let many = metrics(&many, &calls(regions), &extra(), now());
     let count = series(&many).len();
@@ -104,7 +104,7 @@ fn a_board_of_which_nothing_is_known_yet_shows_what_there_is() {
         ("sharekeeper_observe_only".to_owned(), 1.0),
         ("sharekeeper_source_broken".to_owned(), 0.0),
         ("sharekeeper_state_lost".to_owned(), 1.0),
-        // Never is 0, not missing, so that an alert sees it.
+        // A time that never occurred is 0 and not missing, so that an alert can see it.
         (format!("sharekeeper_last_sync_timestamp_seconds{of}"), 0.0),
     ] {
         assert_eq!(
@@ -124,7 +124,7 @@ fn a_board_of_which_nothing_is_known_yet_shows_what_there_is() {
     }
 }
 
-/// Whether anything is due or not, and what the suspended images' verdicts are.
+/// Suspensions are counted even if nothing is due, and whatever the verdicts of the suspended images are.
 #[test]
 fn n2_suspensions_are_counted_in_each_scope_that_they_reach() {
     let mut board = Board::new(now(), false);
@@ -139,7 +139,7 @@ fn n2_suspensions_are_counted_in_each_scope_that_they_reach() {
         .into_iter()
         .filter(|line| line.contains("_suspen") || line.contains("window_closed"))
         .collect();
-    // The image is of the first scope alone.
+    // Only the first scope has the suspended image.
     assert_eq!(
         lines,
         [
@@ -213,7 +213,7 @@ fn counters_do_not_fall_when_a_scope_is_given_up() {
     assert_eq!(applied.to_bits(), 2.0_f64.to_bits());
 }
 
-/// The series of a scope: what has its account and its region.
+/// The series of a scope: those with its account and its region as labels.
 fn of_scope<'t>(text: &'t str, account: &str, region: &str) -> Vec<&'t str> {
     let labels = format!("{{account=\"{account}\",region=\"{region}\"");
     let series = series(text).into_iter();
@@ -230,7 +230,8 @@ fn n3_a_scope_has_few_series_and_as_many_as_things_are_wrong() {
     let bytes: usize = at_rest.iter().map(|line| line.len() + 1).sum();
     assert!(at_rest.len() <= 20, "{}: {at_rest:#?}", at_rest.len());
     assert!(bytes <= 1_800, "{bytes} bytes");
-    // Blocked, withheld, pending and drifted images that are to be shared and not to be, at once.
+    // Images that should be shared and images that should not be are blocked, withheld, pending and drifted at the
+    // same time.
     let mut board = Board::new(now() - TimeDelta::hours(6), false);
     bad_day(&mut board, &calm_scope);
     held(&mut board);
@@ -241,7 +242,7 @@ fn n3_a_scope_has_few_series_and_as_many_as_things_are_wrong() {
         "{}: {on_a_bad_day:#?}",
         on_a_bad_day.len()
     );
-    // Each reason that there is, each owner, each hour: what one scope cannot have in earnest.
+    // This board has every reason, every owner and every hour at once, which is impossible for a real scope.
     let shown = metrics(&every_kind(62), &calls(1), &extra(), now());
     let worst = of_scope(&shown, "default", "ap-bangkok");
     assert!(worst.len() <= 60, "{}: {worst:#?}", worst.len());
@@ -254,7 +255,7 @@ fn n3_what_is_said_of_a_scope_has_its_account_and_its_region() {
     for line in series(&shown) {
         let (name, labels) = line.split_once(['{', ' ']).expect("a value");
         names.insert(name);
-        // Of an account in all regions, of a region of all accounts, or of the process.
+        // These metrics are about an account in all regions, a region of all accounts, or the process.
         let is_of_scope = !name.starts_with("process_")
             && ![
                 "account_info",
@@ -327,7 +328,7 @@ fn n3_calls_are_counted_for_each_account_from_0_on_and_for_no_scope() {
         let lost = CallError::Unclear("no reply".into());
         stats.ended(&busy, action, region, None);
         stats.ended(&failing, action, region, Some(&lost));
-        // No manifest names it any longer.
+        // No manifest names this account any longer.
         stats.ended(&gone, action, region, None);
     }
     assert_eq!(
@@ -359,7 +360,7 @@ fn r10_counts_of_known_kinds_begin_at_0_in_each_region_of_the_manifests() {
         .into_iter()
         .filter_map(|line| line.strip_suffix(" 0"))
         .collect();
-    // What happens later in a region that manifests name makes no series that was not there before.
+    // Later events in a region that manifests name must not create new series.
     let mut later = Board::new(now(), false);
     later.add_scopes(named.iter());
     for scope in &named {
@@ -395,7 +396,8 @@ fn r10_counts_of_known_kinds_begin_at_0_in_each_region_of_the_manifests() {
     })
     .iter()
     .sum();
-    // In each of the two: seven kinds with four results, of which a CANCEL has three; seven acknowledged.
+    // For each of the two scopes: seven kinds with four results, of which CANCEL has only three, and seven
+    // acknowledged writes.
     assert_eq!(
         all.to_bits(),
         f64::from(2 * (2 * 4 + 5 * 3 + 7)).to_bits(),

@@ -1,4 +1,4 @@
-//! Alerts and dashboard use what `/metrics` shows.
+//! Checks that the alerts and the dashboard use only metrics and labels that `/metrics` shows.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use sharekeeper::metrics::metrics;
 use super::boards::{calls, every_kind, extra, now};
 use super::text;
 
-/// Names that PromQL may hold besides metrics of ours: made by Prometheus itself.
+/// Names in PromQL expressions that Prometheus itself defines.
 const PROMETHEUS_OWN: [&str; 1] = ["up"];
 
-/// What makes one value of several series.
+/// The PromQL operators that combine several series into one value.
 const AGGREGATES: [&str; 6] = ["sum", "avg", "count", "max", "min", "quantile"];
 
-/// Each name of a series that `/metrics` shows.
+/// The name of every series that `/metrics` shows.
 fn shown() -> BTreeSet<String> {
     let shown = metrics(&every_kind(62), &calls(1), &extra(), now());
     let series = shown.lines().filter(|line| !line.starts_with('#'));
@@ -22,7 +22,7 @@ fn shown() -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
-/// The metrics that an expression names: what is followed by a selector, or starts as ours do.
+/// The metrics that an expression names: a word before a selector, or a word with our prefix.
 fn named(expr: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut word = String::new();
@@ -131,7 +131,7 @@ fn each_alert_says_how_bad_it_is_and_what_to_do() {
     }
 }
 
-/// The words between brackets after each `by` and `on` of an expression.
+/// The label names in parentheses after each `by` and `on` of an expression.
 fn groupings(expr: &str) -> Vec<BTreeSet<&str>> {
     let after = ["by (", "on ("]
         .into_iter()
@@ -168,7 +168,7 @@ fn n3_no_alert_about_an_account_adds_up_or_divides_over_several() {
             assert!(!expr.contains(word), "{name}: {word}");
         }
         for labels in groupings(expr) {
-            // What holds for the whole process is asked of it.
+            // A metric of the whole process is grouped by the labels of the process.
             let is_of_process = labels == ["instance", "job"].into();
             grouped += usize::from(!is_of_process);
             assert!(

@@ -1,4 +1,5 @@
-//! Prometheus's own tool on the rules, their tests, and the output.
+//! Runs promtool, the tool of Prometheus, on the alert rules, on the tests of the rules, and on the output of
+//! `/metrics`.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -8,7 +9,7 @@ use sharekeeper::metrics::metrics;
 use super::boards::{calls, every_kind, extra, now};
 use super::path;
 
-/// The tool, with its arguments; `None` where it is not found, which is said.
+/// The tool with its arguments. Returns `None` and reports it if the tool is not found.
 fn promtool(arguments: &[&str]) -> Option<Command> {
     let program = std::env::var_os("SHAREKEEPER_TEST_PROMTOOL");
     let program = program.unwrap_or_else(|| "promtool".into());
@@ -19,7 +20,7 @@ fn promtool(arguments: &[&str]) -> Option<Command> {
             required.is_none_or(|value| value != "1"),
             "promtool is not found, and SHAREKEEPER_TEST_REQUIRE_PROMTOOL=1"
         );
-        // A closed stderr has nobody to tell.
+        // If stderr is closed, nobody reads the message, so the error is ignored.
         let _ = writeln!(std::io::stderr(), "skipped: promtool is not found");
         return None;
     }

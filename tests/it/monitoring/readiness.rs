@@ -1,4 +1,5 @@
-//! When `/readyz` says yes: once all was looked at, however long writes take and whatever manifests add.
+//! Tests when `/readyz` succeeds: as soon as all scopes were observed, however long the writes take, and whatever is
+//! added to the manifests later.
 
 use sharekeeper::desired::Desired;
 
@@ -11,7 +12,7 @@ const TOKYO: &str = "ap-tokyo";
 const SEOUL: &str = "ap-seoul";
 const WRITE: &str = "ModifyImageSharePermission";
 
-/// Images that are not shared in these regions, and the wish to have them shared.
+/// Adds unshared images to these regions, and returns manifests that want them shared.
 fn to_share(world: &World, regions: &[&'static str], images: usize) -> Desired {
     let all = regions.iter().copied();
     let all = all.flat_map(|region| (0..images).map(move |n| (region, id(n), true)));
@@ -25,7 +26,7 @@ fn ready(live: &Live<'_>) -> Result<(), Vec<String>> {
     live.publisher.board(|board| board.ready())
 }
 
-/// A cloud whose writes end with this code, and whose listing of Seoul fails if it is to.
+/// A cloud that refuses every write with `code`. The listing of Seoul fails if `seoul_fails`.
 fn refusing(code: Option<&'static str>, seoul_fails: bool) -> Behaviour {
     Behaviour {
         refuse: Box::new(move |action, _, _| code.filter(|_| action == WRITE)),
@@ -91,7 +92,7 @@ async fn r3_a_region_that_is_added_later_does_not_make_it_unready() {
             live.until(|live| live.publisher.board(|board| board.scopes().len() == 1))
                 .await;
         }
-        // Where it takes the place of all others and cannot be seen, nothing can be.
+        // If this region replaces all others and cannot be observed, no scope is observed.
         let mut only = after;
         only.images
             .retain(|image, _| image.scope.region.as_str() == SEOUL);
@@ -146,7 +147,7 @@ async fn r3_what_cannot_be_seen_from_the_first_is_told_until_something_can_be() 
             why.iter().all(|why| why.contains("not observed")),
             "{why:?}"
         );
-        // One that is seen is enough: alerts tell of the other.
+        // One observed region is enough for readiness. An alert reports the other region.
         world.behave(refusing(None, true));
         live.until(|live| live.in_sync(TOKYO)).await;
         assert_eq!(ready(live), Ok(()));

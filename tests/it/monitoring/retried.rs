@@ -1,4 +1,4 @@
-//! Images that fail for ever, and are tried again and again.
+//! Tests the metrics and alerts for images whose writes fail permanently and are retried again and again.
 
 use std::io::Write;
 
@@ -11,9 +11,9 @@ use crate::support::cloud::{Behaviour, Fault, desired};
 
 const TOKYO: &str = "ap-tokyo";
 const WRITE: &str = "ModifyImageSharePermission";
-/// Images besides the first, which nothing is wrong with unless all calls fail.
+/// The number of images. Only the first has a problem, unless all calls fail.
 const IMAGES: usize = 3;
-/// Faults that no number of tries gets over.
+/// Faults that no number of retries can overcome.
 const LASTING: [Fault; 5] = [
     Fault::NotSent,
     Fault::LostBefore,
@@ -22,15 +22,15 @@ const LASTING: [Fault; 5] = [
     Fault::Shapeless,
 ];
 
-/// What becomes of each write.
+/// The result of each write.
 #[derive(Clone, Copy, Debug)]
 enum End {
-    /// The first image is refused with this code.
+    /// The API refuses the first image with this code.
     Refused(&'static str),
     Fault(Fault),
 }
 
-/// Runs a daemon whose images are to be shared, or no longer to be, and whose writes end so for ever.
+/// Runs a daemon whose images are to be shared or to be cancelled. Every write ends with `end`, permanently.
 async fn failing(end: End, to_share: bool, script: impl AsyncFnOnce(&Live<'_>)) {
     let world = World::new(1, REGIONAL);
     for n in 0..IMAGES {
@@ -55,7 +55,7 @@ async fn failing(end: End, to_share: bool, script: impl AsyncFnOnce(&Live<'_>)) 
     .await;
 }
 
-/// Images that count as blocked.
+/// The number of images that count as blocked.
 fn blocked(live: &Live<'_>) -> usize {
     live.publisher.board(|board| {
         let scopes = board.scopes().values();
@@ -63,7 +63,7 @@ fn blocked(live: &Live<'_>) -> usize {
     })
 }
 
-/// Whether a refusal with this code is one that lasts. That it is shared already is none for a SHARE.
+/// Whether a refusal with this code is permanent. `ImageAlreadyShared` is no failure of a SHARE.
 fn lasts(code: &str, to_share: bool) -> bool {
     !(to_share && code == "UnsupportedOperation.ImageAlreadyShared")
 }
@@ -83,7 +83,7 @@ async fn r2_whatever_fails_for_ever_counts_as_blocked_at_each_instant() {
                     live.pass(1).await;
                     assert!(blocked(live) > 0, "{end:?}: not blocked {second} s later");
                 }
-                // Some are tried again only when a person says so.
+                // Some images are retried only after a person asks for it.
                 seen += usize::from(live.world.cloud().calls_of(WRITE).len() > writes);
             })
             .await;
@@ -109,7 +109,8 @@ async fn r2_it_is_over_as_soon_as_the_image_is_as_desired() {
     .await;
 }
 
-/// The scrapes of the daemon as the input of a test of rules, which expects the alert about blocked images and no critical one.
+/// The scrapes of the daemon as the input of a rule test, which expects the alert about blocked images and no
+/// critical alert.
 fn rule_test(scrapes: &Scrapes) -> String {
     let mut text = format!(
         "rule_files: [{rules}]\nevaluation_interval: 30s\ntests:\n  - interval: {EVERY}s\n    input_series:\n",
@@ -119,7 +120,7 @@ fn rule_test(scrapes: &Scrapes) -> String {
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
         let series =
             format!("{name}{{job=\"sharekeeper\",instance=\"a\",{labels}").replace(",}", "}");
-        // As Prometheus does, what is no longer shown is marked as stale.
+        // Prometheus marks a series as stale when it is no longer shown.
         let values = values.iter().map(|value| match value {
             Some(value) => value.to_string(),
             None => "stale".to_owned(),

@@ -1,4 +1,4 @@
-//! What Prometheus scrapes of a daemon on a paused clock.
+//! Scrapes `/metrics` of a daemon on a paused clock at fixed intervals, as Prometheus does.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,18 @@ use sharekeeper::metrics::{MetricsExtra, metrics};
 
 use crate::support::cloud::live::Live;
 
-/// Seconds between two scrapes: shorter than any retry with its looks, so that none falls between two.
+/// The seconds between two scrapes. Every retry with its observations takes longer, so that no retry falls between
+/// two scrapes.
 pub(crate) const EVERY: u64 = 5;
 
-/// Each series with its value at each scrape, where it was shown.
+/// The value of each series at each scrape, or `None` where the series was not shown.
 #[derive(Default)]
 pub(crate) struct Scrapes {
     pub(crate) count: usize,
     pub(crate) series: BTreeMap<String, Vec<Option<f64>>>,
 }
 
-/// What `/metrics` shows of a daemon now.
+/// The current text of `/metrics` of a daemon.
 pub(crate) fn shown(live: &Live<'_>) -> String {
     let context = &live.world.context;
     live.publisher.board(|board| {
@@ -33,7 +34,7 @@ pub(crate) fn shown(live: &Live<'_>) -> String {
 }
 
 impl Scrapes {
-    /// Scrapes for so many minutes.
+    /// Scrapes for this number of minutes.
     pub(crate) async fn take(&mut self, live: &Live<'_>, minutes: u64) {
         for _ in 0..minutes * 60 / EVERY {
             live.pass(EVERY).await;
@@ -50,7 +51,7 @@ impl Scrapes {
         }
     }
 
-    /// The sum of a metric's series at each scrape; those that are not shown count as 0.
+    /// The sum of the series of a metric at each scrape. A series that is not shown counts as 0.
     pub(crate) fn sum(&self, metric: &str) -> Vec<f64> {
         let of_metric = |series: &str| series.split('{').next() == Some(metric);
         let series = self.series.iter().filter(|(name, _)| of_metric(name));

@@ -1,5 +1,5 @@
-//! A small cloud of two regions with its documents and its store, and what may happen to it. Whatever is drawn comes from
-//! one seed.
+//! A small cloud of two regions with its documents, its store, and the random events that can happen to it. Every
+//! random value comes from one seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -16,39 +16,40 @@ use crate::resolution::world::{
     Ask, By, Clock, Entry, HOUR, Image, Pin, Policy, Region, Remembered, Revoke, Share, World,
 };
 
-/// How long a share is SYNCING.
+/// The time for which a new share is SYNCING.
 const SYNCS_FOR: i64 = HOUR / 2;
-/// Names in the order in which they are built: those of one policy, of the other, of both, and of none.
+/// Image names in the order in which the images are built. The names match the first policy, the second, both, or
+/// neither.
 static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let kinds = ["a", "b", "ab", "x"];
     let names = (1..30).flat_map(|n| kinds.map(|kind| format!("{kind}{n:02}")));
     let all = names.flat_map(|name| [name.clone(), name + "+r2"]);
     all.map(|name| &*name.leak()).collect()
 });
-/// More images than this are not made in one region.
+/// The largest number of images that events create in one region.
 const IMAGES_MAX: usize = 9;
 
-/// Two regions, what documents say of each, and what is remembered of it.
+/// Two regions, the documents for each, and what the store remembers of each.
 pub(crate) struct Cloud {
     pub(crate) rng: fastrand::Rng,
     pub(crate) now: i64,
     pub(crate) api_ahead: i64,
     pub(crate) regions: [Region; 2],
-    /// Regions whose listing fails now.
+    /// Whether the listing of each region fails at present.
     pub(crate) fails: [bool; 2],
     pub(crate) entries: [Vec<Entry>; 2],
     pub(crate) policies: Vec<Policy>,
     pub(crate) memories: [ResolutionMemory; 2],
-    /// Images that instances use, by region.
+    /// The images that instances use, by region.
     used: [BTreeSet<u8>; 2],
-    /// Since when images are SYNCING.
+    /// The time at which images became SYNCING.
     syncing: BTreeMap<(usize, u8), i64>,
     built: usize,
     ids: [u8; 2],
 }
 
 impl Cloud {
-    /// Two policies and no image.
+    /// A cloud with two policies and without images.
     pub(crate) fn new(seed: u64) -> Self {
         let mut cloud = Self {
             rng: fastrand::Rng::with_seed(seed),
@@ -84,7 +85,7 @@ impl Cloud {
         policy.asks_family = rng.u8(0..4) == 0;
     }
 
-    /// The cloud as one of its regions sees it.
+    /// The cloud in the types of the model, as seen from region `here`.
     pub(crate) fn world(&self, here: usize) -> World {
         let view = |n: usize| (!self.fails[n]).then(|| self.regions[n].clone());
         World {
@@ -97,7 +98,7 @@ impl Cloud {
         }
     }
 
-    /// A world in the product's types, with what the planner needs besides.
+    /// A world in the types of the product, with everything else that the planner needs.
     pub(crate) fn setup(&self, here: usize, world: &World) -> Setup {
         let mut setup = bridge::real(world);
         let own = setup.own.iter();
@@ -114,7 +115,8 @@ impl Cloud {
         setup
     }
 
-    /// Carries a plan out and remembers what is to be remembered. Returns the images of region `here` that were turned.
+    /// Carries out a plan and stores what the resolution remembers. Returns the images of region `here` whose share
+    /// state changed.
     pub(crate) fn apply(
         &mut self,
         here: usize,
@@ -146,7 +148,7 @@ impl Cloud {
         turned
     }
 
-    /// So many hours go by.
+    /// Advances the time by a number of hours.
     pub(crate) fn pass(&mut self, hours: i64) {
         self.now += hours * HOUR;
         for (n, region) in self.regions.iter_mut().enumerate() {
@@ -160,7 +162,7 @@ impl Cloud {
         }
     }
 
-    /// Nothing fails, no clock is doubted, and no date of a document is still to come.
+    /// Removes failures and clock differences, and waits until every date in a document has passed.
     pub(crate) fn settle(&mut self) {
         self.mend();
         for policy in &mut self.policies {
@@ -172,7 +174,7 @@ impl Cloud {
         }
     }
 
-    /// What failed works again.
+    /// Makes everything work again that failed.
     fn mend(&mut self) {
         self.fails = [false; 2];
         self.api_ahead = 0;
@@ -185,7 +187,7 @@ impl Cloud {
         self.memories = Default::default();
     }
 
-    /// Something happens, and then time passes.
+    /// Makes one random event happen, and then lets time pass.
     pub(crate) fn event(&mut self) {
         self.mend();
         let here = self.rng.usize(0..2);
@@ -227,14 +229,14 @@ impl Cloud {
         self.regions[here].images.push(image);
     }
 
-    /// Each image has an id of its own, as long as there are some.
+    /// An id that no other image has, as long as there are free ids.
     fn free_id(&mut self, here: usize) -> Option<u8> {
         let id = self.ids[here];
         self.ids[here] += 1;
         (usize::from(id) < bridge::IDS_MAX).then_some(id)
     }
 
-    /// A late copy, with a `CreatedTime` of its own.
+    /// Copies an image to the other region later, so that the copy has a `CreatedTime` of its own.
     fn copy(&mut self, from: usize) {
         let names: Vec<_> = self.regions[from].images.iter().map(|i| i.name).collect();
         if self.regions[1 - from].images.len() < IMAGES_MAX
@@ -244,7 +246,7 @@ impl Cloud {
         }
     }
 
-    /// An image breaks, is used, is deprecated; others share it or cancel its share.
+    /// Changes an image: it becomes broken, used or deprecated, or somebody else shares it or cancels its share.
     fn change_image(&mut self, here: usize) {
         let count = self.regions[here].images.len();
         if count == 0 {
@@ -271,7 +273,7 @@ impl Cloud {
         }
     }
 
-    /// An image is deleted, with all its copies.
+    /// Deletes an image together with all its copies.
     fn delete(&mut self) {
         let all = self.regions.iter().flat_map(|region| &region.images);
         let names: Vec<_> = all.map(|image| image.name).collect();
@@ -344,9 +346,9 @@ impl Cloud {
     }
 }
 
-/// What the store remembers, in the model's terms.
+/// The content of the store, in the terms of the model.
 fn model_memory(memory: &ResolutionMemory) -> Remembered {
-    // Names and ids of the model are few, and live as long as a test.
+    // The model has few names and ids, so the test may leak them.
     let name = |name: &str| -> &'static str { name.to_owned().leak() };
     let number = |id: &ImageId| {
         let digits = id.as_str().strip_prefix("img-").unwrap_or_default();

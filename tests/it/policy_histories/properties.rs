@@ -1,4 +1,5 @@
-//! What must hold in every pass, said without the reference model.
+//! Checks the properties that must hold in every pass. They are written without the reference model, so that an error
+//! in the model cannot hide a fault.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ use crate::resolution::bridge::image_id;
 use crate::resolution::setup::Setup;
 use crate::resolution::world::{By, Image, Policy, Region, Share, World};
 
-/// One region, what resolution says of it, and the plan.
+/// One pass in one region: the resolution and the plan.
 pub(crate) struct Pass {
     pub(crate) here: usize,
     pub(crate) world: World,
@@ -60,12 +61,12 @@ fn plan(setup: &Setup, resolution: &Resolution) -> Plan {
     })
 }
 
-/// Whether a policy is why a change is made.
+/// Whether a policy is the cause of a change.
 pub(crate) fn is_by_policy(cause: Cause) -> bool {
     matches!(cause, Cause::Policy | Cause::Retention | Cause::Revoked)
 }
 
-/// What the plan does.
+/// The changes that the plan makes.
 pub(crate) fn actions(plan: &Plan) -> impl Iterator<Item = (&ImageId, &Decision)> {
     let decisions = plan.decisions.iter();
     decisions.filter(|(_, decision)| decision.verdict == Verdict::Act)
@@ -76,7 +77,7 @@ fn cancels(plan: &Plan) -> BTreeSet<&ImageId> {
     cancels.map(|(image, _)| image).collect()
 }
 
-/// Everything that must hold in a pass.
+/// Checks every property of a pass.
 pub(crate) fn check(cloud: &Cloud, pass: &Pass, trail: &str) {
     let context = || {
         let decided: BTreeMap<_, _> = actions(&pass.plan)
@@ -106,7 +107,7 @@ pub(crate) fn check(cloud: &Cloud, pass: &Pass, trail: &str) {
     }
 }
 
-/// The same follows from the same, in whatever order documents stand.
+/// Resolution is deterministic, and the order of the documents does not matter.
 fn pure_and_stable(pass: &Pass, context: &dyn Fn() -> String) {
     assert_eq!(pass.setup.resolve(), pass.resolution, "{}", context());
     let mut desired = pass.setup.desired();
@@ -119,7 +120,7 @@ fn pure_and_stable(pass: &Pass, context: &dyn Fn() -> String) {
     assert_eq!(shuffled.memory, pass.resolution.memory, "{}", context());
 }
 
-/// What a resolution decides, without the texts, which may name either of two documents.
+/// The decisions of a resolution without its texts, because a text may name either of two documents.
 fn gist(resolution: &Resolution) -> (Vec<String>, Vec<&str>, bool) {
     let images = resolution.images.iter().map(|(image, resolved)| {
         let desired = resolved.desired.as_ref();
@@ -152,7 +153,7 @@ fn is_revoked(world: &World, image: &Image) -> bool {
     revokes.any(|revoke| revoke.name == image.name && revoke.at.is_none_or(|at| at <= world.now))
 }
 
-/// Whatever a document speaks of has a verdict.
+/// Every image that a document concerns has exactly one verdict.
 fn one_verdict_each(pass: &Pass, here: &Region, context: &dyn Fn() -> String) {
     for image in &here.images {
         let mut policies = pass.world.policies.iter();
@@ -165,7 +166,7 @@ fn one_verdict_each(pass: &Pass, here: &Region, context: &dyn Fn() -> String) {
     }
 }
 
-/// `minimum` versions with a NORMAL share are left by retention and by revocations without force.
+/// Retention and revocations without `force` leave at least `minimum` versions with a NORMAL share.
 fn enough_stay(pass: &Pass, here: &Region, context: &dyn Fn() -> String) {
     let cause = |image: &Image| {
         let decision = pass.plan.decisions.get(&image_id(image.id))?;
@@ -212,7 +213,7 @@ fn enough_stay(pass: &Pass, here: &Region, context: &dyn Fn() -> String) {
     }
 }
 
-/// Without pruning, what no document speaks of is never cancelled.
+/// Without pruning, an image that no document names is never cancelled.
 fn what_nobody_names_stays(pass: &Pass, here: &Region, context: &dyn Fn() -> String) {
     let cancels = cancels(&pass.plan);
     for image in &here.images {
@@ -227,7 +228,7 @@ fn what_nobody_names_stays(pass: &Pass, here: &Region, context: &dyn Fn() -> Str
     }
 }
 
-/// A listing that fails, or CVM that cannot be read, adds no CANCEL anywhere.
+/// If a listing fails or CVM cannot be read, this adds no CANCEL anywhere.
 fn failures_cancel_nothing(cloud: &Cloud, pass: &Pass, context: &dyn Fn() -> String) {
     let cancels = cancels(&pass.plan);
     for failure in 0..5 {

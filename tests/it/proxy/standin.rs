@@ -1,5 +1,5 @@
-//! A proxy on loopback that leads every tunnel to one place, whatever host was asked for; and a server that ends TLS with
-//! the tests' own certificate and passes requests on.
+//! Stand-ins for the tests of proxies: a proxy on loopback that connects every tunnel to one port, whatever host is
+//! requested, and a server that ends TLS with the certificate of the tests and forwards the requests.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -11,16 +11,16 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// What the proxy does with what it is asked.
+/// How the proxy answers requests.
 #[derive(Clone, Copy)]
 pub(crate) enum Conduct {
-    /// Connects each tunnel (CONNECT, SOCKS 5) to this port of loopback.
+    /// The proxy connects each tunnel (CONNECT, SOCKS 5) to this port on loopback.
     LeadTo(u16),
-    /// Answers every request with these bytes and hangs up.
+    /// The proxy answers every request with these bytes and closes the connection.
     Answer(&'static [u8]),
 }
 
-/// A proxy that notes what it is asked.
+/// A proxy that records the requests that it receives.
 pub(crate) struct ProxyStandIn {
     port: u16,
     heard: Arc<Mutex<Vec<String>>>,
@@ -34,7 +34,7 @@ impl ProxyStandIn {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let notes = Arc::clone(&notes);
-                // A client that hangs up ends its own thread only.
+                // If a client closes its connection, only the thread of that connection ends.
                 thread::spawn(move || serve(stream, conduct, &notes));
             }
         });
@@ -45,7 +45,8 @@ impl ProxyStandIn {
         self.port
     }
 
-    /// Heads of requests, and for SOCKS lines such as `SOCKS5 user:password host:port`.
+    /// The heads of the received requests. A SOCKS request is recorded as a line such as `SOCKS5 user:password
+    /// host:port`.
     pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().expect("no panic").clone()
     }
@@ -86,7 +87,7 @@ fn serve(mut stream: TcpStream, conduct: Conduct, notes: &Mutex<Vec<String>>) ->
     }
 }
 
-/// Everything up to the empty line, and the body of known length after it.
+/// Reads everything up to the empty line, and then the body, whose length is known.
 fn head(stream: &mut impl Read) -> Option<String> {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
@@ -105,7 +106,7 @@ fn head(stream: &mut impl Read) -> Option<String> {
     Some(head + &String::from_utf8_lossy(&body))
 }
 
-/// Greeting, user and password, and target (by name) of SOCKS 5.
+/// Reads the SOCKS 5 greeting, the user and password, and the target, which is a host name.
 fn socks(stream: &mut TcpStream) -> Option<String> {
     let [_, count] = take(stream)?;
     let mut methods = vec![0; count.into()];
@@ -132,7 +133,7 @@ fn take<const N: usize>(stream: &mut TcpStream) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// A text after a byte with its length.
+/// Reads a text that follows a byte with its length.
 fn text(stream: &mut TcpStream) -> Option<String> {
     let [length] = take(stream)?;
     let mut bytes = vec![0; length.into()];
@@ -144,7 +145,7 @@ fn grant_socks(stream: &mut TcpStream) -> Option<()> {
     stream.write_all(&[5, 0, 0, 1, 127, 0, 0, 1, 0, 80]).ok()
 }
 
-/// Passes bytes on in both directions until one side ends.
+/// Forwards bytes in both directions until one side closes.
 fn join(one: TcpStream, other: TcpStream) -> Option<()> {
     let (mut from, mut to) = (one.try_clone().ok()?, other.try_clone().ok()?);
     let there = thread::spawn(move || {
@@ -157,18 +158,19 @@ fn join(one: TcpStream, other: TcpStream) -> Option<()> {
     there.join().ok()?.ok()
 }
 
-/// A file of the tests' certificates. `server.pem` is for `*.intl.tencentcloudapi.com`, by the CA in `ca.pem`.
+/// The path of a certificate file of the tests. `server.pem` is valid for `*.intl.tencentcloudapi.com` and signed by
+/// the CA in `ca.pem`.
 pub(crate) fn certificate(name: &str) -> PathBuf {
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls");
     PathBuf::from(data).join(name)
 }
 
-/// Ends TLS on loopback, and passes each request on to `address`. Returns its port.
+/// Ends TLS on loopback and forwards each request to `address`. Returns the port.
 pub(crate) fn tls_in_front_of(address: &str) -> u16 {
     let chain = CertificateDer::pem_file_iter(certificate("server.pem")).expect("a file");
     let chain = chain.map(|it| it.expect("a certificate")).collect();
     let key = PrivateKeyDer::from_pem_file(certificate("server.key")).expect("a key");
-    // Another test may have installed it already.
+    // Another test may have installed the provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = ServerConfig::builder().with_no_client_auth();
     let config = Arc::new(config.with_single_cert(chain, key).expect("a pair"));

@@ -1,4 +1,5 @@
-//! The reference model's worlds in the product's terms, and the product's answers beside the model's.
+//! Translates the worlds of the reference model into the types of the product, and compares the decisions of the
+//! product with those of the model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -16,13 +17,13 @@ use super::reference::{self, Expected, Outcome};
 use super::setup::{self, Effect, Setup};
 use super::world::{Ask, By, Image, Policy, Region, Share, World};
 
-/// The regions of the model, in order.
+/// The product's regions for the region numbers of the model, in order.
 static REGIONS: LazyLock<Vec<RealRegion>> = LazyLock::new(|| {
     let names = ["ap-tokyo", "eu-frankfurt", "na-ashburn"];
     names.map(setup::region).into()
 });
 
-/// `nameRegex` of policies whose versions have several images, by letter.
+/// A `nameRegex`, by letter, for policies whose versions have several images.
 static GROUPED: LazyLock<BTreeMap<char, NameRegex>> = LazyLock::new(|| {
     let regex = |letter| {
         let text = format!(r"(?<version>[^+]*{letter}[^+]*)(\+.*)?");
@@ -36,10 +37,10 @@ static IDS: LazyLock<Vec<ImageId>> = LazyLock::new(|| {
     ids.map(|n| setup::id(&format!("img-{n}"))).collect()
 });
 
-/// The number of images that have an id.
+/// The number of images for which an id exists.
 pub(crate) const IDS_MAX: usize = 100;
 
-/// The id of an image of the model in region 0.
+/// The product's id for an image of the model in region 0.
 pub(crate) fn image_id(id: u8) -> ImageId {
     IDS[usize::from(id)].clone()
 }
@@ -107,7 +108,7 @@ fn state_of(share: Share) -> &'static str {
     }
 }
 
-/// What was seen of a region, in whose ids `suffix` stands.
+/// The observation of a region. `suffix` becomes part of its image ids.
 fn view(region: &Region, suffix: &str, asks_cvm: bool) -> RegionView {
     let id_of = |image: &Image| match suffix {
         "" => image_id(image.id),
@@ -139,7 +140,7 @@ fn view(region: &Region, suffix: &str, asks_cvm: bool) -> RegionView {
     view
 }
 
-/// The world in the product's types.
+/// Translates a world into the types of the product.
 pub(crate) fn real(world: &World) -> Setup {
     let mut real = Setup::default();
     let asks_cvm = world.policies.iter().any(Policy::needs_cvm);
@@ -212,17 +213,17 @@ pub(crate) fn real(world: &World) -> Setup {
     real
 }
 
-/// Where the product and the model differ.
+/// The differences between the product and the model.
 #[derive(Default)]
 pub(crate) struct Differences {
-    /// How many images were compared.
+    /// The number of images that were compared.
     pub(crate) compared: usize,
-    /// What differs in short, how often, and the first world in which it does.
+    /// A short text for each difference, how often it occurred, and the first world in which it occurred.
     found: BTreeMap<String, (usize, World)>,
 }
 
 impl Differences {
-    /// Compares the product's resolution with the model's.
+    /// Compares the resolution of the product with that of the model.
     pub(crate) fn compare(&mut self, world: &World) {
         let (model, real) = (reference::decide(world), real(world));
         let resolution = real.resolve();
@@ -251,7 +252,7 @@ impl Differences {
         found.or_insert_with(|| (0, world.clone())).0 += 1;
     }
 
-    /// Fails if anything differs, or fewer images than that were compared.
+    /// Fails if there is any difference, or if fewer than `at_least` images were compared.
     pub(crate) fn end(self, at_least: usize) {
         println!("{} images compared", self.compared);
         for (what, (times, world)) in self.found.iter().take(20) {
@@ -314,13 +315,13 @@ impl Differences {
             let before = before.and_then(|clock| clock.stands_since);
             let is_right = match (world.api_ahead, is_certain) {
                 (0, true) => since == expected.stands_since,
-                // Whether a clock goes on that cannot be read now is left open.
+                // The rules do not say whether a clock continues that cannot be read now.
                 (_, false) => {
                     let before = before.map(|since| since.timestamp());
                     let now = Some(world.now);
                     since.is_none() || since == before || since == now
                 }
-                // Longer, never shorter.
+                // The clock may be later than in the model, but never earlier.
                 (_, true) => {
                     since.is_none_or(|since| expected.stands_since.is_some_and(|e| since >= e))
                 }

@@ -1,5 +1,5 @@
-//! All small cases: each way to put a few images, documents and memories together, in which the product says what the
-//! reference model says.
+//! Tests all small cases: every combination of a few images, documents and memories. In each one, the product must
+//! decide as the reference model does.
 
 use super::bridge::Differences;
 use super::world::{
@@ -8,7 +8,7 @@ use super::world::{
 
 const NOW: i64 = 1_790_000_000;
 
-/// Each choice of one of so many things for each place.
+/// Calls `each` with every combination of choices. `sizes` gives the number of choices at each position.
 fn each_choice(sizes: &[usize], each: &mut dyn FnMut(&[usize])) {
     let mut choice = vec![0; sizes.len()];
     loop {
@@ -21,7 +21,8 @@ fn each_choice(sizes: &[usize], each: &mut dyn FnMut(&[usize])) {
     }
 }
 
-/// How an image is shared, whether it can be, and since how many hours its version is remembered to stand.
+/// How an image is shared, whether it can be shared, and for how many hours its version has stood according to the
+/// store.
 type State = (Option<Share>, bool, Option<i64>);
 
 const STATES: [State; 6] = [
@@ -33,10 +34,10 @@ const STATES: [State; 6] = [
     (Some(Share::Failed), true, None),
 ];
 
-/// The most different ones: not shared, standing, and broken.
+/// The three states that differ most: not shared, standing, and broken.
 const SHORT: [State; 3] = [STATES[0], STATES[3], STATES[5]];
 
-/// What documents say of an image.
+/// What the documents say about an image.
 #[derive(Clone, Copy, Debug)]
 enum Word {
     Nothing,
@@ -44,7 +45,7 @@ enum Word {
     Pinned,
     Revoked,
     Declared(Ask),
-    /// The name does not match.
+    /// The name matches no policy.
     Outside,
 }
 
@@ -58,7 +59,7 @@ const WORDS: [Word; 7] = [
     Word::Outside,
 ];
 
-/// Adds an image to region 0, and its version to what is remembered.
+/// Adds an image to region 0, and its version to the memory of the store.
 fn add(world: &mut World, name: &'static str, hours: i64, state: State) -> u8 {
     let (share, eligible, stands) = state;
     let region = world.regions[0].as_mut().expect("it is seen");
@@ -83,7 +84,7 @@ fn add(world: &mut World, name: &'static str, hours: i64, state: State) -> u8 {
     id
 }
 
-/// Lets the documents say something of an image.
+/// Makes the documents say `word` about an image.
 fn speak(world: &mut World, id: u8, name: &'static str, word: Word) {
     let policy = &mut world.policies[0];
     match word {
@@ -116,7 +117,7 @@ fn n2_one_policy_decides_of_three_images_as_the_model_does() {
     let sizes = [states, words, states, words, states, words];
     let mut turns = rules.iter().cycle();
     each_choice(&sizes, &mut |choice| {
-        // One rule after the other: each comes with each choice of any two images.
+        // The rules alternate, so that each rule occurs with each combination of any two images.
         if let Some(&(newest, minimum, hours)) = turns.next() {
             let mut world = World::new(NOW);
             let mut policy = Policy::new("a", 'a', newest, minimum);
@@ -160,7 +161,7 @@ fn n2_soaks_clocks_and_deprecation_are_as_in_the_model() {
             let region = world.regions[0].as_mut().expect("seen");
             region.images[n].deprecated = choice[3 * n + 2] == 1;
         }
-        // Without deprecated images, what becomes of them needs no second look.
+        // Without deprecated images, the second value of the last choice would repeat the same case.
         let deprecated = (0..3).any(|n| choice[3 * n + 2] == 1);
         if choice[11] == 1 || !deprecated {
             differences.compare(&world);
@@ -177,7 +178,8 @@ fn n2_two_policies_on_one_image_agree_as_in_the_model() {
         ["b1", "b2", "b3"],
         ["ab1", "ab2", "ab3"],
     ];
-    // How each image is shared, whose it is, what the first policy says of it; and the rules of both.
+    // The choices: how each image is shared, whose it is, what the first policy says about it, and the rules of both
+    // policies.
     let sizes = [3, 3, 3, 3, 3, 3, 4, 3, 3];
     let mut turn = 0;
     each_choice(&sizes, &mut |choice| {
@@ -209,11 +211,11 @@ fn n2_two_policies_on_one_image_agree_as_in_the_model() {
     differences.end(75_000);
 }
 
-/// What another region has of a version.
+/// The copy of a version in the other region.
 #[derive(Clone, Copy, Debug)]
 enum Copy {
     Missing,
-    /// Made so many hours before the one here.
+    /// The copy was made this number of hours before the image in region 0.
     Earlier(i64),
     Unfit,
     Shared,
@@ -223,8 +225,8 @@ enum Copy {
 fn n4_copies_elsewhere_and_what_is_remembered_count_as_in_the_model() {
     let copies = [Copy::Missing, Copy::Earlier(40), Copy::Unfit, Copy::Shared];
     let mut differences = Differences::default();
-    // Per image: how it is shared, its copy, whether its age is remembered; then whether the other region is seen, its
-    // availability, and the soak.
+    // The choices for each image: how it is shared, its copy, and whether its age is remembered. Then: whether the
+    // other region is seen, its availability, and the soak.
     let sizes = [6, 4, 2, 4, 4, 2, 2, 2, 1, 2, 2, 2];
     each_choice(&sizes, &mut |choice| {
         let mut world = World::new(NOW);
@@ -270,8 +272,8 @@ fn n1_names_mean_what_they_mean_in_the_model() {
     let mut differences = Differences::default();
     let names = ["a1", "n", "m"];
     let asks = [Ask::Shared, Ask::Unshared, Ask::SharedUntil(NOW - HOUR)];
-    // Per image: its name and how it is shared; then what `n` asks for and last meant, what an entry with the first id says,
-    // and whether there is a policy.
+    // The choices for each image: its name and how it is shared. Then: what `n` asks for and last meant, what an
+    // entry with the first id says, and whether there is a policy.
     let sizes = [3, 3, 3, 3, 3, 3, 3, 4, 3, 2];
     each_choice(&sizes, &mut |choice| {
         let mut world = World::new(NOW);
@@ -335,8 +337,8 @@ fn n2_revocations_pins_and_cvm_are_as_in_the_model() {
     let mut differences = Differences::default();
     let ats = [None, Some(NOW - HOUR), Some(NOW + HOUR / 2)];
     let replacements = [None, Some("a3"), Some("x9"), Some("gone")];
-    // How each image is shared; of the revocation of the second: since when, its replacement, its force; whether an entry
-    // protects it; until when a pin of the third holds; whether CVM answers; the clocks.
+    // The choices: how each image is shared; the time, the replacement and the force of the revocation of the second;
+    // whether an entry protects it; the end of the pin of the third; whether CVM answers; the clocks.
     let sizes = [3, 3, 5, 2, 3, 4, 2, 3, 3, 2, 2];
     each_choice(&sizes, &mut |choice| {
         let mut world = World::new(NOW);

@@ -1,5 +1,5 @@
-//! Rules 1 to 12 of image selection and their decision table, written down once more as naively as possible. Where the words
-//! leave several answers open, all of them are expected.
+//! The reference model of image selection: rules 1 to 12 and their decision table, written as simply as possible.
+//! Where the wording of the rules allows several decisions, the model expects any of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,46 +9,48 @@ use super::reference_view::{Hold, View, is_excluded, may_match, version_of};
 use super::setup::Effect;
 use super::world::{Ask, By, Clock, Image, Policy, Region, Revoke, Share, World};
 
-/// What may be said of an image.
+/// The decisions about an image that the rules allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
-    /// Any of these words; none: any word.
+    /// The verdict must be any of these words. An empty list allows every word.
     pub(crate) words: Vec<&'static str>,
-    /// Any of these effects.
+    /// The effect must be any of these.
     pub(crate) effects: Vec<Effect>,
-    /// How much it is wanted; of several policies the one decides that wants it most.
+    /// How much the image is wanted. If several policies match it, the one that wants it most decides.
     pub(super) want: Want,
 }
 
-/// How much a policy wants an image, the least first.
+/// How much a policy wants an image, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Want {
     Excluded,
     Superseded,
     Stays,
-    /// It is held, broken, or cannot be shared yet: which of these is said of several policies is left open.
+    /// The image is held, broken, or cannot be shared yet. If several policies match, the rules do not say which of
+    /// these words is used.
     Waits,
     Newest,
     Pinned,
     Decided,
 }
 
-/// A policy and a version of it.
+/// The name of a policy, and the text of a version.
 pub(super) type VersionKey = (&'static str, String);
 
-/// What may be said of a whole scope.
+/// The decisions about a whole scope that the rules allow.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) images: BTreeMap<u8, Expected>,
-    /// Names that mean no image, or several.
+    /// Names that match no image or several images.
     pub(crate) unresolved: BTreeSet<&'static str>,
-    /// Whether pruning waits; `None`: both are right.
+    /// Whether pruning waits. `None` allows both.
     pub(crate) prune_hold: Option<bool>,
-    /// Policies that hold still.
+    /// The policies that are on hold.
     pub(crate) holds: BTreeSet<&'static str>,
-    /// The clocks of versions from now on, and whether nothing speaks against them that was not seen.
+    /// The clocks of versions after this pass, and whether each is certain, because no unobserved data could change
+    /// it.
     pub(crate) clocks: BTreeMap<VersionKey, (Clock, bool)>,
-    /// What names mean from now on, where that is certain.
+    /// The image that each name means after this pass, if that is certain.
     pub(crate) names: BTreeMap<&'static str, u8>,
 }
 
@@ -60,20 +62,20 @@ pub(super) fn say(want: Want, words: &[&'static str], effect: Effect) -> Expecte
     }
 }
 
-/// What the entries say of the image.
+/// What the entries say about the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Declared {
     No,
-    /// The state, why it is so, and whether it is protected.
+    /// The desired state, its cause, and whether the image is protected.
     State(bool, Cause, bool),
     Conflict,
-    /// Holds what entries by id say of it, if they do.
+    /// The image is held. The value is what entries by id say about it, if there are any.
     Held(Option<(bool, Cause)>),
-    /// The last meaning of a name that means another image now, which is not seen as desired yet.
+    /// A name last meant this image and now means another one, and the other one is not in sync yet.
     Before,
 }
 
-/// Decides for each image of region 0.
+/// Decides about each image of region 0.
 pub(crate) fn decide(world: &World) -> Outcome {
     let mut outcome = Outcome::default();
     let Some(here) = &world.regions[0] else {
@@ -99,7 +101,7 @@ pub(crate) fn decide(world: &World) -> Outcome {
         if view.hold.is_some() {
             outcome.holds.insert(view.policy.name);
         }
-        // Whether an image that waits for a person holds a place is left open.
+        // The rules do not say whether an image that waits for a person holds a place.
         let is_open = scene
             .declared
             .values()
@@ -120,7 +122,7 @@ fn with_name<'w>(here: &'w Region, name: &str) -> Vec<&'w Image> {
     images.filter(|image| image.name == name).collect()
 }
 
-/// The state that an entry asks for now, and why.
+/// The state that an entry asks for now, and its cause.
 fn asked(world: &World, ask: Ask) -> (bool, Cause) {
     match ask {
         Ask::Unshared => (false, Cause::Declared),
@@ -182,13 +184,14 @@ fn declared(world: &World, here: &Region, image: &Image) -> Declared {
         _ if is_held || (is_before && state.is_some()) => Declared::Held(state),
         None if is_before => Declared::Before,
         None => Declared::No,
-        // As they are written: a date that is over does not make them agree.
+        // The entries are compared as they are written: they also conflict if a date has passed and both ask for the
+        // same state now.
         Some(_) if asks.iter().any(|ask| *ask != asks[0]) => Declared::Conflict,
         Some((state, cause)) => Declared::State(state, cause, protect),
     }
 }
 
-/// Everything, with what the entries say.
+/// The world together with what the entries say.
 pub(super) struct Scene<'w> {
     pub(super) world: &'w World,
     pub(super) here: &'w Region,
@@ -196,7 +199,7 @@ pub(super) struct Scene<'w> {
 }
 
 impl Scene<'_> {
-    /// Whether the instant is over by both clocks.
+    /// Whether both clocks say that the instant has passed.
     pub(super) fn is_over(&self, at: i64) -> bool {
         at <= self.world.now && at <= self.world.now + self.world.api_ahead
     }
@@ -217,7 +220,7 @@ impl Scene<'_> {
         .collect()
     }
 
-    /// Declared `unshared`, or revoked: no place and no count.
+    /// The image is declared `unshared` or revoked: it holds no place and does not count.
     pub(super) fn is_barred(&self, image: &Image) -> bool {
         let unshared = matches!(
             self.declared.get(&image.id),
@@ -285,7 +288,7 @@ impl Scene<'_> {
         match declared {
             Declared::Held(by_id) => {
                 let mut expected = say(Want::Decided, &["held"], Effect::Nothing);
-                // Whether an id settles what a name leaves open is left open.
+                // The rules do not say whether an entry by id decides if the name is ambiguous.
                 if let Some((shared, cause)) = by_id {
                     expected.words.push("declared");
                     expected.effects.push(state(*shared, *cause));
@@ -301,7 +304,7 @@ impl Scene<'_> {
                 return say(Want::Decided, &["declared"], effect);
             }
             Declared::State(true, _, true) if !self.revocations(image).is_empty() => {
-                // Protection keeps a share; nobody makes one of what is revoked.
+                // Protection keeps an existing share, but nobody creates a share of a revoked image.
                 return say(Want::Decided, &["declared", "revoked"], Effect::Nothing);
             }
             _ => {}
@@ -315,7 +318,8 @@ impl Scene<'_> {
         let claims = views.iter().filter_map(|view| view.claim(image));
         let claim = most_wanted(claims.chain(self.as_replacement(image)));
         if *declared == Declared::Before {
-            // Whether a policy may share or even retire it meanwhile is left open, but for the last: it is named.
+            // The rules do not say whether a policy may share or retire the image meanwhile, except that an entry
+            // names it, so it is not pruned.
             return say(Want::Decided, &[], Effect::Nothing);
         }
         let word = match self.is_named_by_policy(image) {
@@ -325,7 +329,8 @@ impl Scene<'_> {
         claim.unwrap_or_else(|| say(Want::Excluded, &[word], Effect::Nothing))
     }
 
-    /// Whether a policy names an image that it does not match: a document knows it, so that nothing prunes it.
+    /// Whether a policy names an image that it does not match. A document then knows the image, so that it is not
+    /// pruned.
     fn is_named_by_policy(&self, image: &Image) -> bool {
         self.world.policies.iter().any(|policy| {
             let mut pinned = policy.pins.iter().flat_map(|pin| &pin.names);
@@ -336,7 +341,7 @@ impl Scene<'_> {
         })
     }
 
-    /// Rule 9: when the share of a revoked image goes.
+    /// Rule 9: when the share of a revoked image is cancelled.
     fn revoked(&self, image: &Image, views: &[View<'_>]) -> Expected {
         let Some(_) = image.share else {
             return say(Want::Decided, &["revoked"], Effect::Nothing);
@@ -361,7 +366,7 @@ impl Scene<'_> {
         let mut expected = say(Want::Decided, &["revoked"], Effect::Nothing);
         if are_normal && is_left {
             expected.effects = vec![go];
-            // Whether "nothing goes" is about revocations, too, is left open.
+            // The rules do not say whether "nothing goes" applies to revocations as well.
             let holds = matching.any(|view| view.hold.is_some());
             if holds || !self.is_trusted() {
                 expected.effects.push(Effect::Nothing);
@@ -370,7 +375,7 @@ impl Scene<'_> {
         expected
     }
 
-    /// The replacement of a revoked image is wanted as long as that one is shared.
+    /// The replacement of a revoked image is wanted as long as the revoked image is shared.
     fn as_replacement(&self, image: &Image) -> Option<Expected> {
         let revokes = self.world.policies.iter().flat_map(|p| &p.revokes);
         let wanted = revokes
@@ -379,7 +384,7 @@ impl Scene<'_> {
                 let revoked = with_name(self.here, revoke.name);
                 revoked.iter().any(|image| image.share.is_some())
             });
-        // What cannot be shared is blocked, whoever wants it: it may be asked for.
+        // An image that cannot be shared is blocked, whoever wants it. The product may or may not ask for it.
         let effects = match (image.share, image.eligible) {
             (None, true) => vec![Effect::Share(Cause::Policy)],
             (None, false) => vec![Effect::Share(Cause::Policy), Effect::Nothing],

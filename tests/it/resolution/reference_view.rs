@@ -1,4 +1,5 @@
-//! The part of the reference model that is about one policy in one region: its versions, places and what it retires.
+//! The part of the reference model for one policy in one region: its versions, its places, and the shares that it
+//! retires.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +13,13 @@ use super::world::{Clock, Image, Policy, Region, Share};
 pub(super) struct View<'v> {
     pub(super) scene: &'v Scene<'v>,
     pub(super) policy: &'v Policy,
-    /// Why it is held: CVM cannot be read, or a pin is missing.
+    /// Why the policy is on hold: CVM cannot be read, or a pinned image is missing.
     pub(super) hold: Option<Hold>,
-    /// The images that it matches, excluded ones included.
+    /// The images that the policy matches, including excluded ones.
     pub(super) matched: Vec<&'v Image>,
-    /// The versions, the newest first.
+    /// The versions, in order from the newest to the oldest.
     pub(super) versions: Vec<Version<'v>>,
-    /// The names that are pinned now; none: there is no pin.
+    /// The names that are pinned now. If it is empty, there is no pin.
     pub(super) pinned: BTreeSet<&'static str>,
 }
 
@@ -28,7 +29,7 @@ pub(super) enum Hold {
     Pin,
 }
 
-/// All images of one version, without those that are excluded.
+/// All images of one version, except excluded ones.
 pub(super) struct Version<'v> {
     pub(super) text: String,
     pub(super) images: Vec<&'v Image>,
@@ -38,7 +39,7 @@ pub(super) struct Version<'v> {
     pub(super) is_available: bool,
     pub(super) availability_is_certain: bool,
     pub(super) has_place: bool,
-    /// Since when it stands, if it does.
+    /// The time since which the version has stood, if it stands.
     pub(super) stands_since: Option<i64>,
 }
 
@@ -68,7 +69,7 @@ impl<'v> View<'v> {
         let before = scene.world.memory.versions.get(&key).copied();
         let before = before.unwrap_or_default();
         let all_seen = seen.iter().all(Option::is_some);
-        // Ids are regional: what is excluded by its id is excluded here alone.
+        // Ids are regional, so an exclusion by id applies to this region only.
         let is_counted = |(n, image): &(usize, &Image)| *n > 0 || !is_excluded(policy, image);
         let everywhere = seen.iter().enumerate().flat_map(|(n, region)| {
             let images = region.iter().flat_map(|region| &region.images);
@@ -96,7 +97,8 @@ impl<'v> View<'v> {
         };
         version.soak_is_over = scene.is_over(version.age + policy.min_age);
         if policy.available_everywhere {
-            // Two blueprints, or a time that cannot be read, do not count elsewhere: that is left open.
+            // The rules do not say how two blueprints or an unreadable time count in another region. The model does
+            // not count them.
             let can = |n: usize, image: &Image| match image.share {
                 None => image.eligible,
                 Some(Share::Doubled) => n > 0,
@@ -135,7 +137,7 @@ impl<'v> View<'v> {
         version
     }
 
-    /// Rule 2: whether an image holds a place.
+    /// Rule 2: whether an image holds a place in `newest`.
     pub(super) fn has_place(&self, image: &Image, version: &Version<'_>) -> bool {
         if self.scene.is_barred(image) || self.is_deprecated(image) {
             return false;
@@ -155,7 +157,8 @@ impl<'v> View<'v> {
         self.pinned.contains(image.name)
     }
 
-    /// Versions with a NORMAL share, the newest first. What is revoked or declared `unshared` does not count.
+    /// Versions with a NORMAL share, in order from the newest. Images that are revoked or declared `unshared` do not
+    /// count.
     pub(super) fn normal_versions(&self) -> Vec<&str> {
         let is_normal =
             |image: &&Image| image.share == Some(Share::Normal) && !self.scene.is_barred(image);
@@ -178,7 +181,7 @@ impl<'v> View<'v> {
                 age: version.age_is_certain.then_some(version.age),
                 stands_since: version.stands_since,
             };
-            // Whether a version that a pin passes over begins to stand is left open.
+            // The rules do not say whether a version that is not pinned begins to stand while there is a pin.
             let is_certain =
                 version.age_is_certain && version.availability_is_certain && self.pinned.is_empty();
             (
@@ -189,7 +192,7 @@ impl<'v> View<'v> {
         clocks.collect()
     }
 
-    /// What the policy says of an image; `None`: it does not match.
+    /// What the policy says about an image, or `None` if it does not match the image.
     pub(super) fn claim(&self, image: &Image) -> Option<Expected> {
         if !self.matched.iter().any(|m| m.id == image.id) {
             return None;
@@ -197,11 +200,11 @@ impl<'v> View<'v> {
         let nothing = Effect::Nothing;
         match self.hold {
             Some(Hold::Cvm) => return Some(say(Want::Waits, &["held", "kept"], nothing)),
-            // What it excludes it has no say in, whatever is pinned.
+            // A policy has no influence on an image that it excludes, whatever is pinned.
             Some(Hold::Pin) if is_excluded(self.policy, image) => {
                 return Some(say(Want::Excluded, &[], nothing));
             }
-            // Nothing goes there, nothing new is shared.
+            // While a pin is missing, nothing is cancelled and nothing new is shared.
             Some(Hold::Pin) => return Some(say(Want::Waits, &[], nothing)),
             None => {}
         }
@@ -247,7 +250,7 @@ impl<'v> View<'v> {
         versions.find(|(_, version)| version.text == text)
     }
 
-    /// Rules 4 and 8: what becomes of a share that is outside.
+    /// Rules 4 and 8: what happens to a share outside of `newest`.
     pub(super) fn retention(&self, image: &Image, place: usize) -> Expected {
         let kept = say(Want::Stays, &["kept", "overlap", "broken"], Effect::Nothing);
         if !self.scene.is_trusted() {
@@ -302,7 +305,7 @@ impl<'v> View<'v> {
         let others = normal.into_iter().filter(|text| !texts.contains(*text));
         let missing = self.policy.minimum.saturating_sub(texts.len());
         let others: Vec<_> = others.collect();
-        // Fewer than `minimum` are NORMAL: nothing goes.
+        // Fewer than `minimum` versions are NORMAL, so nothing is cancelled.
         if others.len() < missing {
             return kept;
         }
@@ -311,7 +314,8 @@ impl<'v> View<'v> {
         let is_before = last >= self.find(&text).map(|(n, _)| n);
         if is_before {
             let mut open = kept;
-            // What a person declares may stay in its place, and what is better but not NORMAL may stay or go.
+            // The rules do not say whether a declared image keeps its place, and whether a newer image that is not
+            // NORMAL stays.
             if self.has_declared() || image.share != Some(Share::Normal) {
                 open.words.push("superseded");
                 open.effects.push(Effect::Cancel(Cause::Retention));
@@ -324,7 +328,8 @@ impl<'v> View<'v> {
         });
         match since {
             Some(since) => self.overlap(since),
-            // Whether a pinned image that is NORMAL but does not stand lets others go is left open.
+            // The rules do not say whether a pinned image that is NORMAL but does not stand allows others to be
+            // cancelled.
             None => Expected {
                 words: Vec::new(),
                 effects: vec![Effect::Nothing, Effect::Cancel(Cause::Retention)],

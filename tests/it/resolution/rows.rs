@@ -1,4 +1,5 @@
-//! The decision table of image selection, row by row. Each test begins with its row. The others are in `rows_pins` and `rows_more`.
+//! Tests the decision table of image selection row by row; `rows_pins` and `rows_more` have the other rows. Each test
+//! begins with its row: the part before `|` is the situation, and the part after it is the decision.
 
 use std::sync::Arc;
 
@@ -129,7 +130,7 @@ fn n2_of_two_policies_the_one_decides_that_wants_it_most() {
 
 #[test]
 fn n2_a_policy_that_excludes_an_image_does_not_keep_it() {
-    // Retention needs all that don't exclude it.
+    // Retention needs the consent of all policies that do not exclude the image.
     let mut second = policy("q", "v*", 1, 1);
     second.exclude = vec![exclude("img-v1")];
     second.keep.unshare_after = TimeDelta::hours(48);
@@ -314,7 +315,7 @@ fn n1_a_name_that_no_image_has_is_held() {
 
 #[test]
 fn n1_what_a_missing_name_last_meant_is_held_against_policies() {
-    // What the name last meant is `held`, against policies too.
+    // The image that the name last meant is `held`, even if a policy would retire it.
     let setup = |is_held| {
         let setup = Setup::with(policy("p", "o*", 1, 0))
             .image("old", 50)

@@ -1,4 +1,5 @@
-//! The second half of the decision table of image selection, row by row.
+//! Tests the second half of the decision table of image selection row by row. Each test begins with its row:
+//! situation `|` decision.
 
 use std::collections::BTreeMap;
 
@@ -65,7 +66,7 @@ fn n4_a_late_copy_is_no_newer_build() {
 
 #[test]
 fn n2_a_late_copy_needs_no_soak_of_its_own() {
-    // A version's age is its earliest CreatedTime in any region of the policy.
+    // The age of a version is its earliest CreatedTime in any region of the policy.
     let mut soaks = across_regions();
     soaks.min_age = TimeDelta::hours(24);
     let setup = || Setup::with(soaks.clone()).image("v1", 1);
@@ -113,7 +114,7 @@ fn n2_what_cannot_be_ordered_is_excluded() {
     assert_eq!(setup.says("1.5.0"), ("newest", SHARE));
 }
 
-/// The names of which a policy shares one before any other, the first first.
+/// The names in the order in which a policy shares them, found by excluding the first one repeatedly.
 fn order(order: &Order, names: &[&str]) -> Vec<String> {
     let mut left: Vec<_> = names.iter().enumerate().collect();
     let mut ordered = Vec::new();

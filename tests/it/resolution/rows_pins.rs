@@ -1,4 +1,5 @@
-//! The rows of the decision table of image selection that are about pins and revocations.
+//! Tests the rows of the decision table of image selection that are about pins and revocations. Each test begins with
+//! its row: situation `|` decision.
 
 use std::sync::Arc;
 
@@ -171,7 +172,7 @@ fn n3_a_replacement_is_wanted_as_long_as_the_revoked_one_is_shared() {
 
 #[test]
 fn n3_a_replacement_outside_the_match_does_not_count() {
-    // Outside `match` it does not count toward `minimum`
+    // An image outside of `match` does not count toward `minimum`.
     let mut revoked = policy("p", "v*", 1, 1);
     revoked.revocations = vec![revoke("v1")];
     revoked.revocations[0].replacement = Some(name("x1"));

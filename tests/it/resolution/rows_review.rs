@@ -1,4 +1,5 @@
-//! Faults that a review of resolution found, each by its letter and number, with what holds in its place.
+//! Tests for faults that a review of resolution found. Each test name has the letter and number of the fault and says
+//! what must hold instead.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use super::setup::{
     HERE, SHARED, Setup, THERE, exclude, id, id_of, name, now, pin, policy, region, revoke,
 };
 
-/// The plan of a scope that prunes whatever no document speaks of.
+/// The plan of a scope that prunes every image that no document names.
 fn planned(setup: &Setup) -> Plan {
     let (resolution, desired) = (setup.resolve(), setup.desired());
     let plan = plan::plan(&plan::Inputs {
@@ -47,7 +48,7 @@ fn planned(setup: &Setup) -> Plan {
     }
 }
 
-/// What the plan does, with images by their names' letters.
+/// The changes that the plan makes, with the id of each image.
 fn acts(setup: &Setup) -> Vec<(String, Permission)> {
     let plan = planned(setup);
     let actions = plan.actions();
@@ -55,14 +56,14 @@ fn acts(setup: &Setup) -> Vec<(String, Permission)> {
     actions.collect()
 }
 
-/// What the plan does to one image.
+/// The change that the plan makes for one image.
 fn acts_on(setup: &Setup, title: &str) -> Option<Permission> {
     let mut acts = acts(setup).into_iter();
     let act = acts.find(|(image, _)| *image == id_of(title).to_string());
     act.map(|(_, permission)| permission)
 }
 
-/// A share that begins in an hour.
+/// A share that begins in one hour.
 fn to_come() -> DesiredShare {
     DesiredShare::Shared {
         from: Some(now() + TimeDelta::hours(1)),
@@ -70,7 +71,7 @@ fn to_come() -> DesiredShare {
     }
 }
 
-/// What is remembered of a version from now on, if that changes.
+/// The clock that the store will remember for a version, if it changes.
 fn clock(setup: &Setup, version: &str) -> Option<VersionClock> {
     let key = key(version);
     let update = setup.resolve().memory.versions;
@@ -84,7 +85,7 @@ fn key(version: &str) -> VersionKey {
     }
 }
 
-/// A policy with something that CVM alone tells: an exclusion by tag, or that it retires what is deprecated.
+/// A policy with a setting that needs CVM: an exclusion by tag, or the retirement of deprecated images.
 fn by_cvm(retires: bool) -> Policy {
     let mut by_cvm = policy("p", "v*", 1, 1);
     by_cvm.retires_deprecated = retires;
@@ -124,7 +125,7 @@ fn n2_a1_where_reading_is_denied_a_revoked_image_is_not_asked_for() {
         [share("x1"), share("x2")],
         "others are tried as before"
     );
-    // A revocation to come does not forbid it yet.
+    // A revocation that begins later does not forbid the share yet.
     let mut later = setup;
     let mut revoked = Arc::unwrap_or_clone(later.policies.remove(0));
     revoked.revocations[0].at = Some(now() + TimeDelta::hours(1));
@@ -136,7 +137,7 @@ fn n2_a1_where_reading_is_denied_a_revoked_image_is_not_asked_for() {
 
 #[test]
 fn s1_a2_an_entry_that_begins_later_takes_nothing_back() {
-    // In a scope with a policy, in one with names alone, and in one with ids alone.
+    // The scopes: one with a policy, one with names only, and one with ids only.
     let shared = |setup: Setup| {
         setup
             .image("x1", 30)
@@ -157,7 +158,7 @@ fn s1_a2_an_entry_that_begins_later_takes_nothing_back() {
         let decision = &plan.decisions[&id_of("x1")];
         assert_eq!(decision.verdict, Verdict::InSync, "{decision:#?}");
     }
-    // By name, too, and the name is remembered for its image all the same.
+    // The same holds for an entry by name, and the store still remembers the image that the name means.
     let setup = shared(Setup::default()).declares_name("x1", to_come());
     assert_eq!(acts(&setup), []);
     let learned = setup.resolve().memory.names;
@@ -191,7 +192,7 @@ fn n2_a2_a_policy_decides_until_an_entry_begins() {
         .stands("v2", 9)
         .declares("v1", to_come());
     assert_eq!(acts(&setup), [("img-v1".into(), Permission::Cancel)]);
-    // Where the clocks disagree whether it has begun, it is left as it is.
+    // If the clocks disagree on whether the entry has begun, the image stays as it is.
     for hours in [2, -2] {
         let setup = Setup::default()
             .image("v1", 40)
@@ -372,7 +373,7 @@ fn n2_a9_an_image_that_is_built_anew_under_its_name_has_its_own_age() {
     assert_eq!(clock.stands_since, None);
 }
 
-/// A scope whose policy requires a lock, with v1, v2 and v3, of which all but v3 stand and v1 is locked.
+/// A scope with v1, v2 and v3 whose policy requires a lock. v1 and v2 stand, and v1 is locked.
 fn locked(mut required: Policy, titled: &str) -> Setup {
     required.lock = LockMode::Required;
     let image = LockedImage {
@@ -579,7 +580,7 @@ fn n1_b11_a_revoke_does_not_pass_through_the_hold_of_a_name() {
         };
         assert_eq!(setup("v2").says("old"), ("held", NOTHING), "missing");
         assert_eq!(setup("v1").says("old"), ("held", NOTHING), "means another");
-        // An entry by id that wants it shared lets nothing through, either.
+        // An entry by id that wants the image shared does not change this.
         for named in ["v1", "v2"] {
             let declared = setup(named).declares("old", SHARED);
             assert_eq!(declared.says("old"), ("held", NOTHING), "{named}");
@@ -730,7 +731,7 @@ fn n2_an_image_has_the_labels_of_each_document_that_speaks_of_it() {
     assert_eq!(teams("v2"), ["platform", "web"]);
 }
 
-/// What CVM says of all images of another region: nothing in particular.
+/// A CVM listing of all images of another region, without special properties.
 fn listed(setup: &Setup) -> CvmImages {
     let own = setup.elsewhere[&region(THERE)].own.keys();
     CvmImages::Known(own.map(|id| (id.clone(), CvmImage::default())).collect())
@@ -789,7 +790,7 @@ fn n4_b7_an_age_outlives_a_region_that_is_added_and_not_seen() {
         .stands("v1", 1)
         .stands("v2", 9)
         .elsewhere(&[("v2", 39)]);
-    // The copy that told the age is gone by now.
+    // The copy whose CreatedTime gave the age is deleted by now.
     let known = setup.inventory.memory.versions.get_mut(&key("v1"));
     let known = known.expect("a clock");
     known.age = Some(now() - TimeDelta::hours(50));
@@ -817,7 +818,7 @@ fn n4_a6_an_image_that_cannot_be_judged_for_once_keeps_its_age() {
         .stands("v1", 1)
         .stands("v2", 9)
         .elsewhere(&[("v2", 39)]);
-    // The copy that told the age is gone by now.
+    // The copy whose CreatedTime gave the age is deleted by now.
     let known = setup.inventory.memory.versions.get_mut(&key("v1"));
     known.expect("a clock").age = Some(now() - TimeDelta::hours(50));
     assert_eq!(setup.says("v1"), ("superseded", RETIRE));

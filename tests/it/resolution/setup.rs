@@ -1,4 +1,5 @@
-//! A scope with its documents in the types of the product, put together with few words, and what resolution says of it.
+//! Builds a scope with its documents in the types of the product in a few words, and gives the decisions of
+//! resolution about it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -21,12 +22,12 @@ use sharekeeper::observation::{
 };
 use sharekeeper::resolve::{self, Inputs, RegionView, Resolution, ResolvedVerdict};
 
-/// The region whose documents are resolved.
+/// The region whose documents the tests resolve.
 pub(crate) const HERE: &str = "ap-tokyo";
 /// Another region of the same account.
 pub(crate) const THERE: &str = "eu-frankfurt";
 
-/// The time of all cases that say nothing else.
+/// The current time in all cases that set no other time.
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_timestamp(1_790_000_000, 0).expect("a date")
 }
@@ -50,7 +51,7 @@ fn source(line: u32) -> Source {
     }
 }
 
-/// A policy for [`HERE`] that keeps the newest so many of the images that match, and whose other fields have their defaults.
+/// A policy for [`HERE`] that keeps the `newest` newest images that match. All other fields have their defaults.
 pub(crate) fn policy(title: &str, glob: &str, newest: u32, minimum: u32) -> Policy {
     Policy {
         document: Arc::new(DocumentMetadata {
@@ -84,7 +85,7 @@ pub(crate) fn policy(title: &str, glob: &str, newest: u32, minimum: u32) -> Poli
     }
 }
 
-/// A pin of these names in all regions.
+/// A pin of these names in all regions of the policy.
 pub(crate) fn pin(names: &[&str], until: Option<Timestamp>) -> Pin {
     Pin {
         regions: None,
@@ -95,7 +96,7 @@ pub(crate) fn pin(names: &[&str], until: Option<Timestamp>) -> Pin {
     }
 }
 
-/// A revocation that waits as long as it must.
+/// A revocation without `force`, so that it waits for other versions.
 pub(crate) fn revoke(image: &str) -> Revocation {
     Revocation {
         image: ImageRef::Name(name(image)),
@@ -107,7 +108,7 @@ pub(crate) fn revoke(image: &str) -> Revocation {
     }
 }
 
-/// An exclusion of one image.
+/// An exclusion of one image by its id.
 pub(crate) fn exclude(image: &str) -> Exclusion {
     Exclusion {
         id: Some(id(image)),
@@ -116,7 +117,7 @@ pub(crate) fn exclude(image: &str) -> Exclusion {
     }
 }
 
-/// An image that can be shared.
+/// An own image that can be shared.
 pub(crate) fn own(title: &str, created: Timestamp) -> OwnImage {
     OwnImage {
         name: title.into(),
@@ -129,7 +130,7 @@ pub(crate) fn own(title: &str, created: Timestamp) -> OwnImage {
     }
 }
 
-/// What the listing says of an image that is shared: for no visible reason it cannot be.
+/// The eligibility of an image that the API lists as not shareable without a visible reason.
 pub(crate) fn unshareable() -> Eligibility {
     Eligibility::Unshareable {
         failed: Vec::new(),
@@ -137,7 +138,7 @@ pub(crate) fn unshareable() -> Eligibility {
     }
 }
 
-/// What the listing says of an image in a state in which it cannot be shared.
+/// The eligibility of an image in a state that does not allow it to be shared.
 pub(crate) fn unfit(state: &str) -> Eligibility {
     Eligibility::Unshareable {
         failed: vec![Precondition::Normal(state.into())],
@@ -145,7 +146,7 @@ pub(crate) fn unfit(state: &str) -> Eligibility {
     }
 }
 
-/// The blueprint of an image in the given state.
+/// The blueprint of an image, in the given state.
 pub(crate) fn blueprint(image: &ImageId, title: &str, state: &str) -> Blueprint {
     Blueprint {
         id: format!("lhbp-{}", image.as_str()).into(),
@@ -154,18 +155,18 @@ pub(crate) fn blueprint(image: &ImageId, title: &str, state: &str) -> Blueprint 
     }
 }
 
-/// A scope, its documents, and what is known of it.
+/// A scope, its documents, and what was observed and stored about it.
 pub(crate) struct Setup {
     pub(crate) scope: Scope,
     pub(crate) entries: BTreeMap<ImageId, DesiredImage>,
     pub(crate) names: BTreeMap<ImageName, DesiredImage>,
     pub(crate) policies: Vec<Arc<Policy>>,
     pub(crate) locks: BTreeMap<Arc<str>, PolicyLock>,
-    /// Whether the scope was seen.
+    /// Whether the scope was observed.
     pub(crate) is_seen: bool,
-    /// Whether reading what is shared is denied, while the account's own images are known.
+    /// Whether the API denies reading the shares, while the account's own images are known.
     pub(crate) is_denied: bool,
-    /// Whether documents may be missing.
+    /// Whether some documents may be missing.
     pub(crate) is_partial: bool,
     pub(crate) own: BTreeMap<ImageId, OwnImage>,
     pub(crate) seen: Seen,
@@ -174,7 +175,7 @@ pub(crate) struct Setup {
     pub(crate) clocks: Clocks,
 }
 
-/// What resolution brings about for one image as it is now.
+/// The change that resolution causes for one image in its present state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     Nothing,
@@ -220,20 +221,20 @@ impl Setup {
         self
     }
 
-    /// An image with the id `img-` and its name without anything but letters and digits, made so many hours ago.
+    /// Adds an image that was made `hours` hours ago. Its id is `img-` and the letters and digits of its name.
     pub(crate) fn image(self, title: &str, hours: i64) -> Self {
         let image = id_of(title);
         self.image_as(image, title, hours)
     }
 
-    /// The same with another id.
+    /// The same as `image`, with another id.
     pub(crate) fn image_as(mut self, image: ImageId, title: &str, hours: i64) -> Self {
         let created = now() - TimeDelta::hours(hours);
         self.own.insert(image, own(title, created));
         self
     }
 
-    /// The image is shared as a blueprint in that state.
+    /// Makes the image shared, with a blueprint in this state.
     pub(crate) fn shared(mut self, title: &str, state: &str) -> Self {
         let image = id_of(title);
         let shown = blueprint(&image, title, state);
@@ -244,7 +245,7 @@ impl Setup {
         self
     }
 
-    /// The image is shared, servers can be started from it, and each policy has seen it stand for so many hours.
+    /// Makes the image shared and ready, with a version that has stood for `hours` hours in each policy.
     pub(crate) fn stands(mut self, title: &str, hours: i64) -> Self {
         for policy in self.policies.clone() {
             let key = VersionKey {
@@ -262,7 +263,7 @@ impl Setup {
         self.shared(title, "NORMAL")
     }
 
-    /// The image cannot be shared, because it is in that state.
+    /// Makes it impossible to share the image, because it is in this state.
     pub(crate) fn unfit(mut self, title: &str, state: &str) -> Self {
         let own = self.own.get_mut(&id_of(title)).expect("an image");
         own.state = state.into();
@@ -272,13 +273,13 @@ impl Setup {
         self
     }
 
-    /// An entry with the id of the image of that name.
+    /// Adds an entry with the id of the image of that name.
     pub(crate) fn declares(mut self, title: &str, share: DesiredShare) -> Self {
         self.entries.insert(id_of(title), entry(share));
         self
     }
 
-    /// An entry by name.
+    /// Adds an entry with the name of the image.
     pub(crate) fn declares_name(mut self, title: &str, share: DesiredShare) -> Self {
         let mut entry = entry(share);
         entry.name = Some(name(title));
@@ -287,14 +288,14 @@ impl Setup {
         self
     }
 
-    /// The store knows what the name meant.
+    /// Makes the store remember which image the name meant.
     pub(crate) fn remembers(mut self, title: &str, image: &ImageId) -> Self {
         let names = &mut self.inventory.memory.names;
         names.insert(name(title), image.clone());
         self
     }
 
-    /// The entry with the id of that image protects it.
+    /// Makes the entry with the id of that image protect it.
     pub(crate) fn protects(mut self, title: &str) -> Self {
         self.entries
             .get_mut(&id_of(title))
@@ -303,7 +304,7 @@ impl Setup {
         self
     }
 
-    /// What CVM says of an image; nothing is said of images that are not named so.
+    /// Adds an image to the CVM listing. Images that are not added are not listed.
     pub(crate) fn cvm(mut self, title: &str, image: CvmImage) -> Self {
         if !matches!(self.seen.cvm, CvmImages::Known(_)) {
             self.seen.cvm = CvmImages::Known(BTreeMap::new());
@@ -314,7 +315,7 @@ impl Setup {
         self
     }
 
-    /// Another region, in which images of these names were made so many hours ago.
+    /// Adds another region, in which images of these names were made this number of hours ago.
     pub(crate) fn elsewhere(mut self, images: &[(&str, i64)]) -> Self {
         let images = images.iter().map(|(title, hours)| {
             let created = now() - TimeDelta::hours(*hours);
@@ -331,7 +332,7 @@ impl Setup {
         self
     }
 
-    /// The access point's clock is ahead by so many hours, so that neither clock is trusted.
+    /// Puts the clock of the access point ahead by `hours` hours, so that neither clock is trusted.
     pub(crate) fn skewed(mut self, hours: i64) -> Self {
         self.clocks = Clocks::new(now(), TimeDelta::hours(hours));
         self
@@ -349,7 +350,7 @@ impl Setup {
         }
     }
 
-    /// What the documents say.
+    /// The content of the documents.
     pub(crate) fn desired(&self) -> DesiredScope<'_> {
         static ALL: LazyLock<Selector> = LazyLock::new(Selector::default);
         DesiredScope {
@@ -367,7 +368,7 @@ impl Setup {
         self.resolve_desired(&self.desired())
     }
 
-    /// The same with the documents in the types of the product already.
+    /// The same as `resolve`, for documents that are already in the types of the product.
     pub(crate) fn resolve_desired(&self, desired: &DesiredScope<'_>) -> Resolution {
         let observation = self.observation();
         let own = match self.is_seen {
@@ -389,13 +390,13 @@ impl Setup {
         })
     }
 
-    /// The word for an image, and what follows for it.
+    /// The word of the verdict about an image, and its effect.
     pub(crate) fn says(&self, title: &str) -> (&'static str, Effect) {
         said(&self.resolve(), &self.seen, self.clocks, &id_of(title))
     }
 }
 
-/// The word for an image, and what follows for it as it is now.
+/// The word of the verdict about an image, and the effect on its present state.
 pub(crate) fn said(
     resolution: &Resolution,
     seen: &Seen,
@@ -420,7 +421,7 @@ pub(crate) fn said(
     (resolved.verdict.word(), effect)
 }
 
-/// The id that [`Setup::image`] gives.
+/// The id that [`Setup::image`] gives to the image.
 pub(crate) fn id_of(title: &str) -> ImageId {
     let letters = title.bytes().filter(u8::is_ascii_alphanumeric);
     let letters: String = letters
@@ -429,7 +430,7 @@ pub(crate) fn id_of(title: &str) -> ImageId {
     id(&format!("img-{letters}"))
 }
 
-/// An entry of an `ImageShare`.
+/// An entry of an `ImageShare` document.
 pub(crate) fn entry(share: DesiredShare) -> DesiredImage {
     DesiredImage {
         share,
@@ -443,7 +444,7 @@ pub(crate) fn entry(share: DesiredShare) -> DesiredImage {
     }
 }
 
-/// `state: shared`, at all times.
+/// The desired share of `state: shared` without dates.
 pub(crate) const SHARED: DesiredShare = DesiredShare::Shared {
     from: None,
     until: None,

@@ -1,18 +1,18 @@
-//! What the reference model decides about: a small account with a few regions, its documents and what is remembered.
-//! Times are seconds, regions are numbers, and region 0 is the one whose documents are resolved.
+//! The input of the reference model: a small account with a few regions, its documents, and what the store remembers.
+//! Times are seconds, regions are numbers, and region 0 is the region whose documents are resolved.
 
 use std::collections::BTreeMap;
 
 /// One hour, in seconds.
 pub(crate) const HOUR: i64 = 3_600;
 
-/// How a blueprint shows an image as shared.
+/// The state of the blueprint of a shared image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Share {
     Normal,
     Syncing,
     Failed,
-    /// Two blueprints stand for the image.
+    /// The image has two blueprints.
     Doubled,
 }
 
@@ -21,19 +21,19 @@ pub(crate) enum Share {
 pub(crate) struct Image {
     pub(crate) id: u8,
     pub(crate) name: &'static str,
-    /// `None`: `CreatedTime` cannot be read.
+    /// The creation time, or `None` if `CreatedTime` cannot be read.
     pub(crate) created: Option<i64>,
     /// Whether an image that is not shared can be shared.
     pub(crate) eligible: bool,
     pub(crate) share: Option<Share>,
-    /// What only CVM tells: whether its family is the one that policies ask for.
+    /// Whether the image has the family that policies ask for. Only CVM knows this.
     pub(crate) in_family: bool,
-    /// What only CVM tells, too.
+    /// Whether the image is deprecated. Only CVM knows this.
     pub(crate) deprecated: bool,
 }
 
 impl Image {
-    /// An image that can be shared and is of the family.
+    /// An image of the family that can be shared.
     pub(crate) fn new(id: u8, name: &'static str, created: i64) -> Self {
         Self {
             id,
@@ -47,21 +47,21 @@ impl Image {
     }
 }
 
-/// What was seen of a region.
+/// The observation of one region.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Region {
     pub(crate) images: Vec<Image>,
     pub(crate) cvm_fails: bool,
 }
 
-/// What an entry means.
+/// How an entry names its image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
     Id(u8),
     Name(&'static str),
 }
 
-/// What an entry asks for.
+/// The state that an entry asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
     Shared,
@@ -84,7 +84,7 @@ pub(crate) struct Pin {
     pub(crate) until: Option<i64>,
 }
 
-/// An image that a policy takes back, by its name.
+/// A revocation by a policy, which names the image.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Revoke {
     pub(crate) name: &'static str,
@@ -93,13 +93,13 @@ pub(crate) struct Revoke {
     pub(crate) force: bool,
 }
 
-/// A policy of all regions of the world, ordered by `created`.
+/// A policy for all regions of the world, which orders images by `created`.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
     pub(crate) name: &'static str,
-    /// It matches the names that have this letter.
+    /// The policy matches the names that contain this letter.
     pub(crate) letter: char,
-    /// Whether it asks for the family, too.
+    /// Whether the policy also asks for the family.
     pub(crate) asks_family: bool,
     pub(crate) retires_deprecated: bool,
     /// Whether the version is the part of the name before `+`.
@@ -115,7 +115,7 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// A policy that keeps the newest so many versions and asks for nothing else.
+    /// A policy that keeps the `newest` newest versions and has no other conditions.
     pub(crate) fn new(name: &'static str, letter: char, newest: usize, minimum: usize) -> Self {
         Self {
             name,
@@ -134,34 +134,35 @@ impl Policy {
         }
     }
 
-    /// Whether it needs CVM's answer.
+    /// Whether the policy needs the CVM listing.
     pub(crate) fn needs_cvm(&self) -> bool {
         self.asks_family || self.retires_deprecated
     }
 }
 
-/// What is remembered of a version.
+/// What the store remembers of a version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Clock {
     pub(crate) age: Option<i64>,
     pub(crate) stands_since: Option<i64>,
 }
 
-/// What is remembered of names and versions.
+/// What the store remembers of names and versions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Remembered {
     pub(crate) names: BTreeMap<&'static str, u8>,
-    /// By policy and version.
+    /// The clocks by policy and version.
     pub(crate) versions: BTreeMap<(&'static str, String), Clock>,
 }
 
-/// All that a resolution follows from.
+/// All inputs of a resolution.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) now: i64,
-    /// By how much the access point's clock is ahead of this machine's; if at all, no clock is trusted.
+    /// How far the clock of the access point is ahead of this machine's clock. If it is not zero, no clock is
+    /// trusted.
     pub(crate) api_ahead: i64,
-    /// `None`: it could not be seen.
+    /// The observations. `None` means that the region could not be observed.
     pub(crate) regions: Vec<Option<Region>>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) policies: Vec<Policy>,
@@ -169,7 +170,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A world at the given time with one region that has nothing in it.
+    /// A world at the given time with one empty region.
     pub(crate) fn new(now: i64) -> Self {
         Self {
             now,

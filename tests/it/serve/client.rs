@@ -1,4 +1,4 @@
-//! A client of the port, byte by byte.
+//! A simple HTTP client for the tests of the status port. It sends and reads raw bytes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::support::board::Shown;
 
-/// A port on loopback, and its address.
+/// Binds a port on loopback, and returns the server and its address.
 pub(crate) fn bound(token: Option<&str>) -> (StatusServer, SocketAddr) {
     let settings = Settings {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -21,7 +21,7 @@ pub(crate) fn bound(token: Option<&str>) -> (StatusServer, SocketAddr) {
     (port, address)
 }
 
-/// Serves `shown` while `test` runs.
+/// Serves `shown` while the future of `test` runs.
 pub(crate) async fn served<F: Future<Output = ()>>(
     shown: &Rc<Shown>,
     token: Option<&str>,
@@ -34,7 +34,7 @@ pub(crate) async fn served<F: Future<Output = ()>>(
     }
 }
 
-/// One connection, which the server closes.
+/// Sends a request on a connection that the server closes, and returns the reply.
 pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.write_all(request.as_bytes()).await.expect("sent");
@@ -77,7 +77,7 @@ pub(crate) fn body(reply: &str) -> &str {
     reply.split_once("\r\n\r\n").map_or("", |(_, body)| body)
 }
 
-/// A connection that is kept, to ask more than once.
+/// A connection that stays open for several requests.
 pub(crate) struct Kept(pub(crate) TcpStream);
 
 impl Kept {
@@ -90,7 +90,7 @@ impl Kept {
         self.0.write_all(request.as_bytes()).await.expect("sent");
     }
 
-    /// Reads until `end` has come.
+    /// Reads until the reply contains `end`.
     pub(crate) async fn until(&mut self, end: &str) -> String {
         let mut read = Vec::new();
         while !read.ends_with(end.as_bytes()) {

@@ -1,4 +1,5 @@
-//! Readers that ask too much of the port: the engine does not notice, and probes are answered.
+//! Tests that overload of the status port by many or slow readers does not disturb the engine, and that probes are
+//! still answered.
 
 use std::cell::Cell;
 use std::io::Read;
@@ -21,7 +22,7 @@ use super::client::{Kept, body, bound, call, get, header, served, status};
 use super::pass;
 use crate::support::board::{self, Shown, StandStill, change, good};
 
-/// Asks on a kept connection and reads the reply whole.
+/// Sends a request on an open connection and reads the whole reply.
 async fn ask(kept: &mut Kept, path: &str, more: &str) -> (String, Vec<u8>) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
     kept.0.write_all(request.as_bytes()).await.expect("sent");
@@ -32,7 +33,7 @@ async fn ask(kept: &mut Kept, path: &str, more: &str) -> (String, Vec<u8>) {
     (head, bytes)
 }
 
-/// Asks for a document and takes nothing but the head of the reply.
+/// Requests a document and reads only the head of the reply.
 async fn ask_and_stop(address: SocketAddr, path: &str, more: &str) -> (Kept, String) {
     let mut kept = Kept::new(address).await;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
@@ -167,7 +168,7 @@ async fn b3_an_engine_that_stands_still_is_told_of_and_what_was_last_known_is_sh
     let (engine, its_port) = border(StandStill::start());
     let test = async {
         assert_eq!(status(&get(address, "/healthz").await), 200);
-        // Nobody feeds the port yet.
+        // The engine does not feed the port yet.
         let reply = get(address, "/").await;
         assert_eq!(
             (status(&reply), header(&reply, "retry-after")),
@@ -189,7 +190,7 @@ async fn b3_an_engine_that_stands_still_is_told_of_and_what_was_last_known_is_sh
             } => page,
         };
         assert_eq!(status(&page), 200);
-        // From here on the engine does nothing any longer.
+        // From here on, the engine makes no progress.
         let version = shown.board.borrow().version();
         shown.change(|board| board.answered(change(1, WriteResult::Applied)));
         pass(Duration::from_secs(5)).await;
@@ -219,7 +220,7 @@ async fn b3_a_probe_asks_the_engine_for_nothing() {
     assert_eq!((shown.snapshots.get(), shown.rendered()), (0, 0));
 }
 
-/// Asks from a thread that does nothing else, and waits for the answer.
+/// Sends a request from a separate thread and blocks until the answer arrives.
 fn ask_blocking(address: SocketAddr, path: &str) -> String {
     use std::io::Write;
     let path = path.to_owned();
@@ -240,7 +241,7 @@ async fn b3_the_port_answers_while_the_engines_thread_is_busy_and_ends_with_it()
     let (port, address) = bound(None);
     let (engine, its_port) = border(StandStill::start());
     let thread = port.spawn(its_port).expect("a thread");
-    // This is the engine's thread, and here it waits for nothing but the answer.
+    // The test runs on the thread of the engine. Here this thread is blocked until the answer arrives.
     for path in ["/healthz", "/page.css"] {
         assert_eq!(status(&ask_blocking(address, path)), 200, "{path}");
     }
@@ -249,7 +250,7 @@ async fn b3_the_port_answers_while_the_engines_thread_is_busy_and_ends_with_it()
         never = engine.feed(&shown) => match never {},
         page = get(address, "/") => assert_eq!(status(&page), 200),
     }
-    // The feed is dropped, and with it the engine's end.
+    // The feed was dropped, and the engine's end of the channel with it.
     assert!(thread.ended().await, "in good order");
     let late = TcpStream::connect(address).await;
     assert_eq!(
@@ -258,7 +259,7 @@ async fn b3_the_port_answers_while_the_engines_thread_is_busy_and_ends_with_it()
     );
 }
 
-/// A clock that is a fault on the port's thread, once that is asked for.
+/// A clock that panics on the thread of the port as soon as the flag is set.
 struct Faulty(StandStill, Arc<AtomicBool>);
 
 impl Clock for Faulty {
@@ -343,7 +344,7 @@ async fn b4_who_takes_nothing_is_cut_off_and_holds_up_nobody_meanwhile() {
         assert_eq!(status(&head), 200);
         assert_eq!(status(&get(address, "/healthz").await), 200);
         pass(Duration::from_secs(14)).await;
-        // One that takes a little is waited for.
+        // The server does not cut off a reader that makes slow progress.
         let mut some = vec![0; 4 << 20];
         slow.0
             .read_exact(&mut some)
@@ -369,7 +370,7 @@ async fn b4_slow_readers_hold_so_many_bytes_and_no_more() {
     served(&shown, None, |address| {
         let shown = &shown;
         async move {
-            // All of them get the same bytes.
+            // All readers share the same bytes.
             let mut slow =
                 join_all((0..20).map(|_| ask_and_stop(address, "/status.json", ""))).await;
             assert_eq!(shown.rendered(), 1);
@@ -389,14 +390,14 @@ async fn b4_slow_readers_hold_so_many_bytes_and_no_more() {
             let held = (6 - refused + 1) * length;
             assert!(held < (24 << 20) + length, "{held} of {length} each");
             assert!(refused > 0);
-            // Others are not refused what costs little.
+            // Cheap requests of other readers are not refused.
             let packed = "Accept-Encoding: gzip\r\n";
             let (_, head) = ask_and_stop(address, "/status.json", packed).await;
             assert_eq!(status(&head), 200);
             for path in ["/", "/metrics", "/healthz"] {
                 assert_eq!(status(&get(address, path).await), 200, "{path}");
             }
-            // Once the slow ones are cut off, there is room again.
+            // After the slow readers are cut off, there is room again.
             drop(slow);
             pass(Duration::from_secs(16)).await;
             shown.change(|board| board.answered(change(1, WriteResult::Applied)));
@@ -408,7 +409,7 @@ async fn b4_slow_readers_hold_so_many_bytes_and_no_more() {
     .await;
 }
 
-/// What a probe is answered, and how long that takes.
+/// The status of a probe, and the time that it took.
 async fn probe(address: SocketAddr) -> (u16, Duration) {
     let clock = SystemClock::start();
     let reply = get(address, "/healthz").await;
@@ -427,7 +428,7 @@ async fn b8_probes_are_answered_at_once_whoever_else_is_connected_and_asks_nothi
             let mut idle = Vec::new();
             for _ in 0..4 * CONNECTIONS_MAX {
                 let mut one = TcpStream::connect(address).await.expect("a connection");
-                // It may have been cut off already.
+                // The server may have closed the connection already.
                 let _ = one.write_all(sent.as_bytes()).await;
                 idle.push(one);
             }
@@ -488,7 +489,7 @@ async fn b8_probes_are_answered_while_as_much_is_carried_as_may_be() {
             (status(&reply), header(&reply, "retry-after")),
             (503, Some("10"))
         );
-        // Streams that try again and again, and connections that ask nothing.
+        // These are streams that reconnect repeatedly, and connections that send no request.
         let mut more = Vec::new();
         for _ in 0..2 * CONNECTIONS_MAX {
             let mut stream = Kept::new(address).await;
@@ -500,7 +501,7 @@ async fn b8_probes_are_answered_while_as_much_is_carried_as_may_be() {
             assert_eq!(code, 200);
             assert!(took < Duration::from_secs(1), "{took:?}");
         }
-        // Nobody that was served was cut off for them.
+        // No connection that was already served was cut off in favour of these.
         carried[0].until("\n\n").await;
     })
     .await;

@@ -1,4 +1,5 @@
-//! Files that nobody or a script tells of, on a paused clock.
+//! Tests the source that reads manifests from files, on a paused clock. The file system reports no changes, or a
+//! script reports them.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -12,7 +13,7 @@ use super::*;
 
 const POLL: Duration = Duration::from_secs(10);
 
-/// A file system that tells of nothing.
+/// A file watch that never reports a change.
 struct Silent;
 
 impl Watch for Silent {
@@ -25,7 +26,7 @@ impl Watch for Silent {
     }
 }
 
-/// Tells of a change when the test says so, and counts how often the files were looked at.
+/// A file watch that reports a change when the test asks for it, and counts how often the files were read.
 #[derive(Clone, Default)]
 struct Told {
     changed: Rc<Notify>,
@@ -89,7 +90,7 @@ async fn m14_a_file_that_is_touched_for_ever_delays_the_set_only_so_much() {
                 assert_eq!(fed.images().await, ["img-a", "img-b"]);
                 clock.monotonic().since(begin)
             });
-            // Ten times the debounce, its tenth, and the pause between two readings.
+            // The bound is ten times the debounce, a tenth of it, and the pause between two readings.
             assert!(
                 took <= DEBOUNCE * 10 + Duration::from_millis(300),
                 "{took:?}"
@@ -99,7 +100,7 @@ async fn m14_a_file_that_is_touched_for_ever_delays_the_set_only_so_much() {
                 (10..=31).contains(&looks),
                 "it looked {looks} times in a minute"
             );
-            // The storm is over, and a single change costs the debounce once.
+            // After the storm, a single change is delayed by one debounce only.
             pause(&clock, Duration::from_secs(10)).await;
             files.write("m/img-c.yaml", &share("img-c"));
             told.changed.notify_one();
@@ -109,7 +110,7 @@ async fn m14_a_file_that_is_touched_for_ever_delays_the_set_only_so_much() {
     .await;
 }
 
-/// A machine's clock that a pause moves on: files that were written before it are that much older.
+/// A system clock that also advances with the paused time, so that files written before a pause are older after it.
 struct Paused(SystemClock);
 
 impl Clock for Paused {
@@ -161,7 +162,7 @@ async fn m14_a_change_whose_end_was_waited_for_is_read_without_another_pause() {
     .await;
 }
 
-/// Takes the only thread there is for what blocks, as soon as the files were looked at, until the test lets go of it.
+/// Occupies the only blocking thread as soon as the files are followed, until the test releases it.
 struct Busy {
     taken: Rc<Notify>,
     release: Option<std::sync::mpsc::Receiver<()>>,
@@ -196,7 +197,7 @@ fn p6_reading_and_parsing_hold_nothing_else_up() {
     let taken = Rc::clone(&watch.taken);
     let test = async |mut fed: Fed| {
         taken.notified().await;
-        // The feed cannot go on; all else can.
+        // The feed cannot continue, but everything else can.
         for _ in 0..1000 {
             tokio::task::yield_now().await;
         }
@@ -210,7 +211,7 @@ fn p6_reading_and_parsing_hold_nothing_else_up() {
     runtime.expect("a runtime").block_on(running);
 }
 
-/// So late that nothing in a file system is recent, so that no pause is a reason to wait.
+/// A clock that is far ahead, so that no file is recent and no reading has to wait.
 struct Late(SystemClock);
 
 impl Clock for Late {
@@ -265,7 +266,7 @@ async fn m1_m3_a_broken_set_tells_every_problem_once_and_the_mended_one_is_sent_
             assert!(a.starts_with(&place), "{a}");
             assert!(a.ends_with("; did you mean `shared`?"), "{a}");
             assert!(b.contains("img-b.yaml:4:"), "{b}");
-            // Neither another reading nor the same problems in a newer file are news, nor other text beside the error.
+            // A new reading, the same problems in a newer file, and other text beside the error cause no new report.
             fed.reload.notify_one();
             for beside in ["\n", " # later\n"] {
                 let text = share("img-a").replace("shared", "shard");
@@ -323,7 +324,7 @@ async fn m3_s3_with_partial_ok_the_good_files_are_a_set_that_is_marked() {
             &problems(&part),
             &["img-b.yaml:4:", "did you mean `shared`?"],
         );
-        // Other text beside the error makes no other set.
+        // Other text beside the error does not make the set of manifests a different one.
         let text = share("img-b").replace("shared", "shard");
         files.write("m/img-b.yaml", &text.replace("]}\n", "]} # later\n"));
         pause(&clock, POLL * 3).await;
@@ -352,7 +353,7 @@ async fn s3_who_asks_for_a_reading_is_told_when_it_is_done_and_not_before_what_c
             fed.reload.notify_one();
             assert!(matches!(fed.told().await, Update::Broken(_)));
             assert!(matches!(fed.told().await, Update::Asked));
-            // Nothing new is an answer, too.
+            // A request to reload is answered even if nothing is new.
             fed.reload.notify_one();
             assert!(matches!(fed.told().await, Update::Asked));
         },
@@ -360,10 +361,10 @@ async fn s3_who_asks_for_a_reading_is_told_when_it_is_done_and_not_before_what_c
     .await;
 }
 
-/// A git that refuses until it is allowed, and then has `m/img-a.yaml` in its index.
+/// A git that fails until it is allowed to answer. Then it has `m/img-a.yaml` in its index.
 struct Refuses<'a> {
     allowed: &'a Cell<bool>,
-    /// How often it was asked what it has.
+    /// How often git was asked for its index.
     asked: &'a Cell<usize>,
 }
 
@@ -413,7 +414,7 @@ async fn g3_s3_a_git_that_cannot_be_asked_is_asked_again_now_and_then() {
         let loaded = fed.loaded().await;
         assert_eq!(loaded.desired.completeness, Completeness::Whole);
         assert_eq!(loaded.warnings, [""; 0]);
-        // Once there was an answer, it is asked only with what changes.
+        // After the first answer, git is asked again only when files change.
         let before = asked.get();
         pause(&clock, Duration::from_secs(3600)).await;
         assert_eq!(asked.get(), before);

@@ -1,4 +1,4 @@
-//! Manifests in a git repository, as the real git has it.
+//! Tests the source that reads manifests from a git repository, with the real git.
 
 use std::future::pending;
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use sharekeeper::source::{GitRef, GitUrl, Repository};
 use super::*;
 use crate::support::real_git;
 
-/// Nothing of a repository is watched.
+/// A file watch that watches nothing in the repository.
 struct Unwatched;
 
 impl Watch for Unwatched {
@@ -25,14 +25,14 @@ impl Watch for Unwatched {
     }
 }
 
-/// A repository with a commit that shares `img-a`, and a home for the private copy of it.
+/// A repository with a commit that shares `img-a`, and a directory for the private copy of this repository.
 struct Remote {
     files: Files,
     home: tempfile::TempDir,
 }
 
 impl Remote {
-    /// `None` where there is no git, which is said.
+    /// Returns `None` and reports it if git is not installed.
     fn new() -> Option<Self> {
         if !real_git::is_there() {
             return None;
@@ -46,7 +46,7 @@ impl Remote {
         Some(remote)
     }
 
-    /// Runs git without the settings of whoever runs the tests.
+    /// Runs git without the settings of the user who runs the tests.
     fn git(&self, arguments: &[&str]) -> String {
         let output = real_git::command(&self.files.path(""), &self.files.path(""))
             .args(arguments)
@@ -58,14 +58,14 @@ impl Remote {
         text.trim().to_owned()
     }
 
-    /// Commits everything, and says which commit that is.
+    /// Commits everything and returns the hash of the commit.
     fn commit(&self) -> String {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "--message=x"]);
         self.git(&["rev-parse", "HEAD"])
     }
 
-    /// A commit that shares this image, too.
+    /// Makes a commit that also shares this image, and returns its hash.
     fn share(&self, image: &str) -> String {
         self.files.write(&format!("m/{image}.yaml"), &share(image));
         self.commit()
@@ -88,7 +88,7 @@ impl Remote {
         }
     }
 
-    /// Runs a feed of `main`, of which nothing comes but when it is asked to reload.
+    /// Runs a feed of `main` that reads the repository only when it is asked to reload.
     async fn run(&self, test: impl AsyncFnOnce(Fed)) {
         run(self.settings("main"), SystemCommandRunner, Unwatched, test).await;
     }
@@ -101,7 +101,7 @@ impl Remote {
         home.join(name)
     }
 
-    /// As if it could not be reached.
+    /// Makes the repository unreachable.
     fn cut_off(&self) {
         self.files.rename(".git", "cut-off");
     }
@@ -124,13 +124,13 @@ async fn the_first_commit_and_each_new_one_is_a_set_that_names_files_as_the_repo
             );
             let image = first.desired.images.values().next().expect("an image");
             assert_eq!(image.source.to_string(), "m/img-a.yaml:4");
-            // Asked again, it says the same, which is no news.
+            // A reload without a new commit delivers nothing.
             fed.reload.notify_one();
             let head = remote.share("img-b");
             fed.reload.notify_one();
             let second = fed.loaded().await;
             assert_eq!((images(&second).len(), second.commit), (2, Some(head)));
-            // A commit that changes no manifest is another commit all the same.
+            // A commit that changes no manifest still counts as a new commit.
             let head = remote.commit();
             fed.reload.notify_one();
             let third = fed.loaded().await;
@@ -213,7 +213,7 @@ async fn m3_s3_a_broken_commit_keeps_the_last_good_one_and_says_what_is_wrong() 
                 &["file://", " at main, in m: ", is_not, &is_kept],
             );
             holds(&problems[1..], &["m/img-b.yaml:"]);
-            // The same commit is not told of twice, and the mended one is.
+            // The same broken commit is not reported twice, and the corrected commit is delivered.
             fed.reload.notify_one();
             remote.files.write("m/img-b.yaml", &share("img-b"));
             remote.commit();
@@ -336,7 +336,7 @@ async fn d4_after_a_start_without_network_the_last_good_commit_is_in_force_and_t
         })
         .await;
     remote.cut_off();
-    // What a process that was killed may leave behind.
+    // These are files that a killed process may leave behind.
     let home = remote.home.path().join("git");
     fs::create_dir_all(home.join("tree/m")).expect("makes");
     fs::write(home.join("tree/m/img-x.yaml"), share("img-x")).expect("writes");
@@ -496,7 +496,7 @@ async fn the_commit_of_files_in_a_checkout_is_told_and_another_commit_of_the_sam
     .await;
 }
 
-/// What is logged on this thread while it lives.
+/// Collects the log of this thread as long as the value exists.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -512,7 +512,7 @@ impl Log {
         (log, tracing::subscriber::set_default(subscriber))
     }
 
-    /// What was logged since it was last asked.
+    /// The lines that were logged since the last call.
     fn take(&self) -> Vec<String> {
         let bytes = std::mem::take(&mut *self.0.lock().expect("one thread"));
         let text = String::from_utf8(bytes).expect("text");
@@ -573,7 +573,7 @@ async fn g5_a_tag_of_a_branchs_name_does_not_take_its_place_and_is_told() {
             },
         )
         .await;
-        // It is told at each start.
+        // The warning is logged at each start.
         remote.git(&["tag", name, &old]);
         run(
             remote.settings(name),
@@ -636,7 +636,7 @@ async fn g3_s3_a_submodule_of_a_followed_repository_is_an_error_with_its_cause()
                     &kept,
                 ],
             );
-            // Where nothing is looked for, it does no harm.
+            // A submodule in a place where no manifests are read does no harm.
             let entry = format!("160000,{head},m/_team");
             remote.git(&["update-index", "--force-remove", "m/team"]);
             remote.git(&["update-index", "--add", "--cacheinfo", &entry]);
@@ -647,7 +647,7 @@ async fn g3_s3_a_submodule_of_a_followed_repository_is_an_error_with_its_cause()
         .await;
 }
 
-/// git, but that a checkout leaves this file out.
+/// Runs the real git, but removes this file from each checkout.
 struct LeavesOut(&'static str);
 
 impl CommandRunner for LeavesOut {
@@ -689,7 +689,7 @@ async fn g3_s3_what_the_checkout_of_a_followed_commit_leaves_out_is_an_error() {
         },
     )
     .await;
-    // With `--partial-ok`, what is there is shared, and the set is marked.
+    // With `--partial-ok`, the other files are shared, and the set is marked as partial.
     let settings = Settings {
         partial_ok: true,
         ..settings
@@ -722,14 +722,14 @@ async fn g3_s3_a_file_that_is_gone_from_a_checkout_is_broken_until_git_is_told()
             &fed.broken().await,
             &["m/img-b.yaml: git has it", "git rm", "rm -- m/img-b.yaml"],
         );
-        // Nothing of the manifests changes but what git knows of them.
+        // The manifests do not change here. Only the index of git changes.
         remote.git(&["rm", "--quiet", "--cached", "m/img-b.yaml"]);
         assert_eq!(fed.images().await, ["img-a"]);
     })
     .await;
 }
 
-/// Command lines of processes that have not ended, with these words in them.
+/// The command lines of running processes that contain these words.
 fn processes(words: &str) -> Vec<String> {
     let entries = fs::read_dir("/proc").expect("Linux");
     let lines = entries.filter_map(|entry| {
@@ -739,7 +739,7 @@ fn processes(words: &str) -> Vec<String> {
     lines.filter(|line| line.contains(words)).collect()
 }
 
-/// Between two looks at what real processes do.
+/// The pause between two checks of real processes.
 async fn pause() {
     let clock = SystemClock::start();
     let until = clock.monotonic() + Duration::from_millis(20);
@@ -749,7 +749,7 @@ async fn pause() {
 #[tokio::test]
 async fn b7_g8_of_a_fetch_that_hangs_nothing_is_left_after_its_time() {
     let Some(remote) = Remote::new() else { return };
-    // Connections are taken by the system and never answered.
+    // The system accepts connections, and the server never answers.
     let server = TcpListener::bind("127.0.0.1:0").expect("listens");
     let address = server.local_addr().expect("an address").to_string();
     for (reference, step) in [("refs/heads/main", "fetch"), ("main", "ls-remote")] {
@@ -780,7 +780,7 @@ async fn b7_g8_of_a_fetch_that_hangs_nothing_is_left_after_its_time() {
         })
         .await;
     }
-    // Whoever stops waiting ends it too.
+    // If the caller drops the feed, git ends as well.
     let mut settings = remote.settings("refs/heads/main");
     if let Origin::Git(repository) = &mut settings.origin {
         repository.url = GitUrl::new(&format!("http://{address}/x.git")).expect("a URL");
@@ -797,7 +797,7 @@ async fn b7_g8_of_a_fetch_that_hangs_nothing_is_left_after_its_time() {
     }
 }
 
-/// What a git that was killed leaves in its repository.
+/// The files that a killed git leaves in its repository.
 const LEFTOVERS: [&str; 10] = [
     "objects/pack/tmp_pack_abc",
     "objects/pack/tmp_idx_abc",
@@ -824,7 +824,7 @@ fn halves(repository: &Path) -> Vec<&'static str> {
     LEFTOVERS.iter().filter(is_left).copied().collect()
 }
 
-/// git, but that each fetch is killed half-way.
+/// Runs the real git, but kills each fetch half-way.
 struct KilledFetches;
 
 impl CommandRunner for KilledFetches {
@@ -858,7 +858,7 @@ async fn g8_what_a_killed_fetch_leaves_is_removed_at_once_and_at_the_next_start(
         .run(async |mut fed| {
             assert_eq!(fed.images().await, ["img-a"]);
             assert_eq!(halves(&remote.copy()), [""; 0]);
-            // Nor does a pack of its own go with them.
+            // The packs that git itself has made are not removed with the leftovers.
             remote.share("img-b");
             fed.reload.notify_one();
             assert_eq!(fed.images().await, ["img-a", "img-b"]);
@@ -885,7 +885,7 @@ async fn g8_in_a_repository_that_is_not_the_private_copy_nothing_is_removed() {
             .expect("is there")
             .is_dir()
     );
-    // Nor through a link within it.
+    // Nothing is removed through a symbolic link inside the private copy, either.
     let packs = remote.copy().join("objects/pack");
     fs::remove_dir_all(&packs).expect("removes");
     symlink(moved.join("objects/pack"), &packs).expect("links");
@@ -893,7 +893,8 @@ async fn g8_in_a_repository_that_is_not_the_private_copy_nothing_is_removed() {
     assert_eq!(halves(&moved), LEFTOVERS);
 }
 
-/// git, and how much of a commit its checkouts write, in bytes at most. What begins with a zero byte is a placeholder.
+/// Runs the real git and measures the most bytes that its checkouts write. A file that begins with a zero byte is a
+/// placeholder and does not count.
 struct Measured<'a>(&'a std::cell::Cell<u64>);
 
 impl CommandRunner for Measured<'_> {
@@ -948,7 +949,7 @@ async fn b12_what_is_no_manifest_takes_no_room_and_nothing_seems_to_be_missing()
         let loaded = fed.loaded().await;
         assert_eq!(images(&loaded), ["img-a", "img-b"]);
         holds(&loaded.warnings, &["m/c.YAML: the file is not read"]);
-        // A link that gives what is no manifest the name of one.
+        // This link gives a file that is no manifest the name of a manifest.
         symlink("film.mp4", remote.files.path("m/film.yaml")).expect("links");
         fs::write(remote.files.path("m/film.mp4"), "nonsense: [").expect("writes");
         remote.commit();
@@ -981,7 +982,7 @@ async fn b12_a_manifest_that_is_too_large_is_an_error_with_its_size_and_is_not_w
                     "nothing is decided",
                 ],
             );
-            // The server may leave it out.
+            // With this setting, the server may omit the large file.
             remote.git(&["config", "uploadpack.allowFilter", "true"]);
             fs::remove_dir_all(remote.copy()).expect("removes");
             remote.share("img-b");

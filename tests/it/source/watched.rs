@@ -1,4 +1,5 @@
-//! Files that the operating system tells of. Nothing is found by looking now and then.
+//! Tests the source that reads manifests from files whose changes the operating system reports. The tests poll for
+//! nothing.
 
 use std::os::unix::fs::symlink;
 
