@@ -114,7 +114,7 @@ fn n2_what_cannot_be_ordered_is_excluded() {
     assert_eq!(setup.says("1.5.0"), ("newest", SHARE));
 }
 
-/// The names in the order in which a policy shares them, found by excluding the first one repeatedly.
+/// The names in the order in which a policy shares them, found by removing the first one repeatedly.
 fn order(order: &Order, names: &[&str]) -> Vec<String> {
     let mut left: Vec<_> = names.iter().enumerate().collect();
     let mut ordered = Vec::new();

@@ -1,5 +1,5 @@
-//! The real binary, in an environment that holds nothing of whoever runs the tests; and a bench with manifests and a
-//! state directory to run it on.
+//! Runs the real binary in an environment without any settings of the user who runs the tests. A bench is a directory
+//! with manifests and a state directory to run it on.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,14 +9,14 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-/// The command, with a home in which there is nothing.
+/// A command of the binary, with an empty home directory.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sharekeeper"));
     command
         .env_clear()
         .env("HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("home"))
         .env("USER", "tester")
-        // Nobody answers there: no machine's own role gets into a test.
+        // No server listens there, so that a test never uses the CAM role of the machine that runs it.
         .env("SHAREKEEPER_METADATA_URL", "http://127.0.0.1:1")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args(arguments);
@@ -35,14 +35,14 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("text")
 }
 
-/// Makes a state in a directory, as a first run does.
+/// Creates a state in a directory, as the first run does.
 pub(crate) fn use_state(directory: &Path) {
     let options = sharekeeper::store::Options::new("a first run", "here");
     let now = || sharekeeper::host::Clock::now(&sharekeeper::host::SystemClock::start());
     drop(sharekeeper::store::Store::open(directory, &options, now).expect("a state"));
 }
 
-/// The one document on stdout, whose exit status must be the process's.
+/// The one document on stdout. Its exit status must be the exit status of the process.
 pub(crate) fn document(output: &Output) -> Value {
     let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
         panic!(
@@ -74,24 +74,24 @@ impl Bench {
         self.0.path().join(name)
     }
 
-    /// The simulator's state directory.
+    /// The state directory of the simulator.
     pub(crate) fn state(&self) -> PathBuf {
         self.path("state/sim")
     }
 
-    /// The bench, with a simulator's state that was used.
+    /// The bench with a simulator state that was used before.
     pub(crate) fn used(self) -> Self {
         use_state(&self.state());
         self
     }
 
-    /// Writes a manifest, or another file.
+    /// Writes a manifest or another file, relative to the bench.
     pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).expect("a file");
     }
 
-    /// Writes a manifest for one region, which names `images` in order from line 7 on. What follows an image's id is
-    /// more of its entry, as in `img-a, protect: true`.
+    /// Writes a manifest for one region, which names `images` in order from line 7 on. The text after an image id
+    /// gives more fields of its entry, as in `img-a, protect: true`.
     pub(crate) fn declare(&self, name: &str, region: &str, images: &[&str]) {
         let mut text = format!(
             "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {{name: {name}, labels: {{from: {name}}}}}\n\
@@ -107,7 +107,7 @@ impl Bench {
         self.write(&format!("manifests/{name}.yaml"), &text);
     }
 
-    /// Runs a command with `--sim`, and demands its exit status.
+    /// Runs a command with `--sim` and asserts its exit status.
     pub(crate) fn run(&self, arguments: &[&str], status: i32) -> Output {
         let output = self.real(&[arguments, &["--sim"]].concat());
         assert_eq!(
@@ -129,12 +129,12 @@ impl Bench {
             .expect("the binary starts")
     }
 
-    /// What a command with `--sim` prints for people.
+    /// The stdout of a command with `--sim`, in the format for people.
     pub(crate) fn text(&self, arguments: &[&str], status: i32) -> String {
         stdout(&self.run(arguments, status))
     }
 
-    /// What a command with `--sim` says on stderr.
+    /// The stderr of a command with `--sim`.
     pub(crate) fn told(&self, arguments: &[&str], status: i32) -> String {
         stderr(&self.run(arguments, status))
     }
@@ -144,7 +144,7 @@ impl Bench {
         document(&self.run(&[arguments, &["-o", "json"]].concat(), status))
     }
 
-    /// Changes the simulator's world between two runs.
+    /// Changes the world of the simulator between two runs.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Value)) {
         let file = self.state().join("world.json");
         let mut world = match fs::read(&file) {
@@ -158,12 +158,12 @@ impl Bench {
         fs::write(&file, world.to_string()).expect("a file");
     }
 
-    /// Somebody else shares images.
+    /// Shares images as somebody else does.
     pub(crate) fn share(&self, region: &str, images: &[&str]) {
         self.set(region, images, true);
     }
 
-    /// Somebody else cancels shares.
+    /// Cancels shares as somebody else does.
     pub(crate) fn cancel(&self, region: &str, images: &[&str]) {
         self.set(region, images, false);
     }
@@ -184,7 +184,7 @@ impl Bench {
         });
     }
 
-    /// What is shared now: region and image.
+    /// The shares that exist now, as pairs of region and image.
     pub(crate) fn shared(&self) -> Vec<(String, String)> {
         let text = fs::read(self.state().join("world.json")).expect("a world");
         let world: Value = serde_json::from_slice(&text).expect("a world");
@@ -196,12 +196,12 @@ impl Bench {
             .collect()
     }
 
-    /// A second connection to the state, with which to damage it.
+    /// Opens a second connection to the state, which a test uses to damage it.
     pub(crate) fn database(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.state().join("state.db")).expect("a database")
     }
 
-    /// Every file below the bench's state, with its content.
+    /// Every file below the state of the bench, with its content.
     pub(crate) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
             let Ok(entries) = fs::read_dir(folder) else {
@@ -222,7 +222,7 @@ impl Bench {
     }
 }
 
-/// The simulator in a process of its own, until it is dropped.
+/// The simulator in a process of its own, which ends when the value is dropped.
 pub(crate) struct Simulator {
     process: Child,
     document: Value,
@@ -233,7 +233,7 @@ impl Simulator {
         Self::with(&[])
     }
 
-    /// With more arguments, such as a world.
+    /// Starts the simulator with more arguments, such as a world.
     pub(crate) fn with(arguments: &[&str]) -> Self {
         let mut process = command(&["sim", "--listen", "127.0.0.1:0", "-o", "json"])
             .args(arguments)
@@ -253,7 +253,7 @@ impl Simulator {
         self.document["endpoint"].as_str().expect("an address")
     }
 
-    /// What it has been asked so far: calls by action.
+    /// The number of calls that the simulator has received so far, by action.
     pub(crate) fn calls(&self) -> BTreeMap<String, u64> {
         let address = self.endpoint().trim_start_matches("http://");
         let mut stream = std::net::TcpStream::connect(address).expect("it listens");
@@ -275,7 +275,7 @@ impl Simulator {
             .collect()
     }
 
-    /// The key of its one account, for the environment.
+    /// The key of the only account of the simulator, as environment variables.
     pub(crate) fn credentials(&self) -> [(&'static str, &str); 2] {
         let text = |name: &str| self.document["accounts"][0][name].as_str().expect("a key");
         [
@@ -287,7 +287,7 @@ impl Simulator {
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to end.
+        // If the process has already ended by itself, there is nothing to kill.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,4 +1,5 @@
-//! Boards to show: made by the same plans and answers as the daemon's, and served with a wall clock that stands still.
+//! Boards for the tests of the status page and the metrics. The same plans and answers as in the daemon make them,
+//! and the clock of the server stands still.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -25,12 +26,12 @@ use sharekeeper::serve::{Health, Snapshot, StatusServer, StatusSource, border};
 use sharekeeper::status::{Activity, Board, Change, LoadedManifests, PassResult, WriteBucket};
 use tokio::sync::Notify;
 
-/// So many seconds after the hour at which all boards begin.
+/// The time at a number of seconds after noon, when the work on all boards begins.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Utc.with_ymd_and_hms(2026, 3, 1, 12, 0, 0).unwrap() + TimeDelta::seconds(seconds)
 }
 
-/// When boards are looked at.
+/// The time at which the boards are shown.
 pub(crate) fn now() -> Timestamp {
     at(600)
 }
@@ -60,7 +61,7 @@ pub(crate) fn source(file: &str, line: u32) -> Source {
     }
 }
 
-/// A decision about an image that a manifest wants shared.
+/// A decision about an image whose desired state is shared.
 pub(crate) fn decision(verdict: Verdict) -> Decision {
     Decision {
         desired: ShareState::Shared,
@@ -78,7 +79,7 @@ pub(crate) fn decision(verdict: Verdict) -> Decision {
     }
 }
 
-/// A decision about an image that is to be cancelled.
+/// A decision about an image whose share is to be cancelled.
 pub(crate) fn cancel(cause: Cause, verdict: Verdict) -> Decision {
     Decision {
         desired: ShareState::Unshared,
@@ -123,7 +124,7 @@ pub(crate) fn plan(
     }
 }
 
-/// A board with manifests, and nothing else yet.
+/// A board with an origin of manifests and nothing else.
 pub(crate) fn empty() -> Board {
     let origin = "https://git.example.com/platform/images.git, main";
     loaded(origin, "3f786850e387550fdab836ed7e6dc881de23001b", 3)
@@ -135,7 +136,7 @@ fn loaded(origin: &str, commit: &str, images: usize) -> Board {
     board
 }
 
-/// Loads manifests that name so many images, and have no problem.
+/// Loads manifests that name this number of images and have no problem.
 pub(crate) fn load(board: &mut Board, commit: &str, images: usize, now: Timestamp) {
     let set = LoadedManifests {
         commit: Some(commit.into()),
@@ -146,7 +147,7 @@ pub(crate) fn load(board: &mut Board, commit: &str, images: usize, now: Timestam
     board.manifests_loaded(set, now);
 }
 
-/// Adds a pass that ended.
+/// Adds a finished pass to the board.
 pub(crate) fn pass(board: &mut Board, plan: &Plan, result: PassResult) {
     board.pass_began(&plan.scope, at(500));
     board.planned(plan, at(510));
@@ -155,14 +156,14 @@ pub(crate) fn pass(board: &mut Board, plan: &Plan, result: PassResult) {
     board.pass_ended(&plan.scope, result, took, idle, at(512));
 }
 
-/// As [`empty`], with manifests that name so many images.
+/// The same as [`empty`], with manifests that name this number of images.
 fn sized(images: usize) -> Board {
     let manifests = empty().manifests().clone();
     let commit = manifests.commit.expect("it is known");
     loaded(&manifests.origin, &commit, images)
 }
 
-/// Everything is as desired.
+/// A board on which everything is as desired.
 pub(crate) fn good() -> Board {
     let mut board = sized(1_204);
     for (account, region, images) in [
@@ -203,7 +204,7 @@ pub(crate) fn change(n: usize, result: WriteResult) -> Change {
     }
 }
 
-/// Some of everything that can go wrong.
+/// A board with an example of everything that can go wrong.
 pub(crate) fn bad() -> Board {
     let mut board = good();
     mixed(&mut board);
@@ -219,7 +220,7 @@ pub(crate) fn bad() -> Board {
     board
 }
 
-/// One scope with an image of each kind.
+/// Adds one scope with an image of each kind.
 fn mixed(board: &mut Board) {
     let place = scope("default", "ap-singapore");
     let not_eligible = problem(
@@ -273,7 +274,7 @@ fn mixed(board: &mut Board) {
     board.answered(change(1, WriteResult::Applied));
 }
 
-/// One scope in which a guard withholds much.
+/// Adds one scope in which a guard withholds many changes.
 fn guarded(board: &mut Board) {
     let place = scope("prod", "ap-singapore");
     let loss = UnexpectedLoss { lost: 40, of: 104 };
@@ -290,7 +291,7 @@ fn guarded(board: &mut Board) {
     pass(board, &plan, PassResult::Incomplete);
 }
 
-/// A scope that is not seen, and one that is given up.
+/// Adds a scope that was not observed, and a scope that the daemon no longer tries.
 fn dark(board: &mut Board) {
     let place = scope("prod", "na-ashburn");
     let unobserved = Unobserved {
@@ -324,7 +325,8 @@ fn dark(board: &mut Board) {
     );
 }
 
-/// Fifteen regions of 2,000 images, of which a tenth is not as desired, each for a reason of its own.
+/// A board of fifteen regions with 2,000 images each. A tenth of them is not as desired, each for a reason of its
+/// own.
 pub(crate) fn huge() -> Board {
     let mut board = sized(30_000);
     for region in Region::all() {
@@ -347,8 +349,8 @@ pub(crate) fn huge() -> Board {
     board
 }
 
-/// So many accounts with 15 regions of 20 images each. `verdict` is that of the images of an account and region, by their
-/// numbers.
+/// A board of accounts with 15 regions of 20 images each. `verdict` gives the verdict of the images of an account and
+/// region, by their numbers.
 pub(crate) fn fleet(accounts: usize, verdict: impl Fn(usize, usize) -> Verdict) -> Board {
     let mut board = sized(accounts * 15 * 20);
     for account in 0..accounts {
@@ -366,7 +368,7 @@ pub(crate) fn fleet(accounts: usize, verdict: impl Fn(usize, usize) -> Verdict) 
     board
 }
 
-/// A board with all that others have a say in saying what would break out of a page, a line or a document.
+/// A board in which every text from outside contains `evil`, which must not break a page, a line or a document.
 pub(crate) fn hostile(evil: &str) -> Board {
     let mut board = loaded(evil, evil, 3);
     let place = scope("default", "ap-singapore");
@@ -424,7 +426,7 @@ pub(crate) fn hostile(evil: &str) -> Board {
     board
 }
 
-/// Names as long and errors as wordy as they get, in several scripts, in three accounts of two regions each.
+/// A board with very long names and errors in several scripts, in three accounts of two regions each.
 pub(crate) fn wordy() -> Board {
     let mut board = sized(36);
     let sentence = "The image cannot be shared because the operation that was asked for is not supported by <b>it</b>; ";
@@ -480,7 +482,7 @@ pub(crate) fn wordy() -> Board {
     board
 }
 
-/// So many accounts with 15 regions of so many images each, in every state that there is.
+/// A board of accounts with 15 regions of `images` images each, in every possible state.
 pub(crate) fn many(accounts: usize, images: usize) -> Board {
     let mut board = sized(accounts * 15 * images);
     let denied = Problem {
@@ -515,28 +517,28 @@ pub(crate) fn many(accounts: usize, images: usize) -> Board {
     board
 }
 
-/// A board that is served, and can be changed meanwhile.
+/// A board that is served while a test changes it.
 pub(crate) struct Shown {
     pub(crate) board: RefCell<Board>,
     pub(crate) health: RefCell<Health>,
-    /// Rendering the metrics is a fault.
+    /// If this is set, rendering the metrics panics.
     pub(crate) faulty: Cell<bool>,
-    /// How often the engine was asked for a snapshot.
+    /// How often the server asked the engine for a snapshot.
     pub(crate) snapshots: Cell<usize>,
-    /// How often a document was rendered.
+    /// How often the server rendered a document.
     pub(crate) rendered: Arc<AtomicUsize>,
     changes: Notify,
 }
 
 struct ShownSnapshot {
-    /// The thread of whoever handed it over, on which nothing is rendered.
+    /// The thread that made the snapshot. No document is rendered on it.
     made_on: ThreadId,
     board: Board,
     faulty: bool,
     rendered: Arc<AtomicUsize>,
 }
 
-/// The clock that boards are shown by.
+/// A clock that stands still, which the server shows boards by.
 pub(crate) struct StandStill(SystemClock);
 
 impl StandStill {
@@ -583,11 +585,11 @@ impl Shown {
         self.rendered.load(Ordering::Relaxed)
     }
 
-    /// Serves it for ever, on the thread of the caller.
+    /// Serves the board on the thread of the caller, without an end.
     pub(crate) async fn serve(&self, port: StatusServer) -> Infallible {
         let (engine, its_port) = border(StandStill::start());
         tokio::select! {
-            // A change is known before the next request is looked at.
+            // With this order, a change is known before the next request is read.
             biased;
             never = engine.feed(self) => never,
             served = port.serve(its_port) => panic!("it serves for ever: {served:?}"),
@@ -641,7 +643,7 @@ impl Snapshot for ShownSnapshot {
         &self.board
     }
 
-    /// Asked for once for each document.
+    /// The server calls this once for each document.
     fn taken_at(&self) -> Timestamp {
         self.assert_elsewhere();
         self.rendered.fetch_add(1, Ordering::Relaxed);
@@ -655,7 +657,7 @@ impl Snapshot for ShownSnapshot {
     }
 }
 
-/// The images of a scope by their ids, for a test that looks one up.
+/// The images of a scope by their ids, for tests that look one up.
 pub(crate) fn by_id(images: &serde_json::Value) -> BTreeMap<String, &serde_json::Value> {
     let images = images.as_array().expect("a list");
     let named = images.iter().map(|image| {

@@ -1,4 +1,4 @@
-//! A real browser without a window, spoken to over a pair of pipes in its own protocol (CDP).
+//! Drives a real headless browser over a pair of pipes in its own protocol (CDP).
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -11,32 +11,33 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
-/// A browser that does not answer within this time never will.
+/// A browser that does not answer within this time will never answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
-/// A browser with one page. Ends with its value.
+/// A browser with one page, which ends when the value is dropped.
 pub(crate) struct Browser {
     process: Child,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
     session: Option<String>,
     calls: u64,
-    /// The page that was last opened is there.
+    /// Whether the page that was opened last is loaded.
     loaded: bool,
-    /// What the page complained of: errors, exceptions, and what its policy forbade.
+    /// The complaints of the page: errors, exceptions, and violations of its content security policy.
     complaints: VecDeque<String>,
     _profile: TempDir,
 }
 
 impl Browser {
-    /// `None` where there is no browser, which is said.
+    /// Starts the browser. Returns `None` and reports it if no browser is found.
     pub(crate) async fn start() -> Option<Self> {
         let Some(name) = installed().await else {
             skip_unless_required("chromium is not found, so the page was not tried in a browser");
             return None;
         };
         let profile = tempfile::tempdir().expect("a directory");
-        // The browser reads from descriptor 3 and writes to 4; the shell makes these of the usual ones.
+        // The browser reads from descriptor 3 and writes to descriptor 4. The shell connects stdin and stdout to
+        // them.
         let start = "exec \"$@\" 3<&0 4>&1 0</dev/null 1>&2";
         let mut process = Command::new("sh")
             .args(["-c", start, "sh", name, "--headless", "--no-sandbox"])
@@ -73,7 +74,7 @@ impl Browser {
         Some(browser)
     }
 
-    /// One command and its result.
+    /// Sends one command and returns its result.
     pub(crate) async fn call(&mut self, method: &str, params: Value) -> Value {
         self.calls += 1;
         let id = self.calls;
@@ -118,9 +119,9 @@ impl Browser {
         self.complaints.push_back(params.to_string());
     }
 
-    /// What the page complained of since it was last asked.
+    /// The complaints of the page since the last call.
     pub(crate) async fn complaints(&mut self) -> Vec<String> {
-        // Whatever was said before the answer to a question has been read with it.
+        // The messages arrive in order, so after this answer every earlier complaint has been read.
         self.evaluate("0").await;
         self.complaints.drain(..).collect()
     }
@@ -136,7 +137,7 @@ impl Browser {
         }
     }
 
-    /// The value of an expression in the page; of a promise, once it is kept.
+    /// The value of an expression in the page. The value of a promise is the value that it resolves to.
     pub(crate) async fn evaluate(&mut self, expression: &str) -> Value {
         let params = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
         let mut result = self.call("Runtime.evaluate", params).await;
@@ -159,7 +160,7 @@ impl Browser {
         self.evaluate(&promise).await;
     }
 
-    /// The window's size, and whether the person wants it dark.
+    /// Sets the width of the window and the preferred colour scheme.
     pub(crate) async fn appear(&mut self, width: u32, scheme: &str) {
         let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
         self.call("Emulation.setDeviceMetricsOverride", size).await;
@@ -186,7 +187,7 @@ async fn installed() -> Option<&'static str> {
     None
 }
 
-/// Says that a test is skipped, past the harness's capture; fails instead where a browser is required.
+/// Reports on the real stderr that a test is skipped, or fails if a browser is required.
 fn skip_unless_required(reason: &str) {
     let required =
         std::env::var_os("SHAREKEEPER_TEST_REQUIRE_BROWSER").is_some_and(|value| value == "1");
@@ -194,6 +195,6 @@ fn skip_unless_required(reason: &str) {
         !required,
         "{reason}, and SHAREKEEPER_TEST_REQUIRE_BROWSER=1"
     );
-    // A closed stderr has nobody to tell.
+    // If stderr is closed, nobody reads the message, so the error is ignored.
     let _ = writeln!(std::io::stderr(), "skipped: {reason}");
 }

@@ -1,5 +1,5 @@
-//! A clock that takes no time: whoever waits on it runs a script instead, such as what another program does to
-//! the files meanwhile.
+//! A clock on which waiting takes no time: each wait runs a script instead, which can for example change the files as
+//! another program would.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, ready};
@@ -19,7 +19,7 @@ pub(crate) struct Scripted<F> {
 }
 
 impl<F: FnMut(usize)> Scripted<F> {
-    /// `script` gets the number of the wait, from 1.
+    /// `script` receives the number of the wait, beginning at 1.
     pub(crate) fn new(script: F) -> Self {
         Self {
             script: RefCell::new(script),
@@ -29,18 +29,18 @@ impl<F: FnMut(usize)> Scripted<F> {
         }
     }
 
-    /// So late that nothing in a file system is recent.
+    /// Moves the clock ahead so far that no file is recent.
     pub(crate) fn much_later(self) -> Self {
         self.later(TimeDelta::hours(1))
     }
 
-    /// So late that what is written now is this old.
+    /// Moves the clock ahead, so that a file written now has this age.
     pub(crate) fn later(mut self, by: TimeDelta) -> Self {
         self.now += by;
         self
     }
 
-    /// How often it was waited on.
+    /// How often somebody waited on the clock.
     pub(crate) fn waits(&self) -> usize {
         self.waits.get()
     }
@@ -60,7 +60,7 @@ impl<F: FnMut(usize)> Scripted<F> {
     }
 }
 
-/// A git whose repositories hold nothing, so that nothing is missing.
+/// A git whose repositories have no files, so that no file is missing.
 struct EmptyGit;
 
 impl CommandRunner for EmptyGit {
@@ -89,7 +89,7 @@ impl<F: FnMut(usize)> Clock for Scripted<F> {
     }
 }
 
-/// Loads manifests that nobody changes.
+/// Loads manifests that nobody changes meanwhile.
 pub(crate) fn load(paths: &[PathBuf]) -> Result<Loaded, Broken> {
     Scripted::new(|_| {})
         .much_later()

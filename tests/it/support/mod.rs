@@ -1,4 +1,5 @@
-//! What several subjects need: the real binary, a cloud in the process, boards, a browser, git, Python and clocks.
+//! Support code that the tests of several subjects share: the real binary, a cloud in the process, boards, a browser,
+//! git, Python and clocks.
 
 pub(crate) mod binary;
 pub(crate) mod board;

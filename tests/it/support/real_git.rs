@@ -1,11 +1,11 @@
-//! What the tests that run the real git have in common.
+//! Support code that the tests with the real git share.
 
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-/// Whether there is a git. Where there is none, says that a test is skipped, past the harness's capture; fails instead
-/// where git is required.
+/// Whether git is installed. If it is not, reports on the real stderr that a test is skipped, or fails if git is
+/// required.
 pub(crate) fn is_there() -> bool {
     if Command::new("git").arg("--version").output().is_ok() {
         return true;
@@ -15,12 +15,12 @@ pub(crate) fn is_there() -> bool {
         required.is_none_or(|value| value != "1"),
         "git is not found, and SHAREKEEPER_TEST_REQUIRE_GIT=1"
     );
-    // A closed stderr has nobody to tell.
+    // If stderr is closed, nobody reads the message, so the error is ignored.
     let _ = writeln!(std::io::stderr(), "skipped: git is not found");
     false
 }
 
-/// git in `directory`, without the settings of whoever runs the tests: its home is `home`.
+/// A git command in `directory` without the settings of the user who runs the tests. Its home directory is `home`.
 pub(crate) fn command(directory: &Path, home: &Path) -> Command {
     let mut command = Command::new("git");
     command

@@ -1,5 +1,5 @@
-//! What the API tells of custom images besides whether they are shared, as it changes with the time: names, states, families,
-//! tags and deprecation.
+//! The properties of custom images besides their share state, as they change over time: names, states, families, tags
+//! and deprecation. The small cloud reports them in its listings.
 
 use std::time::Duration;
 
@@ -13,27 +13,27 @@ use super::Cloud;
 /// A custom image as its owner sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Described {
-    /// No list has it before.
+    /// The image is in no list before this time.
     pub(crate) born: Monotonic,
     /// The instant that the API shows as `CreatedTime`.
     pub(crate) created: Timestamp,
-    /// It is CREATING until then.
+    /// The image is CREATING until this time.
     pub(crate) ready: Monotonic,
     /// `ImageState` once it is ready.
     pub(crate) becomes: &'static str,
-    /// Names since when, in order of time.
+    /// Each name with the time from which the image has it, in order of time.
     pub(crate) names: Vec<(Monotonic, String)>,
-    /// Since when it is deprecated or not, in order of time.
+    /// Whether the image is deprecated from each time on, in order of time.
     pub(crate) deprecated: Vec<(Monotonic, bool)>,
     pub(crate) family: Option<String>,
     /// The value of its tag `release`.
     pub(crate) release: Option<String>,
-    /// `BlueprintState` of what it is shared as, where that is not NORMAL for ever.
+    /// Whether the blueprint of the image fails. Otherwise it becomes NORMAL.
     pub(crate) blueprint_fails: bool,
 }
 
 impl Described {
-    /// An image that was there and ready at the beginning.
+    /// An image that existed and was ready at the beginning.
     pub(crate) fn ready(name: &str, created: Timestamp) -> Self {
         let begin = Monotonic::default();
         Self {
@@ -56,7 +56,7 @@ impl Described {
         }
     }
 
-    /// The name that the image has then.
+    /// The name that the image has at this time.
     pub(crate) fn name_at(&self, at: Monotonic) -> &str {
         let mut names = self.names.iter().rev();
         let name = names.find(|(since, _)| *since <= at);
@@ -76,21 +76,21 @@ impl Cloud {
         Monotonic::new(self.monotonic().since_start().saturating_sub(lag))
     }
 
-    /// Whether the image is in the owner's lists by then.
+    /// Whether the lists of the owner have the image at this time.
     pub(super) fn is_listed(&self, id: &str, at: Monotonic) -> bool {
         let described = self.described.borrow();
         let is_born = described.get(id).is_none_or(|image| image.born <= at);
         is_born && !self.deleted.borrow().contains(id)
     }
 
-    /// Whether the image's state allows it to be shared now; `None`: nothing is told of its state.
+    /// Whether the state of the image allows it to be shared now, or `None` if the image is not described.
     pub(super) fn is_ready(&self, id: &str) -> Option<bool> {
         let described = self.described.borrow();
         let state = described.get(id)?.state_at(self.monotonic());
         Some(matches!(state, "NORMAL" | "USING"))
     }
 
-    /// The row of a described image in DescribeImagesToShare; `is_shared` as of then.
+    /// The row of a described image in DescribeImagesToShare. `is_shared` is its share state at this time.
     pub(super) fn described_row(&self, id: &str, is_shared: bool, at: Monotonic) -> Option<Value> {
         let described = self.described.borrow();
         let image = described.get(id)?;
@@ -118,7 +118,7 @@ impl Cloud {
         }))
     }
 
-    /// `BlueprintState` of what a described image is shared as since `since`, where it is not NORMAL at that time.
+    /// The `BlueprintState` of a described image that was shared at `since`, or `None` if it is NORMAL at this time.
     pub(super) fn described_blueprint(
         &self,
         id: &str,
@@ -136,7 +136,7 @@ impl Cloud {
         }
     }
 
-    /// The image gets another name now.
+    /// Gives the image another name from now on.
     pub(crate) fn rename(&self, id: &str, name: &str) {
         let now = self.monotonic();
         if let Some(image) = self.described.borrow_mut().get_mut(id) {
@@ -144,7 +144,7 @@ impl Cloud {
         }
     }
 
-    /// The image is deprecated from now on, or no longer.
+    /// Makes the image deprecated from now on, or not deprecated any longer.
     pub(crate) fn deprecate(&self, id: &str, is_deprecated: bool) {
         let now = self.monotonic();
         if let Some(image) = self.described.borrow_mut().get_mut(id) {
@@ -152,7 +152,7 @@ impl Cloud {
         }
     }
 
-    /// The cloud's time so many seconds after the beginning, or before it.
+    /// The time of the cloud at this number of seconds after its beginning. The number may be negative.
     pub(crate) fn time(seconds: i64) -> Timestamp {
         let start = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
         start + TimeDelta::seconds(seconds)
@@ -160,7 +160,7 @@ impl Cloud {
 }
 
 impl Cloud {
-    /// All rows of what is listed of a region now: own images, what CVM tells of them, and blueprints.
+    /// All rows that the lists of a region have now: own images, CVM images, and blueprints.
     pub(crate) fn all_rows(&self, region: &str, key: &str) -> [Vec<Value>; 3] {
         let all = |rows: &str, page: &dyn Fn(u64) -> Value| {
             let mut all = Vec::new();

@@ -1,4 +1,5 @@
-//! A ledger in memory, which outlives a run as the store does, and keeps every event for a test to look at.
+//! A ledger in memory for runs on the small cloud. It survives the end of a run, as the real store does, and keeps
+//! every event for the tests.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -25,40 +26,41 @@ use tokio::sync::{Semaphore, watch};
 use super::Cloud;
 
 pub(crate) struct Recorded<H = Cloud> {
-    /// Has the clock that the runs go by.
+    /// The client context, whose clock all runs use.
     context: RefCell<Rc<ClientContext<H>>>,
     pub(crate) scopes: RefCell<BTreeMap<Scope, Inventory>>,
-    /// Whose the credentials were in each scope.
+    /// The account that the credentials belonged to in each scope.
     pub(crate) accounts: RefCell<BTreeMap<Scope, KnownAccount>>,
     pub(crate) events: RefCell<Vec<HistoryEvent>>,
     pub(crate) notes: RefCell<Vec<(ImageKey, InventoryNote)>>,
-    /// Writes to the store of any kind.
+    /// The number of writes of any kind to the store.
     pub(crate) changes: Cell<u64>,
     pub(crate) suspensions: RefCell<Vec<Suspension>>,
-    /// Set while suspensions are kept from those who plan, and hold all the same.
+    /// If this is set, the planner does not see the suspensions, but they are still in force.
     pub(crate) hides_suspensions: Cell<bool>,
-    /// Set while the disk is full.
+    /// If this is set, the disk is full.
     pub(crate) full: Cell<bool>,
-    /// How long it takes until an intent is on the disk.
+    /// The time until an intent is on the disk.
     pub(crate) commit_takes: Cell<Duration>,
-    /// How much later the writer hears that it is. Who ends meanwhile leaves an intent that nobody sent.
+    /// The time from then until the writer learns of it. If the writer ends meanwhile, an intent stays that was never
+    /// sent.
     pub(crate) hears_after: Cell<Duration>,
-    /// How long it takes to ask whether a recorded intent may still be sent.
+    /// The time that the ledger takes to answer whether a recorded intent may still be sent.
     pub(crate) allows_takes: Cell<Duration>,
-    /// If not zero, those questions are answered all together, whenever so much time has passed, as by a disk that is stuck
-    /// again and again.
+    /// If this is not zero, the ledger answers these questions together at this interval, like a disk that blocks
+    /// repeatedly.
     pub(crate) allows_every: Cell<Duration>,
-    /// The places of those who wait for the disk, if they are limited. They are given in the order of the requests, and
-    /// each is held for 50 ms. Meanwhile the state is being checked, so that each write is asked about once more before it
-    /// leaves.
+    /// If this is set, only this number of tasks can wait for the disk at once. They are admitted in the order of
+    /// their requests, and each takes 50 ms. Meanwhile the state is in doubt, so that the ledger is asked once more
+    /// about each write before it is sent.
     pub(crate) places: RefCell<Option<Rc<Semaphore>>>,
-    /// How long it takes until an outcome is on the disk.
+    /// The time until an outcome is on the disk.
     pub(crate) outcome_takes: Cell<Duration>,
-    /// Why nothing is granted any longer.
+    /// The reason why the ledger permits nothing any longer, if it is lost.
     lost: watch::Sender<Option<LedgerError>>,
-    /// It is lost after so many intents.
+    /// The ledger is lost after this number of intents.
     pub(crate) lost_after: Cell<Option<usize>>,
-    /// A second look takes a second, and finds that it is lost.
+    /// If this is set, a second check takes one second and finds that the ledger is lost.
     pub(crate) in_doubt: Cell<bool>,
 }
 
@@ -86,7 +88,7 @@ impl<H: Host> Recorded<H> {
         }
     }
 
-    /// Another process has it from now on.
+    /// Hands the ledger over to another process.
     pub(crate) fn hand_over(&self, context: &Rc<ClientContext<H>>) {
         *self.context.borrow_mut() = Rc::clone(context);
     }
@@ -97,7 +99,7 @@ impl<H: Host> Recorded<H> {
         host.sleep_until(host.monotonic() + time).await;
     }
 
-    /// Nothing is granted any longer.
+    /// Makes the ledger permit nothing any longer.
     pub(crate) fn lose(&self, why: &str) {
         self.lost.send_replace(Some(LedgerError::Failed {
             message: why.into(),
@@ -105,7 +107,7 @@ impl<H: Host> Recorded<H> {
         }));
     }
 
-    /// Everything is granted again.
+    /// Makes the ledger permit everything again.
     pub(crate) fn recover(&self) {
         self.lost.send_replace(None);
     }
@@ -161,7 +163,7 @@ impl<H: Host> Recorded<H> {
         outcomes.collect()
     }
 
-    /// Intents whose first byte left, as far as is known.
+    /// The number of intents of which at least one byte was sent, as far as is known.
     pub(crate) fn sent(&self) -> usize {
         let not_sent = self
             .outcomes()
@@ -254,7 +256,7 @@ impl<H: Host> Recorded<H> {
             .filter(|name| *name != earlier.account);
     }
 
-    /// What the store keeps of accounts, as it keeps it.
+    /// The stored knowledge about the account, in the same form as in the real store.
     fn known(&self, scope: &Scope) -> KnownAccount {
         self.accounts
             .borrow()
@@ -327,7 +329,7 @@ impl<H: Host> Ledger for Recorded<H> {
         self.writable()?;
         let mut outcome = outcome;
         let mut scopes = self.scopes.borrow_mut();
-        // The account may have got another name since.
+        // The account may have been renamed since then.
         let home = scopes.iter().find(|(_, inventory)| {
             let mut open = inventory.open_intents.values().flatten();
             open.any(|open| open.intent == outcome.intent)

@@ -1,4 +1,4 @@
-//! The daemon on a small cloud, while a script goes on beside it.
+//! Runs the daemon on the small cloud while the script of a test runs at the same time.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ use super::world::{TEN_MINUTES, World};
 
 pub(crate) const INTERVAL: Duration = Duration::from_secs(300);
 
-/// What a script can do to a daemon, and see of it.
+/// Everything that a script can do to a daemon and observe of it.
 pub(crate) struct Live<'w> {
     pub(crate) world: &'w World,
     pub(crate) publisher: Rc<StatusPublisher<Cloud>>,
@@ -31,10 +31,10 @@ pub(crate) struct Live<'w> {
     told: Rc<RefCell<Vec<Transition>>>,
 }
 
-/// Connects with the world's key and at the rate of the document, unless told otherwise.
+/// Connects with the key of the world and at the rate of the `Account` document, unless a test sets other values.
 pub(crate) struct Keys<'w> {
     pub(crate) world: &'w World,
-    /// Why there are no credentials, if there are none.
+    /// The reason why there are no credentials, if they are missing.
     pub(crate) missing: RefCell<Option<String>>,
 }
 
@@ -57,10 +57,10 @@ impl Connect for Keys<'_> {
     }
 }
 
-/// Gives each account a key and an access point of its own: its name is part of both.
+/// Gives each account its own key and access point. Both contain the name of the account.
 pub(crate) struct Apart<'w>(pub &'w World);
 
-/// Whose those keys are, for a cloud that is to tell the accounts apart ([`super::Behaviour::uins`]).
+/// The uin of each of these keys, for a cloud that distinguishes the accounts ([`super::Behaviour::uins`]).
 pub(crate) fn apart(names: &[String]) -> BTreeMap<&'static str, &'static str> {
     let uins = (100_000_000_100_u64..).zip(names);
     let leaked = |text: String| &*text.leak();
@@ -91,7 +91,7 @@ pub(crate) fn settings(policy: Policy) -> Settings {
     }
 }
 
-/// Runs a daemon that reconciles until the script ends.
+/// Runs a daemon that reconciles until the script of the test ends.
 pub(crate) async fn reconciling<'w>(
     world: &'w World,
     script: impl AsyncFnOnce(&Live<'w>),
@@ -102,7 +102,7 @@ pub(crate) async fn reconciling<'w>(
     run(world, &work, settings(Policy::default()), script).await
 }
 
-/// Runs a daemon that only looks until the script ends.
+/// Runs a daemon that only observes until the script of the test ends.
 pub(crate) async fn observing<'w>(
     world: &'w World,
     script: impl AsyncFnOnce(&Live<'w>),
@@ -136,7 +136,7 @@ pub(crate) async fn run_with<'w, W: PassRunner<Cloud>>(
     run_connected(world, work, keys, settings, script).await
 }
 
-/// Runs a daemon whose credentials come from elsewhere.
+/// Runs a daemon with another source of credentials.
 pub(crate) async fn run_connected<'w, W: PassRunner<Cloud>>(
     world: &'w World,
     work: &W,
@@ -177,7 +177,7 @@ impl Live<'_> {
         self.load_partial(desired, &[]).await;
     }
 
-    /// New manifests of which some were left out, for these problems.
+    /// Loads new manifests, of which some were left out because of these problems.
     pub(crate) async fn load_partial(&self, desired: Desired, problems: &[&str]) {
         self.update(Update::Loaded(Box::new(Generation {
             desired: Rc::new(desired),
@@ -198,7 +198,7 @@ impl Live<'_> {
         self.world.pass(Duration::from_secs(seconds)).await;
     }
 
-    /// Goes on, a second at a time, until something holds; how many seconds it took.
+    /// Advances the time in steps of one second until `what` holds. Returns the number of seconds.
     pub(crate) async fn until(&self, what: impl Fn(&Self) -> bool) -> u64 {
         const PATIENCE: u64 = 3 * 3600;
         for seconds in 0..PATIENCE {
@@ -210,7 +210,7 @@ impl Live<'_> {
         panic!("it does not come about");
     }
 
-    /// Everything of the region is as desired, and has been seen to be.
+    /// Whether everything in the region is as desired and was observed.
     pub(crate) fn in_sync(&self, region: &str) -> bool {
         self.publisher.board(|board| {
             let scope = board.scopes().get(&scope(region));
@@ -226,7 +226,7 @@ impl Live<'_> {
             .board(|board| board.scopes()[&scope(region)].images[&image].clone())
     }
 
-    /// What was told so far, and is not told again.
+    /// The transitions that were reported since the last call.
     pub(crate) fn told(&self) -> Vec<(TransitionKind, String)> {
         let told = std::mem::take(&mut *self.told.borrow_mut());
         told.into_iter()

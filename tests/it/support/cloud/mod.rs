@@ -1,6 +1,6 @@
-//! A small cloud behind the `Transport` port, on tokio's paused clock: hours pass in milliseconds, and
-//! one seed always gives one run. It checks no signatures (the simulator and the stand-in do); it counts,
-//! lags, breaks and keeps a ledger.
+//! A small cloud behind the `Transport` port, on tokio's paused clock: hours pass in milliseconds, and one seed
+//! always gives the same run. It counts calls, delays reads, injects faults and records every change. It checks no
+//! signatures, because the simulator and the stand-in do.
 
 pub(crate) mod described;
 pub(crate) mod ledger;
@@ -23,24 +23,24 @@ use sharekeeper::windows::Windows;
 pub(crate) use self::described::Described;
 pub(crate) use self::ledger::Recorded;
 
-/// What to do to one call instead of answering it properly.
+/// A fault that replaces the proper answer to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The connection is never made.
     NotSent,
-    /// No answer, and no effect.
+    /// The call gets no answer and has no effect.
     LostBefore,
-    /// The effect, and no answer.
+    /// The call has its effect but gets no answer.
     LostAfter,
-    /// The effect, and an answer nobody can read.
+    /// The call has its effect, and nobody can read the answer.
     GarbageAfter,
-    /// A gateway's page; no effect.
+    /// A gateway answers with an HTML page, and the call has no effect.
     Html503,
-    /// `InternalError`, and no effect.
+    /// The answer is `InternalError`, and the call has no effect.
     Internal,
-    /// JSON that says nothing; no effect.
+    /// The answer is JSON without the expected fields, and the call has no effect.
     Shapeless,
-    /// The answer is at another place; no effect.
+    /// The answer redirects to another place, and the call has no effect.
     Redirect,
 }
 
@@ -61,32 +61,32 @@ impl Fault {
 pub(crate) struct Call {
     pub(crate) at: Monotonic,
     pub(crate) host: String,
-    /// The id of the key that it was signed with.
+    /// The id of the key that signed the call.
     pub(crate) key: String,
     pub(crate) region: String,
     pub(crate) action: String,
     pub(crate) body: Value,
-    /// The error code answered, or `ok`, or the fault.
+    /// The error code of the answer, or `ok`, or the fault.
     pub(crate) answer: String,
 }
 
-/// Decides what befalls a call: action, region, and a die.
+/// Chooses the fault of a call from its action, its region, and a random generator.
 pub(crate) type FaultPlan = Box<dyn Fn(&str, &str, &mut fastrand::Rng) -> Option<Fault>>;
-/// What befalls one call, by all that it says.
+/// The disruption of one call, which can depend on all its fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Disruption {
     pub(crate) fault: Option<Fault>,
-    /// An error code, and no effect.
+    /// The error code of the answer. The call has no effect.
     pub(crate) refused: Option<&'static str>,
-    /// One way and back together, where it is not that of all calls.
+    /// The time of the request and the answer together, if it differs from other calls.
     pub(crate) latency: Option<Duration>,
-    /// How long what it reads lags behind writes, where it is not as with all calls.
+    /// How long the data that the call reads lags behind writes, if it differs from other calls.
     pub(crate) lag: Option<Duration>,
-    /// It is taken and never answered, and has no effect.
+    /// Whether the call is accepted and never answered. It has no effect.
     pub(crate) hangs: bool,
 }
 
-/// A call as it leaves.
+/// A call at the time when it is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaving<'a> {
     pub(crate) at: Monotonic,
@@ -97,51 +97,51 @@ pub(crate) struct Leaving<'a> {
     pub(crate) body: &'a Value,
 }
 
-/// Decides what befalls a call by all that it says.
+/// Chooses the disruption of a call from all its fields.
 pub(crate) type DisruptionOf = Box<dyn Fn(&Leaving<'_>) -> Disruption>;
-/// An error code for a call, if it is refused: action, region, body.
+/// The error code for a call, if it is refused, from its action, region and body.
 pub(crate) type Refuse = Box<dyn Fn(&str, &str, &Value) -> Option<&'static str>>;
-/// Changes a page before it is sent: region, offset, page.
+/// Changes a page before it is sent. The arguments are region, offset and page.
 pub(crate) type Tamper = Box<dyn Fn(&str, u64, &mut Value)>;
-/// Changes any reply, a refusal among them, before it is sent: action, region, the whole of it.
+/// Changes any reply before it is sent, even a refusal. The arguments are action, region and the whole reply.
 pub(crate) type Reword = Box<dyn Fn(&str, &str, &mut Value)>;
 
-/// Server time minus ours, for one who calls: host, id of the key.
+/// Server time minus our time for one caller, given by the host and the id of the key.
 pub(crate) type OtherClock = Box<dyn Fn(&str, &str) -> Option<chrono::TimeDelta>>;
 
-/// How the cloud behaves; change it between runs.
+/// The behaviour of the cloud, which a test can change at any time.
 pub(crate) struct Behaviour {
-    /// `ImageState` of an image that is not shared.
+    /// The `ImageState` of an image that is not shared.
     pub(crate) image_state: &'static str,
-    /// One way and back together.
+    /// The time of a request and its answer together.
     pub(crate) latency: Duration,
     /// How long reads lag behind writes.
     pub(crate) lag: Duration,
-    /// How long a described image is SYNCING once it is shared.
+    /// How long a described image is SYNCING after it is shared.
     pub(crate) syncs: Duration,
-    /// How much later than it would have a write arrives whose sender has ended meanwhile.
+    /// The additional delay of a write whose sender has ended meanwhile.
     pub(crate) straggling: Duration,
-    /// Calls of `ModifyImageSharePermission` in a sliding second.
+    /// The allowed calls of `ModifyImageSharePermission` in a sliding second.
     pub(crate) write_limit: usize,
     /// The uin of the root account that the key belongs to.
     pub(crate) uin: &'static str,
-    /// The same for keys that belong to other accounts, by secret id.
+    /// The uin of the account of each key that belongs to another account, by secret id.
     pub(crate) uins: BTreeMap<&'static str, &'static str>,
-    /// Server time minus ours.
+    /// Server time minus our time.
     pub(crate) clock_offset: chrono::TimeDelta,
-    /// The same, where somebody finds another one.
+    /// A different clock offset for some callers.
     pub(crate) other_clock: OtherClock,
     pub(crate) fault: FaultPlan,
     pub(crate) disruption: DisruptionOf,
     pub(crate) refuse: Refuse,
     pub(crate) tamper: Tamper,
     pub(crate) reword: Reword,
-    /// Parts of the names of hosts that take calls and never answer.
+    /// Parts of host names. These hosts accept calls and never answer.
     pub(crate) hung: Vec<String>,
 }
 
 impl Behaviour {
-    /// Denies writing to `images`, as a policy does that names resources.
+    /// Denies writes to `images`, as a CAM policy that names resources does.
     pub(crate) fn denying(images: Vec<String>) -> Self {
         Self {
             refuse: Box::new(move |action, _, body| {
@@ -179,21 +179,21 @@ impl Default for Behaviour {
 }
 #[derive(Clone, Debug)]
 struct Image {
-    /// In order of time.
+    /// The changes of the share state, in order of time.
     history: Vec<Change>,
     shareable: bool,
 }
 
-/// A share state that began.
+/// The beginning of a share state.
 #[derive(Clone, Copy, Debug)]
 struct Change {
     since: Monotonic,
     shared: bool,
-    /// Through the API, which only sharekeeper uses.
+    /// Whether sharekeeper made the change. Only sharekeeper uses the API.
     ours: bool,
 }
 
-/// A write that is on its way.
+/// A write that was sent and has not arrived yet.
 struct Write {
     arrives: Monotonic,
     host: String,
@@ -202,7 +202,7 @@ struct Write {
     body: Value,
 }
 
-/// Whoever ends while a write is on its way does not call it back.
+/// A guard for a write that is under way. The write still arrives if its sender ends.
 struct OnItsWay<'a> {
     cloud: &'a Cloud,
     write: Option<Write>,
@@ -217,16 +217,16 @@ impl Drop for OnItsWay<'_> {
     }
 }
 
-/// A CANCEL that took effect.
+/// A CANCEL that has taken effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cancelled {
     pub(crate) region: String,
     pub(crate) image: String,
-    /// Whether it was sharekeeper's own share.
+    /// Whether sharekeeper had made the share.
     pub(crate) ours: bool,
 }
 
-/// A blueprint that is there whatever is shared and cancelled.
+/// A blueprint that exists independently of any share or CANCEL.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Beside {
     pub(crate) region: &'static str,
@@ -240,13 +240,13 @@ pub(crate) struct Beside {
 pub(crate) struct Instance {
     pub(crate) region: &'static str,
     pub(crate) id: String,
-    /// What it was started from.
+    /// The id of the blueprint that the instance was started from.
     pub(crate) blueprint: String,
 }
 
 pub(crate) struct Cloud {
     clock: SystemClock,
-    /// What the wall clock was put forward or back by.
+    /// How far the wall clock was moved ahead, or back if it is negative.
     pub(crate) jumped: Cell<chrono::TimeDelta>,
     rng: RefCell<fastrand::Rng>,
     pub(crate) behaviour: RefCell<Behaviour>,
@@ -254,18 +254,19 @@ pub(crate) struct Cloud {
     windows: RefCell<BTreeMap<String, VecDeque<Monotonic>>>,
     stragglers: RefCell<Vec<Write>>,
     pub(crate) cancelled: RefCell<Vec<Cancelled>>,
-    /// `BlueprintState` of what an image is shared as, where it is not NORMAL.
+    /// The `BlueprintState` of a shared image, if it is not NORMAL.
     pub(crate) states: RefCell<BTreeMap<String, &'static str>>,
-    /// Blueprints beside those of shared images.
+    /// The blueprints in addition to those of shared images.
     pub(crate) beside: RefCell<Vec<Beside>>,
     pub(crate) instances: RefCell<Vec<Instance>>,
-    /// Name and `CreatedTime` of the images that have them, by id.
+    /// The name and `CreatedTime` of images that have them, by image id.
     pub(crate) named: RefCell<BTreeMap<String, (String, Timestamp)>>,
-    /// What is told of images besides, by id.
+    /// The other properties of images, by image id.
     pub(crate) described: RefCell<BTreeMap<String, Described>>,
-    /// Images that one key alone sees and changes, by id. Every key has the others.
+    /// The key that owns an image, by image id. Only this key sees and changes the image. All keys share the other
+    /// images.
     pub(crate) owners: RefCell<BTreeMap<String, String>>,
-    /// Images that were deleted; what they are shared as is left over.
+    /// The deleted images. Their blueprints are left over if they were shared.
     pub(crate) deleted: RefCell<BTreeSet<String>>,
     pub(crate) calls: RefCell<Vec<Call>>,
 }
@@ -311,7 +312,7 @@ impl Cloud {
             .insert((region.into(), image.into()), image_state);
     }
 
-    /// Somebody else shares the image, or takes it back.
+    /// Shares the image or cancels its share as somebody else does.
     pub(crate) fn external_change(&self, region: &str, image: &str, shared: bool) {
         self.deliver();
         let mut images = self.images.borrow_mut();
@@ -330,13 +331,13 @@ impl Cloud {
         self.images.borrow()[&(region.into(), image.into())].shared_at(self.clock.monotonic())
     }
 
-    /// Whether the caller's account has the image.
+    /// Whether the account of the caller has the image.
     fn is_of(&self, image: &str, key: &str) -> bool {
         let owners = self.owners.borrow();
         owners.get(image).is_none_or(|owner| owner == key)
     }
 
-    /// When the image's share state last changed, to what, and whether through the API.
+    /// When the share state of the image last changed, the new state, and whether the change was ours.
     pub(crate) fn last_change(&self, region: &str, image: &str) -> (Monotonic, bool, bool) {
         self.deliver();
         let images = self.images.borrow();
@@ -345,14 +346,14 @@ impl Cloud {
         (last.since, last.shared, last.ours)
     }
 
-    /// What the image is shared as at present, or would be next.
+    /// The id of the blueprint of the image, or the id that the next share would have.
     pub(crate) fn blueprint(&self, region: &str, image: &str) -> String {
         self.deliver();
         let now = self.clock.monotonic();
         self.images.borrow()[&(region.into(), image.into())].blueprint_at(image, now)
     }
 
-    /// When images of the region were shared and taken back, in order of time.
+    /// The times at which images of the region were shared or cancelled, in order.
     pub(crate) fn changes(&self, region: &str) -> Vec<Monotonic> {
         self.deliver();
         let images = self.images.borrow();
@@ -363,7 +364,7 @@ impl Cloud {
         times
     }
 
-    /// What a question about share states would have been answered earlier; `None` for other questions.
+    /// The answer that a question about share states would have had earlier, or `None` for other questions.
     pub(crate) fn answer_as_of(
         &self,
         at: Monotonic,
@@ -399,7 +400,7 @@ impl Cloud {
         self.calls_of("ModifyImageSharePermission")
     }
 
-    /// The most calls of `action` that arrived at one host in a sliding second.
+    /// The largest number of calls of `action` that arrived at one host in a sliding second.
     pub(crate) fn most_in_a_second(&self, action: &str) -> usize {
         let calls = self.calls_of(action);
         let in_window = |from: &Call| {
@@ -413,7 +414,7 @@ impl Cloud {
         calls.iter().map(in_window).max().unwrap_or(0)
     }
 
-    /// What the clock of the server behind a host shows to whoever has a key id.
+    /// The clock of the server behind a host, as the owner of a key sees it.
     fn server_time(&self, host: &str, key: &str) -> Timestamp {
         let behaviour = self.behaviour.borrow();
         let other = (behaviour.other_clock)(host, key);
@@ -516,7 +517,7 @@ impl Cloud {
         }
     }
 
-    /// Lets what is due arrive.
+    /// Applies every write that has arrived by now.
     fn deliver(&self) {
         let now = self.clock.monotonic();
         let mut due: Vec<_> = self
@@ -616,7 +617,7 @@ impl Cloud {
 }
 
 impl Cloud {
-    /// A page of the images that are the account's own.
+    /// A page of the account's own images.
     fn own_images(&self, (region, key): (&str, &str), offset: u64, lag: Duration) -> Value {
         let images = self.images.borrow();
         let at = Monotonic::new(self.monotonic().since_start().saturating_sub(lag));
@@ -642,7 +643,7 @@ impl Cloud {
         json!({"TotalCount": rows.len(), "ImageSet": page, "RequestId": "r"})
     }
 
-    /// A page of CVM's list of the images that are the account's own.
+    /// A page of the CVM listing of the account's own images.
     fn page_of_cvm_images(
         &self,
         (region, key): (&str, &str),
@@ -700,14 +701,14 @@ impl Image {
             .is_some_and(|change| change.shared)
     }
 
-    /// When the state began that it has then.
+    /// When the share state at this time began.
     fn changed_at(&self, monotonic: Monotonic) -> Monotonic {
         let mut changes = self.history.iter().rev();
         let last = changes.find(|change| change.since <= monotonic);
         last.map_or(Monotonic::default(), |change| change.since)
     }
 
-    /// Each share is a blueprint of its own.
+    /// Each share creates a new blueprint with a new id.
     fn blueprint_at(&self, id: &str, monotonic: Monotonic) -> String {
         let shares = self
             .history
@@ -741,7 +742,8 @@ impl Rng for Cloud {
 }
 
 impl Transport for Cloud {
-    /// On the heap: unoptimised, the futures of a run are nearly as large as the stack of a test.
+    /// The future is on the heap, because in an unoptimised build the futures of a run are nearly as large as the
+    /// stack of a test.
     fn send(&self, request: Request) -> impl Future<Output = Result<Reply, TransportError>> {
         Box::pin(self.carry(request))
     }
@@ -889,7 +891,7 @@ impl Listener for Silent {
     fn event(&self, _: Event<'_>) {}
 }
 
-/// Desires of the default account.
+/// Manifests of the default account.
 pub(crate) fn desired<'a>(images: impl IntoIterator<Item = (&'a str, String, bool)>) -> Desired {
     let account = AccountName::default();
     let images = images
@@ -898,7 +900,7 @@ pub(crate) fn desired<'a>(images: impl IntoIterator<Item = (&'a str, String, boo
     desired_of(images)
 }
 
-/// Desires of several accounts: account, region, image, whether shared.
+/// Manifests of several accounts, as tuples of account, region, image and whether it is shared.
 pub(crate) fn desired_of<'a, 'b>(
     images: impl IntoIterator<Item = (&'a str, &'b str, String, bool)>,
 ) -> Desired {
@@ -942,7 +944,7 @@ pub(crate) fn desired_of<'a, 'b>(
     desired
 }
 
-/// The same with an `Account` document of the default account that gives a rate and nothing else.
+/// The same manifests with an `Account` document of the default account that sets only a rate.
 pub(crate) fn with_rate(mut desired: Desired, rate: u32) -> Desired {
     let account = Account {
         uin: None,

@@ -1,4 +1,4 @@
-//! A cloud, clients for it and a ledger: everything that a run of the engine needs.
+//! A world for the tests of the engine: a cloud, clients for it and a ledger.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -20,20 +20,20 @@ pub(crate) const TEN_MINUTES: Duration = Duration::from_secs(600);
 pub(crate) const GLOBAL: &str = "https://lighthouse.intl.tencentcloudapi.com";
 pub(crate) const REGIONAL: &str = "https://lighthouse.{region}.tencentcloudapi.com";
 
-/// A cloud and one installation that works on it; each `reconcile` is a run of its own.
+/// A cloud and one installation of sharekeeper that works on it. Each `reconcile` is a separate run.
 pub(crate) struct World {
     pub(crate) context: Rc<ClientContext<Cloud>>,
     pub(crate) endpoint: &'static str,
-    /// What the `Account` document says, if it does.
+    /// The uin that the `Account` document names, if it names one.
     pub(crate) uin: Option<&'static str>,
-    /// Writes a second, at most.
+    /// The largest number of writes in a second.
     pub(crate) rate: u32,
-    /// What is called with; one key that lasts, unless given.
+    /// The credentials of the calls. Without them, one permanent key is used.
     pub(crate) keys: Option<Rc<CredentialProvider>>,
     pub(crate) ledger: Recorded,
 }
 
-/// What one run came to.
+/// The result of one run.
 pub(crate) struct Ended {
     pub(crate) scopes: Vec<ScopeOutcome>,
     pub(crate) json: serde_json::Value,
@@ -54,7 +54,7 @@ impl World {
         }
     }
 
-    /// A world whose manifests name the account that the key must belong to.
+    /// A world whose manifests name the account that must own the key.
     pub(crate) fn of_account(uin: &'static str, seed: u64, endpoint: &'static str) -> Self {
         Self {
             uin: Some(uin),
@@ -62,7 +62,7 @@ impl World {
         }
     }
 
-    /// Another installation on the same cloud, with a state directory of its own.
+    /// A second installation on the same cloud, with its own state directory.
     pub(crate) fn beside(&self) -> Self {
         Self {
             context: Rc::clone(&self.context),
@@ -165,7 +165,7 @@ impl Ended {
         self.json["exit_code"].as_u64().expect("a number")
     }
 
-    /// What is told of an image.
+    /// The message about an image in the document.
     pub(crate) fn message(&self, image: &str) -> &str {
         let mut images = self.json["images"].as_array().expect("a list").iter();
         let report = images.find(|report| report["image_id"] == image);
@@ -173,7 +173,7 @@ impl Ended {
         message.expect("a message")
     }
 
-    /// Each image with what became of it.
+    /// Each image with its outcome.
     pub(crate) fn outcomes(&self) -> Vec<(&str, &str)> {
         let images = self.json["images"].as_array().expect("a list").iter();
         images
