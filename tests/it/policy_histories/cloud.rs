@@ -162,7 +162,7 @@ impl Cloud {
         }
     }
 
-    /// Removes failures and clock differences, and waits until every date in a document has passed.
+    /// Removes all failures, clock differences, and parts of documents that depend on a date.
     pub(crate) fn settle(&mut self) {
         self.mend();
         for policy in &mut self.policies {

@@ -153,7 +153,7 @@ fn is_revoked(world: &World, image: &Image) -> bool {
     revokes.any(|revoke| revoke.name == image.name && revoke.at.is_none_or(|at| at <= world.now))
 }
 
-/// Every image that a document concerns has exactly one verdict.
+/// Every image that a document concerns has a verdict.
 fn one_verdict_each(pass: &Pass, here: &Region, context: &dyn Fn() -> String) {
     for image in &here.images {
         let mut policies = pass.world.policies.iter();

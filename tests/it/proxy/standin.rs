@@ -45,8 +45,8 @@ impl ProxyStandIn {
         self.port
     }
 
-    /// The heads of the received requests. A SOCKS request is recorded as a line such as `SOCKS5 user:password
-    /// host:port`.
+    /// The heads of the received requests. A SOCKS request is recorded as a line such as
+    /// `SOCKS5 user:password host:port`.
     pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().expect("no panic").clone()
     }

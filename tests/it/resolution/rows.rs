@@ -18,7 +18,7 @@ pub(crate) const NOTHING: Effect = Effect::Nothing;
 
 #[test]
 fn n2_newest_counts_versions_that_hold_a_place_per_region() {
-    // `newest: 3` counts | versions that hold a place, per region
+    // The number in `newest: 3` | counts the versions that hold a place, in each region separately.
     let setup = Setup::with(policy("p", "v*", 3, 1))
         .image("v1", 50)
         .image("v2", 40)
@@ -35,7 +35,7 @@ fn n2_newest_counts_versions_that_hold_a_place_per_region() {
 
 #[test]
 fn n2_with_availability_all_a_version_waits_for_every_region() {
-    // with `availability: all` the same versions, as they come everywhere
+    // With `availability: all` | the same versions count, as soon as they exist in every region.
     let mut everywhere = policy("p", "v*", 1, 1);
     everywhere.availability = Availability::All;
     everywhere.regions.insert(region(THERE));
@@ -58,7 +58,7 @@ fn n2_with_availability_all_a_version_waits_for_every_region() {
 
 #[test]
 fn n2_without_a_version_group_the_whole_name_is_the_version() {
-    // no `version` group | the whole name is the version: one image a region
+    // `version` has no group | the whole name is the version, so that each version has one image in a region.
     let mut by_regex = policy("p", "*", 1, 1);
     by_regex.matches.name = None;
     by_regex.matches.name_regex = Some(NameRegex::new(r"v\d(-arm)?").expect("an expression"));
@@ -77,7 +77,7 @@ fn by_version() -> sharekeeper::desired::Policy {
 
 #[test]
 fn n2_all_images_of_a_version_must_be_normal_before_it_stands() {
-    // several images of one version (x86, arm) | all are shared, all must be NORMAL before the version stands
+    // One version has several images (x86, arm) | all are shared, and all must be NORMAL before the version stands.
     let setup = || {
         Setup::with(by_version())
             .image("v1", 30)
@@ -100,7 +100,8 @@ fn n2_all_images_of_a_version_must_be_normal_before_it_stands() {
 
 #[test]
 fn n2_of_two_policies_the_one_decides_that_wants_it_most() {
-    // two policies, one image | who wants it most; retention needs all; caps, `owned`, `inUse` of each
+    // Two policies match one image | the policy that wants it most decides; retention needs the consent of all; the
+    // caps, `owned` and `inUse` of each policy apply.
     let both = |hours| {
         let mut second = policy("q", "v*", 1, 1);
         second.keep.unshare_after = TimeDelta::hours(hours);
@@ -145,7 +146,8 @@ fn n2_a_policy_that_excludes_an_image_does_not_keep_it() {
 
 #[test]
 fn n2_an_explicit_unshared_inside_newest_goes_at_once() {
-    // explicit `unshared` inside `newest` | goes at once; the next takes its place
+    // An entry declares an image in `newest` as `unshared` | its share is cancelled at once, and the next version
+    // takes its place.
     let setup = Setup::with(policy("p", "v*", 1, 1))
         .image("v1", 40)
         .image("v2", 30)
@@ -158,7 +160,7 @@ fn n2_an_explicit_unshared_inside_newest_goes_at_once() {
 
 #[test]
 fn n2_an_explicit_shared_outside_newest_stays_and_needs_no_soak() {
-    // explicit `shared` outside `newest` | stays, and needs no soak
+    // An entry declares an image outside of `newest` as `shared` | it stays, and it needs no soak.
     let mut soaks = policy("p", "v*", 1, 1);
     soaks.min_age = TimeDelta::hours(24);
     let setup = Setup::with(soaks)
@@ -176,7 +178,7 @@ fn n2_an_explicit_shared_outside_newest_stays_and_needs_no_soak() {
 
 #[test]
 fn n1_an_id_and_a_name_that_disagree_are_a_conflict() {
-    // two entries, one image, different states (id and name) | `conflict`, neither
+    // Two entries, by id and by name, give one image different states | `conflict`, and neither entry applies.
     let setup = |by_name| {
         Setup::default()
             .image("v1", 50)
@@ -193,7 +195,8 @@ fn n1_an_id_and_a_name_that_disagree_are_a_conflict() {
 
 #[test]
 fn n2_a_shared_image_keeps_its_place_whatever_its_own_state() {
-    // image USING, SYNCING, unfit after it was shared | keeps its place. Unshared: `ineligible`
+    // An image is USING, SYNCING, or became unfit after it was shared | it keeps its place. If it is not shared, it
+    // is `ineligible`.
     let setup = || {
         Setup::with(policy("p", "v*", 1, 1))
             .image("v1", 50)
@@ -211,7 +214,7 @@ fn n2_a_shared_image_keeps_its_place_whatever_its_own_state() {
 
 #[test]
 fn n5_a_young_image_that_is_shared_holds_its_place_and_stands_later() {
-    // young image that is shared already | holds its place, stands only when the soak is over
+    // A young image is shared already | it holds its place, but it stands only after the soak is over.
     let mut soaks = policy("p", "v*", 1, 1);
     soaks.min_age = TimeDelta::hours(24);
     let setup = |hours| {
@@ -228,7 +231,7 @@ fn n5_a_young_image_that_is_shared_holds_its_place_and_stands_later() {
 
 #[test]
 fn n2_an_excluded_image_that_is_shared_is_left_alone() {
-    // excluded image that is shared | left alone; also by pruning (a document knows it)
+    // An excluded image is shared | it is left as it is, even by pruning, because a document knows it.
     let mut excludes = policy("p", "v*", 1, 1);
     excludes.exclude = vec![exclude("img-v3")];
     let setup = Setup::with(excludes)
@@ -246,7 +249,8 @@ fn n2_an_excluded_image_that_is_shared_is_left_alone() {
 
 #[test]
 fn n2_a_deprecated_image_goes_once_newest_others_stand() {
-    // deprecated image that is shared (`deprecated: retire`) | no place; goes once `newest` others stand
+    // A deprecated image is shared (`deprecated: retire`) | it holds no place, and its share is cancelled as soon as
+    // `newest` other versions stand.
     let mut retires = policy("p", "v*", 1, 1);
     retires.retires_deprecated = true;
     let old = CvmImage {
@@ -269,7 +273,8 @@ fn n2_a_deprecated_image_goes_once_newest_others_stand() {
 
 #[test]
 fn n2_what_no_longer_matches_is_unnamed() {
-    // policy document deleted; image renamed out of `match` | unnamed: `--prune` alone
+    // The policy document was deleted, or the image was renamed so that `match` excludes it | `unnamed`: only
+    // `--prune` cancels its share.
     let setup = Setup::with(policy("p", "v*", 1, 1))
         .image("v1", 50)
         .image("x1", 60)
@@ -281,7 +286,7 @@ fn n2_what_no_longer_matches_is_unnamed() {
 
 #[test]
 fn n4_where_nothing_matches_every_prune_waits() {
-    // `match` matches nothing in a region | nothing is retired; every prune there waits
+    // `match` matches nothing in a region | nothing is retired there, and all pruning there waits.
     let setup = Setup::with(policy("p", "v*", 1, 1))
         .and(policy("q", "x*", 1, 1))
         .image("x1", 60)
@@ -292,7 +297,7 @@ fn n4_where_nothing_matches_every_prune_waits() {
 
 #[test]
 fn n1_a_name_that_no_image_has_is_held() {
-    // declared name: none | held
+    // No image has a declared name | the image that the name last meant is held.
     let setup = Setup::default()
         .image("golden-1.5.0", 10)
         .image("old", 50)
@@ -335,7 +340,7 @@ fn n1_what_a_missing_name_last_meant_is_held_against_policies() {
 
 #[test]
 fn n1_a_name_that_two_images_have_holds_both() {
-    // declared name: two | both held
+    // Two images have a declared name | both are held.
     let setup = Setup::default()
         .image("v1", 50)
         .image_as(id("img-other"), "v1", 40)
@@ -354,7 +359,7 @@ fn n1_a_name_that_two_images_have_holds_both() {
 
 #[test]
 fn n1_a_names_new_image_is_normal_before_the_old_one_is_unnamed() {
-    // declared name: another id | new one NORMAL first, then the old one is unnamed
+    // A declared name means another id now | the new image must be NORMAL first, then the old image is `unnamed`.
     let setup = || {
         Setup::default()
             .image("v1", 10)
@@ -383,7 +388,7 @@ fn n1_a_names_new_image_is_normal_before_the_old_one_is_unnamed() {
 
 #[test]
 fn n4_where_cvm_is_unreadable_nothing_is_retired_or_shared() {
-    // CVM unreadable | nothing there
+    // CVM cannot be read | nothing is cancelled there.
     let mut by_family = policy("p", "v*", 1, 0);
     by_family.matches = ImageMatch {
         family: Some(Glob::new("golden")),

@@ -21,7 +21,8 @@ fn across_regions() -> Policy {
 
 #[test]
 fn n4_what_is_not_certain_because_of_another_region_retires_nothing() {
-    // region listing failed | nothing there; elsewhere ages and copies that are not certain retire nothing
+    // The listing of a region failed | nothing is cancelled there. In other regions, uncertain ages and copies retire
+    // nothing.
     let setup = || {
         Setup::with(across_regions())
             .image("v1", 50)
@@ -48,7 +49,7 @@ fn n4_what_is_not_certain_because_of_another_region_retires_nothing() {
 
 #[test]
 fn n4_a_late_copy_is_no_newer_build() {
-    // late copy by SyncImages | no newer build: a version's age is its earliest
+    // SyncImages made a copy later | the copy is no newer build: the age of a version is its earliest `CreatedTime`.
     let setup = Setup::with(across_regions())
         .image("v1", 1)
         .image("v2", 40)
@@ -77,7 +78,7 @@ fn n2_a_late_copy_needs_no_soak_of_its_own() {
 
 #[test]
 fn n2_while_the_clock_is_not_trusted_no_soak_ends_and_nothing_goes() {
-    // clock skew | while that is not trusted no soak ends, nothing goes
+    // The clocks differ | while no clock is trusted, no soak ends, and nothing is cancelled.
     let mut soaks = policy("p", "v*", 1, 1);
     soaks.min_age = TimeDelta::hours(24);
     let setup = || {
@@ -98,7 +99,7 @@ fn n2_while_the_clock_is_not_trusted_no_soak_ends_and_nothing_goes() {
 
 #[test]
 fn n2_what_cannot_be_ordered_is_excluded() {
-    // CreatedTime unreadable; no semantic version; outside `range` | `excluded: …`
+    // `CreatedTime` is unreadable, the name is no semantic version, or it is outside of `range` | `excluded: …`
     let mut ordered = policy("p", "*", 1, 1);
     let range = semver::VersionReq::parse(">=1.4, <2").expect("a range");
     ordered.order = Order::Semver(Some(range));
@@ -145,7 +146,8 @@ fn order(order: &Order, names: &[&str]) -> Vec<String> {
 
 #[test]
 fn n2_semantic_versions_are_read_liberally_and_ordered() {
-    // leading `v`, missing parts (0), leading zeros allowed; pre-release before release; build part ignored
+    // A leading `v`, missing parts (0) and leading zeros are allowed; a pre-release is older than its release; the
+    // build part is ignored.
     let names = [
         "v1.10",
         "1.9.9",
@@ -160,7 +162,7 @@ fn n2_semantic_versions_are_read_liberally_and_ordered() {
 
 #[test]
 fn n2_a_pre_release_is_in_a_range_only_if_the_range_names_one() {
-    // in a range only if the range names one
+    // A range includes pre-releases only if it names one.
     for (range, word) in [(">=1.4", "excluded"), (">=1.5.0-rc.1", "newest")] {
         let mut ordered = policy("p", "*", 2, 1);
         let parsed = semver::VersionReq::parse(range).expect("a range");
@@ -174,14 +176,15 @@ fn n2_a_pre_release_is_in_a_range_only_if_the_range_names_one() {
 
 #[test]
 fn n2_names_are_ordered_by_numbers_and_then_by_bytes() {
-    // `order: name` | runs of digits as numbers, then bytes
+    // `order: name` | compares runs of digits as numbers, and everything else as bytes.
     let names = ["v10", "v9b", "v9a", "v9", "v8.10", "v8.9", "u11"];
     assert_eq!(order(&Order::Name, &names), names);
 }
 
 #[test]
 fn n5_an_overlap_does_not_end_by_a_successor_that_does_not_stand() {
-    // `unshareAfter`, successor SYNCING / failed / bad again | no end yet / passed over / begins anew
+    // `unshareAfter`, and the successor is SYNCING / has failed / becomes bad again | the overlap has no end yet /
+    // the successor is skipped / the overlap begins again.
     let mut overlaps = policy("p", "v*", 1, 1);
     overlaps.keep.unshare_after = TimeDelta::hours(72);
     let setup = || {
@@ -211,7 +214,8 @@ fn n5_an_overlap_does_not_end_by_a_successor_that_does_not_stand() {
 
 #[test]
 fn n5_newer_builds_do_not_prolong_an_overlap() {
-    // a new build each day, `unshareAfter: 72h` | each goes 72 h after `newest` before it stood
+    // A new build each day with `unshareAfter: 72h` | each version is retired 72 h after the `newest` versions before
+    // it began to stand.
     let mut overlaps = policy("p", "v*", 1, 1);
     overlaps.keep.unshare_after = TimeDelta::hours(72);
     let setup = Setup::with(overlaps)
@@ -232,7 +236,7 @@ fn n5_newer_builds_do_not_prolong_an_overlap() {
 
 #[test]
 fn n1_after_a_lost_store_overlaps_begin_anew_and_pruning_waits() {
-    // lost store | overlaps begin anew; the last meaning of names is unknown, so pruning waits
+    // The store was lost | overlaps begin again. The last meaning of names is unknown, so pruning waits.
     let mut overlaps = policy("p", "v*", 1, 1);
     overlaps.keep.unshare_after = TimeDelta::hours(72);
     let setup = || {
@@ -255,7 +259,7 @@ fn n1_after_a_lost_store_overlaps_begin_anew_and_pruning_waits() {
 
 #[test]
 fn n5_without_a_kept_store_overlaps_never_end() {
-    // one-shot CI without a kept store | overlaps never end
+    // One-shot runs in CI without a stored state | overlaps never end.
     let mut overlaps = policy("p", "v*", 1, 1);
     overlaps.keep.unshare_after = TimeDelta::hours(1);
     for day in 0..30 {
@@ -270,7 +274,7 @@ fn n5_without_a_kept_store_overlaps_never_end() {
 
 #[test]
 fn n2_every_cancel_of_a_policy_carries_its_cap() {
-    // `maxCancels: 5`, five / six due | five go / none goes (which the planner counts)
+    // `maxCancels: 5`, and five / six CANCELs are due | five are made / none is made (the planner counts them).
     let mut setup = Setup::with(policy("p", "v*", 1, 1));
     for n in 1..=7 {
         let title = format!("v{n}");
@@ -288,7 +292,8 @@ fn n2_every_cancel_of_a_policy_carries_its_cap() {
 
 #[test]
 fn n2_a_failed_blueprint_is_left_inside_newest_and_retired_outside() {
-    // failed blueprint: in `newest` / superseded anyway | `broken`, left for a person, an older one fills the place / retired
+    // A blueprint has failed, and its image is in `newest` / is superseded anyway | the image is `broken` and left to
+    // a person, and an older one takes the place / it is retired.
     let setup = || {
         Setup::with(policy("p", "v*", 1, 1))
             .image("v1", 50)
@@ -303,7 +308,7 @@ fn n2_a_failed_blueprint_is_left_inside_newest_and_retired_outside() {
 
 #[test]
 fn n2_two_blueprints_are_broken_and_one_without_an_image_is_foreign() {
-    // two blueprints of one image; a blueprint without own image | `broken` / `foreign`: no action
+    // An image has two blueprints / a blueprint has no own image | `broken` / `foreign`, and there is no action.
     let mut setup = Setup::with(policy("p", "v*", 1, 1))
         .image("v1", 50)
         .image("v2", 40)
@@ -319,7 +324,7 @@ fn n2_two_blueprints_are_broken_and_one_without_an_image_is_foreign() {
 
 #[test]
 fn n5_a_superseded_share_that_is_lost_is_not_shared_again() {
-    // superseded share lost meanwhile (others cancel) in its overlap | not shared again
+    // Others cancelled a superseded share during its overlap | it is not shared again.
     let mut overlaps = policy("p", "v*", 1, 1);
     overlaps.keep.unshare_after = TimeDelta::hours(72);
     let setup = Setup::with(overlaps)
@@ -337,7 +342,8 @@ fn n5_a_superseded_share_that_is_lost_is_not_shared_again() {
 
 #[test]
 fn n2_an_entry_that_begins_later_says_nothing_yet_but_names_the_image() {
-    // `from` still to come on an entry | the entry says nothing yet (a policy decides), but the image is named
+    // An entry has a `from` in the future | the entry has no effect yet, so that a policy decides, but the image
+    // counts as named.
     let later = DesiredShare::Shared {
         from: Some(now() + TimeDelta::hours(1)),
         until: None,
@@ -359,7 +365,7 @@ fn n2_an_entry_that_begins_later_says_nothing_yet_but_names_the_image() {
 
 #[test]
 fn n2_an_expired_entry_goes_whatever_a_policy_wants() {
-    // declared `unshared` > …: an entry whose `until` is over asks for `unshared`, for its own cause
+    // Declared `unshared` > …: an entry whose `until` has passed asks for `unshared`, with a cause of its own.
     let over = DesiredShare::Shared {
         from: None,
         until: Some(now()),
@@ -374,7 +380,8 @@ fn n2_an_expired_entry_goes_whatever_a_policy_wants() {
 
 #[test]
 fn n2_foreign_shares_count_inside_newest_and_owned_bounds_the_rest() {
-    // `keep.owned`, foreign shares | inside `newest` they count; outside they stay (which the planner withholds)
+    // `keep.owned` and shares of others | in `newest` they count; outside of it they stay (the planner withholds the
+    // CANCEL).
     let mut owned = policy("p", "v*", 1, 1);
     owned.keep.owned = true;
     let setup = Setup::with(owned)
@@ -407,7 +414,7 @@ fn locked(images: &[(&str, &ImageId)], digest: &str) -> (Policy, PolicyLock) {
 
 #[test]
 fn n2_the_ids_of_a_required_lock_take_the_part_of_newest() {
-    // `lock: required` | the lock's ids take the part of `newest` (and of its count in rule 4)
+    // `lock: required` | the ids of the lock replace `newest`, and also its number in rule 4.
     let (required, lock) = locked(&[("v1", &id_of("v1")), ("v2", &id_of("v2"))], "digest");
     let setup = |second: bool| {
         let setup = Setup::with(required.clone())
@@ -433,7 +440,8 @@ fn n2_the_ids_of_a_required_lock_take_the_part_of_newest() {
 
 #[test]
 fn n2_a_locked_id_that_is_gone_is_a_pin_that_is_missing() {
-    // revoke and declarations are above it; a locked id that is gone = a pin that is missing
+    // Revocations and declarations take precedence over the lock. A locked id that no longer exists is like a missing
+    // pin.
     let (required, lock) = locked(&[("v1", &id_of("v1")), ("v2", &id("img-gone"))], "digest");
     let mut setup = Setup::with(required)
         .image("v0", 60)
@@ -453,7 +461,8 @@ fn n2_a_locked_id_that_is_gone_is_a_pin_that_is_missing() {
 
 #[test]
 fn n2_without_its_lock_a_policy_that_requires_one_writes_nothing() {
-    // required: only what `sharekeeper.lock.yaml` resolves to is ever written; a digest that differs is stale
+    // `lock: required` | only the images in `sharekeeper.lock.yaml` are ever written. A digest that differs makes the
+    // lock stale.
     let (required, stale) = locked(&[("v2", &id_of("v2"))], "another");
     let setup = || {
         Setup::with(required.clone())
@@ -474,7 +483,7 @@ fn n2_without_its_lock_a_policy_that_requires_one_writes_nothing() {
 
 #[test]
 fn n2_a_pin_by_region_says_nothing_elsewhere() {
-    // pin: {regions: [eu-frankfurt], …}: a pin replaces `newest` in its region
+    // `pin: {regions: [eu-frankfurt], …}` | a pin replaces `newest` only in its region.
     let mut pinned = across_regions();
     pinned.pins = vec![pin(&["v1"], None)];
     pinned.pins[0].regions = Some([region(THERE)].into());
@@ -488,7 +497,7 @@ fn n2_a_pin_by_region_says_nothing_elsewhere() {
 
 #[test]
 fn n2_a_revoke_by_id_is_about_that_image_alone() {
-    // revoke: any own image of the regions, by name or id
+    // A revocation | may name any own image of the regions, by name or by id.
     let mut revoked = policy("p", "v*", 1, 0);
     let mut by_id = revoke("v1");
     by_id.image = sharekeeper::desired::ImageRef::Id(id_of("x1"));
@@ -509,7 +518,7 @@ fn n2_a_revoke_by_id_is_about_that_image_alone() {
 
 #[test]
 fn n2_an_image_that_is_not_protected_by_its_own_listing_keeps_its_place() {
-    // `IsShareable: false` of a shared image | says nothing
+    // `IsShareable: false` for an image that is shared | has no meaning.
     let setup = Setup::with(policy("p", "v*", 1, 1))
         .image("v1", 50)
         .stands("v1", 9);
@@ -520,7 +529,7 @@ fn n2_an_image_that_is_not_protected_by_its_own_listing_keeps_its_place() {
 
 #[test]
 fn n2_listing_order_and_order_of_documents_do_not_matter() {
-    // 12. `resolution` is pure: candidates + policies + observation + store + time → verdicts
+    // Rule 12: `resolution` is pure. Candidates, policies, observation, store and time determine the verdicts.
     let one = || policy("p", "v*", 1, 1);
     let mut other = policy("q", "*1", 1, 0);
     other.revocations = vec![revoke("v2")];

@@ -12,7 +12,8 @@ use super::setup::{Effect, SHARED, Setup, exclude, id_of, name, now, pin, policy
 
 #[test]
 fn n2_a_pin_replaces_newest_and_knows_excluded_ones() {
-    // a pin replaces `newest` in its region; it only knows names that `match` covers; excluded ones may be pinned
+    // A pin replaces `newest` in its region. It can only name images that `match` covers, but it may name excluded
+    // ones.
     let mut pinned = policy("p", "v*", 1, 1);
     pinned.pins = vec![pin(&["v1"], None)];
     pinned.exclude = vec![exclude("img-v1")];
@@ -33,7 +34,7 @@ fn n2_a_pin_replaces_newest_and_knows_excluded_ones() {
 
 #[test]
 fn n2_while_a_pinned_image_is_not_normal_nothing_goes() {
-    // pinned image not NORMAL yet | shared first
+    // A pinned image is not NORMAL yet | it is shared first, and nothing is cancelled before it is NORMAL.
     let mut pinned = policy("p", "v*", 1, 1);
     pinned.pins = vec![pin(&["v1"], None)];
     let setup = || {
@@ -53,7 +54,8 @@ fn n2_while_a_pinned_image_is_not_normal_nothing_goes() {
 
 #[test]
 fn n2_while_a_pin_cannot_be_met_nothing_goes_and_nothing_is_shared() {
-    // missing, revoked, declared unshared, outside `match` | nothing goes there, nothing new is shared
+    // A pinned image is missing, revoked, declared unshared, or outside of `match` | nothing is cancelled there, and
+    // nothing new is shared.
     let setup = |pins: &[&str]| {
         let mut pinned = policy("p", "v*", 1, 1);
         pinned.pins = vec![pin(pins, None)];
@@ -84,7 +86,7 @@ fn n2_while_a_pin_cannot_be_met_nothing_goes_and_nothing_is_shared() {
 
 #[test]
 fn n3_a_pin_of_one_and_minimum_two_leaves_the_best_other() {
-    // pin of one and `minimum: 2` | the best other one stays
+    // A pin of one version with `minimum: 2` | the best other version stays.
     let mut pinned = policy("p", "v*", 2, 2);
     pinned.pins = vec![pin(&["v1"], None)];
     let setup = Setup::with(pinned)
@@ -101,7 +103,8 @@ fn n3_a_pin_of_one_and_minimum_two_leaves_the_best_other() {
 
 #[test]
 fn n2_a_pin_whose_date_is_over_is_as_if_it_were_not_there() {
-    // pin's date is over | as if it were not there; what it retired comes back by order
+    // The date of a pin has passed | the pin has no effect, and images that it retired are shared again in their
+    // order.
     let mut pinned = policy("p", "v*", 1, 1);
     pinned.pins = vec![pin(&["v1"], Some(now()))];
     let setup = Setup::with(pinned)
@@ -114,7 +117,8 @@ fn n2_a_pin_whose_date_is_over_is_as_if_it_were_not_there() {
 
 #[test]
 fn n3_minimum_does_not_bound_a_declared_unshared() {
-    // `minimum` and a share that breaks or that others cancel, a declared `unshared` | not bounded by it
+    // `minimum`, and a share that breaks or that others cancel, or a declared `unshared` | `minimum` does not
+    // restrict these.
     let setup = Setup::with(policy("p", "v*", 1, 1))
         .image("v1", 40)
         .stands("v1", 9)
@@ -125,7 +129,7 @@ fn n3_minimum_does_not_bound_a_declared_unshared() {
 
 #[test]
 fn n3_a_revoke_of_the_only_share_waits_and_force_does_not() {
-    // revoke of the only share | waits for the next version; `force: true` does not
+    // A revocation of the only share | waits for the next version. With `force: true` it does not wait.
     let mut revoked = policy("p", "v*", 1, 1);
     revoked.revocations = vec![revoke("v1")];
     let setup = |policy| Setup::with(policy).image("v1", 40).stands("v1", 9);
@@ -146,8 +150,8 @@ fn n3_a_revoke_of_the_only_share_waits_and_force_does_not() {
 
 #[test]
 fn n3_a_replacement_is_wanted_as_long_as_the_revoked_one_is_shared() {
-    // revoke with `replacement` | it is wanted (soak and order do not matter) as long as the revoked one is shared; then
-    // ordinary
+    // A revocation with a `replacement` | the replacement is wanted, regardless of soak and order, as long as the
+    // revoked image is shared. After that it is an ordinary image.
     let mut revoked = policy("p", "v*", 1, 0);
     revoked.min_age = TimeDelta::hours(24);
     revoked.revocations = vec![revoke("v3")];
@@ -188,7 +192,8 @@ fn n3_a_replacement_outside_the_match_does_not_count() {
 
 #[test]
 fn n6_force_of_a_revoke_overrides_its_use_and_else_all_must() {
-    // revoke, image in use | withheld, exit 3; `force` or `inUse: cancel` goes
+    // A revocation of an image in use | the CANCEL is withheld, and the exit status is 3. With `force` or
+    // `inUse: cancel` it is made.
     for (force, in_use, goes) in [
         (false, false, false),
         (true, false, true),
@@ -209,7 +214,8 @@ fn n6_force_of_a_revoke_overrides_its_use_and_else_all_must() {
 
 #[test]
 fn n2_revoke_over_shared_and_protect_over_revoke() {
-    // revoke and a declared `shared` / `protect` / declared `unshared` | revoke / protect / unshared at once
+    // A revocation and a declared `shared` / `protect` / declared `unshared` | the revocation / `protect` /
+    // `unshared` applies at once.
     let mut revoked = policy("p", "v*", 1, 1);
     revoked.revocations = vec![revoke("v1")];
     let setup = || {
@@ -232,7 +238,8 @@ fn n2_revoke_over_shared_and_protect_over_revoke() {
 
 #[test]
 fn n3_a_revoke_of_what_another_policy_matches_keeps_its_minimum() {
-    // revoke of an image that another policy matches | no place and no count there; its `minimum` is kept, too
+    // A revocation of an image that another policy matches | the image has no place and no count there, and the
+    // `minimum` of that policy is kept, too.
     let mut first = policy("p", "x*", 1, 0);
     first.revocations = vec![revoke("v1")];
     let setup = |minimum| {
@@ -252,7 +259,8 @@ fn n3_a_revoke_of_what_another_policy_matches_keeps_its_minimum() {
 
 #[test]
 fn n2_a_revoke_to_come_is_ordinary_but_for_its_replacement() {
-    // revoke with `at` to come | ordinary until then; `replacement` is shared already
+    // A revocation with an `at` in the future | the image is ordinary until then, but the `replacement` is shared
+    // already.
     let mut revoked = policy("p", "v*", 1, 1);
     revoked.revocations = vec![revoke("v2")];
     revoked.revocations[0].at = Some(now() + TimeDelta::hours(1));

@@ -26,7 +26,7 @@ use sharekeeper::serve::{Health, Snapshot, StatusServer, StatusSource, border};
 use sharekeeper::status::{Activity, Board, Change, LoadedManifests, PassResult, WriteBucket};
 use tokio::sync::Notify;
 
-/// The time at a number of seconds after noon, when the work on all boards begins.
+/// The time at a number of seconds after noon, which is the first instant of all boards.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Utc.with_ymd_and_hms(2026, 3, 1, 12, 0, 0).unwrap() + TimeDelta::seconds(seconds)
 }
@@ -538,7 +538,7 @@ struct ShownSnapshot {
     rendered: Arc<AtomicUsize>,
 }
 
-/// A clock that stands still, which the server shows boards by.
+/// A clock whose wall time stands still. The server uses it to show boards.
 pub(crate) struct StandStill(SystemClock);
 
 impl StandStill {
