@@ -1,5 +1,5 @@
-//! Runs each `console` block of the book and compares what it prints with what the page shows. `...` stands for any lines,
-//! and `[..]` for any part of a line. Times, addresses and ids of requests and blueprints may differ.
+//! Runs each `console` block of the book and compares its output with the output that the page shows. `...` stands
+//! for any lines, and `[..]` for any part of a line. Times, addresses and ids of requests and blueprints may differ.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -28,7 +28,8 @@ const NOT_RUN: [(&str, &str); 3] = [
 const CURL: &str = "curl ";
 /// Commands that run until they are stopped. The test runs them in the background of the commands that follow.
 const GOES_ON: [&str; 2] = ["sharekeeper run", "sharekeeper sim"];
-/// This page begins in an empty directory; other pages use the manifests of the repository.
+/// This page begins in an empty directory, because it shows the first steps. Other pages use the manifests of the
+/// repository.
 const FROM_NOTHING: &str = "docs/guide.md";
 
 /// A command in a block, with the output lines that the page shows below it.
@@ -129,7 +130,7 @@ fn run(page: &Page) -> (Vec<String>, usize) {
     (wrong, count)
 }
 
-/// Runs one command. It must succeed, unless the page shows its exit status next.
+/// Runs one command. It must succeed, unless the next command of the page shows its exit status.
 fn take(shell: &mut Shell, step: &Step<'_>, asks_status: bool) -> Option<String> {
     if step.command.starts_with("export ") {
         shell.export(step.command);

@@ -17,7 +17,7 @@ pub(super) struct Shell {
     folder: tempfile::TempDir,
     /// The `export` commands that ran so far.
     exports: Vec<String>,
-    /// Exit status of the last command, for `$?`.
+    /// The exit status of the last command, for `$?`.
     status: i32,
     running: Vec<Running>,
     /// Addresses that the page shows, each with the real address that replaces it.

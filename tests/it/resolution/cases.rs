@@ -145,6 +145,8 @@ fn n2_one_policy_decides_of_three_images_as_the_model_does() {
 #[test]
 fn n2_soaks_clocks_and_deprecation_are_as_in_the_model() {
     let mut differences = Differences::default();
+    // The choices for each image: how it is shared, its age, and whether it is deprecated. Then: the clocks,
+    // `newest`, and whether the policy retires deprecated images.
     let sizes = [6, 2, 2, 6, 2, 2, 3, 2, 2, 3, 2, 2];
     each_choice(&sizes, &mut |choice| {
         let mut world = World::new(NOW);
@@ -161,7 +163,8 @@ fn n2_soaks_clocks_and_deprecation_are_as_in_the_model() {
             let region = world.regions[0].as_mut().expect("seen");
             region.images[n].deprecated = choice[3 * n + 2] == 1;
         }
-        // Without deprecated images, the second value of the last choice would repeat the same case.
+        // If the policy does not retire deprecated images, a case with deprecated images repeats the case without
+        // them.
         let deprecated = (0..3).any(|n| choice[3 * n + 2] == 1);
         if choice[11] == 1 || !deprecated {
             differences.compare(&world);
@@ -310,6 +313,8 @@ fn n1_names_mean_what_they_mean_in_the_model() {
 fn n2_versions_of_several_images_go_together_as_in_the_model() {
     let mut differences = Differences::default();
     let words = [Word::Nothing, Word::Excluded, Word::Declared(Ask::Unshared)];
+    // The choices: how each image is shared, with what the documents say about the first image of each version. Then:
+    // `newest` and the soak.
     let sizes = [6, 3, 6, 6, 3, 6, 2, 2];
     each_choice(&sizes, &mut |choice| {
         let mut world = World::new(NOW);

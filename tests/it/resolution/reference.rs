@@ -151,7 +151,7 @@ fn names(world: &World, here: &Region, outcome: &mut Outcome) {
     }
 }
 
-/// "No image of the name, or two: blocked. What the name last meant is held, against policies too."
+/// Applies the rule "No image of the name, or two: blocked. What the name last meant is held, against policies too."
 fn declared(world: &World, here: &Region, image: &Image) -> Declared {
     let mut asks = Vec::new();
     let (mut protect, mut is_held, mut is_before) = (false, false, false);
@@ -277,7 +277,7 @@ impl Scene<'_> {
         view
     }
 
-    /// "Declared `unshared` > revoke > declared `shared` > …"
+    /// Applies the rule of precedence "Declared `unshared` > revoke > declared `shared` > …".
     fn decide(&self, image: &Image, views: &[View<'_>]) -> Expected {
         let declared = &self.declared[&image.id];
         let state = |shared: bool, cause: Cause| match (shared, image.share) {

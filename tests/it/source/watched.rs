@@ -72,6 +72,7 @@ async fn m12_each_atomic_save_is_seen_of_a_file_in_a_directory_and_of_one_that_i
         run(settings, NoPrograms, SystemWatch::new(), async |mut fed| {
             assert_eq!(fed.images().await, ["img-a"]);
             for image in ["img-b", "img-c", "img-d"] {
+                // Many editors save a file like this, so that nobody reads half of it.
                 files.write("m/.img-a.yaml.swp", &share(image));
                 files.rename("m/.img-a.yaml.swp", "m/img-a.yaml");
                 assert_eq!(fed.images().await, [image], "{given}");
@@ -96,6 +97,7 @@ async fn m12_a_link_to_the_directory_that_is_flipped_is_seen() {
             for number in 2..5 {
                 let (release, image) = (format!("releases/{number}"), format!("img-{number}"));
                 files.write(&format!("{release}/a.yaml"), &share(&image));
+                // Deployment tools switch to a release like this: a rename replaces the link in one step.
                 symlink(&release, files.path("new")).expect("links");
                 files.rename("new", "m");
                 assert_eq!(fed.images().await, [image]);
@@ -112,6 +114,8 @@ async fn m12_a_link_to_the_directory_that_is_flipped_is_seen() {
 async fn m2_m11_s3_a_volume_that_is_flipped_again_and_again_gives_each_version_and_never_half_of_two()
  {
     let files = Files::with(&[]);
+    // Kubernetes updates a ConfigMap volume like this: each version has a directory of its own, and a rename replaces
+    // the link `..data` in one step.
     let version = |number: usize| {
         for name in ["a", "b", "c"] {
             let text = share(&format!("img-{name}{number}"));

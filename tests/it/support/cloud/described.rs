@@ -19,7 +19,7 @@ pub(crate) struct Described {
     pub(crate) created: Timestamp,
     /// The image is CREATING until this time.
     pub(crate) ready: Monotonic,
-    /// `ImageState` once it is ready.
+    /// The `ImageState` of the image when it is ready.
     pub(crate) becomes: &'static str,
     /// Each name with the time from which the image has it, in order of time.
     pub(crate) names: Vec<(Monotonic, String)>,
