@@ -1,4 +1,4 @@
-//! What befalls the calls: the fault spans of a scenario, as the small cloud asks for them.
+//! Applies the fault spans of a scenario to the simulated cloud, which asks for the fault of each call.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -17,18 +17,18 @@ const OWN: &str = "DescribeImagesToShare";
 const CVM: &str = "DescribeImages";
 const INSTANCES: &str = "DescribeInstances";
 
-/// The faults of a scenario, until they stop.
+/// The faults of a scenario. They end when the scenario's calm begins, except for a lasting one.
 pub(crate) struct ActiveFaults {
     cloud: std::rc::Weak<Cloud>,
     scenario: Scenario,
     dice: RefCell<fastrand::Rng>,
     pub(crate) is_calm: Cell<bool>,
-    /// Whether what lasts is still there then.
+    /// Whether a lasting fault still applies at that time.
     pub(crate) goes_on: Cell<bool>,
 }
 
 impl ActiveFaults {
-    /// Makes the cloud behave as the scenario says.
+    /// Makes the cloud fail and lag as the scenario says.
     pub(crate) fn begin(scenario: &Scenario, cloud: &Rc<Cloud>) -> Rc<Self> {
         let faults = Rc::new(Self {
             cloud: Rc::downgrade(cloud),
@@ -83,7 +83,7 @@ impl ActiveFaults {
         let of_image = |image: usize| {
             call.action == MODIFY && call.body["ImageId"] == self.scenario.images[image].id()
         };
-        // STS is one host for all regions.
+        // STS has one host for all regions, so a fault of one region does not apply to it.
         let of_region =
             |region: usize| REGIONS[region] == call.region && call.action != "GetCallerIdentity";
         place.account.is_none_or(of_account)

@@ -1,37 +1,37 @@
-//! What an installation must know to be its own, by its calls and their answers alone: what it shared, what later lists
-//! showed of that, and how often somebody else reversed it. It counts cautiously: what is in doubt is left out.
+//! Derives from calls and answers alone which shares an installation must know to be its own, what later lists showed
+//! of them, and how often somebody else reversed them. The result is a lower bound: doubtful cases are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sharekeeper::model::{Monotonic, Permission};
 
-/// So many of what is its own, at least, may be missing before the view is not to be trusted.
+/// The least number of own shares that must be missing before a list is not trusted.
 const LOST_MIN: usize = 2;
-/// The same in percent.
+/// The same bound as a percentage of the images that it ever shared or adopted.
 const LOST_PERCENT: usize = 25;
-/// What is missing for so long is forgotten.
+/// A share that is missing for this long is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(600);
-/// Reversals are counted within this time.
+/// The period in which reversals are counted.
 const HOUR: Duration = Duration::from_secs(3600);
-/// Writes of one image that somebody else reversed one after the other, with one to spare.
+/// Successive writes of one image that somebody else reversed: the product's limit plus one.
 const REVERSED_MAX: usize = 4;
-/// Below so many images percentages mean little.
+/// A percentage is not checked for fewer images than this.
 const PERCENT_FROM: usize = 10;
-/// What was shared lately may be by the run that prunes, and does not raise its cap.
+/// Recent shares do not count towards the cap, because the run that prunes may not know them yet.
 const LATELY: Duration = Duration::from_secs(900);
 
-/// A share that is an installation's own.
+/// A share that belongs to the installation.
 #[derive(Clone, Debug)]
 struct Own {
     blueprint: String,
     since: Monotonic,
-    /// Complete lists that showed it.
+    /// The number of complete lists that showed the share.
     shown: usize,
     missing_since: Option<Monotonic>,
 }
 
-/// A write that was acknowledged.
+/// A write that the cloud acknowledged.
 #[derive(Clone, Copy, Debug)]
 struct Write {
     at: Monotonic,
@@ -39,22 +39,22 @@ struct Write {
     is_confirmed: bool,
 }
 
-/// A loss that a person accepted, and the images that it was about once it fitted.
+/// A loss that a person accepted, and the images that it covers once a loss of that size was seen.
 #[derive(Clone, Debug)]
 struct Accepted {
     lost: usize,
     images: Option<BTreeSet<usize>>,
 }
 
-/// The books of one installation about one account in one region.
+/// The shares that one installation owns in one account and region, with their writes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Books {
     own: BTreeMap<usize, Own>,
-    /// Images of which a SHARE ever left, or that were adopted.
+    /// Images for which the installation sent a SHARE at any time, or that a person adopted.
     ever: BTreeSet<usize>,
     writes: BTreeMap<usize, Vec<Write>>,
     accepted: Vec<Accepted>,
-    /// Processes that have shared again what they missed.
+    /// Processes that shared missing images again.
     doubtful: BTreeSet<usize>,
 }
 
@@ -119,17 +119,17 @@ impl Books {
         self.doubtful.clear();
     }
 
-    /// A person asked for everything to be tried again.
+    /// A person requested another attempt at everything.
     pub(crate) fn asked(&mut self) {
         self.doubtful.clear();
     }
 
-    /// Another process begins: what the last one had not recorded is gone.
+    /// A new process begins. It does not know what the last process had not recorded.
     pub(crate) fn process_began(&mut self) {
         self.writes.clear();
     }
 
-    /// The account has another name, and what is kept under the earlier one may not be its own.
+    /// The account has a new name. The installation may not own what is kept under the earlier name.
     pub(crate) fn renamed(&mut self) {
         *self = Self {
             ever: std::mem::take(&mut self.ever),
@@ -137,7 +137,7 @@ impl Books {
         };
     }
 
-    /// A complete list that began then showed these blueprints, by image.
+    /// A complete list that began at this time showed these blueprints, by image.
     pub(crate) fn listed(&mut self, began: Monotonic, shown: &BTreeMap<usize, &str>) {
         self.own.retain(|image, own| {
             if began < own.since {
@@ -167,7 +167,7 @@ impl Books {
         }
     }
 
-    /// What is its own, wanted, and not shown by the last complete list.
+    /// The own and wanted images that the last complete list does not show, if they are enough to count as a loss.
     fn lost(&self, is_wanted: impl Fn(usize) -> bool) -> BTreeSet<usize> {
         let missing = self.own.iter();
         let missing = missing.filter(|(_, own)| own.missing_since.is_some());
@@ -180,7 +180,7 @@ impl Books {
         }
     }
 
-    /// S7: why a process must not cancel anything here, if so much of what is its own is missing.
+    /// S7: the reason why a process must not cancel anything in this scope while so many own shares are missing.
     pub(crate) fn forbids_cancel(
         &mut self,
         process: usize,
@@ -209,12 +209,12 @@ impl Books {
                 one.images = Some(lost.clone());
                 true
             }
-            // Nobody saw the loss that somebody accepts next.
+            // No process saw the loss that the next acceptance is about.
             None => self.accepted.iter().any(|one| one.images.is_none()),
         }
     }
 
-    /// A process shares what it misses: from now on it cancels nothing.
+    /// A process shares a missing image again. From then on it must not cancel anything.
     pub(crate) fn shares_again(
         &mut self,
         process: usize,
@@ -227,7 +227,7 @@ impl Books {
         }
     }
 
-    /// S20: whether somebody else has reversed the image so often that it must be left alone.
+    /// S20: whether somebody else reversed the image so often that the product must not write it any more.
     pub(crate) fn is_reversed(&self, image: usize, permission: Permission, now: Monotonic) -> bool {
         let writes = self.writes.get(&image).map_or(&[][..], Vec::as_slice);
         let is_same = |write: &Write| write.permission == permission && write.is_confirmed;
@@ -235,7 +235,7 @@ impl Books {
         writes.len() == REVERSED_MAX && all && recent.is_some_and(|it| now.since(it.at) < HOUR)
     }
 
-    /// S7: whether so many are more than the percentage of what is its own.
+    /// S7: whether the number of pruned shares exceeds the allowed percentage of the own shares.
     pub(crate) fn is_over(&self, pruned: usize, percent: u32, now: Monotonic) -> bool {
         let settled = |own: &&Own| own.shown > 1 && now.since(own.since) > LATELY;
         let surely = self.own.values().filter(settled).count();

@@ -1,5 +1,5 @@
-//! Draws builds, what befalls their images, and the documents that speak of them, for about half of the seeds. Its dice are
-//! its own, so that what is drawn elsewhere does not depend on it.
+//! Draws image builds, changes of their images, and documents that name them, for about half of the seeds. It has its
+//! own random number generator, so that other draws of a seed do not depend on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,10 @@ use super::scenario::{
     Event, FaultKind, FaultSpan, Image, Place, REGIONS, Scenario, Wanted, What, Wish,
 };
 
-/// What an image is called whose name moves to the next build.
+/// The name that moves to each new build.
 const LATEST: &str = "latest";
 
-/// What a seed has, and what it lacks.
+/// The kinds of things that a seed has.
 struct Swarm {
     entries: bool,
     policies: bool,
@@ -65,7 +65,7 @@ impl Swarm {
     }
 }
 
-/// Draws with the swarm's choice.
+/// Draws from one generator, within the chosen kinds.
 struct Draw<'d> {
     dice: &'d mut Rng,
     swarm: Swarm,
@@ -74,7 +74,7 @@ struct Draw<'d> {
     prefixes: Vec<&'static str>,
     calm_at: u64,
     images: Vec<Image>,
-    /// The index of the first of them in the scenario.
+    /// The scenario's index of the first image that a build made.
     first: usize,
     numbers: BTreeMap<usize, usize>,
     events: Vec<Event>,
@@ -89,7 +89,7 @@ pub(super) fn are_in(seed: u64) -> bool {
     is_drawn(&mut Rng::with_seed(seed ^ 0xb111d))
 }
 
-/// Adds images, documents, events and faults to a scenario, or nothing.
+/// Adds images, documents, events and faults to a scenario, or leaves it unchanged.
 pub(super) fn add(scenario: &mut Scenario) {
     let mut dice = Rng::with_seed(scenario.seed ^ 0xb111d);
     if !is_drawn(&mut dice) {
@@ -125,12 +125,13 @@ pub(super) fn add(scenario: &mut Scenario) {
     if draw.swarm.faults {
         scenario.faults.extend(draw.faults());
     }
-    // How old a build is and since when it is shared is measured by a clock: who sets it lets soaks and overlaps end at
-    // times that nobody could tell.
+    // A clock measures how old a build is and how long it has been shared. If somebody sets that clock, soaks and
+    // overlaps end at times that the model cannot know.
     let is_set = |event: &Event| matches!(event.what, What::SetClock(..));
     scenario.events.retain(|event| !is_set(event));
     if draw.swarm.everywhere {
-        // A policy that waits for all regions waits for one that never works, too: nobody could tell which images settle.
+        // A policy that waits for all regions also waits for one that never works. The model could not know which
+        // images settle.
         scenario.lasting = None;
     }
     scenario.documents = documents;
@@ -167,7 +168,7 @@ impl Draw<'_> {
         self.first + self.images.len() - 1
     }
 
-    /// A few builds before the beginning, and more on a schedule.
+    /// Draws a few builds before the beginning, and more on a schedule.
     fn builds(&mut self, prefix: &str) {
         let mut at = -i64::try_from(3600 * self.dice.u64(1..5)).expect("small");
         let every = self.dice.i64(400..1500);
@@ -178,7 +179,7 @@ impl Draw<'_> {
             if at >= end {
                 break;
             }
-            // Now and then an older line is built once more.
+            // Occasionally an older line is built again.
             let number = match self.one_in(8) {
                 true => version.saturating_sub(4),
                 false => version,
@@ -194,7 +195,8 @@ impl Draw<'_> {
         }
     }
 
-    /// One version: an image in its home region, for two architectures at times, and copies in others that come late.
+    /// Builds one version: an image in its home region, sometimes for two architectures, and later copies in other
+    /// regions.
     fn build(&mut self, prefix: &str, number: u32, at: i64) -> Vec<usize> {
         let home = self.dice.usize(..self.regions.len());
         let regions = self.regions.clone();
@@ -235,7 +237,8 @@ impl Draw<'_> {
         built
     }
 
-    /// The name of the latest build moves to the new one: the old one gives it up, later at times, or never.
+    /// The name of the latest build moves to the new build. The old image gives the name up immediately, later or
+    /// never.
     fn move_name(&mut self, prefix: &str, latest: &mut Vec<usize>, built: &[usize], at: u64) {
         let name = format!("{prefix}-{LATEST}");
         let when = (at + self.dice.u64(310..700)).min(self.calm_at - 30);
@@ -373,7 +376,7 @@ impl Draw<'_> {
         }]
     }
 
-    /// One document for each place.
+    /// Draws the document for one place.
     fn document(&mut self, place: usize) -> Document {
         let is_policy = self.swarm.policies && (place.is_multiple_of(2) || !self.swarm.entries);
         match is_policy {
@@ -392,7 +395,7 @@ impl Draw<'_> {
         documents.collect()
     }
 
-    /// What befalls images while they live.
+    /// Draws changes of images during the run.
     fn befall(&mut self) {
         let images: Vec<_> = self.images.iter().map(|image| image.made.clone()).collect();
         for (place, made) in images.into_iter().enumerate() {
@@ -435,7 +438,7 @@ impl Draw<'_> {
         }
     }
 
-    /// Documents are edited, removed and written again, and read in part.
+    /// Documents are edited, removed, written again and partly read.
     fn edit(&mut self, places: usize) {
         if self.swarm.edits {
             for _ in 0..self.dice.usize(1..6) {
@@ -457,7 +460,7 @@ impl Draw<'_> {
         }
     }
 
-    /// Faults of the reads that names and policies rest on.
+    /// Draws faults of the reads on which names and policies depend.
     fn faults(&mut self) -> Vec<FaultSpan> {
         let kinds = [
             FaultKind::OwnImagesFail,

@@ -1,4 +1,5 @@
-//! The invariants, judged by what leaves, what is answered and what the manifests said: it knows nothing of plans.
+//! Checks the invariants. It sees only calls, answers and manifests, and does not know the product's plans, so that it
+//! does not repeat their mistakes.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -23,26 +24,26 @@ use super::support::{Cloud, Recorded};
 use super::verdicts::Why;
 
 const MODIFY: &str = "ModifyImageSharePermission";
-/// Manifests that came this moment may have come too late for a call.
+/// Manifests that arrived within this time may have been too late for a call.
 const AT_ONCE: Duration = Duration::from_millis(5);
-/// A person's word may come too late for an intent that was recorded a moment ago.
+/// A person's request within this time may be too late for an intent that was already recorded.
 const PERSON: Duration = Duration::from_secs(1);
-/// What was seen longer ago is no ground for a write (S4).
+/// A write must not rest on an observation that is older than this (S4).
 const SEEN_MAX: Duration = Duration::from_secs(120);
-/// A time without a good answer that makes a process patient.
+/// A process slows down after this time without a successful answer.
 const OUTAGE: Duration = Duration::from_secs(600);
-/// Calls that a process may make in such a time then, for each account and region.
+/// The most calls that a process may make during such an outage, for each account and region.
 const OUTAGE_CALLS_MAX: usize = 60;
-/// Clocks that are no further apart agree, whatever else is in the way.
+/// Clocks that differ by at most this count as equal, whatever else fails.
 const APART: TimeDelta = TimeDelta::seconds(31);
-/// Writes of one image in an hour: more is a loop without a brake (L4).
+/// The most writes of one image in an hour. More are a loop without a backoff (L4).
 const WRITES_MAX: usize = 100;
 
 /// A call as it leaves a process.
 #[derive(Clone, Debug)]
 pub(crate) struct Departure {
     pub(crate) at: Monotonic,
-    /// By the machine's own clock.
+    /// The time by the clock of the machine.
     pub(crate) wall: Timestamp,
     pub(crate) installation: usize,
     pub(crate) process: usize,
@@ -51,55 +52,55 @@ pub(crate) struct Departure {
     pub(crate) region: String,
     pub(crate) action: String,
     pub(crate) body: Value,
-    /// The body as it left.
+    /// The body in the bytes that were sent.
     pub(crate) bytes: Vec<u8>,
 }
 
-/// A process, as far as it is known from outside.
+/// What is known about a process from outside.
 struct Process {
     installation: usize,
     mode: Mode,
-    /// What it was told of names and policies.
+    /// The answers about names and policies that it received.
     looks: Observations,
-    /// CANCELs that documents asked for which name images by more than ids.
+    /// CANCELs that rest on documents which name images by more than ids.
     gone: Vec<Gone>,
-    /// Good sets of manifests that it was given, with when.
+    /// Valid manifests that it received, with the time of each.
     loaded: Vec<(Monotonic, Manifests)>,
     listings: BTreeMap<(String, String), Listing>,
-    /// When an image was last asked about by its id, and there was an answer.
+    /// The time of the last answered query for an image by its id.
     asked: BTreeMap<String, Monotonic>,
     in_flight: BTreeSet<String>,
-    /// When an answer to a write of the image was lost.
+    /// The time at which an answer to a write of the image was lost.
     lost: BTreeMap<String, Monotonic>,
-    /// What was pruned since the scope was listed.
+    /// Images that were pruned since the last list of the scope.
     pruned: BTreeMap<(String, String), BTreeSet<String>>,
-    /// When calls left within the last second, by key, host and action.
+    /// Times of the calls within the last second, by key, host and action.
     recent: BTreeMap<(String, String, String), VecDeque<Monotonic>>,
-    /// When each image was written within the last hour.
+    /// Times of the writes of each image within the last hour.
     written: BTreeMap<usize, VecDeque<Monotonic>>,
-    /// How far the clock of an access point is ahead of the cloud's for a key, by the newest reply, with the earliest and
-    /// the latest that it can be.
+    /// How far an access point's clock is ahead of the cloud's clock for a key, by the newest reply: the lower and the
+    /// upper bound.
     api_ahead: BTreeMap<(String, String), (TimeDelta, TimeDelta)>,
-    /// Since when no call has had a good answer and nobody asked for anything, and the calls of the last minutes.
+    /// The time since which no call succeeded and nobody requested anything, and the calls of the last minutes.
     outage: (Monotonic, VecDeque<Monotonic>),
-    /// What a person has reviewed, if this is a run that may do that and nothing else.
+    /// The actions that a person reviewed, if this run may carry out only those.
     reviewed: Option<BTreeSet<(String, Permission)>>,
 }
 
-/// What an installation's ledger has, as far as it was read.
+/// The part of an installation's ledger that was read so far.
 #[derive(Default)]
 struct Kept {
-    /// Events that were read.
+    /// The number of events that were read.
     read: usize,
     intents: BTreeMap<(String, Permission), usize>,
-    /// How the last write of an image ended.
+    /// The result of the last write of each image.
     ended: BTreeMap<String, (Permission, WriteResult)>,
-    /// How many writes of each image left, by permission.
+    /// The number of writes of each image that were sent, by permission.
     sent: BTreeMap<(String, Permission), usize>,
 }
 
 impl Kept {
-    /// Reads what is new.
+    /// Reads the events that are new in the ledger.
     fn catch_up(&mut self, ledger: &Recorded<Machine>) {
         let events = ledger.events.borrow();
         for event in &events[self.read..] {
@@ -120,7 +121,7 @@ impl Kept {
     }
 }
 
-/// A request of a person to leave an account, a region or all alone.
+/// A person's request to suspend an account, a region or everything.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hold {
     pub(crate) since: Monotonic,
@@ -136,45 +137,45 @@ struct State {
     processes: Vec<Process>,
     ledgers: BTreeMap<usize, Rc<Recorded<Machine>>>,
     kept: BTreeMap<usize, Kept>,
-    /// Writes that left, by the image.
+    /// The number of writes that were sent, by image.
     writes: BTreeMap<usize, usize>,
     holds: Vec<Hold>,
-    /// Blueprints that an installation was told are of its SHARE, or that a person gave it.
+    /// Blueprints that an installation knows to result from its own SHARE, or that a person assigned to it.
     owned: BTreeSet<(usize, String)>,
-    /// Blueprints that a person took from an installation, with when.
+    /// Blueprints that a person released from an installation, with the time.
     released: BTreeMap<(usize, String), Monotonic>,
-    /// What each installation must know of each account in each region.
+    /// The shares that each installation must know, by account and region.
     books: RefCell<BTreeMap<(usize, usize, usize), Books>>,
-    /// Installations whose clock was set, or that have slept.
+    /// Installations whose clock was set, or whose machine slept.
     set_clocks: BTreeSet<usize>,
-    /// Accounts that ever had another name.
+    /// Accounts that had more than one name.
     renamed: BTreeSet<usize>,
-    /// The last write of an installation that was acknowledged.
+    /// The last acknowledged write of each image, by installation.
     acknowledged: BTreeMap<(usize, String), Permission>,
-    /// Since when an instance uses a blueprint.
+    /// The time since which an instance uses each blueprint.
     used: BTreeMap<String, Monotonic>,
-    /// What each installation may remember of names and policies.
+    /// The facts about names and policies that each installation may remember.
     memories: BTreeMap<usize, RememberedFacts>,
 }
 
-/// Observations on, and keeps what went against an invariant.
+/// Observes all calls, and keeps the violations of invariants.
 pub(crate) struct Checker {
     scenario: Scenario,
     cloud: Rc<Cloud>,
-    /// The indexes of images by their ids.
+    /// The index of each image by its id.
     images: BTreeMap<String, usize>,
-    /// Whether what processes learn is always kept.
+    /// Whether everything that a process learns is certainly kept.
     keeps_all: bool,
-    /// How many accounts and regions have images.
+    /// The number of accounts and regions that have images.
     scopes: usize,
     state: RefCell<State>,
 }
 
-/// Why a write is right.
+/// The reason why a write is allowed.
 enum Licence {
     Plain,
     Prune,
-    /// By a document that names images by more than ids.
+    /// A document asks for it that names images by more than ids.
     Cancel(Why),
 }
 
@@ -193,7 +194,7 @@ impl Checker {
         })
     }
 
-    /// The indexes of images by their ids.
+    /// The index of each image by its id.
     pub(crate) fn indexes(&self) -> &BTreeMap<String, usize> {
         &self.images
     }
@@ -202,12 +203,12 @@ impl Checker {
         self.state.borrow().violations.clone()
     }
 
-    /// Each call as it left and each answer.
+    /// Every call and every answer so far.
     pub(crate) fn record(&self) -> Record {
         self.state.borrow().record.clone()
     }
 
-    /// Notes something that a reader of the calls wants to know.
+    /// Adds a note for the reader of the record.
     pub(crate) fn say(&self, what: impl Into<String>) {
         let at = self.cloud.monotonic().since_start().as_micros();
         let what = format!("{at} {}", what.into());
@@ -222,7 +223,7 @@ impl Checker {
             .push(format!("at {at} ms: {}", what.into()));
     }
 
-    /// Writes that left so far, but for those of images that are gone.
+    /// The number of writes that were sent so far, without those of deleted images.
     pub(crate) fn writes(&self, gone: &BTreeSet<usize>) -> usize {
         let state = self.state.borrow();
         let writes = state.writes.iter();
@@ -288,12 +289,12 @@ impl Checker {
         self.state.borrow_mut().holds.clear();
     }
 
-    /// The installation's clock is no longer what durations between its processes can be measured with.
+    /// The installation's clock can no longer measure durations across its processes.
     pub(crate) fn clock_was_set(&self, installation: usize) {
         self.state.borrow_mut().set_clocks.insert(installation);
     }
 
-    /// What the process may do, and nothing else.
+    /// The process may do these actions, and no others.
     pub(crate) fn reviewed(&self, process: usize, actions: BTreeSet<(String, Permission)>) {
         self.state.borrow_mut().processes[process].reviewed = Some(actions);
     }
@@ -361,7 +362,7 @@ impl Checker {
         own.for_each(|(_, books)| books.renamed());
     }
 
-    /// The books of an installation about the scope of an image.
+    /// Gives access to the books of an installation about the scope of an image.
     fn books<T>(
         &self,
         state: &State,
@@ -374,7 +375,8 @@ impl Checker {
         with(state.books.borrow_mut().entry(scope).or_default())
     }
 
-    /// S24: a run that ends well has brought about all that its manifests ask for, as far as nobody has interfered lately.
+    /// S24: a run that reports success has reached everything that its manifests ask for, unless somebody interfered
+    /// recently.
     pub(crate) fn reported(&self, process: usize, exit: u64) {
         if exit != 0 {
             return;
@@ -388,7 +390,7 @@ impl Checker {
         let seconds_now = now.since_start().as_secs();
         let mut wrong = Vec::new();
         for (index, image) in self.scenario.images.iter().enumerate() {
-            // What an image must be by its name or by policies is judged at the end.
+            // The end of the run judges what an image must be by its name or by policies.
             if manifests.speaks_of_names(image.account, image.region) {
                 continue;
             }
@@ -397,7 +399,7 @@ impl Checker {
                 Some(Wanted::Shared) => true,
                 Some(Wanted::Unshared) => false,
                 Some(Wanted::Until(until)) if !is_near(until) => seconds_now < until,
-                // Until then, it stays as it is.
+                // Before its start time, the image stays as it is.
                 Some(Wanted::From(from)) if !is_near(from) && seconds_now >= from => true,
                 _ => continue,
             };
@@ -441,7 +443,7 @@ impl Checker {
         memories.any(|memory| memory.may_have_meant(place, name, id))
     }
 
-    /// A call leaves. Returns what its answer is told by.
+    /// A call is sent. Returns the number that identifies its answer.
     pub(crate) fn departed(&self, call: Departure) -> usize {
         let mut state_guard = self.state.borrow_mut();
         let state = &mut *state_guard;
@@ -479,7 +481,7 @@ impl Checker {
         number
     }
 
-    /// L5: who gets no good answer for long asks seldom.
+    /// L5: a process that has had no successful answer for long makes few calls.
     fn storm(&self, process: &mut Process, call: &Departure) -> Option<String> {
         let (since, calls) = &mut process.outage;
         if call.at.since(*since) < OUTAGE {
@@ -488,13 +490,13 @@ impl Checker {
         forget(calls, call.at, OUTAGE);
         calls.push_back(call.at);
         let many = calls.len();
-        // Names and policies need more lists.
+        // Names and policies need additional lists.
         let lists = 1 + usize::from(self.scenario.has_documents());
         let most = OUTAGE_CALLS_MAX * self.scopes * lists;
         (many > most).then(|| format!("L5: {many} calls within ten minutes of an outage"))
     }
 
-    /// S14: signed bytes go to the host that was configured, and to no other.
+    /// S14: signed requests go to the configured host, and to no other host.
     fn host(&self, call: &Departure) -> Option<String> {
         let service = match call.action.as_str() {
             "GetCallerIdentity" => "sts",
@@ -502,7 +504,7 @@ impl Checker {
             _ => "lighthouse",
         };
         let place = match self.scenario.regional {
-            // Only Lighthouse has access points of its own in regions.
+            // Only Lighthouse has regional access points.
             true if service != "lighthouse" => String::new(),
             true => format!("{}.", call.region),
             false => "intl.".to_owned(),
@@ -511,7 +513,7 @@ impl Checker {
         (!is_right).then(|| format!("S14: {} to {}", call.action, call.host))
     }
 
-    /// S6: what leaves within a sliding second.
+    /// S6: the number of calls within any second stays below the rate limit.
     fn rate(&self, state: &mut State, call: &Departure) -> Vec<String> {
         let bucket = (call.key.clone(), call.host.clone(), call.action.clone());
         let recent = &mut state.processes[call.process].recent;
@@ -529,7 +531,7 @@ impl Checker {
         Vec::new()
     }
 
-    /// All that a write must be, when it leaves.
+    /// Checks everything that must hold for a write when it is sent.
     fn write(&self, state: &mut State, call: &Departure) -> Vec<String> {
         let id = call.body["ImageId"].as_str().expect("an id").to_owned();
         let permission = match call.body["Permission"].as_str() {
@@ -588,7 +590,7 @@ impl Checker {
         found.map(|what| format!("{what} ({about})")).collect()
     }
 
-    /// S1, S3, S5, S26, protection, windows and what people say.
+    /// Checks S1, S3, S5, S26, protection, windows and the requests of people.
     fn licence(
         &self,
         state: &mut State,
@@ -624,8 +626,8 @@ impl Checker {
         }
     }
 
-    /// Whether these manifests ask for the write, and by what. Where the access point's clock is another one, they must ask
-    /// for it by that, too.
+    /// Whether these manifests ask for the write, and why. If the access point's clock differs, they must also ask for
+    /// it by that clock.
     fn asked_for(
         &self,
         state: &State,
@@ -666,7 +668,7 @@ impl Checker {
             return Err("S26: a write of an account with two names".into());
         }
         if manifests.speaks_of_names(image.account, image.region) {
-            // Its times have some slack for the clocks instead.
+            // The model has a tolerance for differing clocks, so it needs no second time.
             return self.asked_for_by_name(state, call, subject, manifests);
         }
         let wish = manifests.wish(subject.index);
@@ -733,7 +735,7 @@ impl Checker {
         here.any(|(_, index)| manifests.wish(index).is_some())
     }
 
-    /// The same where documents name images by more than ids.
+    /// The same check where documents name images by more than ids.
     fn asked_for_by_name(
         &self,
         state: &State,
@@ -766,7 +768,7 @@ impl Checker {
         Ok(why.map_or(Licence::Plain, Licence::Cancel))
     }
 
-    /// S7: what is pruned after one look.
+    /// S7: limits what is pruned after one list of the scope.
     fn cap(
         &self,
         state: &mut State,
@@ -800,7 +802,7 @@ impl Checker {
         is_over.then(|| format!("S7: {pruned} pruned at once, of which {percent} % are allowed"))
     }
 
-    /// S2 and S4: what the write rests on.
+    /// S2 and S4: checks the observations on which the write rests.
     fn seen(&self, state: &State, call: &Departure, subject: &Subject<'_>) -> Option<String> {
         let scope = (call.key.clone(), call.region.clone());
         let process = &state.processes[call.process];
@@ -827,7 +829,7 @@ impl Checker {
         (age > SEEN_MAX).then(|| format!("S4: what was seen {} s ago", age.as_secs()))
     }
 
-    /// S9: the intent was on the disk before.
+    /// S9: the intent was on the disk before the write was sent.
     fn recorded(
         &self,
         state: &mut State,
@@ -842,12 +844,12 @@ impl Checker {
         (intents < *sent).then(|| "S9: a write without an intent".into())
     }
 
-    /// S4: an acknowledged write is not repeated because a read lags.
+    /// S4: an acknowledged write is not repeated when a read lags.
     fn repeated(&self, state: &State, call: &Departure, subject: &Subject<'_>) -> Option<String> {
         let scope = (call.key.clone(), call.region.clone());
         let listing = state.processes[call.process].listings.get(&scope);
         let account = self.scenario.images[subject.index].account;
-        // Who may not read has nothing but the word that is kept under the account's name.
+        // A process without permission to read knows only what is kept under the account's name.
         let is_blind = listing.is_some_and(Listing::is_denied);
         if self.scenario.machines.len() > 1
             || state.set_clocks.contains(&call.installation)
@@ -856,8 +858,8 @@ impl Checker {
             return None;
         }
         let (since, shared, ours) = self.cloud.last_change(&call.region, subject.id);
-        // Nobody can tell an answer that lags longer than any does from what somebody else has done; nor one that a new
-        // process gets after an earlier one has seen the effect of its write.
+        // A process cannot tell an answer that lags longer than any normal one from somebody else's change. The same
+        // holds for a wrong answer that a new process gets after an earlier process has seen the effect of its write.
         let is_older = || call.at.since(since) >= SEEN_MAX || was_seen_by_another(state, call);
         if listing.is_some_and(|listing| listing.is_wrong) && is_older() {
             return None;
@@ -871,7 +873,7 @@ impl Checker {
         (is_so && is_known).then(|| "S4: an acknowledged write is repeated".into())
     }
 
-    /// L4: an image is not tried all the time.
+    /// L4: an image is not written again and again.
     fn looped(&self, state: &mut State, call: &Departure, subject: &Subject<'_>) -> Option<String> {
         let process = &mut state.processes[call.process];
         let written = process.written.entry(subject.index).or_default();
@@ -881,7 +883,7 @@ impl Checker {
         (many > WRITES_MAX).then(|| format!("L4: {many} writes of one image in an hour"))
     }
 
-    /// The answer that comes to a call is not the truth.
+    /// The answer to this call will be wrong.
     pub(crate) fn misled(&self, number: usize) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
@@ -893,7 +895,7 @@ impl Checker {
         }
     }
 
-    /// An installation sees all of a scope.
+    /// An installation received a complete list of a scope.
     fn listed(
         &self,
         books: &RefCell<BTreeMap<(usize, usize, usize), Books>>,
@@ -914,10 +916,10 @@ impl Checker {
         books.or_default().listed(listing.began, &shown.collect());
     }
 
-    /// The image that a blueprint of this id is of.
+    /// The image to which a blueprint id belongs.
     fn image_of(&self, blueprint: &str) -> Option<String> {
         let id = blueprint.trim_start_matches("lhbp-");
-        // The first share of an image has no number, and later ones have.
+        // The id of an image's first share has no number, and later ones have one.
         let plain = id.rsplit_once('-').map_or(id, |(image, _)| image);
         let mut known = [id, plain].into_iter();
         let known = known.find(|id| self.images.contains_key(*id))?;
@@ -936,7 +938,7 @@ impl Checker {
         let date = reply.as_ref().ok().and_then(|reply| reply.date.as_deref());
         let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
         if let Some(date) = date {
-            // It was sent at some time since the call left, and shows whole seconds.
+            // The server sent the date after the call left, and the date has whole seconds.
             let high = date.to_utc() - self.cloud.now() + TimeDelta::seconds(1);
             let took = TimeDelta::from_std(now.since(call.at)).expect("a few seconds");
             let ahead = (high - TimeDelta::seconds(1), high + took);
@@ -961,7 +963,7 @@ impl Checker {
             memory.told((place, call.process), look, &entries, is_kept);
         }
         if response["Error"]["Code"] == "RequestLimitExceeded" {
-            // Who is throttled is slowed down, and asks again.
+            // A throttled call does not count: the product has its own delay for it, and asks again.
             let _ = process.outage.1.pop_back();
         }
         if is_good {
@@ -1005,7 +1007,7 @@ impl Checker {
                 let scope = (call.key.clone(), call.region.clone());
                 let offset = call.body["Offset"].as_u64().unwrap_or(0);
                 let listing = process.listings.get_mut(&scope);
-                // Of an earlier look, perhaps: its answer is not for this one.
+                // The answer may belong to an earlier list, and then it is not part of this one.
                 let listing = listing.filter(|listing| listing.began <= call.at);
                 if let Some(listing) = listing {
                     listing.answered(offset, &response);
@@ -1025,7 +1027,7 @@ impl Checker {
     }
 }
 
-/// Whether the installation was told that the share is its own, and no person has taken it since.
+/// Whether the installation knows that the share is its own, and no person has released it since.
 fn is_owned(state: &State, call: &Departure, blueprint: &str) -> bool {
     let share = (call.installation, blueprint.to_owned());
     let released = state.released.get(&share);
@@ -1033,7 +1035,7 @@ fn is_owned(state: &State, call: &Departure, blueprint: &str) -> bool {
     !is_released && state.owned.contains(&share)
 }
 
-/// Whether the last write of the image was another process's, and a look has shown its effect since.
+/// Whether another process made the last write of the image, and a list has shown its effect since.
 fn was_seen_by_another(state: &State, call: &Departure) -> bool {
     let mut writes = state.departures.iter().rev();
     let last = writes.find(|earlier| {
@@ -1047,14 +1049,14 @@ fn was_seen_by_another(state: &State, call: &Departure) -> bool {
         && newest.is_some_and(|write| write.confirmed)
 }
 
-/// Drops what is `most` old or older.
+/// Drops the times that are at least `most` ago.
 fn forget(times: &mut VecDeque<Monotonic>, now: Monotonic, most: Duration) {
     while times.front().is_some_and(|at| now.since(*at) >= most) {
         times.pop_front();
     }
 }
 
-/// The write that is judged.
+/// The write that is being judged.
 struct Subject<'a> {
     id: &'a str,
     index: usize,

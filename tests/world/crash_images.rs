@@ -1,5 +1,5 @@
-//! The files of a state directory, and what a power failure can leave of them while a commit is under way: the log is
-//! appended to, so that any of the blocks that were not yet synced may be there or not.
+//! Lists the files of a state directory that a power failure can leave during a commit. SQLite appends to its log, so
+//! that each block that is not yet synced may or may not be on the disk.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +9,10 @@ use tempfile::TempDir;
 const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 const FRAME: usize = FRAME_HEADER + 4096;
-/// What a disk writes at once.
+/// The unit that a disk writes atomically.
 const SECTOR: usize = 512;
 
-/// The database, its log and the file `owner`. The index of the log is missing, because a crash loses memory.
+/// The database, its log and the file `owner`. The log's index is missing because it is in memory, which a crash loses.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Image {
     database: Vec<u8>,
@@ -20,7 +20,7 @@ pub(crate) struct Image {
     owner: Option<Vec<u8>>,
 }
 
-/// A new directory, in memory where the system has such a place: nothing here depends on a real disk.
+/// A new directory, in memory if the system offers that, because these tests need no real disk.
 pub(crate) fn directory() -> TempDir {
     let memory = Path::new("/dev/shm");
     let made = match memory.is_dir() {
@@ -40,7 +40,7 @@ impl Image {
         }
     }
 
-    /// Writes it to a new directory.
+    /// Writes the image to a new directory.
     pub(crate) fn lay(&self) -> TempDir {
         let dir = directory();
         let write = |name, content: &[u8]| {
@@ -66,7 +66,7 @@ impl Image {
     }
 }
 
-/// Everything of a kind that a power failure can leave between two images. The last one is `after`.
+/// Every state of the files that a power failure can leave between two images. The last one is `after`.
 pub(crate) fn between(before: &Image, after: &Image) -> Vec<Image> {
     let mut images = match before.database == after.database {
         true => logs(before, after),
@@ -76,7 +76,7 @@ pub(crate) fn between(before: &Image, after: &Image) -> Vec<Image> {
     images
 }
 
-/// What was appended to the log is there in part.
+/// The states in which a part of the appended log is on the disk.
 fn logs(before: &Image, after: &Image) -> Vec<Image> {
     let (old, new) = (&before.log, &after.log);
     let same = old.iter().zip(new).take_while(|(old, new)| old == new);
@@ -85,7 +85,7 @@ fn logs(before: &Image, after: &Image) -> Vec<Image> {
     if from >= end {
         return Vec::new();
     }
-    // What is not written is as it was, or was never there, or reads as zeros because the file was made longer first.
+    // An unwritten part has its old content, is absent, or reads as zeros because the file was extended first.
     let stood = |cut: usize| old.get(cut..).unwrap_or_default().to_vec();
     let zeros = |cut: usize| vec![0; end - cut];
     let cut = |cut: usize, rest: Vec<u8>| before.with_log([&new[..cut], &rest[..]].concat());
@@ -103,10 +103,10 @@ fn logs(before: &Image, after: &Image) -> Vec<Image> {
             zeros(end - SECTOR.min(end - from)),
         ),
     ];
-    // A part of the frames, from the first one on.
+    // The first frames are there, and the later ones are not.
     let starts = frames.iter().copied().filter(|start| *start > from);
     images.extend(starts.map(|start| cut(start, stood(start))));
-    // Later frames without an earlier one: nothing orders the blocks until the log is synced.
+    // Later frames are there without an earlier one, because nothing orders the blocks until the log is synced.
     for start in &frames[..frames.len() - 1] {
         let mut log = new.clone();
         for (at, byte) in log.iter_mut().enumerate().skip(*start).take(FRAME) {
@@ -118,7 +118,7 @@ fn logs(before: &Image, after: &Image) -> Vec<Image> {
     images
 }
 
-/// The log is written back into the database, in part or as a whole, and is still there.
+/// The states in which the log is copied to the database, partly or completely, and still exists.
 fn written_back(before: &Image, after: &Image) -> Vec<Image> {
     let end = after.database.len();
     let cuts = [4096, end / 2 + 1000, end];

@@ -1,6 +1,6 @@
-//! The controller, the real store and the cloud together. The process ends at each request to the store of six stories, and
-//! leaves each image that a power failure can leave; or the request fails. The next process opens what is there, and the end is
-//! that of the run in which nothing went wrong.
+//! Runs the controller with the real store and the simulated cloud, and makes each request to the store fail or end the
+//! process. A crash leaves each set of files that a power failure can leave. The next process must open those files and
+//! reach the end state of the run without failures.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -14,15 +14,15 @@ use super::state_disk::{Operation, Trouble};
 use super::stories;
 use super::variations::{First, Variation, check, check_by};
 
-/// Of so many runs one is made, unless all are asked for.
+/// One of this many runs is made, unless all runs are requested.
 const ONE_OF: usize = 13;
-/// The least number of images in all.
+/// The least number of crash images over all stories.
 const IMAGES_MIN: usize = 1000;
 
-/// Set in a process in which the disk fails.
+/// The environment variable that the test sets in a child process in which the disk fails.
 const PART: &str = "WORLD_DISK_FAILS";
 
-/// Runs in each of which one request has one of its troubles.
+/// The runs in each of which one request has one trouble.
 fn runs(
     firsts: &[First],
     troubles: impl Fn(usize, &Operation) -> Vec<Trouble>,
@@ -68,7 +68,7 @@ fn d1_s9_each_request_in_turn_finds_a_full_disk() {
     println!("{} of them did", check(&runs, ONE_OF));
 }
 
-/// The kernel lets writes fail by a limit that holds for a whole process, so that two processes share the runs.
+/// Each child process makes half of the runs, because the kernel's limit on writes applies to a whole process.
 #[test]
 fn d3_s9_s18_each_write_to_the_files_fails_once_at_each_frame() {
     let children = ["0", "1"].map(|part| {
@@ -90,13 +90,13 @@ fn d3_s9_s18_each_write_to_the_files_fails_once_at_each_frame() {
     }
 }
 
-/// Does nothing but in a process of its own.
+/// Does nothing unless the test above starts it in a child process.
 #[test]
 fn the_disk_fails() {
     let Ok(part) = env::var(PART) else {
         return;
     };
-    // Otherwise the signal ends the process; so the write fails.
+    // With a handler for the signal, the write fails. Without one, the signal would end the process.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).expect("a handler");
     let part: usize = part.parse().expect("a number");
     let stories = (0..).zip(stories::six());
