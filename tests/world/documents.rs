@@ -1,4 +1,5 @@
-//! Documents that name images by name and by policy, as plain data, and what the product gets of them.
+//! Holds documents that name images by name and by policy as plain data, and converts them to the product's desired
+//! state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -15,10 +16,10 @@ use super::images::{FAMILY, RELEASE};
 use super::manifests::{Manifests, instant, share};
 use super::scenario::{REGIONS, Scenario, Wanted, Wish};
 
-/// What the names of builds begin with.
+/// The prefixes of the names of builds.
 pub(crate) const PREFIXES: [&str; 2] = ["gold", "iron"];
 
-/// The expressions of policies by what the names begin with: to compile one takes long.
+/// The compiled expressions of policies by prefix. They are cached because compiling one takes long.
 static VERSIONS: LazyLock<BTreeMap<&str, NameRegex>> = LazyLock::new(|| {
     let expression = |prefix| {
         let text = format!(r"{prefix}-(?<version>1\.\d+\.0)(-arm)?");
@@ -33,7 +34,7 @@ pub(crate) enum Document {
     Policy(Rule),
 }
 
-/// An entry that names an image by its name, in several regions.
+/// A manifest entry that names an image by its name, in several regions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) account: usize,
@@ -42,7 +43,7 @@ pub(crate) struct Entry {
     pub(crate) wish: Wish,
 }
 
-/// A policy. Times are seconds, those that are instants from the beginning.
+/// A policy. Times are in seconds, and instants are counted from the beginning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rule {
     pub(crate) account: usize,
@@ -65,20 +66,20 @@ pub(crate) struct Rule {
     pub(crate) revokes: Vec<Revoke>,
 }
 
-/// Which names a policy is about.
+/// The image names that a policy matches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Pattern {
-    /// Names that begin so. Each is a version of its own.
+    /// Names with this prefix. Each name is a version of its own.
     Prefix(String),
-    /// `PREFIX-1.N.0`, or the same with `-arm`, of which `1.N.0` is the version.
+    /// Names of the form `PREFIX-1.N.0` or `PREFIX-1.N.0-arm`, of which `1.N.0` is the version.
     Versions(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Excluded {
-    /// Names that end so.
+    /// Names with this suffix are meant.
     Suffix(String),
-    /// An image by its index.
+    /// The image with this index.
     Image(usize),
 }
 
@@ -107,12 +108,12 @@ pub(crate) struct Revoke {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Revoked {
     Name(String),
-    /// An image by its index.
+    /// The image with this index.
     Image(usize),
 }
 
 impl Rule {
-    /// Whether it asks for what CVM alone tells.
+    /// Whether the policy depends on properties that only CVM returns.
     pub(crate) fn needs_cvm(&self) -> bool {
         self.asks_family || self.asks_tag || self.retires_deprecated
     }
@@ -123,14 +124,14 @@ impl Rule {
 }
 
 impl Manifests {
-    /// The documents that could be read, by their places.
+    /// The documents that could be read, with their places.
     fn readable(&self) -> impl Iterator<Item = (usize, &Document)> {
         let documents = self.documents.iter().enumerate();
         let readable = documents.filter(|(place, _)| !self.lacking.contains(place));
         readable.filter_map(|(place, document)| Some((place, document.as_ref()?)))
     }
 
-    /// What entries ask of names in a scope. The first document about a name says it.
+    /// What entries ask for names in a scope. The first document about a name decides.
     pub(crate) fn entries(&self, account: usize, region: usize) -> BTreeMap<&str, Wish> {
         let mut entries = BTreeMap::new();
         for (_, document) in self.readable() {
@@ -145,7 +146,7 @@ impl Manifests {
         entries
     }
 
-    /// The policies of a scope, by their places.
+    /// The policies of a scope, with the places of their documents.
     pub(crate) fn rules(&self, account: usize, region: usize) -> Vec<(usize, &Rule)> {
         let rules = self
             .readable()

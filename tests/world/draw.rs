@@ -1,4 +1,5 @@
-//! Draws a scenario from a seed, by swarm choice: each seed has some kinds of faults and events, and lacks the others.
+//! Draws a scenario from a seed. Each seed has some kinds of faults and events and lacks the others (swarm testing), so
+//! that single kinds also get deep runs.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,7 @@ use super::scenario::{
     Event, FaultKind, FaultSpan, Image, Mode, Place, REGIONS, Scenario, Wanted, What, Wish,
 };
 
-/// Draws what happens from the seed.
+/// Draws the whole scenario from the seed.
 pub(crate) fn scenario(seed: u64) -> Scenario {
     let mut rng = Rng::with_seed(seed ^ 0x5eed);
     let dice = &mut rng;
@@ -53,7 +54,7 @@ fn images(dice: &mut Rng, accounts: usize, calm_at: u64) -> Vec<Image> {
     let many = dice.u8(..6) == 0;
     for account in 0..accounts {
         for region in 0..regions {
-            // A second page of the list now and then.
+            // Some seeds need a second page of the list.
             let count = match many && (account, region) == (0, 0) {
                 true => dice.usize(100..125),
                 false => dice.usize(2..14),
@@ -157,7 +158,7 @@ fn faults(dice: &mut Rng, images: &[Image], accounts: usize, calm_at: u64) -> Ve
     faults
 }
 
-/// The kinds of events, by which a seed has some and lacks others.
+/// The number of kinds of events. Each seed has only some of them.
 const KINDS: u8 = 14;
 
 fn events(
@@ -169,7 +170,8 @@ fn events(
     uins: bool,
 ) -> Vec<Event> {
     let mut events = Vec::new();
-    // An image and a scope are disturbed once: more would be a fight, or a loss that a person has to accept.
+    // Each image and each scope is disturbed at most once. More would be a repeated reversal, or a loss that a person
+    // must accept.
     let mut disturbed = BTreeSet::new();
     let share = dice.f64();
     let chosen: Vec<_> = (0..KINDS).filter(|_| dice.f64() < share).collect();
@@ -185,7 +187,7 @@ fn events(
             };
             match kind {
                 2 => {
-                    // Several of one scope are named no longer.
+                    // Several images of one scope are unnamed together.
                     let scope = (images[image].account, images[image].region);
                     let of_scope = (0..images.len())
                         .filter(|index| (images[*index].account, images[*index].region) == scope);
@@ -227,7 +229,7 @@ fn events(
                 }
                 8 if disturb(&mut disturbed, image) => push(at, What::Hand(image, dice.bool())),
                 9 => {
-                    // Often while there is much to write.
+                    // This often happens early, while many writes are due.
                     let at = if dice.bool() { dice.u64(1..15) } else { at };
                     let place = Place {
                         image: None,
@@ -260,7 +262,8 @@ fn crashes(dice: &mut Rng, (machines, uins): (usize, bool), calm_at: u64, events
     for _ in 0..dice.usize(..=most) {
         let next = match dice.u8(..8) {
             0 => Mode::Observe,
-            // Otherwise nobody could tell.
+            // Wrong keys are drawn only if documents state the account ids, because otherwise no process could detect
+            // them.
             1..4 if uins => Mode::WrongKeys,
             _ => Mode::Reconcile,
         };

@@ -1,5 +1,5 @@
-//! Draws what makes a world more than faults: people, runs beside daemons, rivals, machines that sleep, losses, and moments
-//! in which something changes while many writes wait for their turn.
+//! Draws what makes a scenario more complex than faults alone: people, runs beside daemons, rival installations,
+//! sleeping machines, losses, and changes while many writes wait for the rate limit.
 
 use fastrand::Rng;
 
@@ -12,10 +12,10 @@ use super::scenario::{
 
 type Kind = fn(&mut Scenario, &mut Rng);
 
-/// The places of the kinds that no seed with builds has: `percent`, `sleeps` and `clocks`.
+/// The indexes of the kinds that a seed with builds never has: `percent`, `sleeps` and `clocks`.
 const WITHOUT_BUILDS: [usize; 3] = [2, 7, 8];
 
-/// Adds to a scenario that was drawn from the same seed. Each kind is in a part of the seeds.
+/// Adds kinds to a scenario that was drawn from the same seed. Each kind is in a part of the seeds.
 pub(crate) fn more(scenario: &mut Scenario) {
     scenario.is_overheard = scenario.seed.is_multiple_of(32);
     let mut dice = Rng::with_seed(scenario.seed ^ 0x30fe);
@@ -32,11 +32,11 @@ pub(crate) fn more(scenario: &mut Scenario) {
         (10, clocks),
         (15, lasting),
         (6, redirects),
-        // The last, because it makes room for itself.
+        // This kind comes last because it removes other events to make room for itself.
         (30, burst),
     ];
-    // How a percentage of what is owned, a clock that is set and a machine that sleeps change soaks, overlaps and caps of
-    // policies cannot be told, so that a seed has either.
+    // The model cannot know how a percentage of owned shares, a set clock or a sleeping machine changes the soaks,
+    // overlaps and caps of policies. So a seed has either builds or these kinds.
     let has_builds = super::builds::are_in(scenario.seed);
     for (number, (percent, kind)) in kinds.into_iter().enumerate() {
         let is_let = !(has_builds && WITHOUT_BUILDS.contains(&number));
@@ -52,7 +52,7 @@ fn push(scenario: &mut Scenario, at: u64, what: What) {
     scenario.events.push(Event { at, what });
 }
 
-/// The images of the scope of a drawn one.
+/// All images of the scope of a randomly chosen image.
 fn scope(scenario: &Scenario, dice: &mut Rng) -> Vec<usize> {
     let of = &scenario.images[dice.usize(..scenario.images.len())];
     let place = (of.account, of.region);
@@ -72,7 +72,7 @@ fn installation(scenario: &Scenario, dice: &mut Rng) -> usize {
     dice.usize(..scenario.machines.len())
 }
 
-/// A scope has so many images to share that what was seen of them grows old, and then nobody answers who could tell.
+/// Gives a scope so many images to share that an observation expires before all are shared. Then reads get no answer.
 fn many_shares(scenario: &mut Scenario, dice: &mut Rng) {
     if dice.u8(..3) > 0 {
         grow(scenario, 30);
@@ -93,7 +93,7 @@ fn many_shares(scenario: &mut Scenario, dice: &mut Rng) {
     });
 }
 
-/// Gives the first scope so many images, at least. Returns them.
+/// Adds images to the first scope until it has `most`. Returns its images.
 fn grow(scenario: &mut Scenario, most: usize) -> Vec<usize> {
     let is_first = |image: &Image| (image.account, image.region) == (0, 0);
     let first = scenario
@@ -114,8 +114,8 @@ fn grow(scenario: &mut Scenario, most: usize) -> Vec<usize> {
     here.map(|(_, index)| index).collect()
 }
 
-/// Much is asked for at once and slowly done, and meanwhile a window closes, shares end, a second name appears, or a person
-/// says stop.
+/// Many changes are requested at once at a low rate limit. Meanwhile a window closes, shares expire, a second name
+/// appears, or a person suspends the scope.
 fn burst(scenario: &mut Scenario, dice: &mut Rng) {
     scenario.rate = dice.u32(1..=2);
     let images = grow(scenario, 20);
@@ -125,10 +125,10 @@ fn burst(scenario: &mut Scenario, dice: &mut Rng) {
         true => (Wanted::Unshared, Wanted::Shared),
         false => (Wanted::Shared, Wanted::Unshared),
     };
-    // Shares that end are to be made yet.
+    // Shares that will expire must not exist yet, so that they are requested in the burst.
     let before = if kind == 0 { Wanted::Unshared } else { before };
     let minute = dice.u64(12..scenario.calm_at / 60);
-    // The beginning is no full minute.
+    // The simulated beginning is not at a full minute, but windows open and close at full minutes.
     let boundary = 60 * minute - u64::try_from(BEGINNING.rem_euclid(60)).expect("of a minute");
     let ahead = scenario.machines[0];
     let at = boundary.saturating_add_signed(-ahead) - dice.u64(1..8);
@@ -148,7 +148,7 @@ fn burst(scenario: &mut Scenario, dice: &mut Rng) {
     match kind {
         0 => {}
         4 => {
-            // What is missing is of another scope, if there is one.
+            // The missing image is in another scope, if there is one.
             push(
                 scenario,
                 ends,
@@ -179,7 +179,7 @@ fn burst(scenario: &mut Scenario, dice: &mut Rng) {
     }
 }
 
-/// Nothing else goes wrong for a while.
+/// Removes the other events and faults of this period.
 fn make_room(scenario: &mut Scenario, times: std::ops::Range<u64>) {
     let meets = |fault: &FaultSpan| fault.from < times.end && times.start < fault.until;
     scenario.faults.retain(|fault| !meets(fault));
@@ -192,7 +192,7 @@ fn make_room(scenario: &mut Scenario, times: std::ops::Range<u64>) {
     });
 }
 
-/// One more image is named no longer than may be pruned at once.
+/// Unnames one more image than the cap allows to prune at once.
 fn over_the_cap(scenario: &mut Scenario, dice: &mut Rng) {
     scenario.prune = true;
     let images = scope(scenario, dice);
@@ -244,7 +244,7 @@ fn people(scenario: &mut Scenario, dice: &mut Rng) {
     }
 }
 
-/// Shares vanish, a person says that so many may have, and as many others vanish later.
+/// Shares vanish, a person accepts that number of losses, and the same number of other shares vanishes later.
 fn losses(scenario: &mut Scenario, dice: &mut Rng) {
     let images = scope(scenario, dice);
     let (account, region) = {
@@ -277,13 +277,13 @@ fn losses(scenario: &mut Scenario, dice: &mut Rng) {
     }
 }
 
-/// A pipeline runs beside the daemons, on a state of its own or on that of a daemon that is down.
+/// A pipeline runs beside the daemons, on its own state or on the state of a stopped daemon.
 fn jobs(scenario: &mut Scenario, dice: &mut Rng) {
     scenario.machines.push(dice.i64(-20..=20));
     scenario.has_jobs = true;
     let own = scenario.machines.len() - 1;
     if dice.bool() {
-        // The daemons only look, so that something is left to do.
+        // The daemons only observe, so that the runs have something to do.
         for daemon in 0..own {
             let crash = What::Crash {
                 installation: daemon,
@@ -305,7 +305,7 @@ fn jobs(scenario: &mut Scenario, dice: &mut Rng) {
                 push(scenario, at, What::Run(here, Job::Plan));
                 let later = at + dice.u64(30..1800);
                 push(scenario, later, What::Run(here, Job::Carry));
-                // Somebody else is at work meanwhile.
+                // Somebody else changes images between the runs.
                 let image = dice.usize(..scenario.images.len());
                 let hand = What::Hand(image, dice.bool());
                 push(scenario, later + dice.u64(1..20), hand);
@@ -325,7 +325,7 @@ fn jobs(scenario: &mut Scenario, dice: &mut Rng) {
     }
 }
 
-/// Two installations whose manifests contradict each other in a few images.
+/// The manifests of two installations contradict each other for a few images.
 fn rivals(scenario: &mut Scenario, dice: &mut Rng) {
     if scenario.daemons() == 1 {
         scenario.machines.insert(1, dice.i64(-20..=20));
@@ -338,7 +338,7 @@ fn rivals(scenario: &mut Scenario, dice: &mut Rng) {
 fn sleeps(scenario: &mut Scenario, dice: &mut Rng) {
     for _ in 0..dice.usize(1..4) {
         let here = installation(scenario, dice);
-        // Often amid writes: those of the beginning, or of an edit.
+        // The time is often during writes: at the beginning or after an edit.
         let edits = scenario.events.iter();
         let edits: Vec<_> = edits
             .filter(|event| matches!(event.what, What::Edit(_)))
@@ -350,7 +350,7 @@ fn sleeps(scenario: &mut Scenario, dice: &mut Rng) {
             _ => dice.u64(1..scenario.calm_at),
         };
         let time = [dice.u64(5..130), dice.u64(130..3600)][dice.usize(..2)];
-        // Who wakes up in the calm would not have the time that it takes to settle.
+        // A machine that woke up during the calm would not have enough time to settle.
         let time = time.min(scenario.calm_at.saturating_sub(at + 1)).max(1);
         push(scenario, at, What::Sleep(here, time));
     }
@@ -368,7 +368,7 @@ fn clocks(scenario: &mut Scenario, dice: &mut Rng) {
     }
 }
 
-/// One account or region never works again, or not until all others have settled.
+/// One account or region fails until all others have settled, or forever.
 fn lasting(scenario: &mut Scenario, dice: &mut Rng) {
     let kinds = [
         FaultKind::Hang,
@@ -391,7 +391,7 @@ fn lasting(scenario: &mut Scenario, dice: &mut Rng) {
         image: None,
     };
     let kind = match kinds[dice.usize(..kinds.len())] {
-        // A key is known everywhere or nowhere.
+        // A key is known in all regions or in none, so that this fault cannot be regional.
         FaultKind::KeyUnknown if by_region => FaultKind::Hang,
         kind => kind,
     };

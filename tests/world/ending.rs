@@ -1,4 +1,5 @@
-//! What images must be in the end where documents name them by more than ids: the small model, on the region as it is.
+//! Derives what images must be at the end where documents name them by more than ids. It applies the model to the true
+//! state of the region.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,16 +15,16 @@ use super::scenario::{Mode, REGIONS, Scenario, What};
 use super::sight::Sight;
 use super::verdicts::End;
 
-/// What is known of the end.
+/// What is known about the end of a run.
 #[derive(Default)]
 pub(crate) struct Expected {
-    /// The indexes of images with whether each must be shared.
+    /// Whether each image must be shared at the end, by its index.
     pub(crate) must: BTreeMap<usize, bool>,
-    /// Whether something is left open.
+    /// Whether the end of at least one image is undecided.
     pub(crate) is_open: bool,
 }
 
-/// What the images of the end must be. While a fault lasts, it is not proven which account is which.
+/// Derives what the images must be at the end. While a fault lasts, it is not proven which account a name stands for.
 pub(crate) fn expected(parts: &SharedParts, manifests: &Manifests, is_lasting: bool) -> Expected {
     let instances = parts.cloud.instances.borrow();
     let used = instances
@@ -37,7 +38,7 @@ pub(crate) fn expected(parts: &SharedParts, manifests: &Manifests, is_lasting: b
             let end = End {
                 used: &used,
                 protected: &protected,
-                // An account that never answers may be this one under another name.
+                // An account that never answers may be this account under another name.
                 is_doubtful: is_lasting || is_doubtful(&parts.scenario, account),
             };
             of_region((parts, manifests), (account, region), end, &mut expected);
@@ -75,7 +76,7 @@ fn of_region(
         ..end
     };
     let entries = manifests.entries(place.0, place.1);
-    // A name that is not resolved now, and may be remembered to have meant the image.
+    // Whether the name of an entry is not resolved now, and an installation may remember that it meant the image.
     let is_remembered = |id: &str| {
         entries.keys().any(|name| {
             let is_settled = match sight.named(name)[..] {
@@ -91,7 +92,7 @@ fn of_region(
     for (image, index) in here {
         let id = image.id();
         let Some((id, _)) = sight.own.get_key_value(&id) else {
-            // Nobody can share again what is deleted.
+            // Nobody can share a deleted image again.
             expected.is_open |= manifests.wish(index).is_some() && !sight.shared.contains_key(&id);
             continue;
         };
@@ -107,7 +108,7 @@ fn of_region(
     }
 }
 
-/// The image that a blueprint is of.
+/// The id of the image to which a blueprint belongs.
 fn image_of(blueprint: &str) -> &str {
     let id = blueprint.trim_start_matches("lhbp-");
     match id.rsplit_once('-') {
@@ -116,7 +117,7 @@ fn image_of(blueprint: &str) -> &str {
     }
 }
 
-/// The images that an entry protects at some time.
+/// The images that an entry protects at any time in the run.
 fn protected(scenario: &Scenario) -> BTreeSet<String> {
     let events = || scenario.events.iter().map(|event| &event.what);
     let edits = events().filter_map(|what| match what {
@@ -155,8 +156,7 @@ fn protected(scenario: &Scenario) -> BTreeSet<String> {
     ids.map(|index| scenario.images[index].id()).collect()
 }
 
-/// Whether it may not be known for certain whose the images of an account are, so that only what entries declare is
-/// cancelled.
+/// Whether it may be unknown who owns the images of an account. Then only the CANCELs that entries declare are made.
 fn is_doubtful(scenario: &Scenario, account: usize) -> bool {
     let doubts = |what: &What| match what {
         What::Rename(of) | What::Twin(of, _) => *of == account,

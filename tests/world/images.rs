@@ -1,4 +1,4 @@
-//! Custom images that are built, copied, renamed and deprecated while the controller runs, as the owner's lists show them.
+//! Builds, copies, renames and deprecates custom images while the controller runs, and shows them in the owner's lists.
 
 use serde::{Deserialize, Serialize};
 use sharekeeper::model::Monotonic;
@@ -6,47 +6,47 @@ use sharekeeper::model::Monotonic;
 use super::scenario::{Image, Scenario, seconds};
 use super::support::{Cloud, Described};
 
-/// An image that a build or a copy makes. Without one, an image was there long before the beginning.
+/// An image that a build or a copy makes. An image without one existed long before the beginning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Made {
     pub(crate) name: String,
     /// `CreatedTime`, in seconds from the beginning.
     pub(crate) created: i64,
-    /// No list has it before.
+    /// The first second at which lists show it.
     pub(crate) born: u64,
-    /// It is CREATING until then.
+    /// The second until which it is CREATING.
     pub(crate) ready: u64,
     pub(crate) result: BuildResult,
     /// Whether its family and its tag are those that policies ask for.
     pub(crate) is_golden: bool,
 }
 
-/// What becomes of an image that is built.
+/// The result of building an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum BuildResult {
     Good,
-    /// The build fails, so that nobody can share it.
+    /// The build fails, so that nobody can share the image.
     Failed,
-    /// It can be shared, and no server can be started from its blueprint.
+    /// The image can be shared, but no server can be started from its blueprint.
     BlueprintFails,
 }
 
-/// What befalls an image.
+/// A change of an existing image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ImageChange {
     Named(String),
     Deprecated(bool),
 }
 
-/// The family that policies ask for.
+/// The image family that policies ask for.
 pub(crate) const FAMILY: &str = "golden";
 /// The value of the tag `release` that policies ask for.
 pub(crate) const RELEASE: &str = "stable";
-/// When images were created that no build made, in seconds from the beginning.
+/// The creation time of images that no build made, in seconds from the beginning.
 const LONG_AGO: i64 = -90 * 86_400;
 
 impl Image {
-    /// The name of the image at first.
+    /// The name that the image has at first.
     pub(crate) fn first_name(&self) -> String {
         match &self.made {
             Some(made) => made.name.clone(),
@@ -54,7 +54,7 @@ impl Image {
         }
     }
 
-    /// `CreatedTime`, in seconds from the beginning.
+    /// The image's `CreatedTime`, in seconds from the beginning.
     pub(crate) fn created(&self) -> i64 {
         self.made.as_ref().map_or(LONG_AGO, |made| made.created)
     }
@@ -80,7 +80,7 @@ impl Image {
     }
 }
 
-/// Tells the cloud of all images, those to come among them.
+/// Tells the cloud about all images, including those that will be built later.
 pub(crate) fn describe(scenario: &Scenario, cloud: &Cloud) {
     if !scenario.has_documents() {
         return;
@@ -91,12 +91,12 @@ pub(crate) fn describe(scenario: &Scenario, cloud: &Cloud) {
     }
 }
 
-/// Whether the image is in the owner's lists by now.
+/// Whether the owner's lists already show the image.
 pub(crate) fn is_born(image: &Image, now: u64) -> bool {
     image.made.as_ref().is_none_or(|made| made.born <= now)
 }
 
-/// Lets something befall an image.
+/// Applies a change to an image.
 pub(crate) fn change(image: &Image, change: &ImageChange, cloud: &Cloud) {
     match change {
         ImageChange::Named(name) => cloud.rename(&image.id(), name),

@@ -1,5 +1,5 @@
-//! Runs that end by themselves: `reconcile`, `plan --out` and `reconcile --plan`, as a pipeline has them, beside daemons
-//! or on the state of one that is down.
+//! Makes one-shot runs as a pipeline does: `reconcile`, `plan --out` and `reconcile --plan`, beside daemons or on the
+//! state of a stopped daemon.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,23 +27,23 @@ use super::scenario::{Mode, seconds};
 use super::support::world::TEN_MINUTES;
 use super::support::{Recorded, Silent};
 
-/// What a run does.
+/// The kind of a one-shot run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Job {
     Reconcile,
-    /// Manifests that are not all there will do.
+    /// It accepts manifests that could only be read in part.
     PartialOk,
-    /// The plan is saved for a person to review.
+    /// It saves the plan, for a person to review.
     Plan,
-    /// The plan that was saved last is carried out.
+    /// It carries out the plan that was saved last.
     Carry,
 }
 
-/// A run under way.
+/// A run that is in progress.
 pub(crate) struct RunningJob {
     doom: Rc<Cell<Option<u32>>>,
     task: JoinHandle<()>,
-    /// For one who only looks: what was changed before it.
+    /// For a run without writes: the number of changes to the ledger before it.
     changes: Option<u64>,
 }
 
@@ -52,7 +52,7 @@ impl RunningJob {
         self.doom.set(Some(polls));
     }
 
-    /// Whether it has ended.
+    /// Whether the run has ended.
     pub(crate) fn has_ended(&self, ledger: &Recorded<Machine>, checker: &Checker) -> bool {
         if self
             .changes
@@ -64,7 +64,7 @@ impl RunningJob {
     }
 }
 
-/// All that a run has.
+/// All that a run needs.
 struct Run {
     context: Rc<ClientContext<Machine>>,
     ledger: Rc<Recorded<Machine>>,
@@ -77,7 +77,7 @@ struct Run {
 }
 
 impl Story {
-    /// Starts a run on an installation. The state's lock refuses it while another process is there.
+    /// Starts a run on an installation. The lock of the state refuses the run while another process holds it.
     pub(crate) fn start_job(&mut self, installation: usize, job: Job) {
         let manifests = self.manifests_of(installation);
         let is_whole = !manifests.is_partial || job == Job::PartialOk;
@@ -195,7 +195,7 @@ impl Run {
         *self.saved.borrow_mut() = Some(saved.text());
     }
 
-    /// Does what was reviewed, if it would be planned now, too.
+    /// Carries out the reviewed actions, if the run would still plan them.
     async fn carry(&self) {
         let Some(text) = self.saved.borrow().clone() else {
             return;
@@ -220,7 +220,7 @@ impl Run {
         }
     }
 
-    /// Reconciles, and has the report judged.
+    /// Reconciles, and gives the report to the checker.
     async fn reconcile(
         &self,
         policy: Policy,
@@ -266,7 +266,7 @@ impl Run {
     }
 }
 
-/// The actions of a saved plan, by its text alone.
+/// The actions of a saved plan, read from its text alone so that the product's parser is not trusted.
 fn actions(text: &str) -> BTreeSet<(String, Permission)> {
     let plan: Value = serde_json::from_str(text).expect("JSON");
     let actions = plan["actions"].as_array().expect("a list").iter();

@@ -1,4 +1,5 @@
-//! Whether a write is what documents ask for that name images by name and by policy, by what its process was told.
+//! Judges a write in a scope whose documents name images by name and by policy, from the answers that the process
+//! received.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,11 +15,11 @@ use super::sight::Sight;
 use super::support::Cloud;
 use super::verdicts::Why;
 
-/// What instances use was asked no longer ago than this when an image is cancelled: the list is kept for two minutes, and
-/// what is written rests on it for two more.
+/// The greatest age of the list of instances when an image is cancelled: the product keeps the list for two minutes,
+/// and a write may rest on it for two more. One minute is a margin.
 const INSTANCES_MAX: Duration = Duration::from_secs(300);
 
-/// A CANCEL that left, and why it was right.
+/// A CANCEL that was sent, and the reason that allowed it.
 #[derive(Clone, Debug)]
 pub(super) struct Gone {
     pub(super) at: Monotonic,
@@ -27,33 +28,33 @@ pub(super) struct Gone {
     pub(super) why: Why,
 }
 
-/// A write, with all that it is judged by.
+/// A write, with everything that it is judged by.
 pub(super) struct Case<'c> {
     pub(super) scenario: &'c Scenario,
     pub(super) cloud: &'c Cloud,
-    /// The indexes of all images by their ids.
+    /// The index of each image by its id.
     pub(super) indexes: &'c BTreeMap<String, usize>,
     pub(super) manifests: &'c Manifests,
     pub(super) looks: &'c Observations,
     pub(super) memory: &'c RememberedFacts,
-    /// What the process has cancelled so far.
+    /// The images that the process has cancelled so far.
     pub(super) gone: &'c [Gone],
     pub(super) call: &'c Departure,
     pub(super) place: Place,
     pub(super) id: &'c str,
     pub(super) permission: Permission,
-    /// Whether instances have used its share for so long that the process must know.
+    /// Whether instances have used its share for so long that the process must know it.
     pub(super) is_used: bool,
-    /// Whether the installation was told that the share is its own.
+    /// Whether the installation knows that the share is its own.
     pub(super) is_owned: bool,
 }
 
 impl Case<'_> {
-    /// Why the write is right, which a SHARE need not say; or what speaks against it by each look that it may rest on.
+    /// Why the write is right (`None` for a SHARE), or what each observation that it may rest on has against it.
     pub(super) fn judge(&self) -> Result<Option<Why>, String> {
         let mut why = "S2: a write without a whole look".to_owned();
         let looks: Vec<_> = self.looks.whole(self.place).collect();
-        // The first reason is that of the newest look.
+        // The first reported reason is that of the newest observation.
         for (look, sight) in looks.iter().rev() {
             match self.by(look, sight) {
                 Ok(right) => return Ok(right),
@@ -98,7 +99,7 @@ impl Case<'_> {
         Ok(Some(why))
     }
 
-    /// What instances use, what is not our own, and how many go at a time.
+    /// Checks what instances use, what is not our own, and how many images are cancelled at a time.
     fn check_bounds(
         &self,
         scene: &Scene<'_>,

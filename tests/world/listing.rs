@@ -1,4 +1,4 @@
-//! A list of blueprints as its pages came, and whether they make a whole.
+//! Collects the pages of a list of blueprints, and decides whether they are complete.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,15 +8,15 @@ use sharekeeper::model::Monotonic;
 /// One reading of a scope's list.
 pub(crate) struct Listing {
     pub(crate) began: Monotonic,
-    /// `TotalCount` of each page that came.
+    /// The `TotalCount` of each page that came.
     totals: BTreeSet<u64>,
     rows: BTreeSet<String>,
-    /// Rows that came, repeated ones among them.
+    /// The number of rows that came, including repeated ones.
     count: u64,
-    /// What each image is shared as, by its id.
+    /// The blueprint id of each shared image, by the image's id.
     images: BTreeMap<String, String>,
     is_denied: bool,
-    /// Whether an answer to it was not the truth.
+    /// Whether one of its answers was deliberately wrong.
     pub(crate) is_wrong: bool,
 }
 
@@ -33,7 +33,7 @@ impl Listing {
         }
     }
 
-    /// Takes a page in, or why there is none.
+    /// Adds a page, or the error that came in its place.
     pub(crate) fn answered(&mut self, offset: u64, response: &Value) {
         let code = response["Error"]["Code"].as_str().unwrap_or_default();
         if code.starts_with("UnauthorizedOperation") && offset == 0 {
@@ -54,24 +54,24 @@ impl Listing {
         }
     }
 
-    /// Whether reading is not allowed at all.
+    /// Whether the key has no permission to read the list.
     pub(crate) fn is_denied(&self) -> bool {
         self.is_denied
     }
 
-    /// Whether all pages say one total, and so many rows came, each of them once.
+    /// Whether all pages have the same total, and that number of rows came without repetition.
     pub(crate) fn is_complete(&self) -> bool {
         let rows = self.rows.len() as u64;
         self.totals.len() == 1 && self.totals.contains(&rows) && self.count == rows
     }
 
-    /// Each image with what it is shared as.
+    /// Each shared image with its blueprint id.
     pub(crate) fn all_shown(&self) -> impl Iterator<Item = (&str, &str)> {
         let rows = self.images.iter();
         rows.map(|(image, blueprint)| (&**image, &**blueprint))
     }
 
-    /// What the image is shared as, by this list.
+    /// The blueprint id of the image in this list.
     pub(crate) fn shown(&self, image: &str) -> Option<&str> {
         self.images.get(image).map(String::as_str)
     }

@@ -1,4 +1,4 @@
-//! One process's view of the world: its machine's clocks, its dice, and the network, on which the checker looks on.
+//! Gives one process its clocks, its random numbers and a network on which the checker sees every call.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -16,14 +16,14 @@ use super::perturbation::{Doom, Question, View};
 use super::scenario::Scenario;
 use super::support::Cloud;
 
-/// The clocks of a machine, which outlive its processes.
+/// The clocks of a machine, which exist longer than its processes.
 #[derive(Debug, Default)]
 pub(crate) struct MachineClocks {
-    /// How far the wall clock is ahead of the cloud's.
+    /// The difference by which the wall clock is ahead of the cloud's clock.
     pub(crate) ahead: Cell<TimeDelta>,
-    /// For how long the machine has slept: meanwhile the monotonic clock stands still.
+    /// The total time that the machine has slept. The monotonic clock stands still meanwhile.
     slept: Cell<Duration>,
-    /// When it wakes up, by the cloud's clock.
+    /// The time at which the machine wakes up, by the cloud's clock.
     wakes: Cell<Monotonic>,
 }
 
@@ -34,9 +34,9 @@ impl MachineClocks {
         Rc::new(clocks)
     }
 
-    /// The machine sleeps from now on, for so long.
+    /// The machine sleeps from now on for this time.
     pub(crate) fn sleep(&self, now: Monotonic, time: Duration) {
-        // Who sleeps already sleeps on.
+        // A machine that already sleeps is not affected.
         if now < self.wakes.get() {
             return;
         }
@@ -44,13 +44,13 @@ impl MachineClocks {
         self.wakes.set(now + time);
     }
 
-    /// The wall clock shows again what it showed at the beginning.
+    /// The wall clock returns to the difference that it had at the beginning.
     pub(crate) fn is_right_again(&self, scenario: &Scenario, installation: usize) {
         let ahead = scenario.machines.get(installation).copied().unwrap_or(0);
         self.ahead.set(TimeDelta::seconds(ahead));
     }
 
-    /// The wall clock is put forward, or back.
+    /// Moves the wall clock by this many seconds, forward or back.
     pub(crate) fn set(&self, by: i64) {
         self.ahead.set(self.ahead.get() + TimeDelta::seconds(by));
     }
@@ -59,14 +59,14 @@ impl MachineClocks {
 pub(crate) struct Machine {
     pub(crate) cloud: Rc<Cloud>,
     pub(crate) clocks: Rc<MachineClocks>,
-    /// What the monotonic clock showed at the beginning.
+    /// The value of the monotonic clock at the beginning.
     pub(crate) booted: Duration,
     pub(crate) dice: RefCell<fastrand::Rng>,
     pub(crate) installation: usize,
-    /// Counts the processes of all installations.
+    /// The number of the process, counted over all installations.
     pub(crate) process: usize,
     pub(crate) checker: Rc<Checker>,
-    /// What processes get to see, where that is not always the truth.
+    /// The answers that the process gets where they are not always true.
     pub(crate) view: Option<Rc<View>>,
 }
 
@@ -83,7 +83,7 @@ impl Clock for Machine {
         loop {
             let slept = self.clocks.slept.get();
             self.cloud.sleep_until(at.back(self.booted) + slept).await;
-            // Else the machine has slept meanwhile.
+            // If the two differ, the machine has slept meanwhile, and the wait goes on.
             if self.clocks.slept.get() == slept {
                 return;
             }
@@ -123,7 +123,7 @@ impl Transport for Machine {
         let question = self.view.as_ref().map(|_| Question::of(&departure));
         let ticket = self.checker.departed(departure);
         let deadline = request.deadline;
-        // What was under way by then arrives all the same.
+        // Requests that were in flight when the deadline passed still reach the cloud.
         let reply = tokio::time::timeout(deadline, self.cloud.send(request)).await;
         let reply = reply.unwrap_or_else(|_| Err(TransportError::Lost("no reply in time".into())));
         let reply = match (&self.view, question) {
@@ -139,7 +139,7 @@ impl Transport for Machine {
 
 pub(crate) type Life = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Ends at one of the polls to come, wherever it stands then, and does nothing while its machine sleeps.
+/// A future that can end at any poll, in whatever state it is, and that does nothing while its machine sleeps.
 pub(crate) struct Mortal {
     life: Option<Life>,
     doom: Doom,
@@ -164,7 +164,7 @@ impl Mortal {
         }
     }
 
-    /// Whether the machine sleeps on.
+    /// Whether the machine still sleeps.
     fn is_asleep(&mut self, context: &mut Context<'_>) -> bool {
         let wakes = self.clocks.wakes.get();
         if self.cloud.monotonic() >= wakes {

@@ -1,6 +1,7 @@
-//! The whole controller in a world that one seed makes: accounts, images, people, faults, crashes and time. Whatever happens
-//! is checked against the invariants by one who knows nothing of plans. `WORLD_SEEDS` says how many seeds are tried, and
-//! `WORLD_SEED=… cargo test --test world replay -- --nocapture` tries one. With `WORLD_ALL`, seeds that fail stop nothing.
+//! Simulates the whole controller in a world drawn from one seed: accounts, images, people, faults, crashes and time.
+//! An independent checker verifies the invariants without knowing the product's plans. `WORLD_SEEDS` sets the number of
+//! seeds, `WORLD_SEED=… cargo test --test world replay -- --nocapture` runs one seed, and with `WORLD_ALL` the test
+//! continues after a failed seed.
 
 #![allow(
     clippy::print_stdout,
@@ -54,9 +55,9 @@ use std::time::Duration;
 use run::Outcome;
 use scenario::Scenario;
 
-/// Seeds that are tried unless `WORLD_SEEDS` says otherwise.
+/// The number of seeds unless `WORLD_SEEDS` sets another one.
 const SEEDS: u64 = 24;
-/// How often a world that fails is tried again, to make it small.
+/// The most runs that minimise a failing scenario.
 const TRIES: usize = 300;
 
 fn number(variable: &str) -> Option<u64> {
@@ -108,7 +109,7 @@ fn every_invariant_holds_whatever_happens() {
     assert!(failures.is_empty(), "found after {tried} seeds");
 }
 
-/// Replays one seed, and prints a small form of it if it fails, for `tests/world/cases`.
+/// Replays one seed. If it fails, prints a minimised scenario for `tests/world/cases`.
 #[test]
 fn replay() {
     let Some(seed) = number("WORLD_SEED") else {

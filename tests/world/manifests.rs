@@ -1,4 +1,4 @@
-//! What the manifests say, as the checker knows it, and the desired state that the product gets of it.
+//! Holds the manifests as the checker knows them, and converts them to the product's desired state.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use super::documents::Document;
 use super::scenario::{Scenario, Wanted, Wish};
 use super::support::desired_of;
 
-/// When the simulated time begins.
+/// The Unix time at which the simulation begins.
 pub(crate) const BEGINNING: i64 = 1_790_000_000;
 
-/// The instant so many seconds after the beginning, as a clock shows it that is right.
+/// The wall-clock time of a correct clock this many seconds after the beginning.
 pub(crate) fn instant(seconds: u64) -> Timestamp {
     let begins = Timestamp::from_timestamp(BEGINNING, 0).expect("a date");
     begins + TimeDelta::seconds(i64::try_from(seconds).expect("a few hours"))
@@ -24,7 +24,7 @@ pub(crate) fn uin(account: usize) -> &'static str {
     ["100000000001", "100000000002", "100000000003"][account]
 }
 
-/// The key of an account, which is in the name of whose it is.
+/// The key of an account. Its text contains the account's number.
 pub(crate) fn key(account: usize) -> &'static str {
     ["AKIDzero", "AKIDone", "AKIDtwo"][account]
 }
@@ -33,24 +33,24 @@ pub(crate) fn account_of_key(key: &str) -> Option<usize> {
     (0..3).find(|account| self::key(*account) == key)
 }
 
-/// One state of the manifests.
+/// The manifests at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifests {
     pub(crate) wishes: Vec<Wish>,
-    /// The name of each account.
+    /// The name of each account, by its index.
     pub(crate) names: Vec<String>,
-    /// Minutes of the day between which changes are allowed, where that is bounded.
+    /// The minutes of the day between which changes are allowed; `None` means always.
     pub(crate) windows: Vec<Option<(u16, u16)>>,
-    /// Accounts that a second name stands for.
+    /// Accounts that also have a second name.
     pub(crate) twins: BTreeSet<usize>,
-    /// Images whose files could not be read.
+    /// Images whose manifest files could not be read.
     pub(crate) missing: BTreeSet<usize>,
     /// Documents that name images by more than ids, by their places.
     pub(crate) documents: Vec<Option<Document>>,
     /// Places of documents that could not be read.
     pub(crate) lacking: BTreeSet<usize>,
     pub(crate) is_partial: bool,
-    /// Nothing can be read.
+    /// Whether no manifest can be read.
     pub(crate) is_broken: bool,
 }
 
@@ -70,7 +70,7 @@ impl Manifests {
         }
     }
 
-    /// The same as an installation has them: the second one may ask the opposite.
+    /// The manifests of one installation. Those of the second one may ask for the opposite.
     pub(crate) fn of(&self, installation: usize, scenario: &Scenario) -> Self {
         let mut own = self.clone();
         if installation == 1 {
@@ -86,14 +86,14 @@ impl Manifests {
         own
     }
 
-    /// What is asked of an image that a manifest names.
+    /// What a manifest asks for an image; `None` if no manifest names it.
     pub(crate) fn wish(&self, image: usize) -> Option<Wish> {
         let wish = self.wishes[image];
         let is_named = wish.state != Wanted::Unnamed && !self.missing.contains(&image);
         is_named.then_some(wish)
     }
 
-    /// Whether changes of an account may be made by a clock that shows `now`.
+    /// Whether changes of an account are allowed when a clock shows `now`.
     pub(crate) fn is_open(&self, account: usize, now: Timestamp) -> bool {
         let Some((from, to)) = self.windows[account] else {
             return true;
@@ -105,7 +105,7 @@ impl Manifests {
         }
     }
 
-    /// The account behind a name.
+    /// The index of the account that a name stands for.
     pub(crate) fn account(&self, name: &str) -> Option<usize> {
         let twin = (0..3).find(|account| twin_name(*account) == name);
         twin.or_else(|| self.names.iter().position(|own| own == name))
@@ -134,7 +134,7 @@ impl Manifests {
             .iter()
             .map(|(name, region, id, shared)| (name.as_str(), *region, id.clone(), *shared));
         let mut desired = desired_of(named);
-        // Lines are counted in the order of the rows.
+        // Line numbers follow the order of the rows.
         for image in desired.images.values_mut() {
             let line = image.source.line as usize;
             (image.share, image.protect) = shares[line - 1];

@@ -1,5 +1,6 @@
-//! What documents ask of the images of one region, said once more in few words. Where an answer depends on what nobody knows
-//! for certain, it is told what may be and what is sure: a write needs that it may be right, and the end that it is sure.
+//! Restates in a few rules what documents ask for the images of one region. Some facts are not known for certain, so
+//! each answer says what may be right or what is surely right: a write must be possibly right, and the end must be
+//! surely reached.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use super::scenario::{FaultKind, Image, Scenario, Wanted, Wish, seconds};
 use super::sight::Sight;
 use super::support::Cloud;
 
-/// How sure an answer has to be.
+/// The certainty that an answer must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum How {
     Maybe,
@@ -23,20 +24,20 @@ pub(super) enum How {
 
 use How::{Maybe, Surely};
 
-/// Whether a policy is about an image.
+/// Whether a policy applies to an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
     Yes,
     No,
-    /// CVM has not told.
+    /// CVM has not returned the needed properties.
     Unknown,
 }
 
-/// What entries say of an image now.
+/// What entries say about an image now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Said {
     Nothing,
-    /// A share that has yet to begin.
+    /// A share whose start time is still ahead.
     ToCome,
     Share {
         protect: bool,
@@ -48,20 +49,20 @@ pub(super) enum Said {
     Conflict,
 }
 
-/// When it is, and what the clocks may differ by.
+/// The present time, and the tolerance for other clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct When {
     pub(super) now: Monotonic,
-    /// By the machine's clock, in seconds from the beginning.
+    /// The time of the machine's clock, in seconds from the beginning.
     pub(super) wall: i64,
-    /// By the same clock, when the region was looked at.
+    /// The time of the same clock when the region was observed.
     pub(super) looked: i64,
-    /// By how many seconds another clock may be ahead or behind.
+    /// The number of seconds by which another clock may be ahead or behind.
     pub(super) slack: i64,
 }
 
 impl When {
-    /// A clock at which every age, soak and overlap is over.
+    /// A time at which every age, soak and overlap has passed.
     pub(super) fn the_end(now: Monotonic) -> Self {
         let wall = i64::try_from(now.since_start().as_secs()).expect("a few hours");
         Self {
@@ -80,7 +81,7 @@ impl When {
     }
 }
 
-/// By how much clocks may differ in a scenario.
+/// The greatest difference of clocks in a scenario, in seconds.
 pub(super) fn slack(scenario: &Scenario) -> i64 {
     let ahead = scenario.faults.iter().filter_map(|fault| match fault.kind {
         FaultKind::ClockAhead(ahead) => Some(ahead.abs() + 60),
@@ -89,30 +90,30 @@ pub(super) fn slack(scenario: &Scenario) -> i64 {
     ahead.max().unwrap_or(0)
 }
 
-/// How old a version may be: the age of its oldest copy that ever was, and of the oldest that is there.
+/// The bounds of a version's age: the ages of its oldest present copy and of its oldest copy ever.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Age {
     pub(super) low: i64,
     pub(super) high: i64,
 }
 
-/// One region with its documents, as it was told or as it is.
+/// One region with its documents, either as a process observed it or in its true state.
 pub(super) struct Scene<'s> {
     pub(super) scenario: &'s Scenario,
     pub(super) manifests: &'s Manifests,
     pub(super) cloud: &'s Cloud,
-    /// The indexes of all images by their ids.
+    /// The index of each image by its id.
     pub(super) indexes: &'s BTreeMap<String, usize>,
     pub(super) place: Place,
     pub(super) sight: &'s Sight,
-    /// What is remembered; `None`: everything was seen long ago.
+    /// The facts that the installation remembers; `None`: everything was observed long ago.
     pub(super) memory: Option<&'s RememberedFacts>,
     pub(super) when: When,
-    /// Images that are being cancelled.
+    /// Images whose CANCEL is in progress.
     pub(super) going: BTreeSet<String>,
 }
 
-/// A version in the order of its policy: numbers in its name, then the rest.
+/// The sort key of a version in its policy: the numbers in its name, then the remaining text.
 type Key = Vec<(u64, String)>;
 
 fn key(order: Ordered, text: &str) -> Key {
@@ -137,7 +138,7 @@ impl<'s> Scene<'s> {
         self.manifests.rules(self.place.0, self.place.1)
     }
 
-    /// When the region was looked at.
+    /// The time at which the region was observed.
     pub(super) fn looked_at(&self) -> Monotonic {
         let ago = (self.when.wall - self.when.looked).max(0).cast_unsigned();
         self.when.now.back(seconds(ago))
@@ -151,7 +152,7 @@ impl<'s> Scene<'s> {
         self.indexes.get(id) == Some(&index)
     }
 
-    /// What the manifests ask of an image by its id.
+    /// What the manifests ask for an image by its id.
     fn wish(&self, id: &str) -> Option<Wish> {
         self.manifests.wish(*self.indexes.get(id)?)
     }
@@ -160,13 +161,13 @@ impl<'s> Scene<'s> {
         self.sight.own.get(id).map_or("", |row| &row.name)
     }
 
-    /// Names of entries that mean no image, or several.
+    /// Names in entries that match no image or several.
     pub(super) fn unresolved(&self) -> impl Iterator<Item = &'s str> {
         let names = self.entries().into_keys();
         names.filter(|name| self.sight.named(name).len() != 1)
     }
 
-    /// Whether nothing may be done to an image because of what a name means or meant.
+    /// Whether an image must not be changed because of the present or an earlier meaning of a name.
     pub(super) fn is_held(&self, id: &str, how: How) -> bool {
         self.entries().into_iter().any(|(name, wish)| {
             let named = self.sight.named(name);
@@ -233,9 +234,9 @@ impl<'s> Scene<'s> {
         .collect()
     }
 
-    /// Whether an image holds no place and counts in none: it is revoked or declared unshared.
+    /// Whether an image takes no place and does not count: it is revoked or declared unshared.
     pub(super) fn is_out(&self, id: &str, how: How) -> bool {
-        // A date may be over by another clock.
+        // Another clock may consider the date to be over.
         let is_near = |wish: Wish| match wish.state {
             Wanted::Until(until) => self.when.is_over(until.cast_signed(), how),
             _ => false,
@@ -286,7 +287,8 @@ impl<'s> Scene<'s> {
         rule.retires_deprecated && told.is_some_and(|told| told.is_deprecated)
     }
 
-    /// The images of a policy that are not excluded, by version; those that a pin names may count though they are.
+    /// The images of a policy that are not excluded, by version. Images that a pin names may count even if they are
+    /// excluded.
     pub(super) fn versions(&self, rule: &Rule, how: How) -> BTreeMap<&'s str, Vec<&'s str>> {
         let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (id, row) in &self.sight.own {
@@ -300,7 +302,8 @@ impl<'s> Scene<'s> {
         versions
     }
 
-    /// The images of the account in all regions of a policy that exist or did, each with whether it does, and its names.
+    /// The present and former images of the account in all regions of a policy. Each comes with whether it exists, and
+    /// with its names.
     fn copies<'r>(
         &'r self,
         rule: &'r Rule,
@@ -367,7 +370,7 @@ impl<'s> Scene<'s> {
         }
     }
 
-    /// The greatest age that a version may be taken to have: where no other region was seen, its copies here tell it.
+    /// The greatest age that a process may assume for a version. If it saw no other region, the local copies decide.
     pub(super) fn age_here(&self, rule: &Rule, text: &str, age: Age) -> i64 {
         if self.memory.is_none() {
             return age.high;
@@ -383,7 +386,7 @@ impl<'s> Scene<'s> {
         rule.min_age == 0 || self.when.is_over(soaked, how)
     }
 
-    /// Whether each other region has something of a version that is shared or can be.
+    /// Whether each other region has an image of a version that is shared or can be shared.
     pub(super) fn is_everywhere(&self, rule: &Rule, text: &str, how: How) -> bool {
         let copies: Vec<_> = self.copies(rule).collect();
         let has = |region: usize| {
@@ -412,7 +415,7 @@ impl<'s> Scene<'s> {
     }
 }
 
-/// The version of an image with this name, if the policy is about such names.
+/// The version of an image with this name, if the policy matches such names.
 pub(super) fn version<'n>(rule: &Rule, name: &'n str) -> Option<&'n str> {
     match &rule.pattern {
         Pattern::Prefix(prefix) => name.starts_with(prefix.as_str()).then_some(name),
