@@ -1,4 +1,5 @@
-//! What processes were told of regions, list by list, and what an installation may remember of it.
+//! Records the answers that processes received about regions, list by list, and derives what an installation may
+//! remember of them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -13,10 +14,11 @@ use super::sight::Sight;
 /// An account and a region, by their indexes.
 pub(crate) type Place = (usize, usize);
 
-/// Observations at one region that are kept: writes of an earlier one may be under way while another list is read.
+/// The number of observations of one region that are kept. Writes of an earlier one may be in progress while another
+/// list is read.
 const KEPT: usize = 3;
 
-/// The pages of one list, and whether they make a whole.
+/// The pages of one list, and whether they are complete.
 #[derive(Clone, Debug)]
 struct Pages {
     began: Monotonic,
@@ -37,7 +39,7 @@ impl Pages {
         }
     }
 
-    /// Takes a page in. Returns its rows.
+    /// Adds a page of the list, and returns its rows.
     fn answered<'r>(&mut self, response: &'r Value, (rows, id): (&str, &str)) -> &'r [Value] {
         let code = response["Error"]["Code"].as_str().unwrap_or_default();
         self.is_denied |= code.starts_with("UnauthorizedOperation");
@@ -59,7 +61,7 @@ impl Pages {
     }
 }
 
-/// One look at a region: its blueprints, then its own images, then what CVM tells.
+/// One observation of a region: its blueprints, then its own images, then the answers of CVM.
 #[derive(Clone, Debug)]
 pub(crate) struct RegionObservation {
     pub(crate) began: Monotonic,
@@ -70,18 +72,18 @@ pub(crate) struct RegionObservation {
 }
 
 impl RegionObservation {
-    /// Whether what is shared may not be read.
+    /// Whether the key has no permission to read what is shared.
     pub(crate) fn is_blind(&self) -> bool {
         self.blueprints.is_denied
     }
 
-    /// Whether names and policies can be told by it.
+    /// Whether names and policies can be evaluated with it.
     pub(crate) fn is_whole(&self) -> bool {
         let is_seen = self.blueprints.is_whole() || self.is_blind();
         is_seen && self.own.as_ref().is_some_and(Pages::is_whole)
     }
 
-    /// The same, with what is not whole taken away.
+    /// The observed state, without the lists that are incomplete.
     fn told(&self) -> Sight {
         let mut sight = self.sight.clone();
         if !self.cvm.as_ref().is_some_and(Pages::is_whole) {
@@ -91,18 +93,18 @@ impl RegionObservation {
     }
 }
 
-/// What one process was told.
+/// The answers that one process received.
 #[derive(Default)]
 pub(crate) struct Observations {
     looks: BTreeMap<Place, VecDeque<RegionObservation>>,
     instances: BTreeMap<Place, Pages>,
-    /// When the newest list of instances was begun that became whole.
+    /// The start of the newest complete list of instances, by region.
     instances_told: BTreeMap<Place, Monotonic>,
 }
 
-/// What a reply brought to its end.
+/// The observation that a reply completed.
 pub(crate) enum Told<'l> {
-    /// A look at a region is whole.
+    /// The observation of a region is complete.
     Region(Place, &'l RegionObservation),
     Nothing,
 }
@@ -117,7 +119,7 @@ fn is_first(call: &Departure) -> bool {
 }
 
 impl Observations {
-    /// A call leaves. Returns the region at which the process looks anew with it.
+    /// A call is sent. Returns the region if the call begins a new observation of it.
     pub(crate) fn departed(&mut self, call: &Departure) -> Option<Place> {
         let place = place(call).filter(|_| is_first(call))?;
         let pages = Pages::new(call.at);
@@ -199,7 +201,7 @@ impl Observations {
         Told::Nothing
     }
 
-    /// The whole looks at a region, the newest first, each as it was told.
+    /// The complete observations of a region, the newest first, each with its state.
     pub(crate) fn whole(&self, place: Place) -> impl Iterator<Item = (&RegionObservation, Sight)> {
         let looks = self.looks.get(&place).into_iter().flatten().rev();
         looks
@@ -207,36 +209,36 @@ impl Observations {
             .map(|look| (look, look.told()))
     }
 
-    /// When the newest whole list of instances was begun.
+    /// The start of the newest complete list of instances.
     pub(crate) fn instances_told(&self, place: Place) -> Option<Monotonic> {
         self.instances_told.get(&place).copied()
     }
 }
 
-/// Something that an installation remembers once the look that told it was followed by another one.
+/// A fact that an installation remembers once another observation follows the one that showed it.
 #[derive(Clone, Debug)]
 struct Fact<T> {
     value: T,
-    /// The process whose look speaks of it, until it looks again.
+    /// The process whose last observation concerns the fact, until it begins its next one of the region.
     unsettled: Option<usize>,
 }
 
-/// What an installation may remember of what its processes were told.
+/// The facts that an installation may remember from the answers to its processes.
 #[derive(Default)]
 pub(crate) struct RememberedFacts {
-    /// Since when each image is NORMAL; unsettled: it was seen not to be.
+    /// The time since which each image is NORMAL. An unsettled fact means that it was observed in another state.
     normal: BTreeMap<(Place, String), Fact<Monotonic>>,
-    /// What names last meant.
+    /// The image that each name last meant.
     meant: BTreeMap<(Place, String), Fact<String>>,
-    /// All that names ever meant, and when that was told first.
+    /// Every image that a name ever meant, with the time of the first such observation.
     ever: BTreeMap<(Place, String), BTreeMap<String, Monotonic>>,
-    /// Regions that were seen.
+    /// The regions that a process has observed.
     seen: BTreeSet<Place>,
     names: Vec<String>,
 }
 
 impl RememberedFacts {
-    /// The installation gets manifests.
+    /// The installation receives new manifests.
     pub(crate) fn loaded(&mut self, manifests: &Manifests) {
         let is_renamed = self.names != manifests.names;
         self.names.clone_from(&manifests.names);
@@ -250,7 +252,7 @@ impl RememberedFacts {
         }
     }
 
-    /// A process looks anew: what it learnt by its last look is kept.
+    /// A process begins a new observation, so it keeps what it learnt from its last one.
     pub(crate) fn looks_anew(&mut self, place: Place, process: usize) {
         let settles = |of: &Place, by: Option<usize>| *of == place && by == Some(process);
         self.normal
@@ -262,7 +264,8 @@ impl RememberedFacts {
         }
     }
 
-    /// A look was told to a process that goes by `entries`. `is_kept` says whether what it learns is certainly kept.
+    /// A process that uses `entries` received an observation. `is_kept` says whether the installation certainly keeps
+    /// it.
     pub(crate) fn told(
         &mut self,
         (place, process): (Place, usize),
@@ -296,7 +299,7 @@ impl RememberedFacts {
             let is_as_desired = match wish.state {
                 Wanted::Unshared => true,
                 Wanted::Shared => sight.is_normal(id),
-                // It depends on the time.
+                // The desired state depends on the time, so the observation does not prove it.
                 Wanted::Until(_) | Wanted::From(_) | Wanted::Unnamed => false,
             };
             let before = self.meant.get(&key).map(|meant| meant.value.clone());
@@ -315,37 +318,37 @@ impl RememberedFacts {
         }
     }
 
-    /// Since when the image may be taken to be NORMAL without a break.
+    /// The time since which the image may count as NORMAL without a break.
     pub(crate) fn normal_since(&self, place: Place, id: &str) -> Option<Monotonic> {
         let since = self.normal.get(&(place, id.to_owned()))?;
         Some(since.value)
     }
 
-    /// What the name certainly meant last.
+    /// The image that the name certainly meant last.
     pub(crate) fn meant(&self, place: Place, name: &str) -> Option<&str> {
         let meant = self.meant.get(&(place, name.to_owned()))?;
         meant.unsettled.is_none().then_some(&meant.value)
     }
 
-    /// Whether the name may be remembered to have meant the image.
+    /// Whether an installation may remember that the name meant the image.
     pub(crate) fn may_have_meant(&self, place: Place, name: &str, id: &str) -> bool {
         let ever = self.ever.get(&(place, name.to_owned()));
         ever.is_some_and(|ever| ever.contains_key(id))
     }
 
-    /// Whether an earlier look than that of `began` told a meaning of the name.
+    /// Whether an observation before `began` showed a meaning of the name.
     pub(crate) fn knew(&self, place: Place, name: &str, began: Monotonic) -> bool {
         let ever = self.ever.get(&(place, name.to_owned()));
         ever.is_some_and(|ever| ever.values().any(|at| *at < began))
     }
 
-    /// Whether a process of the installation ever saw the region.
+    /// Whether a process of the installation ever observed the region.
     pub(crate) fn has_seen(&self, place: Place) -> bool {
         self.seen.contains(&place)
     }
 }
 
-/// Whether what a look tells is certainly kept.
+/// Whether the installation certainly keeps what an observation shows.
 pub(crate) fn keeps_all(scenario: &Scenario) -> bool {
     use super::scenario::What;
     let mut events = scenario.events.iter();

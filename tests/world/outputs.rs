@@ -1,5 +1,5 @@
-//! S12: all that processes say while they work is looked through for secrets, as they are and in the forms that programs
-//! print bytes in.
+//! S12: searches everything that processes print, log or store for secrets, both in plain form and in the forms in
+//! which programs print bytes.
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
@@ -10,10 +10,10 @@ use tracing::{Event, Metadata, Subscriber};
 
 use super::process::SECRET;
 
-/// So many bytes of a secret in a row are too many.
+/// The number of consecutive bytes of a secret that counts as a leak.
 const RUN: usize = 8;
 
-/// What was heard that must not be said.
+/// The outputs that contain a secret.
 #[derive(Clone, Default)]
 pub(crate) struct Heard {
     found: Arc<Mutex<Vec<String>>>,
@@ -21,7 +21,7 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// Looks through a text.
+    /// Searches a text for secrets.
     pub(crate) fn look_through(&self, text: &str) {
         *self.lines.lock().expect("nobody panics") += 1;
         let bytes = SECRET.as_bytes();
@@ -36,19 +36,19 @@ impl Heard {
         }
     }
 
-    /// The first texts that have a secret.
+    /// The first texts that contain a secret.
     pub(crate) fn found(&self) -> Vec<String> {
         let found = self.found.lock().expect("nobody panics");
         found.iter().take(3).cloned().collect()
     }
 
-    /// How many texts were looked through.
+    /// The number of texts that were searched.
     pub(crate) fn lines(&self) -> u64 {
         *self.lines.lock().expect("nobody panics")
     }
 }
 
-/// A secret as programs print it, and what only a signed request has.
+/// The forms in which programs print a secret, and the parts that only a signed request has.
 fn forms() -> Vec<String> {
     let bytes = SECRET.as_bytes();
     let list: Vec<_> = bytes.iter().map(ToString::to_string).collect();
@@ -58,14 +58,14 @@ fn forms() -> Vec<String> {
         list.join(", "),
         list.join(","),
         hex.collect(),
-        // `canary+of/the=key` in base64, without what depends on the bytes around it.
+        // This is `canary+of/the=key` in base64, without the characters that depend on neighbouring bytes.
         "Y2FuYXJ5K29mL3RoZT1rZX".to_owned(),
         url,
         "Signature=".to_owned(),
     ]
 }
 
-/// Hears all log events of a thread.
+/// Receives all log events of a thread.
 pub(crate) struct Ear(pub(crate) Heard);
 
 struct Text(String);

@@ -1,5 +1,5 @@
-//! What people do to the state beside the processes, as `adopt`, `accept` and the like do, and what somebody else does to
-//! many shares at once.
+//! Applies what people do to the state beside the processes, such as `adopt` and `accept`, and what somebody else does
+//! to many shares at once.
 
 use serde::{Deserialize, Serialize};
 use sharekeeper::host::Clock;
@@ -11,16 +11,16 @@ use super::run::Story;
 use super::scenario::REGIONS;
 use super::support::Recorded;
 
-/// What a person does. Images are their indexes.
+/// An action of a person. Images are given by their indexes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Deed {
-    /// The share becomes the installation's own, whoever made it.
+    /// The installation owns the share from now on, whoever made it.
     Adopt(usize),
-    /// The share is the installation's own no longer, and stays.
+    /// The installation no longer owns the share, which remains.
     Release(usize),
-    /// Whoever kept reversing the image does so no longer.
+    /// The person knows that nobody will reverse the image any more.
     Unpark(usize),
-    /// So many shares may have vanished at once.
+    /// The person accepts that this many shares vanished at once.
     Accept {
         account: usize,
         region: usize,
@@ -29,7 +29,7 @@ pub(crate) enum Deed {
 }
 
 impl Deed {
-    /// The image that it is about, if it is about one.
+    /// The image of the action, if it has one.
     pub(crate) fn image(&self) -> Option<usize> {
         match self {
             Self::Adopt(image) | Self::Release(image) | Self::Unpark(image) => Some(*image),
@@ -39,7 +39,7 @@ impl Deed {
 }
 
 impl Story {
-    /// A person does something to an installation's state.
+    /// A person changes an installation's state.
     pub(crate) fn deed(&self, installation: usize, deed: &Deed) {
         match deed {
             Deed::Adopt(image) => self.adopt(installation, *image),
@@ -62,7 +62,7 @@ impl Story {
         }
     }
 
-    /// The scope under the name that its account has at present.
+    /// The scope under the present name of its account.
     fn scope(&self, account: usize, region: usize) -> Scope {
         let name = &self.manifests.borrow().names[account];
         Scope {
@@ -75,7 +75,7 @@ impl Story {
         &self.installations[installation].ledger
     }
 
-    /// Changes what is known of an image, under whatever name of its account that is.
+    /// Changes the inventory entry of an image under each name of its account.
     fn change_entry(
         &self,
         installation: usize,
@@ -89,7 +89,7 @@ impl Story {
             .for_each(change);
     }
 
-    /// The person was shown the blueprint that there is.
+    /// The person was shown the blueprint that exists now.
     fn adopt(&self, installation: usize, index: usize) {
         let image = &self.parts.scenario.images[index];
         let cloud = &self.parts.cloud;
@@ -100,7 +100,7 @@ impl Story {
         let scope = self.scope(image.account, image.region);
         let id = ImageId::new(&image.id()).expect("an id");
         let mut scopes = self.ledger(installation).scopes.borrow_mut();
-        // What is kept of it under an earlier name of the account moves along.
+        // The entry under an earlier name of the account moves to the present name.
         let mut entry = InventoryEntry::default();
         let mut open = Vec::new();
         for rows in scopes.values_mut() {
@@ -130,7 +130,7 @@ impl Story {
         self.parts.checker.accepted(installation, place, lost);
     }
 
-    /// People look at what the daemons say is lost, and accept it.
+    /// People see the losses that the daemons report, and accept them.
     pub(crate) fn accept_what_is_lost(&self) {
         for installation in &self.installations {
             let Some(process) = &installation.process else {

@@ -1,5 +1,5 @@
-//! What a process gets to see of the cloud: the truth, but for one answer. In a run without a perturbation each answer to a read
-//! is noted, with all the ways in which it can be wrong.
+//! Replaces at most one answer that a process gets from the simulated cloud by a wrong one. A run without a replacement
+//! records each answer to a read and all the ways in which it can be wrong, from which the other runs are made.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,55 +16,56 @@ use super::checker::{Checker, Departure};
 use super::scenario::seconds;
 use super::support::Cloud;
 
-/// Rows of a list of which each is left out in a run of its own.
+/// The most rows of a list that are tested as missing, each in its own run.
 const ROWS_MAX: usize = 3;
-/// The time just before a change, as seen from the change.
+/// The time between a change and the state that is used as the state before it.
 const MOMENT: Duration = Duration::from_micros(1);
 
-/// How many polls are left to a process that ends; `None` while it lives.
+/// The number of polls until a process ends; `None` if it goes on.
 pub(crate) type Doom = Rc<Cell<Option<u32>>>;
 
-/// The kinds of views that are not the truth.
+/// The kinds of wrong answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// The answer of an earlier state, which no process has seen.
+    /// The answer of an earlier state, which no process has seen yet.
     Stale,
-    /// No answer, or an error.
+    /// The answer is lost, or it is an error.
     Skipped,
-    /// An answer that a process was given before, though a newer one was seen since.
+    /// An answer that a process received before, although a newer one was seen since.
     TimeTravel,
     /// The answer lacks rows that it should have.
     Partial,
-    /// The process ends, and the next one is first shown an earlier state.
+    /// The process ends, and the next one first sees an earlier state.
     Restart,
 }
 
-/// What comes in place of the truth.
+/// The replacement for a true answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
     Lost,
     /// The body of a reply.
     Body(String),
-    /// The process ends before the answer comes. The first answer to each question of the next process is as of then.
+    /// The process ends before the answer comes. The next process gets its first answer to each question from that
+    /// time.
     Restart(Duration),
 }
 
-/// One answer of a run that is replaced by a wrong one.
+/// One answer of a run, and the wrong answer that replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Perturbation {
-    /// The number of the answer among those to reads.
+    /// The number of the answer among the answers to reads.
     pub(crate) point: usize,
     pub(crate) wrong: Wrong,
 }
 
-/// An answer to a read, and what can come in its place.
+/// An answer to a read, with its possible replacements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Point {
     pub(crate) action: String,
     pub(crate) ways: Vec<(Kind, Wrong)>,
 }
 
-/// A read, by all that the answer depends on.
+/// A read, with everything on which its answer depends.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     key: String,
@@ -98,25 +99,25 @@ impl Question {
     }
 }
 
-/// The answers that processes get, with at most one of them perturbed.
+/// The answers that processes get. At most one of them is wrong.
 pub(crate) struct View {
     cloud: Rc<Cloud>,
     checker: Rc<Checker>,
     perturbation: Option<Perturbation>,
-    /// When answers are no longer counted.
+    /// The time at which answers are no longer counted.
     until: Monotonic,
-    /// The answers that processes were given to each question, each of them once.
+    /// The distinct answers that processes received to each question.
     shown: RefCell<BTreeMap<String, BTreeSet<String>>>,
     points: RefCell<Vec<Point>>,
     count: Cell<usize>,
     dooms: RefCell<BTreeMap<usize, Doom>>,
-    /// The newest process of those that do not see the past, and what later ones have asked.
+    /// The newest process that sees the present, and the questions that later processes have asked.
     ended: Cell<Option<usize>>,
     asked: RefCell<BTreeSet<String>>,
 }
 
 impl View {
-    /// Counts answers until the given second.
+    /// Counts the answers until the given second.
     pub(crate) fn new(
         (cloud, checker): (&Rc<Cloud>, &Rc<Checker>),
         perturbation: Option<Perturbation>,
@@ -140,18 +141,18 @@ impl View {
         self.points.borrow().clone()
     }
 
-    /// Whether the answer that is to be wrong came.
+    /// Whether the run reached the answer that is replaced.
     pub(crate) fn is_reached(&self) -> bool {
         let perturbation = self.perturbation.as_ref();
         perturbation.is_none_or(|perturbation| perturbation.point < self.count.get())
     }
 
-    /// Takes in how a process that starts can be ended.
+    /// Stores the counter that can end a new process.
     pub(crate) fn process_began(&self, process: usize, doom: &Doom) {
         self.dooms.borrow_mut().insert(process, Rc::clone(doom));
     }
 
-    /// What a process is shown in place of an answer. A process that ends gets none.
+    /// The answer that a process gets in place of the true one. If the process ends here, it gets none.
     pub(crate) async fn shows(
         &self,
         (process, ticket): (usize, usize),
@@ -189,7 +190,7 @@ impl View {
         wrong.in_place_of(reply)
     }
 
-    /// What a process is first shown that comes after one that was ended.
+    /// The first answer to a question that the process after an ended one gets.
     fn of_the_past(&self, process: usize, question: &Question) -> Option<Wrong> {
         let Some(Wrong::Restart(as_of)) = self.perturbation.as_ref().map(|it| &it.wrong) else {
             return None;
@@ -213,7 +214,7 @@ impl View {
         Some(json!({"Response": answer}).to_string())
     }
 
-    /// Notes an answer, and how it can be wrong.
+    /// Records an answer, and the ways in which it can be wrong.
     fn note(&self, question: &Question, truth: Option<&str>) {
         let failed = json!({"Response": {"Error": {"Code": "InternalError", "Message": "no"}, "RequestId": "r"}});
         let mut ways = vec![
@@ -232,7 +233,8 @@ impl View {
         });
     }
 
-    /// Answers of earlier states: the last and the first that are not the truth, and each that was given before.
+    /// Answers of earlier states: the last and the first state that differ from the truth, and each answer that was
+    /// given before.
     fn earlier(&self, question: &Question, truth: &str) -> Vec<(Kind, Wrong)> {
         let shown = self.shown.borrow();
         let shown = shown.get(&question.text()).cloned().unwrap_or_default();
@@ -257,7 +259,8 @@ impl View {
         all.collect()
     }
 
-    /// The process ends here. The next one is shown the world as it was before the last change, and as it began.
+    /// The ways to end the process here. The next process sees the world as it was before the last change, or at the
+    /// beginning.
     fn restarts(&self) -> Vec<(Kind, Wrong)> {
         let regions = super::scenario::REGIONS.iter();
         let last = regions.flat_map(|region| self.cloud.changes(region)).max();
@@ -287,7 +290,7 @@ impl Wrong {
     }
 }
 
-/// Ends the process that waits for this: it is not polled again but to be dropped.
+/// Ends the process that waits for this future: the process is not polled again, only dropped.
 pub(crate) async fn end(doom: &Doom) {
     doom.set(Some(0));
     let mut is_told = false;
@@ -301,7 +304,7 @@ pub(crate) async fn end(doom: &Doom) {
     .await
 }
 
-/// An answer without some of its rows: with the count of before, and with one that fits.
+/// An answer without some of its rows, once with the original total and once with a matching total.
 fn partial(truth: &str) -> Vec<String> {
     let Ok(whole) = serde_json::from_str::<Value>(truth) else {
         return Vec::new();
@@ -324,7 +327,7 @@ fn partial(truth: &str) -> Vec<String> {
         let mut part = whole.clone();
         part["Response"][list] = kept.into();
         parts.push(part.to_string());
-        // Nothing else tells of instances, so that a lie about them that fits cannot be noticed.
+        // No other call returns instances, so a process cannot notice a false list with a matching total.
         if list != "InstanceSet" {
             let total = whole["Response"]["TotalCount"].as_u64().expect("a count");
             part["Response"]["TotalCount"] = (total - missing.len() as u64).into();

@@ -1,4 +1,4 @@
-//! A process of the product, which can be ended at any await, and the installation that outlives it.
+//! Runs a process of the product, which can be ended at any await, and keeps the installation that remains after it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -31,10 +31,10 @@ use super::support::live::INTERVAL;
 use super::support::world::{GLOBAL, REGIONAL, TEN_MINUTES};
 use super::support::{Cloud, Recorded};
 
-/// What no output of a process may have.
+/// A secret that no output of a process may contain.
 pub(crate) const SECRET: &str = "canary+of/the=key";
 
-/// What all processes have in common.
+/// The parts that all processes share.
 pub(crate) struct SharedParts {
     pub(crate) scenario: Rc<Scenario>,
     pub(crate) cloud: Rc<Cloud>,
@@ -43,39 +43,39 @@ pub(crate) struct SharedParts {
     pub(crate) machine_clocks: RefCell<BTreeMap<usize, Rc<MachineClocks>>>,
 }
 
-/// A state directory, and the process that has it.
+/// A state directory, and the process that holds it.
 pub(crate) struct Installation {
     pub(crate) number: usize,
     pub(crate) ledger: Rc<Recorded<Machine>>,
-    /// Where the state is kept, if not in memory. What is in its history is then in `ledger`, too.
+    /// The directory of the state; `None` if the state is in memory. Its history is then also in `ledger`.
     pub(crate) disk: Option<Rc<StateDisk>>,
     pub(crate) clocks: Rc<MachineClocks>,
     pub(crate) process: Option<Process>,
-    /// A run that has the state meanwhile.
+    /// A run that holds the state at present.
     pub(crate) job: Option<RunningJob>,
     /// The plan that was saved last.
     pub(crate) saved: Rc<RefCell<Option<String>>>,
-    /// When the next process starts, by the cloud's clock in seconds, and how it works.
+    /// The time at which the next process starts, in seconds of the cloud's clock, and its mode.
     pub(crate) starts: Option<(u64, Mode)>,
 }
 
-/// A daemon that runs.
+/// A daemon that is running.
 pub(crate) struct Process {
     pub(crate) number: usize,
     pub(crate) mode: Mode,
     updates: mpsc::Sender<Update>,
-    /// Polls until it ends, once somebody said so.
+    /// The number of polls until it ends, once a crash was requested.
     doom: Doom,
     task: JoinHandle<()>,
     publisher: Rc<StatusPublisher<Machine>>,
-    /// Changes to the ledger before it.
+    /// The number of changes to the ledger before it started.
     changes: u64,
 }
 
-/// Which account a name stands for, and what is called with.
+/// Gives each account name the connection of its account, or of another account with `Mode::WrongKeys`.
 pub(crate) struct Keys {
     scenario: Rc<Scenario>,
-    /// Of each name that manifests ever used.
+    /// The manifests, which resolve every account name that was ever used.
     manifests: Rc<RefCell<Manifests>>,
     mode: Mode,
 }
@@ -129,7 +129,7 @@ pub(crate) fn policy(scenario: &Scenario) -> Policy {
 }
 
 impl SharedParts {
-    /// What a process on an installation's machine has.
+    /// Everything that a process on an installation's machine needs.
     pub(crate) fn context(
         &self,
         installation: usize,
@@ -157,7 +157,7 @@ impl SharedParts {
         Rc::clone(clocks.or_insert_with(|| MachineClocks::ahead(ahead)))
     }
 
-    /// A state directory that nobody has used.
+    /// Creates a state directory that was never used.
     pub(crate) fn install(&self, number: usize) -> Installation {
         let context = self.context(number, usize::MAX, 0);
         let ledger = Rc::new(Recorded::new(&context));
@@ -228,7 +228,7 @@ impl Installation {
         });
     }
 
-    /// Notices that the process has ended, if it has.
+    /// Whether the process has ended. An ended process is removed, so that the next one can start.
     pub(crate) fn has_ended(&mut self, checker: &Checker) -> bool {
         let job = self.job.as_ref();
         if job.is_some_and(|job| job.has_ended(&self.ledger, checker)) {
@@ -262,7 +262,7 @@ impl Installation {
 }
 
 impl Process {
-    /// Ends it after so many polls.
+    /// Ends the process after this number of polls.
     pub(crate) fn crash(&self, polls: u32) {
         self.doom.set(Some(polls));
     }
@@ -271,7 +271,7 @@ impl Process {
         let _ = self.updates.try_send(Update::Asked);
     }
 
-    /// Gives it the manifests as they are.
+    /// Gives the process the present manifests.
     pub(crate) fn give(&self, parts: &SharedParts, manifests: &Manifests) {
         let problem = || ManifestProblem::Repository("a file cannot be read".into());
         if manifests.is_broken {
@@ -289,7 +289,7 @@ impl Process {
         let _ = self.updates.try_send(Update::Loaded(Box::new(generation)));
     }
 
-    /// What the board shows of each scope.
+    /// The status that the process publishes for each scope.
     pub(crate) fn shown(&self) -> Vec<String> {
         self.publisher.board(|board| {
             let scopes = board.scopes().iter();
@@ -297,7 +297,7 @@ impl Process {
         })
     }
 
-    /// The scopes in which many shares are missing, each with how many, by the daemon's own account.
+    /// The scopes in which the daemon reports many missing shares, each with their number.
     pub(crate) fn losses(&self) -> Vec<(Scope, usize)> {
         self.publisher.board(|board| {
             let scopes = board.scopes().iter();
@@ -306,7 +306,7 @@ impl Process {
         })
     }
 
-    /// The images that are not as they should be, by the daemon's own account.
+    /// The images that the daemon does not report as ready.
     pub(crate) fn unready(&self) -> Vec<String> {
         self.publisher.board(|board| {
             let scopes = board.scopes().iter();

@@ -1,4 +1,4 @@
-//! What left and what came back, kept as bytes: nobody reads it unless a world fails, so that text is made of it only then.
+//! Keeps every call and every answer as bytes. They become text only if a world fails, because nobody reads the others.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use sharekeeper::host::{Reply, TransportError};
 use sharekeeper::model::Monotonic;
 
-/// Each call as it left and each answer, in the order of time.
+/// Every call and every answer, in the order of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record(Vec<Line>);
 
@@ -67,7 +67,7 @@ impl Record {
         });
     }
 
-    /// Something else that a reader of the calls wants to know.
+    /// Adds another note for the reader of the record.
     pub(crate) fn said(&mut self, what: String) {
         self.0.push(Line::Said(what));
     }
@@ -76,7 +76,7 @@ impl Record {
         self.0.is_empty()
     }
 
-    /// Whether the body of a call has the text.
+    /// Whether the body of a call contains the text.
     pub(crate) fn has_sent(&self, text: &str) -> bool {
         self.0.iter().any(|line| match line {
             Line::Left { body, .. } => String::from_utf8_lossy(body).contains(text),

@@ -1,4 +1,4 @@
-//! Lives through a scenario: what happens, step by step, then the calm, and what is demanded of it.
+//! Runs a scenario: applies its events step by step, then waits for the calm, and checks what must hold at the end.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,33 +27,34 @@ use super::setup::{Notes, Setup, Watch};
 use super::support::world::TEN_MINUTES;
 use super::support::{Cloud, Instance, Silent};
 
-/// How long it may take to settle once the faults have stopped: six intervals for what waits for a person, and some.
+/// The time to settle once the faults have stopped: six intervals for what waits for a person, and a margin.
 const SETTLES: u64 = 45 * 60;
-/// How long nothing may be written after that.
+/// The time without any write that must follow.
 const RESTS: u64 = 15 * 60;
 
-/// How long after the faults have stopped a person comes.
+/// The time after the end of the faults at which a person comes.
 const PERSON_COMES: u64 = 10 * 60;
-/// How often the processes are looked at, at least.
+/// The longest time between two checks of the processes.
 const TICK: u64 = 10;
 
-/// What came of a scenario.
+/// The result of running a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) violations: Vec<String>,
-    /// Each call and answer.
+    /// Every call and every answer.
     pub(crate) record: Record,
     pub(crate) writes: usize,
     pub(crate) simulated: Duration,
     pub(crate) notes: Notes,
 }
 
-/// Lives through the scenario, in no real time.
+/// Runs the scenario in simulated time.
 pub(crate) fn live(scenario: &Scenario) -> Outcome {
     live_under(scenario, &Setup::default())
 }
 
-/// The same where something is different. Unoptimised, the futures are too large for the stack of a test.
+/// Runs the scenario with the given differences. Without optimisation, the futures are too large for the stack of a
+/// test.
 pub(crate) fn live_under(scenario: &Scenario, setup: &Setup) -> Outcome {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(64 << 20);
@@ -85,7 +86,7 @@ fn live_here(scenario: &Scenario, setup: &Setup) -> Outcome {
     })
 }
 
-/// The world while it lives.
+/// The simulated world during a run.
 pub(crate) struct Story {
     pub(crate) parts: SharedParts,
     faults: Rc<ActiveFaults>,
@@ -93,9 +94,9 @@ pub(crate) struct Story {
     pub(crate) manifests: Rc<RefCell<Manifests>>,
     vanished: BTreeSet<usize>,
     suspensions: u64,
-    /// Instances that were started.
+    /// The number of instances that were started.
     instances: u64,
-    /// For the moments at which something happens.
+    /// Chooses the fractions of seconds at which events happen.
     dice: fastrand::Rng,
     watch: Option<Watch>,
 }
@@ -137,7 +138,7 @@ impl Story {
         }
     }
 
-    /// The manifests that an installation has.
+    /// The manifests that an installation has now.
     pub(crate) fn manifests_of(&self, installation: usize) -> Manifests {
         let manifests = self.manifests.borrow();
         manifests.of(installation, &self.parts.scenario)
@@ -147,7 +148,7 @@ impl Story {
         self.parts.cloud.monotonic().since_start().as_secs()
     }
 
-    /// Starts who is due, and notices who has ended.
+    /// Starts processes that are due, and handles those that ended.
     fn look_after(&mut self) {
         let now = self.now();
         let scenario = Rc::clone(&self.parts.scenario);
@@ -156,7 +157,7 @@ impl Story {
                 installation.starts = Some((now + 2, Mode::Reconcile));
             }
             let due = installation.starts.filter(|(at, _)| *at <= now);
-            // Whoever has the state has its lock.
+            // The process or run that has the state holds its lock.
             let is_free = installation.process.is_none() && installation.job.is_none();
             if let (true, Some((_, mode))) = (is_free, due) {
                 installation.starts = None;
@@ -185,7 +186,7 @@ impl Story {
         }
     }
 
-    /// Sleeps until something is to be done, at a moment between two seconds.
+    /// Sleeps until the next event or check is due, plus a random fraction of a second.
     async fn sleep(&mut self, until: u64) {
         let starts = self.installations.iter().filter_map(|one| one.starts);
         let starts = starts.map(|(at, _)| at).min().unwrap_or(until);
@@ -321,7 +322,7 @@ impl Story {
         }
     }
 
-    /// Somebody takes shares back.
+    /// Somebody else cancels these shares.
     fn lose(&self, images: &[usize]) {
         let cloud = &self.parts.cloud;
         for image in images {
@@ -412,7 +413,7 @@ impl Story {
         }
     }
 
-    /// Nothing fails any longer but what lasts, and nobody else does anything.
+    /// Ends all faults except a lasting one, and all actions of others.
     fn calm_down(&mut self) {
         self.faults.is_calm.set(true);
         for disk in self.installations.iter().flat_map(|one| &one.disk) {
@@ -447,8 +448,8 @@ impl Story {
         });
     }
 
-    /// Gives the daemons the time in which they must settle. A person who sees that a loss still withholds something says
-    /// that the loss is known.
+    /// Gives the daemons the time in which they must settle. A person who sees that a loss still blocks CANCELs accepts
+    /// the loss.
     async fn settle(&mut self) {
         self.pass(SETTLES / 3).await;
         let scenario = Rc::clone(&self.parts.scenario);
@@ -465,7 +466,8 @@ impl Story {
         self.calm_down();
         let scenario = Rc::clone(&self.parts.scenario);
         if self.watch.is_some() {
-            // A person sees what is held back since a look that lacked much, and says that it is to go on.
+            // A person sees what is held back since an observation that lacked many shares, and tells the daemon to
+            // continue.
             self.pass(PERSON_COMES).await;
             for installation in 0..scenario.daemons() {
                 self.happens(&What::Asked(installation));
@@ -499,7 +501,7 @@ impl Story {
         self.start_afresh().await;
     }
 
-    /// Whether each image is as a small model says.
+    /// Checks that each image is as the model expects.
     fn check_end(&self, invariant: &str, counts: impl Fn(usize) -> bool) {
         let parts = &self.parts;
         let unready = || {
@@ -522,7 +524,7 @@ impl Story {
         }
     }
 
-    /// The images of which it is known what they must be at the end, with whether that is shared.
+    /// The images whose end state is known, with whether each is shared.
     fn expected(&self) -> BTreeMap<usize, bool> {
         if self.parts.scenario.has_documents() {
             let is_lasting = self.faults.goes_on.get();
@@ -538,7 +540,7 @@ impl Story {
             used.iter()
                 .any(|instance| instance.blueprint.starts_with(&id))
         };
-        // Where too much would be pruned, nothing is cancelled.
+        // If too many images would be pruned, none is cancelled.
         let is_capped = |index: usize| {
             let scope = |index: usize| (images[index].account, images[index].region);
             let unnamed = (0..images.len()).filter(|other| {
@@ -573,7 +575,7 @@ impl Story {
         known.collect()
     }
 
-    /// Somebody without a past finds nothing to do, and says so.
+    /// A new installation without any state must find nothing to do, and report that.
     async fn start_afresh(&self) {
         let parts = &self.parts;
         let number = self.installations.len();
@@ -625,7 +627,7 @@ impl Story {
         let json = serde_json::to_value(&document).expect("JSON");
         let exit = json["exit_code"].as_u64();
         let named = (0..manifests.wishes.len()).filter(|index| manifests.wish(*index).is_some());
-        // The blueprint of an image that has vanished may be left over, and only a person can delete it.
+        // The blueprint of a deleted image may remain, and only a person can delete it.
         let has_vanished = |index: &usize| self.vanished.contains(index);
         let is_any_left_over = named.clone().any(|index| has_vanished(&index));
         let is_all_known = match parts.scenario.has_documents() {
@@ -645,7 +647,7 @@ impl Story {
         }
     }
 
-    /// Whether a secret is in anything that was said, shown or kept.
+    /// Searches everything that was logged, published or stored for a secret.
     fn look_through(&self, heard: &Heard) {
         for installation in &self.installations {
             for event in installation.ledger.events.borrow().iter() {
