@@ -1,4 +1,5 @@
-//! What happens in one world, as plain data: one seed makes it, people can read it, and the minimiser takes things away.
+//! Describes what happens in one world as plain data, so that a seed can generate it, people can read it, and the
+//! minimiser can remove parts.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,47 +13,48 @@ use super::people::Deed;
 
 pub(crate) const REGIONS: [&str; 3] = ["ap-tokyo", "ap-bangkok", "eu-frankfurt"];
 
-/// Everything that happens. Times are seconds from the beginning.
+/// Everything that happens in one run. Times are in seconds from the beginning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Scenario {
-    /// The dice for what is left to chance within a fault.
+    /// The seed of random choices within faults.
     pub(crate) seed: u64,
-    /// When the faults stop.
+    /// The time at which the faults stop.
     pub(crate) calm_at: u64,
     pub(crate) rate: u32,
     /// Whether each region has an access point of its own.
     pub(crate) regional: bool,
-    /// Whether `Account` documents say which account they are about.
+    /// Whether `Account` documents state the id of their account.
     pub(crate) uins: bool,
-    /// Whether what no manifest names any longer is pruned.
+    /// Whether shares are pruned that no manifest names any longer.
     pub(crate) prune: bool,
     pub(crate) max_cancels: u32,
-    /// The same in percent of what is an installation's own.
+    /// The same cap as a percentage of an installation's own shares.
     #[serde(default = "all")]
     pub(crate) max_cancels_percent: u32,
-    /// How long reads lag behind writes.
+    /// The time by which reads lag behind writes, in seconds.
     pub(crate) lag: u64,
-    /// Milliseconds until an intent is on the disk, and until the writer hears of it.
+    /// Milliseconds until an intent is on the disk, and until the writer is notified.
     pub(crate) commit: (u64, u64),
-    /// Seconds that the clock of each machine is ahead of the cloud's, for each installation.
+    /// The seconds by which the clock of each installation's machine is ahead of the cloud's clock.
     pub(crate) machines: Vec<i64>,
-    /// Whether the last installation has no daemon: there are only runs that end by themselves.
+    /// Whether the last installation has no daemon, but only runs that end by themselves.
     #[serde(default)]
     pub(crate) has_jobs: bool,
-    /// Images of which the manifests of the second installation ask the opposite.
+    /// Images for which the manifests of the second installation ask for the opposite.
     #[serde(default)]
     pub(crate) rivals: BTreeSet<usize>,
-    /// What goes on in one place once everything else has stopped.
+    /// A fault that remains in one place after all others have stopped.
     #[serde(default)]
     pub(crate) lasting: Option<FaultSpan>,
-    /// Whether all that processes say is looked through for secrets.
+    /// Whether all output of the processes is searched for secrets.
     #[serde(default)]
     pub(crate) is_overheard: bool,
     pub(crate) images: Vec<Image>,
-    /// Documents that name images by more than ids, each in a place of its own; none in any place: no document ever does.
+    /// Documents that name images by more than ids, each in its own place. If the list is empty, the scenario never has
+    /// such documents.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) documents: Vec<Option<Document>>,
-    /// How long an image is SYNCING once it is shared, where documents name images.
+    /// The seconds for which a new share is SYNCING, where documents name images.
     #[serde(default)]
     pub(crate) syncs: u64,
     pub(crate) faults: Vec<FaultSpan>,
@@ -64,10 +66,10 @@ pub(crate) struct Image {
     pub(crate) account: usize,
     pub(crate) region: usize,
     pub(crate) number: usize,
-    /// Whether somebody shared it before the beginning.
+    /// Whether somebody else shared it before the beginning.
     pub(crate) shared: bool,
     pub(crate) wish: Wish,
-    /// How it comes about, if not long before the beginning.
+    /// The build that makes it; `None`: it existed long before the beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) made: Option<Made>,
 }
@@ -82,7 +84,7 @@ impl Image {
     }
 }
 
-/// What the manifests ask for an image.
+/// The state that the manifests ask for an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Wish {
     pub(crate) state: Wanted,
@@ -91,27 +93,27 @@ pub(crate) struct Wish {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Wanted {
-    /// No manifest names it.
+    /// No manifest names the image.
     Unnamed,
     Unshared,
     Shared,
-    /// It is shared, and no longer from that second on.
+    /// The image is shared until that second.
     Until(u64),
-    /// It is shared from that second on.
+    /// The image is shared from that second on.
     From(u64),
 }
 
-/// Where a fault happens; what is not given means everywhere.
+/// The place of a fault. A missing part means every value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     pub(crate) account: Option<usize>,
     pub(crate) region: Option<usize>,
-    /// The index of an image: only writes of it.
+    /// The index of an image, to limit the fault to writes of it.
     pub(crate) image: Option<usize>,
 }
 
 impl Place {
-    /// Whether the image's account or region is meant.
+    /// Whether the account and the region include the image.
     pub(crate) fn has(&self, image: &Image) -> bool {
         self.account.is_none_or(|account| account == image.account)
             && self.region.is_none_or(|region| region == image.region)
@@ -124,7 +126,7 @@ pub(crate) struct FaultSpan {
     pub(crate) place: Place,
     pub(crate) from: u64,
     pub(crate) until: u64,
-    /// Of a hundred calls.
+    /// The percentage of calls that the fault affects.
     pub(crate) percent: u8,
 }
 
@@ -138,7 +140,7 @@ pub(crate) enum FaultKind {
     Internal,
     Shapeless,
     Hang,
-    /// It takes so many milliseconds.
+    /// An answer takes this many milliseconds.
     Slow(u64),
     Throttled,
     WriteDenied,
@@ -146,26 +148,26 @@ pub(crate) enum FaultKind {
     KeyUnknown,
     RoleMissing,
     ListingFails,
-    /// The account's own images cannot be listed.
+    /// The list of the account's own images fails.
     OwnImagesFail,
-    /// CVM does not tell of images.
+    /// CVM refuses to describe images.
     CvmDenied,
-    /// Instances cannot be listed.
+    /// The list of instances is refused.
     InstancesDenied,
     Occupied,
     UnknownCode,
     RegionUnknown,
-    /// A page of a listing says another total than the others.
+    /// One page of a list has another total than the others.
     Inconsistent,
-    /// A page of a listing lacks a row that is there.
+    /// A page of a list lacks a row that exists.
     Short,
-    /// A read lags by so many seconds.
+    /// A read lags by this many seconds.
     Stale(u64),
-    /// The access point's clock is ahead by so many seconds.
+    /// The access point's clock is ahead by this many seconds.
     ClockAhead(i64),
-    /// The answer is at another place.
+    /// The answer redirects to another address.
     Redirect,
-    /// Reads have no answer, and writes have.
+    /// Reads get no answer, but writes get one.
     ReadsHang,
 }
 
@@ -177,76 +179,76 @@ pub(crate) struct Event {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum What {
-    /// The manifests ask for something else of these images.
+    /// The manifests ask for another state of these images.
     Edit(Vec<(usize, Wish)>),
-    /// They cannot be read for a while.
+    /// The manifests cannot be read until `Mended`.
     Broken,
-    /// They are read in part: these images are missing.
+    /// The manifests are partly read: those of these images are missing.
     Partial(Vec<usize>),
-    /// They are whole again.
+    /// The manifests are complete again.
     Mended,
     /// An account gets another name.
     Rename(usize),
-    /// A second account name asks for the opposite with the key of the first; or no longer.
+    /// A second account name asks for the opposite with the key of the first name; `false` removes it.
     Twin(usize, bool),
-    /// Changes are allowed in these hours only, or at any time.
+    /// Changes are allowed in this window only; `None` allows them always.
     Window(usize, Option<(u16, u16)>),
-    /// Somebody else shares an image, or takes it back.
+    /// Somebody else shares an image, or cancels its share.
     Hand(usize, bool),
-    /// A person asks for an account and a region to be left alone, on each installation.
+    /// A person suspends an account and a region on each installation.
     Suspend(Place),
     Resume,
-    /// The image is deleted.
+    /// The owner deletes the image.
     Vanish(usize),
-    /// The share of an image cannot be used, or can again.
+    /// The share of an image becomes unusable, or usable again.
     Spoil(usize, bool),
-    /// An instance is started from the share, if there is one.
+    /// Somebody starts an instance from the share, if it exists.
     Use(usize),
     /// The instances that use the share end.
     Disuse(usize),
-    /// Something befalls the image, if it is there.
+    /// The image changes, if it exists.
     Image(usize, ImageChange),
     /// The document of a place is written, or removed.
     Document(usize, Option<Document>),
-    /// The documents are read in part: those of these places are missing.
+    /// The documents are partly read: those of these places are missing.
     Lacking(BTreeSet<usize>),
-    /// The disk of an installation is full, or no longer.
+    /// The disk of an installation becomes full, or has space again.
     DiskFull(usize, bool),
-    /// An installation is asked to look at everything again.
+    /// A person asks an installation to observe everything again.
     Asked(usize),
-    /// A person does something to an installation's state.
+    /// A person changes an installation's state.
     Person(usize, Deed),
-    /// Somebody takes all these shares back at once.
+    /// Somebody else cancels all these shares at once.
     Lose(Vec<usize>),
-    /// A run that ends by itself, unless another process has the installation.
+    /// A run that ends by itself begins, unless another process has the installation.
     Run(usize, Job),
-    /// A machine sleeps for so many seconds.
+    /// A machine sleeps for this many seconds.
     Sleep(usize, u64),
-    /// A machine's clock is put forward or back by so many seconds.
+    /// The clock of a machine is set forward or back by this many seconds.
     SetClock(usize, i64),
-    /// A process is ended once it was polled so often.
+    /// A process ends after this number of polls.
     Crash {
         installation: usize,
         polls: u32,
-        /// Until the next one starts.
+        /// The seconds until the next process starts.
         down: u64,
-        /// What the next one does.
+        /// The mode of the next process.
         next: Mode,
     },
 }
 
-/// How a process works.
+/// The mode in which a process works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Mode {
     #[default]
     Reconcile,
-    /// It only looks, and has nothing to write with.
+    /// It only observes, and cannot write.
     Observe,
-    /// It has the keys of other accounts.
+    /// It uses the keys of other accounts.
     WrongKeys,
 }
 
-/// No bound in percent.
+/// The percentage that means no limit.
 const fn all() -> u32 {
     100
 }
@@ -261,7 +263,7 @@ impl Scenario {
         !self.documents.is_empty()
     }
 
-    /// Installations that have a daemon: they are the first ones.
+    /// The number of installations with a daemon, which are the first ones.
     pub(crate) fn daemons(&self) -> usize {
         self.machines.len() - usize::from(self.has_jobs)
     }

@@ -1,5 +1,5 @@
-//! What is different in one run of a scenario from a plain one: an answer, a call that fails, or a real state directory that
-//! crashes or fails. What such a run noted is what the next runs are made of.
+//! Changes one thing in a run of a scenario: an answer, a call that fails, or a real state directory that crashes or
+//! fails. Such a run records what the other runs can change.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,10 +14,10 @@ use super::scenario::{Scenario, What, seconds};
 use super::state_disk::{Operation, StateDisk, Trouble};
 use super::support::{Cloud, Disruption, Fault};
 
-/// What differs between a run and the clean run of its scenario.
+/// The differences between a run and the unchanged run of its scenario.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Setup {
-    /// Whether it is noted what can be made different in other runs.
+    /// Whether the run records what other runs can change.
     pub(crate) is_first: bool,
     pub(crate) perturbation: Option<Perturbation>,
     pub(crate) failed_call: Option<FailedCall>,
@@ -26,10 +26,10 @@ pub(crate) struct Setup {
     pub(crate) trouble: Option<Trouble>,
 }
 
-/// What a key without the permission is answered.
+/// The error code for a key without the permission.
 const DENIED: &str = "UnauthorizedOperation.NoPermission";
 
-/// A call that fails, by its number.
+/// A call that fails, by its number in the order of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FailedCall {
     pub(crate) number: usize,
@@ -54,37 +54,38 @@ impl CallFailure {
     }
 }
 
-/// What a run noted.
+/// The facts that a run recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Notes {
     /// The answers to reads, in the order of the calls.
     pub(crate) points: Vec<Point>,
-    /// How many calls left the process.
+    /// The number of calls that left the process.
     pub(crate) calls: usize,
-    /// Requests to the state directory.
+    /// The requests to the state directory.
     pub(crate) operations: Vec<Operation>,
     /// Whether each image is shared at the end.
     pub(crate) shared: BTreeMap<String, bool>,
-    /// The images that only seem to be ours at the end, because a reply was lost. They are not pruned.
+    /// The images that this installation only probably owns at the end, because a reply was lost. They are not pruned.
     pub(crate) probable: BTreeSet<String>,
-    /// The images whose end depends on when they were shared: they were deleted, or somebody started an instance.
+    /// The images whose end state depends on when they were shared, because they were deleted or somebody started an
+    /// instance.
     pub(crate) chanced: BTreeSet<String>,
-    /// Whether what was to be different came about.
+    /// Whether the run reached the point of its difference.
     pub(crate) is_reached: bool,
 }
 
-/// What is done and noted beside a run that is different.
+/// Applies the difference of a run, and records facts about the run.
 pub(crate) struct Watch {
     pub(crate) view: Option<Rc<View>>,
     calls: Rc<Cell<usize>>,
     failed_call: Option<FailedCall>,
     disk: Option<Rc<StateDisk>>,
-    /// What is known once everything has settled.
+    /// The facts that are known once everything has settled.
     ends: RefCell<Notes>,
 }
 
 impl Watch {
-    /// Begins before any process does; `None` for a plain run.
+    /// Must be called before any process starts. Returns `None` for a plain run.
     pub(crate) fn begin(
         setup: &Setup,
         scenario: &Scenario,
@@ -107,7 +108,7 @@ impl Watch {
         })
     }
 
-    /// Gives the one installation a real state directory, if it is to have one.
+    /// Gives the only installation a real state directory, if the setup asks for one.
     pub(crate) fn install(
         &mut self,
         setup: &Setup,
@@ -122,7 +123,7 @@ impl Watch {
         }
     }
 
-    /// Takes in what has become of everything.
+    /// Records the end state of all images.
     pub(crate) fn settled(&self, parts: &SharedParts, installations: &[Installation]) {
         let inventories = match (&self.disk, installations) {
             (Some(disk), _) => disk.inventories(),
@@ -139,7 +140,7 @@ impl Watch {
         };
         let inventories: Vec<Inventory> = inventories.unwrap_or_default();
         let (scenario, cloud) = (&parts.scenario, &parts.cloud);
-        // Who may not look cannot tell whose a share is if the reply to its own is lost.
+        // A process without permission to read cannot tell who owns a share if the reply to its own SHARE is lost.
         let denied = CallFailure::Refused(DENIED);
         let was_blind = self.failed_call.is_some_and(|failed| failed.how == denied);
         let forgotten = forgotten(scenario, cloud, &inventories);
@@ -196,7 +197,8 @@ impl Watch {
     }
 }
 
-/// The images that this installation has shared, as the cloud knows, though neither an inventory nor an open intent tells.
+/// The images that this installation has shared according to the cloud, but that neither an inventory nor an open
+/// intent has.
 pub(crate) fn forgotten(
     scenario: &Scenario,
     cloud: &Cloud,
@@ -218,7 +220,7 @@ pub(crate) fn forgotten(
     images.map(|image| image.id()).collect()
 }
 
-/// The images that an inventory has as shared by this installation for certain, though the cloud knows that they are not.
+/// The images that an inventory claims as surely shared by this installation, but that are not according to the cloud.
 fn claimed(scenario: &Scenario, cloud: &Cloud, inventories: &[Inventory]) -> Vec<String> {
     let images = inventories.iter().flat_map(|inventory| &inventory.images);
     let certain = images.filter(|(_, entry)| {
@@ -234,7 +236,7 @@ fn claimed(scenario: &Scenario, cloud: &Cloud, inventories: &[Inventory]) -> Vec
     images.map(|image| image.id()).collect()
 }
 
-/// Counts the calls that leave before the given second, and lets one of them fail.
+/// Counts the calls that leave before the given second, and makes one of them fail.
 pub(crate) fn fail_one_call(
     cloud: &Rc<Cloud>,
     until: u64,

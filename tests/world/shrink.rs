@@ -1,17 +1,17 @@
-//! Makes a scenario that fails smaller, as long as it fails in the same way.
+//! Minimises a failing scenario, as long as it fails in the same way, so that people can understand the failure.
 
 use super::documents::{Document, Excluded, Revoked};
 use super::run::{self, Outcome};
 use super::scenario::{Scenario, What};
 
-/// The invariant that is broken first: the word before the colon.
+/// The first violated invariant: the word before the colon.
 pub(crate) fn invariant(outcome: &Outcome) -> Option<String> {
     let first = outcome.violations.first()?;
     let what = first.split(" ms: ").nth(1)?;
     Some(what.split(':').next().unwrap_or_default().to_owned())
 }
 
-/// Takes away events, faults, edits and images that are not needed for what `fails` looks for, in so many tries at most.
+/// Removes events, faults, edits and images that `fails` does not need. It runs at most this many scenarios.
 pub(crate) fn shrink(
     scenario: &Scenario,
     tries_max: usize,
@@ -36,7 +36,7 @@ pub(crate) fn shrink(
     }
 }
 
-/// Leaves out as much of a list as possible: halves first, then single ones.
+/// Removes as much of a list as possible: halves first, then single elements.
 fn without<T: Clone>(
     mut scenario: Scenario,
     fails: &mut impl FnMut(&Scenario) -> bool,
@@ -59,7 +59,7 @@ fn without<T: Clone>(
     scenario
 }
 
-/// Leaves out documents, each in its place.
+/// Removes documents. The other documents keep their places.
 fn without_documents(
     mut scenario: Scenario,
     fails: &mut impl FnMut(&Scenario) -> bool,
@@ -74,8 +74,8 @@ fn without_documents(
     scenario
 }
 
-/// Leaves out images. Events and faults go by the indexes of images, so that those stay in place and are only forgotten from
-/// the end, or have nothing asked of them.
+/// Removes images. Events and faults refer to images by index, so an image is removed only from the end. Elsewhere the
+/// manifests stop naming it.
 fn without_images(mut scenario: Scenario, fails: &mut impl FnMut(&Scenario) -> bool) -> Scenario {
     loop {
         let mut smaller = scenario.clone();
@@ -98,7 +98,7 @@ fn without_images(mut scenario: Scenario, fails: &mut impl FnMut(&Scenario) -> b
     scenario
 }
 
-/// Whether something goes by the index of an image.
+/// Whether the scenario refers to the image with this index.
 fn uses(scenario: &Scenario, index: usize) -> bool {
     let by_fault = scenario
         .faults
@@ -123,7 +123,7 @@ fn uses(scenario: &Scenario, index: usize) -> bool {
     by_fault || by_event || is_rival || documents.any(|document| names(document, index))
 }
 
-/// Whether a document goes by the index of an image.
+/// Whether a document refers to the image with this index.
 fn names(document: &Document, index: usize) -> bool {
     let Document::Policy(rule) = document else {
         return false;
@@ -134,7 +134,7 @@ fn names(document: &Document, index: usize) -> bool {
         || revokes.any(|revoke| revoke.what == Revoked::Image(index))
 }
 
-/// Makes what is left as plain as possible.
+/// Makes the remaining scenario as simple as possible.
 fn plainer(mut scenario: Scenario, fails: &mut impl FnMut(&Scenario) -> bool) -> Scenario {
     let changes: [fn(&mut Scenario); 11] = [
         |scenario| scenario.lasting = None,

@@ -1,4 +1,4 @@
-//! A region as lists show it: the account's own images, what CVM tells of them, and what is shared.
+//! Holds a region as its lists show it: the account's own images, the answers of CVM about them, and the shared images.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use super::manifests::{instant, key};
 use super::scenario::REGIONS;
 use super::support::Cloud;
 
-/// An account's own image, as DescribeImagesToShare shows it.
+/// A row of the account's own images, as `DescribeImagesToShare` returns it.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) name: String,
-    /// `CreatedTime`, in seconds from the beginning.
+    /// The row's `CreatedTime`, in seconds from the beginning.
     pub(crate) created: i64,
-    /// Whether it says that the image can be shared.
+    /// Whether the row says that the image can be shared.
     pub(crate) is_fit: bool,
 }
 
-/// What CVM tells of an image.
+/// The properties of an image that CVM returns.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CvmRow {
     pub(crate) is_of_family: bool,
@@ -29,16 +29,16 @@ pub(crate) struct CvmRow {
     pub(crate) is_deprecated: bool,
 }
 
-/// How an image is shared.
+/// The state of a shared image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
     Normal,
     Syncing,
-    /// No server can be started from it.
+    /// No server can be started from the blueprint.
     Bad,
 }
 
-/// What the lists of a region show, by the ids of images.
+/// The rows that the lists of a region show, by image id.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sight {
     pub(crate) own: BTreeMap<String, Row>,
@@ -52,7 +52,7 @@ fn text<'r>(row: &'r Value, field: &str) -> &'r str {
 }
 
 impl Sight {
-    /// The region as it is.
+    /// The true state of the region.
     pub(crate) fn truth(cloud: &Cloud, account: usize, region: usize) -> Self {
         let [own, cvm, blueprints] = cloud.all_rows(REGIONS[region], key(account));
         let mut sight = Self::default();

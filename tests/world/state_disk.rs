@@ -1,5 +1,5 @@
-//! A state directory that the real store works with, and a process's way to it: each request is done at once in simulated
-//! time, is counted, and can be the one at which the process ends or the disk fails.
+//! Gives a process a state directory with the real store. Each request completes immediately in simulated time and is
+//! counted, so that a test can end the process or make the disk fail at any request.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,17 +32,17 @@ use super::scenario::Scenario;
 use super::setup::forgotten;
 use super::support::{Cloud, Recorded};
 
-/// How often the state is looked after while it cannot be written, as `run` does.
+/// The interval of checks while the state cannot be written, as in the command `run`.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What goes wrong, and with which request.
+/// A failure, and the number of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// The process ends. The files are as before the request, or as the n-th image after that.
+    /// The process ends. The files are those before the request, or the n-th crash image after that.
     Ends { operation: usize, left: usize },
-    /// There is no space for this request.
+    /// The disk has no space for this request.
     Full { operation: usize },
-    /// The disk takes so many bytes and then fails once. This holds for all files of this process.
+    /// The disk accepts this many bytes and then fails once. This applies to all files of the test's process.
     Fails { operation: usize, after: usize },
 }
 
@@ -56,26 +56,26 @@ impl Trouble {
     }
 }
 
-/// A request, and what a crash can leave of it beside the files of before.
+/// A request, and the states that a crash can leave instead of the files before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Operation {
     pub(crate) name: &'static str,
     pub(crate) images: usize,
-    /// Bytes by which the log grew.
+    /// The number of bytes that the log grew by.
     pub(crate) written: usize,
 }
 
-/// A state directory, which outlives processes.
+/// A state directory, which exists longer than its processes.
 pub(crate) struct StateDisk {
-    /// Whether it is noted what a crash could leave.
+    /// Whether the possible results of a crash are recorded.
     is_first: bool,
     trouble: Option<Trouble>,
     directory: RefCell<TempDir>,
-    /// What the last process left, if it did not end in good order.
+    /// The files that the last process left, if it crashed.
     left: RefCell<Option<Image>>,
-    /// What the history would be, had the request succeeded at which the process ended.
+    /// The history that would exist if the request at which the process ended had succeeded.
     would_be: RefCell<Option<Vec<HistoryEvent>>>,
-    /// What processes know to be in the history. The checker reads it.
+    /// The history that processes know, which the checker reads.
     known: Rc<Recorded<Machine>>,
     checker: Rc<Checker>,
     cloud: Rc<Cloud>,
@@ -83,7 +83,7 @@ pub(crate) struct StateDisk {
     operations: RefCell<Vec<Operation>>,
     count: Cell<usize>,
     is_reached: Cell<bool>,
-    /// Set once nothing goes wrong any longer.
+    /// Whether failures have stopped for the rest of the run.
     pub(crate) is_calm: Cell<bool>,
     open: RefCell<Weak<Store>>,
 }
@@ -124,8 +124,8 @@ impl StateDisk {
         Image::of(self.directory.borrow().path())
     }
 
-    /// Opens what there is, for one process. Whatever a crash has left must open as what was known, or with the one request
-    /// more that was under way (S18).
+    /// Opens the existing files for one process. After a crash, they must contain the known history, with or without
+    /// the request that was in progress (S18).
     pub(crate) fn open(
         self: &Rc<Self>,
         context: &Rc<ClientContext<Machine>>,
@@ -176,10 +176,10 @@ impl StateDisk {
         }))
     }
 
-    /// What the state holds of each scope, if a process has it open.
+    /// The inventory of each scope, if a process has the state open.
     pub(crate) fn inventories(&self) -> Option<Vec<Inventory>> {
         let store = self.open.borrow().upgrade()?;
-        // An account can have had its first name, and the next.
+        // An account can have had its first name and its second one.
         let scopes = self.scenario.images.iter().flat_map(|image| {
             ["", "x"].map(|end| Scope {
                 account: AccountName::new(&format!("acct{}{end}", image.account)).expect("a name"),
@@ -200,7 +200,7 @@ fn history(store: &Store) -> Vec<HistoryEvent> {
     entries.map(|entry| entry.event).collect()
 }
 
-/// One process's state. When it is dropped, the files are kept as they are at that moment.
+/// The state of one process. When it is dropped, the files are kept as they are then.
 pub(crate) struct StateOnDisk {
     store: Rc<Store>,
     disk: Rc<StateDisk>,
@@ -219,7 +219,7 @@ impl Drop for StateOnDisk {
 }
 
 impl StateOnDisk {
-    /// Does one request, whatever is to come of it.
+    /// Makes one request, and applies the failure that is planned for it.
     async fn request<T, E>(
         &self,
         name: &'static str,
@@ -258,7 +258,7 @@ impl StateOnDisk {
             Some(Trouble::Ends { left, .. }) => {
                 let mut image = disk.image();
                 if let Some(place) = left.checked_sub(1) {
-                    // What came of it is told to nobody.
+                    // The process ends here, so nobody receives the result.
                     let _ = at_once(self.now(work));
                     disk.would_be.replace(Some(history(&self.store)));
                     let mut images = between(&image, &disk.image());
@@ -272,7 +272,7 @@ impl StateOnDisk {
         }
     }
 
-    /// Does a request, and notes what a crash could leave of it.
+    /// Makes a request, and records the states that a crash could leave.
     fn note<T, E>(
         &self,
         name: &'static str,
@@ -305,7 +305,7 @@ impl StateOnDisk {
         done
     }
 
-    /// Nothing that was known of the history may be missing.
+    /// No event of the known history may be missing.
     fn learn(&self) {
         let history = history(&self.store);
         let known = self.disk.known.events.replace(history.clone());
@@ -315,13 +315,13 @@ impl StateOnDisk {
         }
     }
 
-    /// A request that is urgent comes after it, so that the commit does not wait for others.
+    /// Sends an urgent request behind the work, so that the commit does not wait for more requests.
     async fn now<T>(&self, work: impl Future<Output = T>) -> T {
         let (done, _) = tokio::join!(work, self.store.check());
         done
     }
 
-    /// Opens the state anew while it cannot be written.
+    /// Opens the state again while it cannot be written.
     pub(crate) async fn look_after(&self) {
         loop {
             let host = &self.context.host;

@@ -1,5 +1,5 @@
-//! Twelve short scenarios without faults of their own, but for one that a story is about. Each is run again with one thing
-//! different at a time.
+//! Defines twelve short scenarios without faults, except for one that a story is about. Other tests repeat each one
+//! with a single difference at a time.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::scenario::{
     Event, FaultKind, FaultSpan, Image, Mode, Place, Scenario, Wanted, What, Wish,
 };
 
-/// A scenario and what it is about.
+/// A scenario, with a name that says what it covers.
 pub(crate) struct Story {
     pub(crate) name: &'static str,
     pub(crate) scenario: Scenario,
@@ -26,7 +26,8 @@ const UNNAMED: Wish = Wish {
     protect: false,
 };
 
-/// An image of account and region 0: whether somebody else has shared it, and what is asked of it.
+/// An image of account 0 in region 0. `shared` says whether somebody else shared it, and `wish` is what the manifests
+/// ask.
 fn image(number: usize, shared: bool, wish: Wish) -> Image {
     Image {
         account: 0,
@@ -38,7 +39,7 @@ fn image(number: usize, shared: bool, wish: Wish) -> Image {
     }
 }
 
-/// Images that are to be shared, and that nobody has shared.
+/// Images that the manifests ask to share, and that nobody has shared.
 fn wanted(count: usize) -> Vec<Image> {
     (0..count)
         .map(|number| image(number, false, SHARED))
@@ -96,7 +97,7 @@ pub(crate) fn all() -> Vec<Story> {
         .collect()
 }
 
-/// Six of them, in which something is written to the state in each way.
+/// Six of the stories, which together make every kind of write to the state.
 pub(crate) fn six() -> Vec<Story> {
     let mut stories = all();
     let names = [
@@ -157,7 +158,7 @@ fn crash_before_send() -> Scenario {
         next: Mode::Reconcile,
     };
     let mut story = scenario(360, wanted(3), vec![at(6, crash)]);
-    // The intents are on the disk, and nobody has heard of that when it crashes.
+    // The intents are on the disk when the process crashes, but the writer has not been notified.
     story.commit = (400, 9000);
     story
 }

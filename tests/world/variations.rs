@@ -1,5 +1,5 @@
-//! Runs of a story in each of which one thing is different. All of them are made if `WORLD_VARIATIONS` is `all`, and an even part
-//! otherwise; the processors share them.
+//! Runs stories with one difference each. If `WORLD_VARIATIONS` is `all`, it makes all these runs, and otherwise an
+//! evenly spaced part of them. Several threads share the runs.
 
 use std::env;
 use std::sync::Mutex;
@@ -10,10 +10,10 @@ use super::run::{Outcome, live_under};
 use super::setup::{Notes, Setup};
 use super::stories::Story;
 
-/// Failures after which no more is tried.
+/// The number of failures after which no further run starts.
 const FAILURES_MAX: usize = 5;
 
-/// A story and its run in which all is as it should be.
+/// A story, and its run without any difference.
 pub(crate) struct First {
     pub(crate) story: Story,
     pub(crate) outcome: Outcome,
@@ -37,7 +37,7 @@ impl First {
     }
 }
 
-/// A run in which one thing is different, and how it is told.
+/// A run with one difference, and the text that describes it.
 pub(crate) struct Variation<'a> {
     pub(crate) first: &'a First,
     pub(crate) setup: Setup,
@@ -45,7 +45,7 @@ pub(crate) struct Variation<'a> {
 }
 
 impl Variation<'_> {
-    /// Whether all is well, and ends as the first run did.
+    /// Checks that no invariant is violated, and that the run ends in the same state as the first run.
     fn check(&self) -> Result<(), String> {
         let Self { first, setup, what } = self;
         let outcome = live_under(&first.story.scenario, setup);
@@ -63,7 +63,7 @@ impl Variation<'_> {
     }
 }
 
-/// An image that ends otherwise. A share that only seems to be ours is not pruned, and nothing else may differ.
+/// An image with another end state. Only a share that is probably ours may remain, because it is not pruned.
 fn differs<'n>(now: &'n Notes, then: &Notes) -> Option<&'n String> {
     let mut images = now.shared.iter();
     let other = images.find(|(image, shared)| {
@@ -74,13 +74,13 @@ fn differs<'n>(now: &'n Notes, then: &Notes) -> Option<&'n String> {
     other.map(|(image, _)| image)
 }
 
-/// Makes all the runs, or one of so many if nobody has asked for all. Returns how many.
+/// Makes all runs if they are requested, and otherwise one of every `one_of`. Returns their number.
 pub(crate) fn check(runs: &[Variation<'_>], one_of: usize) -> usize {
     let workers = thread::available_parallelism().map_or(2, usize::from);
     check_by(workers, runs, one_of)
 }
 
-/// The same, so many at a time.
+/// Makes the same runs with this number of threads.
 pub(crate) fn check_by(workers: usize, runs: &[Variation<'_>], one_of: usize) -> usize {
     let is_all = env::var("WORLD_VARIATIONS").is_ok_and(|which| which == "all");
     let every = if is_all { 1 } else { one_of };

@@ -1,4 +1,4 @@
-//! What may be done to an image by the documents of its region, and what it must be in the end.
+//! Decides what may be done to an image by the documents of its region, and what the image must be at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,30 +8,30 @@ use super::model::{Fit, How, Said, Scene, version};
 use super::scenario::seconds;
 use super::sight::Shown;
 
-/// Why an image may be cancelled.
+/// The reason why an image may be cancelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Why {
     Declared,
     Expired,
     /// The places of the policies that agree.
     Retention(Vec<usize>),
-    /// The places of the policies that revoke it, and whether they wait for nothing.
+    /// The places of the policies that revoke it, and whether one of them forces the revocation.
     Revoked(Vec<usize>, bool),
     Pruned,
 }
 
-/// What a policy's pins come to in the region.
+/// The result of a policy's pins in the region.
 enum Fixed<'s> {
-    /// There is none: the newest are wanted.
+    /// The policy has no pin here, so it wants the newest versions.
     No,
-    /// These images are wanted.
+    /// The policy wants exactly these images.
     Images(BTreeSet<&'s str>),
-    /// One of them is not there: nothing is done.
+    /// A pinned image is missing, so the policy does nothing.
     Missing,
 }
 
 impl<'s> Scene<'s> {
-    /// The pins that are in force. One that may be over counts where it need not be `Surely` so.
+    /// The pins that are in force. With `Maybe`, a pin also counts if it may have expired.
     fn pins(&self, rule: &'s Rule, how: How) -> Vec<&'s Pinned> {
         let is_over = |until: u64| {
             let other = match how {
@@ -65,7 +65,7 @@ impl<'s> Scene<'s> {
         }
     }
 
-    /// Whether an image that counts in a policy holds a place.
+    /// Whether an image that counts in a policy takes one of its places.
     fn has_place(&self, rule: &Rule, id: &str, age: i64, how: How) -> bool {
         let other = match how {
             Maybe => Surely,
@@ -77,10 +77,10 @@ impl<'s> Scene<'s> {
         let text = version(rule, &self.sight.own[id].name).unwrap_or_default();
         match (self.sight.shared.get(id), how) {
             (Some(Shown::Normal | Shown::Syncing), _) => true,
-            // A share that the list does not show yet may be on its way.
+            // The list may not show a new share yet.
             (_, Maybe) if self.memory.is_some() => true,
             (Some(Shown::Bad), _) => false,
-            // Whether the process has seen the other regions is not known.
+            // The model does not know whether the process has observed the other regions.
             (None, Surely) if self.memory.is_some() && rule.everywhere => false,
             (None, _) => {
                 self.sight.own[id].is_fit
@@ -91,7 +91,7 @@ impl<'s> Scene<'s> {
         }
     }
 
-    /// Whether a version stands, and has for as long as the policy demands.
+    /// Whether a version is usable, and has been for as long as the policy requires.
     fn stands(&self, rule: &Rule, ids: &[&str], age: Option<i64>, how: How) -> bool {
         let has_stood = |id: &str| {
             let Some(memory) = self.memory else {
@@ -112,14 +112,14 @@ impl<'s> Scene<'s> {
                 .any(|id| match (self.sight.shared.get(*id), how) {
                     (Some(Shown::Normal), _) => false,
                     (Some(Shown::Syncing | Shown::Bad), _) => true,
-                    // It may yet get a place.
+                    // The image may still take a place.
                     (None, Surely) => self.sight.own[*id].is_fit,
                     (None, Maybe) => false,
                 });
         is_soaked && !lacks && counted.any(|id| self.sight.is_normal(id) && has_stood(id))
     }
 
-    /// Whether the ages of a policy's versions may be certain.
+    /// Whether a process can know the ages of a policy's versions for certain.
     fn knows_ages(&self, rule: &Rule) -> bool {
         let Some(memory) = self.memory else {
             return true;
@@ -128,7 +128,7 @@ impl<'s> Scene<'s> {
         others.all(|region| *region == self.place.1 || memory.has_seen((self.place.0, *region)))
     }
 
-    /// The versions of a policy with a NORMAL share that are left without an image.
+    /// The number of versions in a policy that still have a NORMAL share if the image `without` loses its share.
     fn left_without(&self, rule: &Rule, without: &str) -> usize {
         let stays = |id: &&str| {
             self.sight.is_normal(id)
@@ -147,7 +147,7 @@ impl<'s> Scene<'s> {
             .count()
     }
 
-    /// Whether a policy may take back the share of an image that it matches.
+    /// Whether a policy may cancel the share of an image that it matches.
     fn may_retire(&self, rule: &'s Rule, id: &'s str) -> Result<(), String> {
         let name = &self.sight.own[id].name;
         let text = version(rule, name).unwrap_or_default();
@@ -177,7 +177,7 @@ impl<'s> Scene<'s> {
         Ok(())
     }
 
-    /// Whether enough versions that are newer stand.
+    /// Whether enough newer versions are usable.
     fn is_superseded(&self, rule: &Rule, id: &str, text: &str, how: How) -> Result<(), String> {
         let ages = self.ages(rule);
         let is_retiring = self.is_retiring(rule, id);
@@ -203,7 +203,7 @@ impl<'s> Scene<'s> {
         }
     }
 
-    /// Whether a policy may want an image: it is pinned, or one of the newest with a place.
+    /// Whether a policy may want an image: a pin names it, or it is one of the newest images with a place.
     fn wants(&self, rule: &'s Rule, id: &'s str, how: How) -> Result<(), String> {
         let other = match how {
             Maybe => Surely,
@@ -267,7 +267,7 @@ impl<'s> Scene<'s> {
         }
     }
 
-    /// Whether a revocation may want the image in place of what it takes back.
+    /// Whether a revocation may want the image in place of a revoked image.
     fn may_replace(&self, id: &str) -> bool {
         let name = self.name(id);
         let revokes = self.rules().into_iter().flat_map(|(_, rule)| &rule.revokes);
@@ -275,7 +275,7 @@ impl<'s> Scene<'s> {
         names.any(|replacement| replacement == name)
     }
 
-    /// Whether the image may be shared now, by what was told.
+    /// Whether the image may be shared now, according to the received answers.
     pub(super) fn may_share(&self, id: &'s str, is_blind: bool) -> Result<(), String> {
         let said = self.said(id);
         match said {
@@ -309,7 +309,7 @@ impl<'s> Scene<'s> {
         Err(why)
     }
 
-    /// Why the image may be cancelled now, by what was told.
+    /// The reason why the image may be cancelled now, according to the received answers.
     pub(super) fn may_cancel(&self, id: &'s str, is_blind: bool) -> Result<Why, String> {
         if self.is_held(id, Surely) {
             return Err("N1: a CANCEL of what a name means or meant that is not resolved".into());
@@ -369,7 +369,7 @@ impl<'s> Scene<'s> {
         Ok(Why::Retention(places.collect()))
     }
 
-    /// Whether a revocation in the region surely wants the image in place of one that is shared.
+    /// Whether a revocation in the region surely wants the image in place of a shared one.
     fn is_wanted_as_replacement(&self, id: &str) -> bool {
         let name = self.name(id);
         self.sight.shared.keys().any(|other| {
@@ -454,7 +454,7 @@ impl<'s> Scene<'s> {
             || revokes.any(|revoke| revoke.replacement.as_deref() == Some(name))
     }
 
-    /// Whether a document speaks of an image, or may.
+    /// Whether a document refers to an image, or may do so.
     pub(super) fn is_spoken_of(&self, id: &str) -> bool {
         self.said(id) != Said::Nothing
             || self.is_held(id, Maybe)
@@ -470,18 +470,18 @@ fn pinned(rule: &Rule, name: &str) -> bool {
     rule.pins.iter().any(|pin| pin.names.contains(name))
 }
 
-/// What is known besides of the end.
+/// Further facts about the end of a run.
 pub(super) struct End<'e> {
     /// Images that instances use.
     pub(super) used: &'e BTreeSet<String>,
-    /// Images that an entry protected at some time.
+    /// Images that an entry protected at any time.
     pub(super) protected: &'e BTreeSet<String>,
-    /// Whether something may keep every CANCEL of the region back that no entry declares.
+    /// Whether something may block all CANCELs of the region that no entry declares.
     pub(super) is_doubtful: bool,
 }
 
 impl<'s> Scene<'s> {
-    /// Whether the image must be shared in the end, or must not be; `None`: that is left open.
+    /// Whether the image must be shared at the end; `None`: both states are allowed.
     pub(super) fn settled(&self, id: &'s str, end: &End<'_>) -> Option<bool> {
         let row = self.sight.own.get(id)?;
         let shown = self.sight.shared.get(id);
@@ -504,7 +504,7 @@ impl<'s> Scene<'s> {
         self.settled_by_policy(id, end)
     }
 
-    /// What a revoked image must be.
+    /// The state that a revoked image must have.
     fn settled_revoked(&self, id: &'s str, end: &End<'_>) -> Option<bool> {
         if !self.sight.shared.contains_key(id) {
             return Some(false);
@@ -564,7 +564,7 @@ impl<'s> Scene<'s> {
         goes.then_some(false)
     }
 
-    /// How many shares of a policy may be superseded.
+    /// The number of shares of a policy that newer versions may replace.
     fn due(&self, rule: &Rule) -> usize {
         let versions = self.versions(rule, Maybe);
         let images = versions

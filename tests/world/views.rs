@@ -1,6 +1,6 @@
-//! Each answer to a read of twelve stories is wrong once, in each way: stale, missing, of an older time or in part, and
-//! after a restart. Each call of six of them fails once. Whatever a process is shown, the invariants hold, and the end is that
-//! of the run in which all was true.
+//! Makes each answer to a read of twelve stories wrong once in each way: stale, missing, from an earlier time, partial,
+//! or after a restart. It also makes each call of six stories fail once. Whatever a process sees, the invariants must
+//! hold, and the run must reach the end state of the unchanged run.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::setup::{CallFailure, FailedCall, Setup};
 use super::stories;
 use super::variations::{First, Variation, check};
 
-/// Of so many runs one is made, unless all are asked for.
+/// One of this many runs is made, unless all runs are requested.
 const ONE_OF: usize = 11;
 
 #[test]
