@@ -47,6 +47,7 @@ mod views;
 
 use std::env;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -101,7 +102,11 @@ fn every_invariant_holds_whatever_happens() {
     failures.sort();
     let tried = next.into_inner().min(first + seeds) - first;
     let hours = simulated.as_secs() / 3600;
-    println!("{tried} seeds from {first}: {hours} simulated hours, {writes} writes");
+    // Past the harness's capture: how much was tried is worth reading although nothing failed.
+    let _ = writeln!(
+        io::stderr(),
+        "{tried} seeds from {first}: {hours} simulated hours, {writes} writes"
+    );
     for (seed, violations) in &failures {
         println!("seed {seed}: {violations:#?}");
         println!("WORLD_SEED={seed} cargo test --test world replay -- --nocapture");
