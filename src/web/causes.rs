@@ -86,16 +86,7 @@ impl Page<'_> {
         for (sentence, places) in sentences.iter().take(SENTENCES_MAX) {
             self.sentence(html, *sentence, places);
         }
-        let more = sentences.len().saturating_sub(SENTENCES_MAX);
-        if more > 0 {
-            write_html!(
-                html,
-                "<li>",
-                (Count(more)),
-                " more are in the JSON document</li>"
-            );
-        }
-        html.markup("</ul></section>\n");
+        html.end_list(sentences.len().saturating_sub(SENTENCES_MAX));
     }
 
     fn cause_items(&self, html: &mut Html) {

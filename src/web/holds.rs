@@ -1,7 +1,7 @@
 //! Shows what people, windows and flags hold back: suspensions, closed change windows, and what may be pruned.
 
 use super::commands::Remedy;
-use super::html::{Count, Html, write_html};
+use super::html::{Html, write_html};
 use super::page::Page;
 use crate::inventory::Suspension;
 use crate::plan::{AcceptedLosses, Policy, Prune};
@@ -25,16 +25,7 @@ impl Page<'_> {
             self.closed_window(html, window);
         }
         let more = |all: usize| all.saturating_sub(SHOWN_MAX);
-        let more = more(holds.suspensions.len()) + more(holds.windows.len());
-        if more > 0 {
-            write_html!(
-                html,
-                "<li>",
-                (Count(more)),
-                " more are in the JSON document</li>"
-            );
-        }
-        html.markup("</ul></section>\n");
+        html.end_list(more(holds.suspensions.len()) + more(holds.windows.len()));
     }
 
     fn suspension(&self, html: &mut Html, suspension: &Suspension) {

@@ -28,6 +28,19 @@ impl Html {
         self.0.push_str(markup);
     }
 
+    /// Ends the list of a section, with a row for the `more` entries that the page leaves out.
+    pub(super) fn end_list(&mut self, more: usize) {
+        if more > 0 {
+            write_html!(
+                self,
+                "<li>",
+                (Count(more)),
+                " more are in the JSON document</li>"
+            );
+        }
+        self.markup("</ul></section>\n");
+    }
+
     /// Adds text, or the value of an attribute between double quotes. It is escaped, so that foreign text cannot leave
     /// its place.
     pub(super) fn text(&mut self, text: impl Display) {

@@ -31,6 +31,17 @@ struct Own {
     missing_since: Option<Monotonic>,
 }
 
+impl Own {
+    fn new(blueprint: &str, since: Monotonic) -> Self {
+        Self {
+            blueprint: blueprint.to_owned(),
+            since,
+            shown: 0,
+            missing_since: None,
+        }
+    }
+}
+
 /// A write that the cloud acknowledged.
 #[derive(Clone, Copy, Debug)]
 struct Write {
@@ -74,13 +85,7 @@ impl Books {
         at: Monotonic,
     ) {
         if let (Permission::Share, Some(blueprint)) = (permission, blueprint) {
-            let own = Own {
-                blueprint: blueprint.to_owned(),
-                since: at,
-                shown: 0,
-                missing_since: None,
-            };
-            self.own.insert(image, own);
+            self.own.insert(image, Own::new(blueprint, at));
         }
         let writes = self.writes.entry(image).or_default();
         writes.push(Write {
@@ -95,13 +100,7 @@ impl Books {
 
     pub(crate) fn adopted(&mut self, image: usize, blueprint: &str, at: Monotonic) {
         self.ever.insert(image);
-        let own = Own {
-            blueprint: blueprint.to_owned(),
-            since: at,
-            shown: 0,
-            missing_since: None,
-        };
-        self.own.insert(image, own);
+        self.own.insert(image, Own::new(blueprint, at));
     }
 
     pub(crate) fn released(&mut self, image: usize) {
