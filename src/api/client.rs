@@ -14,10 +14,12 @@ use super::protocol::wire::{
     DescribeCvmImagesRequest, DescribeImagesReply, DescribeImagesRequest, DescribeInstancesReply,
     DescribeInstancesRequest, Filter, PAGE_LIMIT_MAX, Service,
 };
+use super::retry;
+use super::retry_budgets::RetryTarget;
 use crate::host::Host;
 use crate::model::{AccountName, Clocks, Endpoint, ImageId, Region, Uin};
 use crate::observation::ObservedAt;
-use crate::pace::{BucketKey, CallGroup, GroupCall, Pace, RateClaim};
+use crate::pace::{BucketKey, CallGroup, GroupCall, Pace, RateClaim, RetryBudget};
 
 /// The default for writes a second. It is below the quota of 20, which the console shares.
 pub const DEFAULT_RATE: u32 = 19;
@@ -249,6 +251,29 @@ impl<H: Host> ReadClient<H> {
             ..Default::default()
         };
         self.read(Action::DescribeImages, region, &body, None).await
+    }
+
+    /// Repeats a read of `action` in `region` as long as that may help.
+    pub async fn repeat<T, F>(
+        &self,
+        action: Action,
+        region: Region,
+        read: impl FnMut() -> F,
+    ) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let budget = self.retry_budget(action, region);
+        retry::while_it_helps(&self.context, &budget, read).await
+    }
+
+    /// The repetitions that are left for calls of `action` in `region`.
+    pub fn retry_budget(&self, action: Action, region: Region) -> Rc<RetryBudget> {
+        self.context.retries.of(RetryTarget {
+            caller: Some(self.caller.clone()),
+            host: self.endpoint(action).host(region),
+            region: region.as_str().into(),
+        })
     }
 
     /// Why no call may be made for this account, if that is known.

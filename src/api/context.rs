@@ -1,11 +1,12 @@
-//! The data that the clients of a run share: the host, the rate buckets, the count of calls and the clocks of access
-//! points. It must not know accounts or credentials.
+//! The data that the clients of a run share: the host, the rate buckets, the budgets of repetitions, the count of
+//! calls and the clocks of access points. It must not know accounts or credentials.
 
 use std::rc::Rc;
 
 use super::call_stats::CallStats;
 use super::clocks::ApiClocks;
 use super::in_flight::InFlight;
+use super::retry_budgets::RetryBudgets;
 use crate::host::{Host, SteadyClock};
 use crate::model::{Present, Timestamp};
 use crate::pace::Pacer;
@@ -17,6 +18,7 @@ pub struct ClientContext<H> {
     pub calls: CallStats,
     pub clocks: ApiClocks,
     pub in_flight: InFlight,
+    pub retries: RetryBudgets,
     steady: SteadyClock,
 }
 
@@ -29,6 +31,7 @@ impl<H: Host> ClientContext<H> {
             calls: CallStats::default(),
             clocks: ApiClocks::default(),
             in_flight: InFlight::default(),
+            retries: RetryBudgets::default(),
             steady: SteadyClock::default(),
         };
         // From here on, a change of the wall clock is noticed.

@@ -34,6 +34,17 @@ pub enum CallError {
     AccountBroken(Refusal),
 }
 
+impl CallError {
+    /// Whether the same call may succeed a moment later, although it gave no usable reply or the API was busy.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::NotSent(_) | Self::Unclear(_) => true,
+            Self::Refused(refusal) => matches!(refusal.class, Class::Busy | Class::Unclear),
+            Self::AccountBroken(_) => false,
+        }
+    }
+}
+
 /// Why a call has no readable reply, in one line for a person.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]

@@ -23,6 +23,7 @@ pub mod protocol;
 mod ready_credentials;
 mod remedy;
 pub mod retry;
+mod retry_budgets;
 mod write;
 
 pub use asked::Asked;

@@ -10,8 +10,8 @@ use futures_util::future::{Either, select};
 use super::client::ReadClient;
 use super::error::CallError;
 use super::owner_lookup::ANSWER_TIMEOUT;
+use super::protocol::wire::Action;
 use super::ready_credentials::ReadyCredentials;
-use super::retry;
 use crate::host::Host;
 use crate::inventory::AccountIdentity;
 use crate::model::{KeyDigest, Region, Uin};
@@ -165,7 +165,7 @@ impl<H: Host> ReadClient<H> {
             return Err(why);
         }
         let ask_sts = || self.caller_identity(ready, region);
-        let answer = self.within_timeout(retry::while_it_helps(self.context(), ask_sts));
+        let answer = self.within_timeout(self.repeat(Action::GetCallerIdentity, region, ask_sts));
         let answer = match answer.await {
             None => Err(timed_out()),
             Some(Ok(identity)) => Uin::new(&identity.account_id).map_err(|error| {

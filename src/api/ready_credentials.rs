@@ -7,8 +7,8 @@ use super::client::ReadClient;
 use super::credential_status::CredentialStatus;
 use super::credentials::Lease;
 use super::error::{CallError, Refusal};
+use super::identity;
 use super::protocol::wire::{Action, CallerIdentity, CallerIdentityRequest};
-use super::{identity, retry};
 use crate::host::Host;
 use crate::model::Region;
 
@@ -51,7 +51,7 @@ impl<H: Host> ReadClient<H> {
         };
         let find_out = async {
             let ask = || self.caller_identity(ready, region);
-            let answer = retry::while_it_helps(&self.context, ask).await;
+            let answer = self.repeat(Action::GetCallerIdentity, region, ask).await;
             identity::verify(&self.connection.account, uin, answer)
         };
         ready.status.identity.get_or_check(find_out).await

@@ -1,12 +1,12 @@
 //! Decides when a call that changes nothing is repeated, and after which pause. It must not know what is read. Writes
-//! are not repeated here: `execute` decides about each.
+//! are not repeated here: `execute` decides about each, and an image is written again only if it could be read again.
 
 use std::time::Duration;
 
 use super::context::ClientContext;
 use super::error::{CallError, Class, Refusal};
 use crate::host::Host;
-use crate::pace::Backoff;
+use crate::pace::{Backoff, RetryBudget};
 
 /// The number of attempts for one call. With every tenth reply lost, five in a row fail once in 100,000 calls.
 const ATTEMPTS_MAX: u32 = 5;
@@ -18,9 +18,10 @@ const BACKOFF: Backoff = Backoff {
     cap: Duration::from_secs(2),
 };
 
-/// Repeats a read as long as that may help, with backoff and full jitter.
-pub async fn while_it_helps<H: Host, T, F>(
+/// Repeats a read as long as that may help and the budget allows it, with backoff and full jitter.
+pub(super) async fn while_it_helps<H: Host, T, F>(
     context: &ClientContext<H>,
+    budget: &RetryBudget,
     mut call: impl FnMut() -> F,
 ) -> Result<T, CallError>
 where
@@ -29,7 +30,10 @@ where
     let (mut attempts, mut throttled) = (1, 0);
     loop {
         let error = match call().await {
-            Ok(reply) => return Ok(reply),
+            Ok(reply) => {
+                budget.succeeded();
+                return Ok(reply);
+            }
             Err(error) => error,
         };
         match &error {
@@ -42,11 +46,7 @@ where
                 context.calls.repeated();
                 continue;
             }
-            CallError::NotSent(_) | CallError::Unclear(_) if attempts < ATTEMPTS_MAX => {}
-            CallError::Refused(Refusal {
-                class: Class::Busy | Class::Unclear,
-                ..
-            }) if attempts < ATTEMPTS_MAX => {}
+            error if attempts < ATTEMPTS_MAX && error.may_pass() && budget.take() => {}
             _ => return Err(error),
         }
         tracing::debug!(attempts, %error, "reading again");

@@ -9,8 +9,8 @@ use super::output::{self, Failure};
 use super::selection::Known;
 use super::survey::{SurveyedScope, survey};
 use super::{manifests, session, sim_target, state};
-use crate::api::protocol::wire::CustomImage;
-use crate::api::{ReadClient, retry};
+use crate::api::ReadClient;
+use crate::api::protocol::wire::{Action, CustomImage};
 use crate::desired::Desired;
 use crate::engine::{self, ScopeOutcome, Task};
 use crate::history::HistoryEntry;
@@ -194,7 +194,10 @@ impl Explanation<'_> {
             return Ok(Vec::new());
         }
         let ask = || client.describe_images(scope.region, &ids, None);
-        let rows = match retry::while_it_helps(client.context(), ask).await {
+        let rows = match client
+            .repeat(Action::DescribeImagesToShare, scope.region, ask)
+            .await
+        {
             Ok(answered) => answered.reply.image_set,
             Err(error) => {
                 output::warn(format_args!(

@@ -18,6 +18,7 @@ use super::probe_budget::{ProbeBudget, ScopeBudget};
 use super::scope_task::ScopeTask;
 use super::write::execute;
 use super::{ACCOUNT_NAMED_TWICE, Engine, OtherAccount, ScopeOutcome};
+use crate::api::protocol::wire::Action;
 use crate::api::{Owner, WriteClient};
 use crate::attempts::{AttemptLog, LastResult, Problem};
 use crate::execute::{Backoff, WriteAccess};
@@ -181,7 +182,10 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
             self.rounds.unobserved += 1;
             let is_final = unobserved.account_broken
                 || unobserved.code.as_deref() == Some(ACCOUNT_NAMED_TWICE);
-            if is_final || self.rounds.unobserved >= UNOBSERVED_ROUNDS_MAX {
+            if is_final
+                || self.rounds.unobserved >= UNOBSERVED_ROUNDS_MAX
+                || !self.reads_may_repeat()
+            {
                 return Next::Finished;
             }
             return Next::Round(Some(ROUND_PAUSE.step(self.rounds.unobserved)));
@@ -208,6 +212,15 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
             return Next::Round(Some(SYNCING_PAUSE.step(self.rounds.syncing)));
         }
         Next::Finished
+    }
+
+    /// Whether an outage leaves repetitions for another round.
+    fn reads_may_repeat(&self) -> bool {
+        let region = self.context.task.scope.region;
+        let client = self.context.client.read();
+        client
+            .retry_budget(Action::DescribeBlueprints, region)
+            .take()
     }
 
     /// Executes the plan's writes. Returns whether any was tried.

@@ -201,7 +201,9 @@ async fn list<H: Host>(
     };
     let page = async |offset| {
         let ask = || client.describe_blueprints(region, offset, Some(group.call(offset)));
-        let answered = retry::while_it_helps(client.context(), ask).await?;
+        let answered = client
+            .repeat(Action::DescribeBlueprints, region, ask)
+            .await?;
         group.call_done();
         progress.read.set(progress.read.get() + 1);
         Ok((answered.asked, Page::from(answered.reply)))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::api::protocol::wire::{Action, CustomImage, PAGE_LIMIT_MAX};
-use crate::api::{ReadClient, TimedReply, retry};
+use crate::api::{ReadClient, TimedReply};
 use crate::host::Host;
 use crate::model::{ImageId, Scope};
 use crate::observation::{Eligibility, ObservedAt, Precondition};
@@ -23,7 +23,7 @@ pub async fn eligibility<H: Host>(
         .await;
     let chunks = (0..).zip(chunks).map(async |(number, ids)| {
         let ask = || client.describe_images(scope.region, ids, Some(group.call(number)));
-        let reply = retry::while_it_helps(client.context(), ask).await;
+        let reply = client.repeat(Action::DescribeImagesToShare, scope.region, ask).await;
         group.call_done();
         match reply {
             Ok(TimedReply { reply, asked, .. }) if reply.total_count == reply.image_set.len() as u64 && reply.image_set.len() <= ids.len() => {

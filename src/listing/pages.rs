@@ -45,7 +45,7 @@ pub(super) async fn list<H: Host, R: Row>(
     let name = action.as_str();
     let mut listing = 1;
     loop {
-        match list_once(client, &read).await {
+        match list_once(client, scope, action, &read).await {
             Ok(rows) => return Ok(rows),
             Err(ListingError::Failed(error)) => {
                 let reason = error.about(action);
@@ -70,11 +70,13 @@ pub(super) async fn list<H: Host, R: Row>(
 
 async fn list_once<H: Host, R: Row>(
     client: &ReadClient<H>,
+    scope: &Scope,
+    action: Action,
     read: &impl AsyncFn(u32) -> Result<Page<R>, CallError>,
 ) -> Result<Vec<R>, ListingError> {
     let page = async |number: u32| {
         let ask = || read(number * PAGE_LIMIT_MAX);
-        let page = retry::while_it_helps(client.context(), ask).await;
+        let page = client.repeat(action, scope.region, ask).await;
         page.map_err(ListingError::Failed)
     };
     let first = page(0).await?;

@@ -6,9 +6,9 @@ use smol_str::SmolStr;
 
 use super::blueprints::is_leaving;
 use super::eligibility::judge;
+use crate::api::ReadClient;
 use crate::api::error::{CallError, Class};
-use crate::api::protocol::wire::{self, CustomImage, PAGE_LIMIT_MAX};
-use crate::api::{ReadClient, retry};
+use crate::api::protocol::wire::{self, Action, CustomImage, PAGE_LIMIT_MAX};
 use crate::host::Host;
 use crate::model::{ImageId, Scope};
 use crate::observation::{Eligibility, ObservedAt};
@@ -41,7 +41,9 @@ pub async fn still_shared<H: Host>(
     debug_assert!(images.len() <= PAGE_LIMIT_MAX as usize);
     let ids: Vec<_> = images.values().map(ToString::to_string).collect();
     let ask = || client.describe_blueprints_by_id(scope.region, ids.clone());
-    let answered = retry::while_it_helps(client.context(), ask).await;
+    let answered = client
+        .repeat(Action::DescribeBlueprints, scope.region, ask)
+        .await;
     let answered = answered.map_err(|error| failed("DescribeBlueprints", &error))?;
     let reply = answered.reply;
     let shown = reply.blueprint_set.iter();
@@ -75,7 +77,9 @@ pub async fn still_shareable<H: Host>(
 ) -> Result<RecheckAnswer, Unanswered> {
     debug_assert!(images.len() <= PAGE_LIMIT_MAX as usize);
     let ask = || client.describe_images(scope.region, images, None);
-    let answered = retry::while_it_helps(client.context(), ask).await;
+    let answered = client
+        .repeat(Action::DescribeImagesToShare, scope.region, ask)
+        .await;
     let answered = answered.map_err(|error| failed("DescribeImagesToShare", &error))?;
     let rows: &[CustomImage] = &answered.reply.image_set;
     let shown = rows.iter().map(|row| row.image_id.as_str());

@@ -2,7 +2,8 @@
 //! shares it. Single calls draw from a bucket in first-come order, so that scopes behind one access point alternate.
 //! Calls that belong together, such as the pages of a listing, go before those of larger groups. A permit to call is a
 //! value: until it is used or dropped, the bucket assumes that its call may leave at any moment, so that late use exceeds
-//! no rate. Backoff and a histogram of durations are here too, because every client needs them beside rates.
+//! no rate. Backoff, the budget of repetitions and a histogram of durations are here too, because every client needs
+//! them beside rates.
 //!
 //! This module must not know what a call is.
 
@@ -14,6 +15,7 @@ mod fair_order;
 mod histogram;
 mod queue;
 mod rate_claims;
+mod retry_budget;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -30,6 +32,7 @@ use queue::BucketQueue;
 pub use queue::{CallGroup, GroupCall, Permit};
 pub use rate_claims::RateClaim;
 use rate_claims::RateClaims;
+pub use retry_budget::RetryBudget;
 
 /// The key by which the API counts calls: sub-account, access region (the host that a call enters at) and action.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

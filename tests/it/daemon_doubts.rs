@@ -223,6 +223,32 @@ async fn l4_who_only_looks_looks_once_an_interval_whatever_there_is_to_do() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l5_a_long_outage_costs_one_call_for_each_pass() {
+    let world = World::new(6, REGIONAL);
+    let wanted = to_share(&world, 5);
+    reconciling(&world, async |live| {
+        live.load(wanted).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+        world.behave(Behaviour {
+            refuse: Box::new(|_, _, _| Some("InternalError")),
+            ..Behaviour::default()
+        });
+        let calls = || world.cloud().calls.borrow().len();
+        live.pass(3600).await;
+        let before = calls();
+        live.pass(5 * 3600).await;
+        let outage = calls() - before;
+        // Passes are an interval of 300 s apart, or down to half of it.
+        assert!((59..=121).contains(&outage), "{outage} calls in five hours");
+        world.behave(Behaviour::default());
+        world.cloud().external_change(TOKYO, &id(3), false);
+        live.until(|_| world.cloud().is_shared(TOKYO, &id(3))).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn l10_who_only_looks_tells_of_guards_and_of_what_cannot_be_shared() {
     let world = World::new(6, REGIONAL);
     let wanted = to_share(&world, 12);

@@ -14,6 +14,7 @@ use crate::api::context::ClientContext;
 use crate::api::error::{CallError, Class, Refusal};
 use crate::api::protocol::wire::Object;
 use crate::api::retry;
+use crate::api::retry_budgets::RetryTarget;
 use crate::desired::Role;
 use crate::host::{Header, Host, Method, Reply, ReplyBody, Request};
 use crate::words::brief;
@@ -140,7 +141,12 @@ async fn get<H: Host>(
         }
         Ok(reply)
     };
-    retry::while_it_helps(context, ask).await
+    let budget = context.retries.of(RetryTarget {
+        caller: None,
+        host: from.url.clone(),
+        region: "".into(),
+    });
+    retry::while_it_helps(context, &budget, ask).await
 }
 
 /// Whether the status means that another answer may come soon.

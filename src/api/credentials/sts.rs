@@ -14,6 +14,7 @@ use crate::api::protocol::reply;
 use crate::api::protocol::sign::Credentials;
 use crate::api::protocol::wire::{self, Object, ReplyBody, Service};
 use crate::api::retry;
+use crate::api::retry_budgets::RetryTarget;
 use crate::desired::Role;
 use crate::host::{Host, Reply};
 use crate::model::{Endpoint, Region, Secret};
@@ -97,7 +98,19 @@ impl<'a, H: Host> StsClient<'a, H> {
         let body = encode(&body)?;
         let region = self.region.as_str();
         let ask = || self.ask(Asked::AssumeRole, region, &body, Some(with));
-        retry::while_it_helps(self.context, ask).await
+        self.repeat(region, ask).await
+    }
+
+    async fn repeat<T, F>(&self, region: &str, ask: impl FnMut() -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let budget = self.context.retries.of(RetryTarget {
+            caller: Some(self.caller.clone()),
+            host: self.endpoint.host(self.region),
+            region: region.into(),
+        });
+        retry::while_it_helps(self.context, &budget, ask).await
     }
 
     /// Assumes a role with a token as the identity. Of STS's answers, only the code is shown, because the text may
@@ -109,7 +122,7 @@ impl<'a, H: Host> StsClient<'a, H> {
     ) -> Result<TemporaryCredentials, CallError> {
         let body = encode(body)?;
         let ask = || self.ask(Asked::AssumePodsRole, region, &body, None);
-        let mut result = retry::while_it_helps(self.context, ask).await;
+        let mut result = self.repeat(region, ask).await;
         if let Err(CallError::Refused(refusal)) = &mut result {
             refusal.message.clear();
         }
