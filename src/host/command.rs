@@ -424,7 +424,12 @@ mod tests {
             };
             assert_eq!(code, status);
             let id: i32 = said.trim().parse().expect("a process id");
-            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
+            let stat = || std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
+            // The shell writes the process id before the process becomes `sleep`.
+            while stat().contains("(sh)") {
+                tokio::task::yield_now().await;
+            }
+            let stat = stat();
             assert!(
                 stat.contains("(sleep) S") || stat.contains("(sleep) R"),
                 "{stat}"

@@ -74,6 +74,11 @@ impl Drop for Lock {
         if let Err(error) = self.file.set_len(0) {
             tracing::debug!(%error, "the lock file could not be emptied");
         }
+        // A program that another thread is starting has a copy of the open file until it is executed. If the file were
+        // only closed, the copy would keep the lock for that long.
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(%error, "the lock could not be released early");
+        }
     }
 }
 
@@ -90,4 +95,30 @@ fn write(file: &mut File, holder: &Holder) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     writeln!(file, "{line}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixtures_tests::noon;
+
+    #[test]
+    fn d9_a_program_that_is_being_started_does_not_keep_the_lock() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let files = Files::new(dir.path());
+        let holder = Holder {
+            pid: 1,
+            host: "host".into(),
+            command: "sharekeeper run".into(),
+            since: noon(),
+        };
+        let take = || Lock::take(&files, &holder);
+        let first = take().expect("it is free");
+        // Until it is executed, a new process has a copy of each open file.
+        let copy = first.file.try_clone().expect("a copy");
+        assert!(matches!(take(), Err(OpenError::Locked { .. })));
+        drop(first);
+        take().expect("it is free again");
+        drop(copy);
+    }
 }
