@@ -826,7 +826,9 @@ impl Checker {
         }
         let asked = process.asked.get(subject.id).copied().unwrap_or_default();
         let age = call.at.since(listing.began.max(asked));
-        (age > SEEN_MAX).then(|| format!("S4: what was seen {} s ago", age.as_secs()))
+        // The answer to the SHARE is then the only information, as if reading were denied.
+        let is_blind = listing.is_asking_denied && subject.permission == Permission::Share;
+        (age > SEEN_MAX && !is_blind).then(|| format!("S4: what was seen {} s ago", age.as_secs()))
     }
 
     /// S9: the intent was on the disk before the write was sent.
@@ -859,9 +861,8 @@ impl Checker {
         }
         let (since, shared, ours) = self.cloud.last_change(&call.region, subject.id);
         // A process cannot tell an answer that lags longer than any normal one from somebody else's change. The same
-        // holds for a wrong answer that a new process gets after an earlier process has seen the effect of its write.
-        let is_older = || call.at.since(since) >= SEEN_MAX || was_seen_by_another(state, call);
-        if listing.is_some_and(|listing| listing.is_wrong) && is_older() {
+        // holds for an answer from before the write that comes after an observation has shown the effect.
+        if call.at.since(since) >= SEEN_MAX || was_shown(state, call) {
             return None;
         }
         let is_so = ours && shared == (subject.permission == Permission::Share);
@@ -881,18 +882,6 @@ impl Checker {
         written.push_back(call.at);
         let many = written.len();
         (many > WRITES_MAX).then(|| format!("L4: {many} writes of one image in an hour"))
-    }
-
-    /// The answer to this call will be wrong.
-    pub(crate) fn misled(&self, number: usize) {
-        let mut state = self.state.borrow_mut();
-        let state = &mut *state;
-        let call = &state.departures[number];
-        let scope = (call.key.clone(), call.region.clone());
-        let listings = &mut state.processes[call.process].listings;
-        if let Some(listing) = listings.get_mut(&scope) {
-            listing.is_wrong = true;
-        }
     }
 
     /// An installation received a complete list of a scope.
@@ -965,6 +954,10 @@ impl Checker {
         if response["Error"]["Code"] == "RequestLimitExceeded" {
             // A throttled call does not count: the product has its own delay for it, and asks again.
             let _ = process.outage.1.pop_back();
+            let image = call.body["ImageId"].as_str();
+            let index = image.and_then(|image| self.images.get(image));
+            let written = index.and_then(|index| process.written.get_mut(index));
+            let _ = written.and_then(VecDeque::pop_back);
         }
         if is_good {
             process.outage = (now, VecDeque::new());
@@ -1017,7 +1010,17 @@ impl Checker {
                     }
                 }
             }
-            "DescribeImagesToShare" if is_good => {
+            "DescribeImagesToShare" if !is_good => {
+                let code = response["Error"]["Code"].as_str().unwrap_or_default();
+                let scope = (call.key.clone(), call.region.clone());
+                if code.starts_with("UnauthorizedOperation")
+                    && call.body.get("ImageIds").is_some()
+                    && let Some(listing) = process.listings.get_mut(&scope)
+                {
+                    listing.is_asking_denied = true;
+                }
+            }
+            "DescribeImagesToShare" => {
                 let ids = call.body["ImageIds"].as_array();
                 let ids = ids.into_iter().flatten().filter_map(Value::as_str);
                 process.asked.extend(ids.map(|id| (id.to_owned(), call.at)));
@@ -1035,18 +1038,13 @@ fn is_owned(state: &State, call: &Departure, blueprint: &str) -> bool {
     !is_released && state.owned.contains(&share)
 }
 
-/// Whether another process made the last write of the image, and a list has shown its effect since.
-fn was_seen_by_another(state: &State, call: &Departure) -> bool {
-    let mut writes = state.departures.iter().rev();
-    let last = writes.find(|earlier| {
-        earlier.action == MODIFY && earlier.body["ImageId"] == call.body["ImageId"]
-    });
+/// Whether an observation has shown the effect of the last write of the image.
+fn was_shown(state: &State, call: &Departure) -> bool {
     let scopes = state.ledgers[&call.installation].scopes.borrow();
     let mut entries = scopes.values().flat_map(|inventory| &inventory.images);
     let entry = entries.find(|(image, _)| call.body["ImageId"] == image.as_str());
     let newest = entry.and_then(|(_, entry)| entry.writes.last());
-    last.is_some_and(|last| last.process != call.process)
-        && newest.is_some_and(|write| write.confirmed)
+    newest.is_some_and(|write| write.confirmed)
 }
 
 /// Drops the times that are at least `most` ago.

@@ -44,7 +44,20 @@ pub(crate) fn more(scenario: &mut Scenario) {
             kind(scenario, dice);
         }
     }
+    reverts(scenario);
     scenario.events.sort_by_key(|event| event.at);
+}
+
+/// Adds commits that undo others. They have dice of their own, so that they change nothing else of a seed.
+fn reverts(scenario: &mut Scenario) {
+    let mut dice = Rng::with_seed(scenario.seed ^ 0xc0de);
+    if dice.u8(..100) >= 25 {
+        return;
+    }
+    for _ in 0..dice.u32(1..4) {
+        let at = dice.u64(1..scenario.calm_at);
+        push(scenario, at, What::Revert(dice.usize(1..5)));
+    }
 }
 
 fn push(scenario: &mut Scenario, at: u64, what: What) {

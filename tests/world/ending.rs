@@ -86,7 +86,7 @@ fn of_region(
             !is_settled && parts.checker.may_have_meant(place, name, id)
         })
     };
-    expected.is_open |= scene.unresolved().next().is_some();
+    expected.is_open |= scene.unresolved().next().is_some() || scene.has_open_pin();
     let here = scenario.images.iter().zip(0..);
     let here = here.filter(|(image, _)| (image.account, image.region) == place);
     for (image, index) in here {

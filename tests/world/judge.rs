@@ -82,6 +82,7 @@ impl Case<'_> {
             memory: Some(self.memory),
             when: When {
                 now: self.call.at,
+                looked_at: look.began,
                 wall,
                 looked: wall - age - 1,
                 slack: slack(self.scenario),

@@ -16,8 +16,8 @@ pub(crate) struct Listing {
     /// The blueprint id of each shared image, by the image's id.
     images: BTreeMap<String, String>,
     is_denied: bool,
-    /// Whether one of its answers was deliberately wrong.
-    pub(crate) is_wrong: bool,
+    /// Whether the key may not ask which images can be shared, which was asked after this list.
+    pub(crate) is_asking_denied: bool,
 }
 
 impl Listing {
@@ -29,7 +29,7 @@ impl Listing {
             count: 0,
             images: BTreeMap::new(),
             is_denied: false,
-            is_wrong: false,
+            is_asking_denied: false,
         }
     }
 

@@ -127,9 +127,7 @@ impl Transport for Machine {
         let reply = tokio::time::timeout(deadline, self.cloud.send(request)).await;
         let reply = reply.unwrap_or_else(|_| Err(TransportError::Lost("no reply in time".into())));
         let reply = match (&self.view, question) {
-            (Some(view), Some(question)) => {
-                view.shows((self.process, ticket), &question, reply).await
-            }
+            (Some(view), Some(question)) => view.shows(self.process, &question, reply).await,
             _ => reply,
         };
         self.checker.replied(ticket, &reply);

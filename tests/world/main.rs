@@ -25,6 +25,7 @@ mod listing;
 mod machine;
 mod manifests;
 mod model;
+mod named_stories;
 mod observations;
 mod outputs;
 mod people;

@@ -11,7 +11,7 @@ use super::documents::{Excluded, Ordered, Pattern, Revoke, Revoked, Rule};
 use super::images::BuildResult;
 use super::manifests::Manifests;
 use super::observations::{Place, RememberedFacts};
-use super::scenario::{FaultKind, Image, Scenario, Wanted, Wish, seconds};
+use super::scenario::{FaultKind, Image, Scenario, Wanted, Wish};
 use super::sight::Sight;
 use super::support::Cloud;
 
@@ -53,6 +53,8 @@ pub(super) enum Said {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct When {
     pub(super) now: Monotonic,
+    /// The time at which the observation of the region began.
+    pub(super) looked_at: Monotonic,
     /// The time of the machine's clock, in seconds from the beginning.
     pub(super) wall: i64,
     /// The time of the same clock when the region was observed.
@@ -67,6 +69,7 @@ impl When {
         let wall = i64::try_from(now.since_start().as_secs()).expect("a few hours");
         Self {
             now,
+            looked_at: now,
             wall,
             looked: wall,
             slack: 0,
@@ -136,12 +139,6 @@ fn key(order: Ordered, text: &str) -> Key {
 impl<'s> Scene<'s> {
     pub(super) fn rules(&self) -> Vec<(usize, &'s Rule)> {
         self.manifests.rules(self.place.0, self.place.1)
-    }
-
-    /// The time at which the region was observed.
-    pub(super) fn looked_at(&self) -> Monotonic {
-        let ago = (self.when.wall - self.when.looked).max(0).cast_unsigned();
-        self.when.now.back(seconds(ago))
     }
 
     fn entries(&self) -> BTreeMap<&'s str, Wish> {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sharekeeper::host::{Clock, Reply, TransportError};
 use sharekeeper::model::Monotonic;
 
-use super::checker::{Checker, Departure};
+use super::checker::Departure;
 use super::scenario::seconds;
 use super::support::Cloud;
 
@@ -102,7 +102,6 @@ impl Question {
 /// The answers that processes get. At most one of them is wrong.
 pub(crate) struct View {
     cloud: Rc<Cloud>,
-    checker: Rc<Checker>,
     perturbation: Option<Perturbation>,
     /// The time at which answers are no longer counted.
     until: Monotonic,
@@ -119,13 +118,12 @@ pub(crate) struct View {
 impl View {
     /// Counts the answers until the given second.
     pub(crate) fn new(
-        (cloud, checker): (&Rc<Cloud>, &Rc<Checker>),
+        cloud: &Rc<Cloud>,
         perturbation: Option<Perturbation>,
         until: u64,
     ) -> Rc<Self> {
         Rc::new(Self {
             cloud: Rc::clone(cloud),
-            checker: Rc::clone(checker),
             perturbation,
             until: Monotonic::new(seconds(until)),
             shown: RefCell::default(),
@@ -155,7 +153,7 @@ impl View {
     /// The answer that a process gets in place of the true one. If the process ends here, it gets none.
     pub(crate) async fn shows(
         &self,
-        (process, ticket): (usize, usize),
+        process: usize,
         question: &Question,
         reply: Result<Reply, TransportError>,
     ) -> Result<Reply, TransportError> {
@@ -186,7 +184,6 @@ impl View {
             let doom = self.dooms.borrow().get(&process).cloned();
             end(&doom.expect("it began")).await;
         }
-        self.checker.misled(ticket);
         wrong.in_place_of(reply)
     }
 

@@ -92,6 +92,8 @@ pub(crate) struct Story {
     faults: Rc<ActiveFaults>,
     pub(crate) installations: Vec<Installation>,
     pub(crate) manifests: Rc<RefCell<Manifests>>,
+    /// The manifests before each change, the newest last.
+    earlier: Vec<Manifests>,
     vanished: BTreeSet<usize>,
     suspensions: u64,
     /// The number of instances that were started.
@@ -112,7 +114,7 @@ impl Story {
         images::describe(scenario, &cloud);
         let faults = ActiveFaults::begin(scenario, &cloud);
         let checker = Checker::new(scenario, &cloud);
-        let mut watch = Watch::begin(setup, scenario, (&cloud, &checker));
+        let mut watch = Watch::begin(setup, scenario, &cloud);
         let parts = SharedParts {
             checker,
             view: watch.as_ref().and_then(|watch| watch.view.clone()),
@@ -128,6 +130,7 @@ impl Story {
         Self {
             installations,
             manifests: Rc::new(RefCell::new(Manifests::new(scenario))),
+            earlier: Vec::new(),
             vanished: BTreeSet::new(),
             suspensions: 0,
             instances: 0,
@@ -201,6 +204,7 @@ impl Story {
         let scenario = Rc::clone(&self.parts.scenario);
         match what {
             What::Edit(edits) => self.edit(edits),
+            What::Revert(changes) => self.revert(*changes),
             What::Broken => self.change(|manifests| manifests.is_broken = true),
             What::Partial(missing) => self.change(|manifests| {
                 manifests.is_partial = true;
@@ -312,6 +316,7 @@ impl Story {
         if *now == before {
             return;
         }
+        self.earlier.push(before);
         for installation in &self.installations {
             if let Some(process) = &installation.process {
                 process.give(
@@ -331,6 +336,20 @@ impl Story {
                 cloud.external_change(image.region(), &image.id(), false);
             }
         }
+    }
+
+    /// Asks for what the manifests asked before so many changes. The names of accounts stay.
+    fn revert(&mut self, changes: usize) {
+        let back = changes.min(self.earlier.len());
+        let Some(earlier) = self.earlier.iter().rev().nth(back.saturating_sub(1)) else {
+            return;
+        };
+        let earlier = earlier.clone();
+        self.change(|manifests| {
+            manifests.wishes = earlier.wishes;
+            manifests.windows = earlier.windows;
+            manifests.documents = earlier.documents;
+        });
     }
 
     fn edit(&mut self, edits: &[(usize, Wish)]) {
@@ -610,6 +629,19 @@ impl Story {
             stop: &Stop::default(),
             views: &RegionViews::default(),
         };
+        // The first run without a past may do what a guard withholds from the others, so this is asked before it.
+        let named = (0..manifests.wishes.len()).filter(|index| manifests.wish(*index).is_some());
+        // The blueprint of a deleted image may remain, and only a person can delete it.
+        let has_vanished = |index: &usize| self.vanished.contains(index);
+        let is_any_left_over = named.clone().any(|index| has_vanished(&index));
+        let is_all_known = match parts.scenario.has_documents() {
+            true => {
+                parts.scenario.rivals.is_empty()
+                    && !is_any_left_over
+                    && !ending::expected(parts, &manifests, false).is_open
+            }
+            false => named.count() == self.expected().len(),
+        };
         let before = parts.checker.writes(&self.vanished);
         let scopes = engine.reconcile(&accounts, &task, TEN_MINUTES).await;
         let wrote = parts.checker.writes(&self.vanished) - before;
@@ -626,18 +658,6 @@ impl Story {
         let document = ReconcileDocument::new(&scopes, ending, &[]);
         let json = serde_json::to_value(&document).expect("JSON");
         let exit = json["exit_code"].as_u64();
-        let named = (0..manifests.wishes.len()).filter(|index| manifests.wish(*index).is_some());
-        // The blueprint of a deleted image may remain, and only a person can delete it.
-        let has_vanished = |index: &usize| self.vanished.contains(index);
-        let is_any_left_over = named.clone().any(|index| has_vanished(&index));
-        let is_all_known = match parts.scenario.has_documents() {
-            true => {
-                parts.scenario.rivals.is_empty()
-                    && !is_any_left_over
-                    && !ending::expected(parts, &manifests, false).is_open
-            }
-            false => named.count() == self.expected().len(),
-        };
         if is_all_known && wrote > 0 {
             let what = format!("S17: who has no past writes {wrote} times");
             parts.checker.violate(what);

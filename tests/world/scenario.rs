@@ -181,6 +181,9 @@ pub(crate) struct Event {
 pub(crate) enum What {
     /// The manifests ask for another state of these images.
     Edit(Vec<(usize, Wish)>),
+    /// A commit arrives that asks for what the manifests asked this many changes ago: a revert, or commits that arrive in
+    /// another order.
+    Revert(usize),
     /// The manifests cannot be read until `Mended`.
     Broken,
     /// The manifests are partly read: those of these images are missing.

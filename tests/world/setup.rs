@@ -7,7 +7,6 @@ use std::rc::Rc;
 
 use sharekeeper::inventory::{Inventory, OwnershipState};
 
-use super::checker::Checker;
 use super::perturbation::{Perturbation, Point, View};
 use super::process::{Installation, SharedParts};
 use super::scenario::{Scenario, What, seconds};
@@ -86,18 +85,14 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Must be called before any process starts. Returns `None` for a plain run.
-    pub(crate) fn begin(
-        setup: &Setup,
-        scenario: &Scenario,
-        (cloud, checker): (&Rc<Cloud>, &Rc<Checker>),
-    ) -> Option<Self> {
+    pub(crate) fn begin(setup: &Setup, scenario: &Scenario, cloud: &Rc<Cloud>) -> Option<Self> {
         if *setup == Setup::default() {
             return None;
         }
         let has_view = setup.is_first || setup.perturbation.is_some();
         let view = has_view.then(|| {
             let perturbation = setup.perturbation.clone();
-            View::new((cloud, checker), perturbation, scenario.calm_at)
+            View::new(cloud, perturbation, scenario.calm_at)
         });
         Some(Self {
             view,

@@ -1,8 +1,9 @@
-//! Defines twelve short scenarios without faults, except for one that a story is about. Other tests repeat each one
+//! Defines fifteen short scenarios without faults, except for one that a story is about. Other tests repeat each one
 //! with a single difference at a time.
 
 use std::collections::BTreeSet;
 
+use super::named_stories::{moved_name, pinned_version, retired_version};
 use super::scenario::{
     Event, FaultKind, FaultSpan, Image, Mode, Place, Scenario, Wanted, What, Wish,
 };
@@ -13,7 +14,7 @@ pub(crate) struct Story {
     pub(crate) scenario: Scenario,
 }
 
-const SHARED: Wish = Wish {
+pub(super) const SHARED: Wish = Wish {
     state: Wanted::Shared,
     protect: false,
 };
@@ -21,14 +22,14 @@ const UNSHARED: Wish = Wish {
     state: Wanted::Unshared,
     protect: false,
 };
-const UNNAMED: Wish = Wish {
+pub(super) const UNNAMED: Wish = Wish {
     state: Wanted::Unnamed,
     protect: false,
 };
 
 /// An image of account 0 in region 0. `shared` says whether somebody else shared it, and `wish` is what the manifests
 /// ask.
-fn image(number: usize, shared: bool, wish: Wish) -> Image {
+pub(super) fn image(number: usize, shared: bool, wish: Wish) -> Image {
     Image {
         account: 0,
         region: 0,
@@ -46,11 +47,11 @@ fn wanted(count: usize) -> Vec<Image> {
         .collect()
 }
 
-fn at(at: u64, what: What) -> Event {
+pub(super) fn at(at: u64, what: What) -> Event {
     Event { at, what }
 }
 
-fn scenario(calm_at: u64, images: Vec<Image>, events: Vec<Event>) -> Scenario {
+pub(super) fn scenario(calm_at: u64, images: Vec<Image>, events: Vec<Event>) -> Scenario {
     Scenario {
         seed: 1,
         calm_at,
@@ -90,6 +91,12 @@ pub(crate) fn all() -> Vec<Story> {
         ("an image is deleted", deleted()),
         ("an image is in use", in_use()),
         ("somebody else shares and takes back", external()),
+        ("a name moves to the next build", moved_name()),
+        ("a policy retires a version", retired_version()),
+        (
+            "a policy pins one version and revokes another",
+            pinned_version(),
+        ),
     ];
     let stories = stories.into_iter();
     stories

@@ -46,6 +46,12 @@ impl<'s> Scene<'s> {
             .collect()
     }
 
+    /// Whether a person must settle a pin, because one of its images is missing or cannot be shared by the policy.
+    pub(super) fn has_open_pin(&self) -> bool {
+        let mut rules = self.rules().into_iter();
+        rules.any(|(_, rule)| matches!(self.fixed(rule, Maybe), Fixed::Missing))
+    }
+
     fn fixed(&self, rule: &'s Rule, how: How) -> Fixed<'s> {
         let mut images = BTreeSet::new();
         for name in self.pins(rule, how).into_iter().flat_map(|pin| &pin.names) {
@@ -434,7 +440,7 @@ impl<'s> Scene<'s> {
         let entries = self.manifests.entries(self.place.0, self.place.1);
         if let Some(memory) = self.memory {
             let mut names = entries.keys();
-            if names.any(|name| !memory.knew(self.place, name, self.looked_at())) {
+            if names.any(|name| !memory.knew(self.place, name, self.when.looked_at)) {
                 return refuse("and what a name meant is not known");
             }
         }
