@@ -184,7 +184,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
                 || unobserved.code.as_deref() == Some(ACCOUNT_NAMED_TWICE);
             if is_final
                 || self.rounds.unobserved >= UNOBSERVED_ROUNDS_MAX
-                || !self.reads_may_repeat()
+                || !self.take_repetition()
             {
                 return Next::Finished;
             }
@@ -214,8 +214,8 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
         Next::Finished
     }
 
-    /// Whether an outage leaves repetitions for another round.
-    fn reads_may_repeat(&self) -> bool {
+    /// Takes another round from the budget of repeated reads, which a long outage uses up.
+    fn take_repetition(&self) -> bool {
         let region = self.context.task.scope.region;
         let client = self.context.client.read();
         client

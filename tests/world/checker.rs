@@ -30,10 +30,11 @@ const AT_ONCE: Duration = Duration::from_millis(5);
 const PERSON: Duration = Duration::from_secs(1);
 /// A write must not rest on an observation that is older than this (S4).
 const SEEN_MAX: Duration = Duration::from_secs(120);
-/// A process slows down after this time without a successful answer.
+/// A process has slowed down after this time of calls without a successful answer.
 const OUTAGE: Duration = Duration::from_secs(600);
-/// The most calls that a process may make during such an outage, for each account and region.
-const OUTAGE_CALLS_MAX: usize = 60;
+/// The most calls that a process may make within such a time once it lasts longer, for each account and region. By then
+/// nothing is repeated, so these are the first calls of passes, and questions to STS.
+const OUTAGE_CALLS_MAX: usize = 25;
 /// Clocks that differ by at most this count as equal, whatever else fails.
 const APART: TimeDelta = TimeDelta::seconds(31);
 /// The most writes of one image in an hour. More are a loop without a backoff (L4).
@@ -81,8 +82,8 @@ struct Process {
     /// How far an access point's clock is ahead of the cloud's clock for a key, by the newest reply: the lower and the
     /// upper bound.
     api_ahead: BTreeMap<(String, String), (TimeDelta, TimeDelta)>,
-    /// The time since which no call succeeded and nobody requested anything, and the calls of the last minutes.
-    outage: (Monotonic, VecDeque<Monotonic>),
+    /// The first call since which none succeeded and nobody requested anything, and the calls of the last minutes.
+    outage: (Option<Monotonic>, VecDeque<Monotonic>),
     /// The actions that a person reviewed, if this run may carry out only those.
     reviewed: Option<BTreeSet<(String, Permission)>>,
 }
@@ -252,7 +253,7 @@ impl Checker {
             recent: BTreeMap::new(),
             written: BTreeMap::new(),
             api_ahead: BTreeMap::new(),
-            outage: (self.cloud.monotonic(), VecDeque::new()),
+            outage: (None, VecDeque::new()),
             reviewed: None,
         });
         state.processes.len() - 1
@@ -268,7 +269,7 @@ impl Checker {
         let mut state = self.state.borrow_mut();
         let process = &mut state.processes[process];
         let installation = process.installation;
-        process.outage = (now, VecDeque::new());
+        process.outage = (None, VecDeque::new());
         process.loaded.push((now, manifests.clone()));
         if self.scenario.has_documents() {
             let memory = state.memories.entry(installation).or_default();
@@ -348,9 +349,8 @@ impl Checker {
         own.for_each(|(_, books)| books.asked());
         drop(books);
         drop(state);
-        let now = self.cloud.monotonic();
         for process in &mut self.state.borrow_mut().processes {
-            process.outage = (now, VecDeque::new());
+            process.outage = (None, VecDeque::new());
         }
     }
 
@@ -484,7 +484,7 @@ impl Checker {
     /// L5: a process that has had no successful answer for long makes few calls.
     fn storm(&self, process: &mut Process, call: &Departure) -> Option<String> {
         let (since, calls) = &mut process.outage;
-        if call.at.since(*since) < OUTAGE {
+        if call.at.since(*since.get_or_insert(call.at)) < OUTAGE {
             return None;
         }
         forget(calls, call.at, OUTAGE);
@@ -960,7 +960,7 @@ impl Checker {
             let _ = written.and_then(VecDeque::pop_back);
         }
         if is_good {
-            process.outage = (now, VecDeque::new());
+            process.outage = (None, VecDeque::new());
         }
         match call.action.as_str() {
             MODIFY => {
