@@ -100,10 +100,12 @@ fn of_region(
             continue;
         }
         let must = scene.settled(id, &end).filter(|must| {
-            let is_cancel = !must && sight.shared.contains_key(id);
-            !is_cancel || !(is_capped || is_remembered(id))
+            let is_shared = sight.shared.contains_key(id);
+            let is_cancel = !must && is_shared;
+            *must == is_shared || !(is_cancel && is_capped || is_remembered(id))
         });
-        expected.is_open |= must.is_none();
+        // A person must settle a share that cannot be used.
+        expected.is_open |= must.is_none() || must == Some(true) && !sight.is_normal(id);
         expected.must.extend(must.map(|must| (index, must)));
     }
 }

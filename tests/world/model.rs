@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sharekeeper::model::Monotonic;
 
-use super::documents::{Excluded, Ordered, Pattern, Revoke, Revoked, Rule};
+use super::documents::{Document, Excluded, Ordered, Pattern, Revoke, Revoked, Rule};
 use super::images::BuildResult;
 use super::manifests::Manifests;
 use super::observations::{Place, RememberedFacts};
-use super::scenario::{FaultKind, Image, Scenario, Wanted, Wish};
+use super::scenario::{FaultKind, Image, Scenario, Wanted, What, Wish};
 use super::sight::Sight;
 use super::support::Cloud;
 
@@ -307,9 +307,11 @@ impl<'s> Scene<'s> {
     ) -> impl Iterator<Item = (&'r Image, bool, Vec<String>)> {
         let described = self.cloud.described.borrow();
         let deleted = self.cloud.deleted.borrow();
-        let images = self.scenario.images.iter().filter(move |image| {
-            image.account == self.place.0 && rule.regions.contains(&image.region)
-        });
+        let regions = regions_ever(self.scenario, rule);
+        let images =
+            self.scenario.images.iter().filter(move |image| {
+                image.account == self.place.0 && regions.contains(&image.region)
+            });
         let copies = images.filter_map(|image| {
             let id = image.id();
             let told = described.get(&id)?;
@@ -317,7 +319,8 @@ impl<'s> Scene<'s> {
                 return None;
             }
             let names: Vec<_> = told.names.iter().map(|(_, name)| name.clone()).collect();
-            (told.born <= self.when.now).then(|| (image, !deleted.contains(&id), names))
+            let is_there = rule.regions.contains(&image.region) && !deleted.contains(&id);
+            (told.born <= self.when.now).then(|| (image, is_there, names))
         });
         copies.collect::<Vec<_>>().into_iter()
     }
@@ -428,4 +431,23 @@ pub(super) fn version<'n>(rule: &Rule, name: &'n str) -> Option<&'n str> {
 
 fn pins_name(rule: &Rule, name: &str) -> bool {
     rule.pins.iter().any(|pin| pin.names.contains(name))
+}
+
+/// The regions that a policy has at any time. The age of a version is remembered when its region leaves the policy.
+fn regions_ever(scenario: &Scenario, rule: &Rule) -> BTreeSet<usize> {
+    let written = scenario
+        .events
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::Document(_, document) => document.as_ref(),
+            _ => None,
+        });
+    let documents = scenario.documents.iter().flatten().chain(written);
+    let same = documents.filter_map(|document| match document {
+        Document::Policy(other) if other.account == rule.account => Some(other),
+        Document::Policy(_) | Document::Entry(_) => None,
+    });
+    let same = same.filter(|other| other.pattern == rule.pattern);
+    same.flat_map(|other| other.regions.iter().copied())
+        .collect()
 }

@@ -237,6 +237,7 @@ impl Story {
                 self.parts
                     .checker
                     .say(format!("machine {installation} sleeps {time} s"));
+                self.parts.checker.slept(*installation);
                 self.installations[*installation]
                     .clocks
                     .sleep(now, seconds(*time));
