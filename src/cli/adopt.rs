@@ -34,7 +34,7 @@ pub(super) async fn run(
     }
     let desired = manifests::load(&arguments.paths, common.output).await?;
     let directory = state::directory(common, arguments.target.sim)?;
-    sim_target::reset(&arguments.target, &directory)?;
+    sim_target::reset(arguments.reset, &directory)?;
     let document = if arguments.release {
         release(arguments, &directory, &desired, &selector).await?
     } else {

@@ -68,7 +68,7 @@ pub(super) async fn run(
     let desired = manifests::load_if_any(&arguments.paths, common.output).await?;
     let selector = arguments.selection.selector();
     let directory = state::directory(common, arguments.target.sim)?;
-    sim_target::reset(&arguments.target, &directory)?;
+    sim_target::reset(arguments.reset, &directory)?;
     let reader = state::read(&directory)?;
     let known = Known {
         desired: &desired,

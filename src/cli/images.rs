@@ -1,21 +1,22 @@
 //! `images`: lists the account's own images, and writes manifests for them. It changes nothing in the cloud.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use super::args::{Common, ImagesArguments, OutputFormat};
 use super::import::one_name_each;
 use super::output::{self, Failure};
 use super::survey::{SurveyedScope, survey};
-use super::{manifests, selection, session, sim_target, state};
+use super::{manifests, new_file, selection, session, sim_target, state};
 use crate::host::Host;
 use crate::manifest::{self, SelectedImages};
 use crate::model::{AccountName, ImageKey, ImageName, Labels, Region, Selector};
 use crate::observation::{Observation, OwnImages};
 use crate::report::{ExitStatus, ImageRow, ImagesDocument, UnreadRegions, UnseenScope};
 use crate::words::rfc3339;
+
+/// The flag that says where the manifest goes.
+const FLAG: &str = "--write FILE";
 
 pub(super) async fn run(
     arguments: &ImagesArguments,
@@ -24,10 +25,11 @@ pub(super) async fn run(
     let desired = manifests::load_if_any(&arguments.paths, common.output).await?;
     let selector = arguments.selection.selector();
     if let Some(file) = &arguments.write {
-        is_vacant(file)?;
+        // Before any call.
+        new_file::refuse_taken(file, FLAG)?;
     }
     let directory = state::directory(common, arguments.target.sim)?;
-    sim_target::reset(&arguments.target, &directory)?;
+    sim_target::reset(arguments.reset, &directory)?;
     selection::refuse_unknown_accounts(&desired, &directory, &selector)?;
     let (session, clients) =
         session::open_known(&arguments.target, &directory, &desired, &selector).await?;
@@ -164,21 +166,6 @@ fn selected(rows: &[ImageRow]) -> (Vec<SelectedImages>, usize) {
     (documents.into_values().collect(), left_out)
 }
 
-/// Refuses a file that already exists, before any call.
-fn is_vacant(file: &Path) -> Result<(), Failure> {
-    match fs::symlink_metadata(file) {
-        Ok(_) => Err(taken(file)),
-        Err(_) => Ok(()),
-    }
-}
-
-fn taken(file: &Path) -> Failure {
-    Failure::new(format_args!(
-        "cannot write {}: it already exists; move it away, or write elsewhere",
-        file.display()
-    ))
-}
-
 fn write(file: &Path, selected: &[SelectedImages]) -> Result<(), Failure> {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let modeline = format!(
@@ -186,14 +173,5 @@ fn write(file: &Path, selected: &[SelectedImages]) -> Result<(), Failure> {
         rfc3339(state::now())
     );
     let text = manifest::render_selection(&stem, selected, &modeline);
-    let failure = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => taken(file),
-        _ => Failure::new(format_args!("cannot write {}: {error}", file.display())),
-    };
-    let new = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(file);
-    new.and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(failure)
+    new_file::write_new(file, &text, FLAG)
 }

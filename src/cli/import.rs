@@ -2,14 +2,13 @@
 //! are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use futures_util::future::join_all;
 
 use super::args::{Common, ImportArguments, ImportBy};
 use super::output::{self, Failure};
-use super::{manifests, selection, session, sim_target, state};
+use super::{manifests, new_file, selection, session, sim_target, state};
 use crate::api::{Owner, ReadClient};
 use crate::desired::Desired;
 use crate::host::Host;
@@ -23,6 +22,9 @@ use crate::report::{
 use crate::resolve;
 use crate::words::rfc3339;
 
+/// The flag that says where the files go.
+const FLAG: &str = "--out DIR";
+
 pub(super) async fn run(
     arguments: &ImportArguments,
     common: &Common,
@@ -30,7 +32,7 @@ pub(super) async fn run(
     let desired = manifests::load_if_any(&arguments.paths, common.output).await?;
     let selector = arguments.selection.selector();
     let directory = state::directory(common, arguments.target.sim)?;
-    sim_target::reset(&arguments.target, &directory)?;
+    sim_target::reset(arguments.reset, &directory)?;
     selection::refuse_unknown_accounts(&desired, &directory, &selector)?;
     let (session, clients) =
         session::open_known(&arguments.target, &directory, &desired, &selector).await?;
@@ -299,25 +301,14 @@ fn write_files(
     out: &Path,
     files: &BTreeMap<PathBuf, Sharing>,
 ) -> Result<Vec<ImportedFile>, Failure> {
-    let failure = |path: &Path, what: &dyn std::fmt::Display| {
-        Failure::new(format_args!("cannot write {}: {what}", path.display()))
-    };
     for path in files.keys() {
-        if path.exists() {
-            return Err(failure(
-                path,
-                &"it already exists; move it away, or write elsewhere with `--out DIR`",
-            ));
-        }
+        new_file::refuse_taken(path, FLAG)?;
     }
     if out.is_file() {
-        return Err(failure(
-            out,
-            &"it is a file, but import writes to a directory; name one with `--out DIR`",
-        ));
-    }
-    if !files.is_empty() {
-        fs::create_dir_all(out).map_err(|error| failure(out, &error))?;
+        return Err(Failure::new(format_args!(
+            "cannot write {}: it is a file, but import writes to a directory; name one with `{FLAG}`",
+            out.display()
+        )));
     }
     let modeline = format!(
         "Images that were shared when `sharekeeper import` ran, {}",
@@ -326,7 +317,7 @@ fn write_files(
     let mut written = Vec::new();
     for (path, sharing) in files {
         let text = manifest::render(sharing, &modeline);
-        fs::write(path, text).map_err(|error| failure(path, &error))?;
+        new_file::write_new(path, &text, FLAG)?;
         written.push(ImportedFile {
             file: path.to_string_lossy().into_owned(),
             images: sharing.values().map(Vec::len).sum(),

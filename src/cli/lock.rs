@@ -30,7 +30,7 @@ pub(super) async fn run(arguments: &LockArguments, common: &Common) -> Result<Ex
     let selected = selected(&policies, &arguments.policies)?;
     let file = lock_file(&arguments.paths.paths, &desired)?;
     let directory = state::directory(common, arguments.target.sim)?;
-    sim_target::reset(&arguments.target, &directory)?;
+    sim_target::reset(arguments.reset, &directory)?;
     let selector = selector(&selected);
     let scopes = match selected.is_empty() {
         true => Vec::new(),

@@ -22,6 +22,7 @@ mod lock;
 mod logging;
 mod man;
 mod manifests;
+mod new_file;
 mod obeyed_by;
 mod output;
 mod plan;
@@ -133,8 +134,8 @@ async fn dispatch(
     signals: &SignalListener,
 ) -> Result<ExitStatus, Failure> {
     let common = &arguments.common;
-    if let Some(target) = arguments.command.target() {
-        target.check()?;
+    if let Some((target, reset)) = arguments.command.target() {
+        target.check(reset)?;
     }
     match &arguments.command {
         Command::Validate(arguments) => validate::run(arguments, common).await,

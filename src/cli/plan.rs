@@ -27,7 +27,7 @@ pub(super) async fn run(arguments: &PlanArguments, common: &Common) -> Result<Ex
         _ => None,
     };
     let directory = state::directory(common, arguments.target.sim)?;
-    sim_target::reset(&arguments.target, &directory)?;
+    sim_target::reset(arguments.reset, &directory)?;
     let reader = state::read(&directory)?;
     let nothing = context
         .check_selection(&reader, arguments.require_match)

@@ -37,7 +37,7 @@ pub(super) async fn run(
     let saved = saved_plan::admit(arguments, &mut context)?;
     context.policy.no_wait = arguments.no_wait;
     let directory = state::directory(common, arguments.target.sim)?;
-    sim_target::reset(&arguments.target, &directory)?;
+    sim_target::reset(arguments.reset, &directory)?;
     let nothing = check_selection(arguments, &context, &directory).await?;
     let client_context = session::client_context()?;
     // The store uses the same clock as the run.

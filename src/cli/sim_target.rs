@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use super::args::Target;
+use super::args::SimReset;
 use super::connect;
 use super::output::Failure;
 use super::sim_guest::{AccountKey, Guest};
@@ -26,11 +26,10 @@ const STEP: Duration = Duration::from_millis(20);
 
 /// Executes `--sim-reset`: deletes the world and the state that was made in it. It never deletes the real state, or one
 /// that another process uses.
-pub(super) fn reset(target: &Target, state: &Path) -> Result<(), Failure> {
-    if !target.sim_reset {
+pub(super) fn reset(reset: SimReset, state: &Path) -> Result<(), Failure> {
+    if !reset.sim_reset {
         return Ok(());
     }
-    target.check()?;
     let _lock = match sim_owner::claim(state)? {
         Claim::Ours(lock) => lock,
         Claim::Theirs(owner) => {

@@ -1,26 +1,21 @@
-//! The summary that a daemon leaves for `status` in the state directory, and the check whether it is still current. Its
-//! size is bounded: the totals cover large fleets completely, and everything else begins with the worst.
+//! The summary that a daemon leaves for `status` in the state directory. Its size is bounded: the totals cover large fleets completely, and everything else begins with the worst.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use chrono::TimeDelta;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::FORMAT_VERSION;
 use super::style::{Sign, heading};
-use crate::host::{Presence, ProcessIdentity};
+use crate::host::ProcessIdentity;
 use crate::model::{ImageId, Scope, Timestamp};
 use crate::plan::View;
 use crate::status::{
     Activity, Board, Counts, ImageStatus, ManifestsStatus, ScopeStatus, SyncState,
 };
-use crate::store::Holder;
 use crate::words::{brief, plural, rfc3339};
 
-/// An older summary is not shown as live. The daemon rewrites it at least every ten seconds.
-const AGE_MAX: TimeDelta = TimeDelta::minutes(1);
 /// The limit of JSON bytes for each list. Together they stay below [`crate::store::SUMMARY_BYTES_MAX`].
 const PROBLEM_BYTES_MAX: usize = 12_000;
 const SCOPE_BYTES_MAX: usize = 22_000;
@@ -46,6 +41,9 @@ pub struct DaemonSummary {
     state_warning: Option<Text>,
     /// All images of all scopes.
     counts: ImageCounts,
+    /// Number of scopes whose first observation has not ended; their images are not known and not counted.
+    #[serde(default)]
+    awaiting_first_observation: usize,
     /// Summaries of accounts and regions, the worst first.
     scopes: Vec<ScopeSummary>,
     more_scopes: usize,
@@ -142,26 +140,6 @@ struct NamedImage {
     image_name: Option<Text>,
 }
 
-/// The daemon's summary as it can be shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DaemonView {
-    /// No daemon has left a summary.
-    None,
-    /// The summary of the daemon that holds the state, at most a minute old.
-    Live(Box<DaemonSummary>),
-    /// The summary is out of date, or cannot be read.
-    Stale(StaleSummary),
-}
-
-/// A summary that is not shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct StaleSummary {
-    pid: Option<u32>,
-    written_at: Option<Timestamp>,
-    /// The reason, as one line for a person.
-    reason: String,
-}
-
 impl DaemonSummary {
     /// Summarizes the board of a process at `now`.
     pub fn of(board: &Board, process: &ProcessIdentity, now: Timestamp) -> Self {
@@ -190,11 +168,19 @@ impl DaemonSummary {
             state_problem: text(&board.state().lost),
             state_warning: text(&board.state().warning),
             counts: ImageCounts::of(&total),
+            awaiting_first_observation: board.awaiting_first_observation(|_| true),
             scopes,
             more_scopes,
             groups,
             more_images,
         }
+    }
+
+    /// Reads the content of a file that another process of this version wrote.
+    pub(super) fn read(json: &[u8]) -> Option<Self> {
+        // serde's error text may quote the file.
+        let read: Option<Self> = serde_json::from_slice(json).ok();
+        read.filter(|read| read.format_version == FORMAT_VERSION)
     }
 
     /// The content of the file.
@@ -213,6 +199,10 @@ impl DaemonSummary {
         self.process.pid
     }
 
+    pub(super) fn process(&self) -> &ProcessIdentity {
+        &self.process
+    }
+
     /// The summary as lines for people.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = self.manifests.lines();
@@ -224,7 +214,7 @@ impl DaemonSummary {
                 lines.push(Sign::Failed.paint(format_args!("{what}: {text}")));
             }
         }
-        lines.push(format!("Images: {}", self.counts.text()));
+        lines.push(format!("Images: {}", self.images_text()));
         let names = self.scopes.iter().map(|scope| scope.name().chars().count());
         let width = names.max().unwrap_or(0);
         for scope in &self.scopes {
@@ -241,75 +231,25 @@ impl DaemonSummary {
         }
         lines
     }
-}
 
-impl DaemonView {
-    /// Checks a summary. `presence` says whether its process runs, as far as that can be determined.
-    pub fn of(
-        summary: &[u8],
-        holder: Option<&Holder>,
-        presence: impl FnOnce(&ProcessIdentity) -> Option<Presence>,
-        now: Timestamp,
-    ) -> Self {
-        // serde's error text may quote the file.
-        let read = serde_json::from_slice(summary).ok();
-        let read = read.filter(|read: &DaemonSummary| read.format_version == FORMAT_VERSION);
-        let Some(summary) = read else {
-            return Self::unreadable("it does not have the format of this version of sharekeeper");
-        };
-        match why_stale(&summary, holder, presence(&summary.process), now) {
-            None => Self::Live(Box::new(summary)),
-            Some(why) => Self::Stale(StaleSummary {
-                pid: Some(summary.process.pid),
-                written_at: Some(summary.written_at),
-                reason: why.to_owned(),
-            }),
+    /// The totals, or why they are not known yet: zeros would look like an observation of nothing.
+    fn images_text(&self) -> String {
+        let scopes = self.scopes.len() + self.more_scopes;
+        match self.awaiting_first_observation {
+            0 if self.manifests.loaded_at.is_none() => {
+                "not known yet: no manifests are loaded".to_owned()
+            }
+            0 => self.counts.text(),
+            all if all == scopes => "not known yet: the first observation has not ended".to_owned(),
+            some => {
+                let scopes = plural(scopes as u64, "scope");
+                format!(
+                    "{}; {some} of {scopes} not observed yet",
+                    self.counts.text()
+                )
+            }
         }
     }
-
-    /// A summary that cannot be read.
-    pub fn unreadable(why: &str) -> Self {
-        Self::Stale(StaleSummary {
-            pid: None,
-            written_at: None,
-            reason: brief(why),
-        })
-    }
-}
-
-impl StaleSummary {
-    pub(super) fn line(&self) -> String {
-        let of = match (self.pid, self.written_at) {
-            (Some(pid), Some(at)) => format!(" of process {pid}, written at {}", rfc3339(at)),
-            _ => String::new(),
-        };
-        format!("Not shown: the summary{of}: {}", self.reason)
-    }
-}
-
-/// Why a summary is not current, unless it is.
-fn why_stale(
-    summary: &DaemonSummary,
-    holder: Option<&Holder>,
-    presence: Option<Presence>,
-    now: Timestamp,
-) -> Option<&'static str> {
-    match presence {
-        Some(Presence::Ended) => return Some("the process has ended"),
-        Some(Presence::OtherBoot) => {
-            return Some("it was written before this machine started, or on another machine");
-        }
-        // For a process in a container, the lock and the time decide.
-        Some(Presence::Running | Presence::OtherNamespace) | None => {}
-    }
-    if holder.is_none_or(|holder| holder.pid != summary.process.pid) {
-        return Some("the process no longer reconciles with this state");
-    }
-    let age = now.signed_duration_since(summary.written_at);
-    if age > AGE_MAX {
-        return Some("the process has written no summary for over a minute; it may be stuck");
-    }
-    (age < -AGE_MAX).then_some("its time is in the future by this machine's clock")
 }
 
 /// The first items that together have no more than `bytes`, and the number of remaining items.
@@ -514,18 +454,20 @@ impl ScopeSummary {
     }
 
     fn put_lines(&self, width: usize, lines: &mut Vec<String>) {
-        let seen = match self.seen_at {
-            Some(at) => format!("last seen at {}", rfc3339(at)),
-            None => "not seen yet".to_owned(),
-        };
         let next = match (&*self.activity.0, self.next) {
             (_, Some(at)) => format!("next observation at {}", rfc3339(at)),
+            ("passing", None) if self.view.is_none() => "the first pass is in progress".to_owned(),
             ("passing", None) => "a pass is in progress".to_owned(),
             ("held", None) => "no further observation".to_owned(),
             _ => "the first observation is due".to_owned(),
         };
+        let observed = match (&self.view, self.seen_at) {
+            (None, _) => "not observed yet".to_owned(),
+            (Some(_), None) => format!("{}; not seen yet", self.counts.text()),
+            (Some(_), Some(at)) => format!("{}; last seen at {}", self.counts.text(), rfc3339(at)),
+        };
         let name = heading(format_args!("{:<width$}", self.name()));
-        lines.push(format!("{name}  {}; {seen}; {next}", self.counts.text()));
+        lines.push(format!("{name}  {observed}; {next}"));
         let problems = [&self.held_reason, &self.view_reason];
         let problems = problems.into_iter().flatten().chain(&self.findings);
         lines.extend(problems.map(|Text(text)| format!("    {}", Sign::Failed.paint(text))));

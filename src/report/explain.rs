@@ -133,7 +133,7 @@ struct AbsentScope {
 }
 
 impl ExplainDocument {
-    /// Builds the document. If nothing could be read, nothing is explained.
+    /// Builds the document. If nothing was found and a region could not be read, nothing is explained.
     pub fn new(
         subject: &str,
         images: &[ImageFacts<'_>],
@@ -141,8 +141,8 @@ impl ExplainDocument {
         absent_from: &[Scope],
         unseen: Vec<UnseenScope>,
     ) -> Self {
-        let has_seen = !images.is_empty() || !absent_from.is_empty();
-        let exit = match has_seen || unseen.is_empty() {
+        // What was not found where it was looked for may be in a region that was not read.
+        let exit = match !images.is_empty() || unseen.is_empty() {
             true => ExitStatus::Done,
             false => ExitStatus::Error,
         };
@@ -503,6 +503,45 @@ impl PlanReport {
             }
             (None, _) if reason.is_empty() => "Plan: nothing.".to_owned(),
             (None, _) => format!("Plan: nothing: {reason}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_nowhere_may_be_in_a_region_that_was_not_read() {
+        let scope = Scope::parse("default/ap-tokyo").expect("a scope");
+        let unseen = || {
+            vec![UnseenScope {
+                account: "default".to_owned(),
+                region: "ap-seoul",
+                reason: "no answer".to_owned(),
+                request_id: None,
+            }]
+        };
+        let key = ImageKey {
+            scope: scope.clone(),
+            image: crate::model::ImageId::new("img-a").expect("an id"),
+        };
+        let found = ImageFacts {
+            key,
+            row: None,
+            is_own: None,
+            blueprint: None,
+            plan: None,
+            policies: &[],
+            attempts: Vec::new(),
+        };
+        let absent = [scope];
+        for (images, unseen, exit) in [
+            (&[] as &[ImageFacts<'_>], unseen(), ExitStatus::Error),
+            (&[found], unseen(), ExitStatus::Done),
+        ] {
+            let document = ExplainDocument::new("img-a", images, Vec::new(), &absent, unseen);
+            assert_eq!(document.exit_status(), exit);
         }
     }
 }

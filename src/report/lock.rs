@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::import::UnseenScope;
+use super::names::NameColumn;
 use super::style::{Sign, dim, heading};
 use super::{ExitStatus, FORMAT_VERSION, Source};
 use crate::desired::{self, LockMode, LockedImage};
@@ -133,10 +134,13 @@ impl PolicyCheck {
         };
         let place = dim(format_args!("{}:{}", safe(&source.file), source.line));
         let mut lines = format!("{}: {what}{required}  {place}\n", heading(safe(policy)));
+        let rows = self.regions.iter();
+        let rows = rows.flat_map(|region| region.added.iter().chain(&region.removed));
+        let column = NameColumn::fitting(rows.map(|row| (&*row.image_id, Some(&*row.image_name))));
         for region in &self.regions {
             let rows = |sign: Sign, rows: &[Row]| {
                 let line = |row: &Row| {
-                    let image = format!("{:<14}  {}", row.image_id, safe(&row.image_name));
+                    let image = column.label(&row.image_id, Some(&row.image_name));
                     format!("  {}  {}\n", sign.paint(image), region.region)
                 };
                 rows.iter().map(line).collect::<String>()

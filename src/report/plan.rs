@@ -20,7 +20,7 @@ use crate::model::{ImageId, Permission, Selector, Uin};
 use crate::plan::{Awaiting, Budget, Decision, Plan, Verdict, Withheld};
 use crate::resolve::NameProblem;
 use crate::status::{Cause, ClosedWindow, Holds};
-use crate::words::{plural, safe, seconds};
+use crate::words::{plural, seconds};
 
 /// Which parts of a plan the user asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,6 +115,18 @@ struct UnmanagedImage {
     image_name: Option<String>,
     /// Whether sharekeeper shared it, so that `--prune owned` would cancel it.
     shared_by_sharekeeper: bool,
+}
+
+impl UnmanagedImage {
+    fn key(&self) -> String {
+        let Self {
+            account,
+            region,
+            image_id,
+            ..
+        } = self;
+        format!("{account}/{region}/{image_id}")
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -240,7 +252,7 @@ impl PlanDocument {
                 self.add(plan, (image, decision), column, lines);
             }
         }
-        changes.blocked.push_str(&self.add_names(plan));
+        changes.blocked.push_str(&self.add_names(plan, column));
         changes.withheld = withheld.lines();
         let mut rest = String::new();
         for hold in unresolved::policy_holds(plan) {
@@ -304,7 +316,7 @@ impl PlanDocument {
     }
 
     /// Adds the names that match no image, or several. Returns their lines.
-    fn add_names(&mut self, plan: &Plan) -> String {
+    fn add_names(&mut self, plan: &Plan, column: NameColumn) -> String {
         let mut lines = String::new();
         for name in &plan.unresolved {
             let row = HeldBack::of_name(plan, name);
@@ -314,7 +326,7 @@ impl PlanDocument {
             }
             self.summary.blocked += 1;
             self.blocked.push(row);
-            let _ = writeln!(lines, "  {}", unresolved::line(name));
+            let _ = writeln!(lines, "  {}", unresolved::line(column, name));
         }
         lines
     }
@@ -338,7 +350,7 @@ impl PlanDocument {
         lines: Option<(&mut ScopeChanges<'a>, &mut WithheldGroups<'a>)>,
     ) {
         let place = place(decision.source.as_ref());
-        let label = || column.label(image, decision.name.as_deref());
+        let label = || column.label(image.as_str(), decision.name.as_deref());
         match &decision.verdict {
             Verdict::Act => {}
             Verdict::InSync => {
@@ -454,20 +466,17 @@ impl PlanDocument {
                 "Left alone: {images} that no manifest names{by_us}."
             );
         }
-        for image in self.unmanaged.images.iter().flatten() {
-            let UnmanagedImage {
-                account,
-                region,
-                image_id,
-                image_name,
-                ..
-            } = image;
+        let images = || self.unmanaged.images.iter().flatten();
+        let keys: Vec<_> = images().map(UnmanagedImage::key).collect();
+        let names = images().map(|image| image.image_name.as_deref());
+        let rows = keys.iter().map(String::as_str).zip(names);
+        let column = NameColumn::fitting(rows.clone());
+        for ((key, name), image) in rows.zip(images()) {
             let by = match image.shared_by_sharekeeper {
                 true => "shared by sharekeeper",
                 false => "shared by somebody else",
             };
-            let name = image_name.as_deref().map(safe).unwrap_or_default();
-            let _ = writeln!(self.text, "  {account}/{region}/{image_id}  {name}  {by}");
+            let _ = writeln!(self.text, "  {}  {by}", column.label(key, name));
         }
         self.text.push_str(&described(&self.strays));
     }

@@ -10,7 +10,7 @@ use super::causes::{self, CauseRow, RunCauses};
 use super::image_report::{
     ImageOutcome, ImageReport, RUN_ENDED, described, image_report, name_report, why_not_tried,
 };
-use super::names::NameColumn;
+use super::names::{NameColumn, blocked_names};
 use super::style::{Sign, heading};
 use super::unresolved::{self, PolicyHold};
 use super::withheld_groups::WithheldGroups;
@@ -134,8 +134,8 @@ impl<'a> ScopeLines<'a> {
             let tried = attempts.tried_towards(image, decision.desired);
             tried.is_some() || decision.verdict != Verdict::InSync
         });
-        let names = shown.map(|(image, decision)| (image, decision.name.as_deref()));
-        let column = NameColumn::fitting(names);
+        let images = shown.map(|(image, decision)| (image.as_str(), decision.name.as_deref()));
+        let column = NameColumn::fitting(images).with_blocked_names(plan);
         Self {
             column,
             images: String::new(),
@@ -158,7 +158,7 @@ impl<'a> ScopeLines<'a> {
             let place = place(decision.source.as_ref());
             self.withheld.add(image, decision, why.clone(), place);
         } else if let Some(sign) = outcome.sign() {
-            let id = sign.paint(self.column.label(image, decision.name.as_deref()));
+            let id = sign.paint(self.column.label(image.as_str(), decision.name.as_deref()));
             let (what, place) = (described(report), place(decision.source.as_ref()));
             let lines = match outcome {
                 ImageOutcome::Blocked | ImageOutcome::Failed => &mut self.blocked,
@@ -171,8 +171,8 @@ impl<'a> ScopeLines<'a> {
     /// The lines of the scope; lines that come last are added to `closing`.
     fn text(mut self, plan: &Plan, closing: &mut Closing) -> String {
         let mut lines = self.images;
-        for name in unresolved::blocked_names(plan) {
-            let _ = writeln!(self.blocked, "  {}", unresolved::line(name));
+        for name in blocked_names(plan) {
+            let _ = writeln!(self.blocked, "  {}", unresolved::line(self.column, name));
         }
         if !self.blocked.is_empty() {
             let head = heading(format_args!("{}: blocked or failed", plan.scope));

@@ -88,7 +88,7 @@ impl<'a> ScopeChanges<'a> {
         change: &Change,
     ) {
         let name = decision.name.as_deref();
-        let label = self.column.label(image, name);
+        let label = self.column.label(image.as_str(), name);
         let was = plan.resolution.was.get(image);
         let was = was.map(|was| format!("  was {was}")).unwrap_or_default();
         let (why, terms) = (cause_and_place(decision), change.terms());

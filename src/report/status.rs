@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::daemon_summary::{DaemonSummary, DaemonView, StaleSummary};
+use super::daemon_summary::DaemonSummary;
+use super::daemon_view::{DaemonView, StaleSummary};
 use super::names::named;
 use super::style::heading;
 use super::{ExitStatus, FORMAT_VERSION};

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
+use super::names::NameColumn;
 use super::place;
 use super::style::Sign;
 use crate::plan::Plan;
-use crate::resolve::{NameProblem, UnresolvedName};
+use crate::resolve::UnresolvedName;
 use crate::words::safe;
 
 /// Why a policy makes no change in a scope.
@@ -35,16 +36,10 @@ impl PolicyHold {
     }
 }
 
-/// The names of a plan that a person must settle. Names that could not be looked up are not included.
-pub(super) fn blocked_names(plan: &Plan) -> impl Iterator<Item = &UnresolvedName> {
-    let names = plan.unresolved.iter();
-    names.filter(|name| name.kind != NameProblem::NotSeen)
-}
-
-/// One line about the name, for a person.
-pub(super) fn line(unresolved: &UnresolvedName) -> String {
+/// One line about the name, for a person, in the column of the images' labels.
+pub(super) fn line(column: NameColumn, unresolved: &UnresolvedName) -> String {
     let UnresolvedName { name, problem, .. } = unresolved;
-    let name = Sign::Blocked.paint(format_args!("{:<14}", safe(name.as_str())));
+    let name = Sign::Blocked.paint(column.label_without_id(name.as_str()));
     let place = place(Some(&unresolved.entry.source));
     format!("{name}  {}  {place}", safe(problem))
 }

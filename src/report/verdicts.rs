@@ -110,13 +110,14 @@ pub(super) fn lines(plan: &Plan, selector: &Selector) -> String {
         }
     }
     let listed = groups.values().flatten();
-    let column = NameColumn::fitting(listed.map(|(image, resolved)| (*image, name(resolved))));
+    let listed = listed.map(|(image, resolved)| (image.as_str(), name(resolved)));
+    let column = NameColumn::fitting(listed);
     let mut lines = String::new();
     for ((_, verdict), images) in &groups {
         let verdict = safe(verdict);
         if images.len() <= ALONE_MAX {
             for (image, resolved) in images {
-                let label = column.label(image, name(resolved));
+                let label = column.label(image.as_str(), name(resolved));
                 let by = policies(resolved, &verdict);
                 let _ = writeln!(lines, "  = {label}  {verdict}{by}");
             }

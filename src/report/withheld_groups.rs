@@ -74,7 +74,7 @@ impl<'a> WithheldGroups<'a> {
             };
             if images.len() <= ALONE_MAX {
                 for (image, name, place) in images {
-                    let id = Sign::Withheld.paint(self.column.label(image, *name));
+                    let id = Sign::Withheld.paint(self.column.label(image.as_str(), *name));
                     let place = match state {
                         Some(_) => format!("  {place}"),
                         None => String::new(),

@@ -1,7 +1,7 @@
 //! The health of the process: the state directory, liveness, readiness, and one line for the supervisor.
 
 use super::{Activity, Board, Counts, Subject, Transition, TransitionKind};
-use crate::model::Timestamp;
+use crate::model::{Scope, Timestamp};
 use crate::plan::View;
 use crate::words::plural;
 
@@ -96,6 +96,13 @@ impl Board {
                 _ => None,
             });
         halted.map_or(Ok(()), Err)
+    }
+
+    /// The number of picked scopes whose first observation by this process has not ended. Nothing is known of their
+    /// images, so counts of images do not contain them.
+    pub fn awaiting_first_observation(&self, is_picked: impl Fn(&Scope) -> bool) -> usize {
+        let picked = self.scopes.iter().filter(|(scope, _)| is_picked(scope));
+        picked.filter(|(_, status)| status.view.is_none()).count()
     }
 
     /// Notes whether every scope has been observed or tried once.

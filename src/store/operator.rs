@@ -169,7 +169,7 @@ impl OperatorStore {
         })
     }
 
-    /// Accepts losses of exactly these numbers of images in their scopes. Each acceptance is applied to the next look
+    /// Accepts losses of exactly these numbers of images in their scopes. Each acceptance is applied to the next observation
     /// that it fits.
     pub fn accept_losses(
         &mut self,

@@ -104,7 +104,7 @@ impl Page<'_> {
                 " never</small>"
             );
         }
-        html.markup("</td><td data-label=\"next look\">");
+        html.markup("</td><td data-label=\"next observation\">");
         match account.next {
             Some(next) if next > self.now => html.time(next, self.now),
             _ if account.working > 0 => html.markup("under way"),
@@ -112,7 +112,9 @@ impl Page<'_> {
         }
         html.markup("</td><td data-label=\"activity\"><span class=\"doing\">");
         match account.working {
-            0 if account.never_seen == account.scopes => html.markup("waits for its first look"),
+            0 if account.never_seen == account.scopes => {
+                html.markup("waits for its first observation")
+            }
             0 => html.markup("resting"),
             working => {
                 write_html!(html, "working in ", (plural(working as u64, "region")));

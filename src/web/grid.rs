@@ -9,7 +9,7 @@ use super::overview::{SCOPE_ROWS_MAX, columns};
 use super::page::Page;
 use super::query::Query;
 use crate::model::Scope;
-use crate::status::{Activity, Counts, ScopeStatus};
+use crate::status::{Counts, ScopeStatus};
 use crate::words::thousands;
 
 /// Up to this many accounts and regions fit into a table that a person can still take in.
@@ -123,9 +123,7 @@ fn standing(status: &ScopeStatus, counts: &Counts) -> (Badge, String) {
     ];
     match rest.into_iter().find(|(count, ..)| *count > 0) {
         Some((count, what, badge)) => (badge, of(count, what)),
-        None if status.seen_at.is_none() && status.activity == Activity::New => {
-            (Badge::BUSY, "not observed yet".to_owned())
-        }
+        None if status.view.is_none() => (Badge::BUSY, "not observed yet".to_owned()),
         None => (Badge::GOOD, of(counts.in_sync, "in sync")),
     }
 }

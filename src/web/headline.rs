@@ -53,6 +53,7 @@ impl Headline {
         let (unobserved, halted) = (scopes(is_unobserved), scopes(is_halted));
         let all_in_sync = total.in_sync == shares;
         let findings = board.findings();
+        let awaited = board.awaiting_first_observation(|_| true);
         if board.state().lost.is_some() {
             let text = "Nothing is done: the state cannot be used any longer";
             Self::new(Badge::BAD, text)
@@ -78,6 +79,11 @@ impl Headline {
         } else if all_in_sync && board.manifests().broken_since.is_some() {
             let text = "The manifests cannot be used; everything is as the last good ones ask";
             Self::new(Badge::BAD, text)
+        } else if all_in_sync && awaited > 0 {
+            let of = of_all(shares, shares, images);
+            let scopes = plural(board.scopes().len() as u64, "scope");
+            let text = format!("{of} as desired; {awaited} of {scopes} not observed yet");
+            Self::new(Badge::BUSY, text)
         } else if all_in_sync {
             let text = match (shares, of_images(shares, images)) {
                 (1, _) => "The image is as desired".to_owned(),
@@ -146,6 +152,7 @@ fn without_images(board: &Board, images: usize) -> Option<Headline> {
         return None;
     }
     let manifests = board.manifests();
+    let awaited = board.awaiting_first_observation(|_| true);
     let has_failed = |status: &ScopeStatus| {
         is_unobserved(status) || is_halted(status) || !status.findings.is_empty()
     };
@@ -155,10 +162,20 @@ fn without_images(board: &Board, images: usize) -> Option<Headline> {
         }
         (None, None) => Headline::new(Badge::BUSY, "No manifests have been read yet"),
         (Some(_), _) if board.scopes().values().any(|status| has_failed(status)) => return None,
-        (Some(_), _) if manifests.images == 0 => {
+        (Some(_), _) if manifests.images + manifests.policies == 0 => {
             Headline::new(Badge::WARN, "No manifest names an image")
         }
-        (Some(_), _) => Headline::new(Badge::BUSY, "Nothing has been looked at yet"),
+        (Some(_), _) => match (awaited, board.scopes().len()) {
+            (0, 1..) => Headline::new(Badge::WARN, "No image is named or selected"),
+            (awaited, all) if awaited == all => {
+                Headline::new(Badge::BUSY, "Nothing has been observed yet")
+            }
+            (awaited, all) => {
+                let scopes = plural(all as u64, "scope");
+                let text = format!("{awaited} of {scopes} not observed yet");
+                Headline::new(Badge::BUSY, text)
+            }
+        },
     })
 }
 

@@ -49,7 +49,7 @@ impl Page<'_> {
         }
         html.markup(
             "</small></caption><thead><tr><th scope=\"col\">account / region</th>\
-             <th scope=\"col\">images</th><th scope=\"col\">last seen</th><th scope=\"col\">next look</th>\
+             <th scope=\"col\">images</th><th scope=\"col\">last seen</th><th scope=\"col\">next observation</th>\
              <th scope=\"col\">activity</th></tr></thead><tbody>\n",
         );
         let rows = match is_folded {
@@ -104,7 +104,7 @@ impl Page<'_> {
             Some(at) => html.time(at, self.now),
             None => html.markup("never"),
         }
-        html.markup("</td><td data-label=\"next look\">");
+        html.markup("</td><td data-label=\"next observation\">");
         match &status.activity {
             Activity::Idle { next } if *next > self.now => html.time(*next, self.now),
             Activity::Idle { .. } | Activity::New => html.markup("due"),
@@ -121,7 +121,7 @@ impl Page<'_> {
     /// Shows what a scope is doing, in few enough words for one line.
     fn doing(&self, html: &mut Html, status: &ScopeStatus) {
         match (&status.activity, status.progress()) {
-            (Activity::New, _) => html.markup("waits for its first look"),
+            (Activity::New, _) => html.markup("waits for its first observation"),
             (Activity::Idle { .. }, _) => html.markup("resting"),
             (Activity::Halted { .. }, _) => {
                 html.markup("<span class=\"bad\">! given up</span>");

@@ -54,6 +54,7 @@ pub fn write_board_document(
         state_problem: board.state().lost.as_deref().map(Text),
         state_warning: board.state().warning.as_deref().map(Text),
         summary: counts_document(&summary),
+        awaiting_first_observation: board.awaiting_first_observation(|it| query.picks_scope(it)),
         suspensions: SuspensionDocument::all_of(board),
         closed_windows: &board.holds().windows,
         causes: Each(|| {
@@ -132,6 +133,8 @@ struct Document<'a, K, S, C, T, E> {
     #[serde(skip_serializing_if = "Option::is_none")]
     state_warning: Option<Text<'a>>,
     summary: CountsDocument,
+    /// Number of scopes whose first observation has not ended.
+    awaiting_first_observation: usize,
     /// The suspensions that are in force, whether or not any change is due.
     suspensions: Vec<SuspensionDocument<'a>>,
     /// The closed windows, with the reason why an account may not be changed now.

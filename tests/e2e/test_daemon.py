@@ -288,7 +288,7 @@ class Living(Live):
         self.share(wanted)
         self.run_daemon()
         code, text, _ = self.get("/readyz")
-        self.check_equal(code, 503, "status before the first look")
+        self.check_equal(code, 503, "status before the first observation")
         self.check(text.strip(), "with a reason")
         self.check_equal(self.get("/healthz")[0], 200, "it is alive all the while")
         cloud.settings.latency = (0.0, 0.0)

@@ -58,7 +58,7 @@ fn a_wrong_command_line_ends_with_64_and_says_what_is_near() {
         (&["plan", "-l", "team"], "KEY=VALUE"),
         (
             &["doctor", "--sim", "--sim-reset"],
-            "`doctor` changes nothing",
+            "`sharekeeper plan --sim --sim-reset`",
         ),
         (&["doctor", "--read-only"], "--cam-policy"),
         (&["doctor", "--region", "ap-singapur"], "ap-singapore"),

@@ -131,7 +131,7 @@ async fn c9_s7_a_mended_loss_is_accepted_by_its_size_and_no_later_one_is() {
         let took = live
             .until(|_| !world.cloud().is_shared(TOKYO, "img-old"))
             .await;
-        assert!(took <= 330, "with the next look: {took} s");
+        assert!(took <= 330, "with the next observation: {took} s");
         for n in 0..3 {
             world.cloud().external_change(TOKYO, &id(n), false);
         }
@@ -335,7 +335,7 @@ async fn g3_s1_s3_what_no_manifest_names_waits_until_the_set_is_known_to_be_whol
         let took = live
             .until(|_| !world.cloud().is_shared(TOKYO, &id(2)))
             .await;
-        assert!(took < 60, "at once, not at the next look: {took} s");
+        assert!(took < 60, "at once, not at the next observation: {took} s");
     })
     .await;
 }

@@ -9,10 +9,12 @@ use sharekeeper::host::{Presence, ProcessIdentity};
 use sharekeeper::model::Timestamp;
 use sharekeeper::plan::{Verdict, Withheld};
 use sharekeeper::report::{DaemonSummary, DaemonView, StatusDocument};
-use sharekeeper::status::Board;
+use sharekeeper::status::{Board, PassResult};
 use sharekeeper::store::{HistoryExtent, Holder, SUMMARY_BYTES_MAX, StateSummary};
 
-use crate::support::board::{bad, fleet, good, hostile, now, problem};
+use crate::support::board::{
+    at, bad, decision, fleet, good, hostile, id, load, now, pass, plan, problem, scope,
+};
 
 const PID: u32 = 4711;
 
@@ -268,4 +270,45 @@ fn nm3_each_part_of_the_daemons_view_has_its_line() {
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
+}
+
+#[test]
+fn nm3_before_the_first_observation_no_images_are_counted() {
+    let lines = |board: &Board| {
+        let summary = left(board);
+        let json = value(&summary);
+        let text = anstream::adapter::strip_str(&document(live(&summary)).text()).to_string();
+        assert!(!text.contains("0 of 0"), "{text}");
+        (json["awaiting_first_observation"].clone(), text)
+    };
+    let (tokyo, seoul) = (scope("default", "ap-tokyo"), scope("default", "ap-seoul"));
+    let mut board = Board::new(at(0), false);
+    let (_, text) = lines(&board);
+    assert!(
+        text.contains("Images: not known yet: no manifests are loaded\n"),
+        "{text}"
+    );
+    load(&mut board, "c1", 3, at(1));
+    board.add_scopes([&tokyo, &seoul].into_iter());
+    board.pass_began(&tokyo, at(2));
+    let (awaiting, text) = lines(&board);
+    assert_eq!(awaiting, 2);
+    for line in [
+        "Images: not known yet: the first observation has not ended\n",
+        "default/ap-tokyo  not observed yet; the first pass is in progress\n",
+        "default/ap-seoul  not observed yet; the first observation is due\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let images = [(id(1), decision(Verdict::InSync))];
+    pass(&mut board, &plan(&tokyo, images), PassResult::Synced);
+    let (awaiting, text) = lines(&board);
+    assert_eq!(awaiting, 1);
+    let line = "Images: 1 of 1 as desired; 1 of 2 scopes not observed yet\n";
+    assert!(text.contains(line), "{text}");
+    pass(&mut board, &plan(&seoul, []), PassResult::Synced);
+    let summary = left(&board);
+    assert_eq!(value(&summary)["awaiting_first_observation"], 0);
+    let text = document(live(&summary)).text();
+    assert!(text.contains("Images: 1 of 1 as desired\n"), "{text}");
 }

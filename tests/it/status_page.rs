@@ -362,13 +362,38 @@ fn the_page_says_when_there_is_nothing_to_go_by() {
         headline(&board),
         "! No work is done: the manifests cannot be used"
     );
-    assert_eq!(
-        headline(&board::empty()),
-        "… Nothing has been looked at yet"
-    );
+    assert_eq!(headline(&board::empty()), "… Nothing has been observed yet");
     let mut board = good();
     board.manifests_failed(vec!["a.yaml:1:1: no".into()], at(1));
     assert!(headline(&board).starts_with("! The manifests cannot be used"));
+}
+
+#[test]
+fn what_is_not_observed_yet_is_not_taken_for_the_desired_state() {
+    let (tokyo, seoul) = (scope("default", "ap-tokyo"), scope("default", "ap-seoul"));
+    let mut board = board::empty();
+    board.add_scopes([&tokyo, &seoul].into_iter());
+    board.pass_began(&seoul, at(40));
+    assert_eq!(title(&board), "… Nothing has been observed yet");
+    let images = [(id(1), decision(Verdict::InSync))];
+    pass(&mut board, &plan(&tokyo, images), PassResult::Synced);
+    assert_eq!(
+        title(&board),
+        "… 1 of 1 image as desired; 1 of 2 scopes not observed yet"
+    );
+    assert_eq!(document(&board, "")["awaiting_first_observation"], 1);
+    let only_tokyo = document(&board, "region=ap-tokyo");
+    assert_eq!(only_tokyo["awaiting_first_observation"], 0);
+    pass(&mut board, &plan(&seoul, []), PassResult::Synced);
+    assert_eq!(title(&board), "= The image is as desired");
+    assert_eq!(document(&board, "")["awaiting_first_observation"], 0);
+    // In the grid of many regions, a first pass is no sync.
+    let mut many = board::fleet(2, |_, _| Verdict::InSync);
+    let new = scope("zzz", "ap-tokyo");
+    many.add_scopes([&new].into_iter());
+    many.pass_began(&new, at(550));
+    let grid = text(&shown(&many, ""));
+    assert!(grid.contains("… ap-tokyo not observed yet"), "{grid}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Paths, SelectorArguments, Target};
+use super::{Paths, SelectorArguments, SimReset, Target};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AdoptArguments {
@@ -19,6 +19,8 @@ pub(in crate::cli) struct AdoptArguments {
     pub dry_run: bool,
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub reset: SimReset,
     #[command(flatten)]
     pub selection: SelectorArguments,
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Paths, ScopeSelectorArguments, Target};
+use super::{Paths, ScopeSelectorArguments, SimReset, Target};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExplainArguments {
@@ -13,6 +13,8 @@ pub(in crate::cli) struct ExplainArguments {
     pub paths: Paths,
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub reset: SimReset,
     #[command(flatten)]
     pub selection: ScopeSelectorArguments,
 }

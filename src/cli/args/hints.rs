@@ -26,7 +26,14 @@ const COMMANDS: [(&str, &str); 9] = [
     ("unshare", UNSHARE),
 ];
 
-const FLAGS: [(&str, &str); 2] = [("--dry-run", PLAN), ("--diff", PLAN)];
+const FLAGS: [(&str, &str); 3] = [
+    ("--dry-run", PLAN),
+    ("--diff", PLAN),
+    (
+        "--sim-reset",
+        "`sharekeeper plan --sim --sim-reset` starts the simulator with a new world; this command changes nothing",
+    ),
+];
 
 /// The error, with a hint to the right command if the word is known from other tools.
 pub(super) fn add(mut error: Error) -> Error {

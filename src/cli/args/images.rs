@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{KeySelectorArguments, Paths, Target};
+use super::{KeySelectorArguments, Paths, SimReset, Target};
 use crate::model::Glob;
 
 #[derive(Debug, Args)]
@@ -19,6 +19,8 @@ pub(in crate::cli) struct ImagesArguments {
     pub write: Option<PathBuf>,
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub reset: SimReset,
     // Images have labels only once a manifest names them.
     #[command(flatten)]
     pub selection: KeySelectorArguments,

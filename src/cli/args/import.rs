@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{KeySelectorArguments, Paths, Target};
+use super::{KeySelectorArguments, Paths, SimReset, Target};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ImportArguments {
@@ -18,6 +18,8 @@ pub(in crate::cli) struct ImportArguments {
     pub by: ImportBy,
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub reset: SimReset,
     // Images have labels only once a manifest names them.
     #[command(flatten)]
     pub selection: KeySelectorArguments,

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Paths, Target};
+use super::{Paths, SimReset, Target};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct LockArguments {
@@ -17,4 +17,6 @@ pub(in crate::cli) struct LockArguments {
     pub policies: Vec<String>,
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub reset: SimReset,
 }

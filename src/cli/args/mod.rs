@@ -62,7 +62,7 @@ pub(super) use state::StateArguments;
 pub(super) use state_command::{StateCommand, StateCommandArguments};
 pub(super) use status::StatusArguments;
 pub(super) use suspend::SuspendArguments;
-pub(super) use target::Target;
+pub(super) use target::{SimReset, Target};
 pub(super) use write::WriteArguments;
 
 #[derive(Debug, Parser)]
@@ -159,18 +159,18 @@ impl Command {
         }
     }
 
-    /// The API that the command works with, if any.
-    pub(super) fn target(&self) -> Option<&Target> {
+    /// The API that the command works with, if any, and whether it begins with a new world there.
+    pub(super) fn target(&self) -> Option<(&Target, SimReset)> {
         match self {
-            Self::Plan(arguments) => Some(&arguments.target),
-            Self::Reconcile(arguments) => Some(&arguments.target),
-            Self::Run(arguments) => Some(&arguments.target),
-            Self::Images(arguments) => Some(&arguments.target),
-            Self::Explain(arguments) => Some(&arguments.target),
-            Self::Lock(arguments) => Some(&arguments.target),
-            Self::Import(arguments) => Some(&arguments.target),
-            Self::Adopt(arguments) => Some(&arguments.target),
-            Self::Doctor(arguments) => Some(&arguments.target),
+            Self::Plan(arguments) => Some((&arguments.target, arguments.reset)),
+            Self::Reconcile(arguments) => Some((&arguments.target, arguments.reset)),
+            Self::Run(arguments) => Some((&arguments.target, arguments.reset)),
+            Self::Images(arguments) => Some((&arguments.target, arguments.reset)),
+            Self::Explain(arguments) => Some((&arguments.target, arguments.reset)),
+            Self::Lock(arguments) => Some((&arguments.target, arguments.reset)),
+            Self::Import(arguments) => Some((&arguments.target, arguments.reset)),
+            Self::Adopt(arguments) => Some((&arguments.target, arguments.reset)),
+            Self::Doctor(arguments) => Some((&arguments.target, SimReset::default())),
             Self::Validate(_)
             | Self::Status(_)
             | Self::History(_)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-use super::{Guards, Paths, SelectorArguments, Target};
+use super::{Guards, Paths, SelectorArguments, SimReset, Target};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PlanArguments {
@@ -27,6 +27,8 @@ pub(in crate::cli) struct PlanArguments {
     pub guards: Guards,
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub reset: SimReset,
     /// Fail if the flags that narrow the scope select nothing
     #[arg(long, env = "SHAREKEEPER_REQUIRE_MATCH", value_parser = FalseyValueParser::new())]
     pub require_match: bool,

@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use super::time::duration;
-use super::{Guards, Paths, SelectorArguments, Target, WriteArguments};
+use super::{Guards, Paths, SelectorArguments, SimReset, Target, WriteArguments};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ReconcileArguments {
@@ -43,6 +43,8 @@ pub(in crate::cli) struct ReconcileArguments {
     pub guards: Guards,
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub reset: SimReset,
     /// Fail if the flags that narrow the scope select nothing
     #[arg(long, env = "SHAREKEEPER_REQUIRE_MATCH", value_parser = FalseyValueParser::new())]
     pub require_match: bool,

@@ -8,7 +8,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use super::time::duration;
-use super::{Common, Guards, Paths, SelectorArguments, Target, WriteArguments};
+use super::{Common, Guards, Paths, SelectorArguments, SimReset, Target, WriteArguments};
 use crate::cli::output::Failure;
 use crate::source::{GitRef, GitRefError, GitUrl, GitUrlError};
 
@@ -35,6 +35,8 @@ pub(in crate::cli) struct RunArguments {
     pub guards: Guards,
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub reset: SimReset,
     #[command(flatten)]
     pub selection: SelectorArguments,
 }

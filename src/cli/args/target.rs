@@ -16,6 +16,12 @@ pub(in crate::cli) struct Target {
     /// is kept there
     #[arg(long, env = "SHAREKEEPER_SIM", value_parser = FalseyValueParser::new())]
     pub sim: bool,
+}
+
+/// Belongs to commands that may change what is in the state directory.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Where to work")]
+pub(in crate::cli) struct SimReset {
     /// Start the simulator with a new world
     #[arg(long)]
     pub sim_reset: bool,
@@ -24,13 +30,13 @@ pub(in crate::cli) struct Target {
 impl Target {
     /// Refuses flags that contradict each other. clap cannot do this, because it treats a variable with the value
     /// `false` as set.
-    pub(in crate::cli) fn check(&self) -> Result<(), Failure> {
+    pub(in crate::cli) fn check(&self, reset: SimReset) -> Result<(), Failure> {
         if self.sim && self.endpoint.is_some() {
             return Err(Failure::usage(
                 "`--sim` cannot be used with `--endpoint`: the simulator has its own access point",
             ));
         }
-        if self.sim_reset && !self.sim {
+        if reset.sim_reset && !self.sim {
             return Err(Failure::usage("`--sim-reset` needs `--sim`"));
         }
         Ok(())

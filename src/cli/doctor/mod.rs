@@ -32,11 +32,6 @@ pub(super) async fn run(
     arguments: &DoctorArguments,
     common: &Common,
 ) -> Result<ExitStatus, Failure> {
-    if arguments.target.sim_reset {
-        return Err(Failure::usage(
-            "`doctor` changes nothing; `plan --sim --sim-reset` starts the simulator with a new world",
-        ));
-    }
     let selector = arguments.selection.selector();
     if arguments.cam_policy {
         return print_policy(arguments, &selector, common.output).await;

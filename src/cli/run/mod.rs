@@ -41,7 +41,7 @@ pub(super) async fn run(
     arguments.check(common)?;
     let policy = policy(arguments, common)?;
     let directory = state::directory(common, arguments.target.sim)?;
-    sim_target::reset(&arguments.target, &directory)?;
+    sim_target::reset(arguments.reset, &directory)?;
     let context = session::client_context()?;
     let webhooks = match &arguments.reporting.notify {
         Some(file) => Webhooks::load(file).map_err(|error| Failure::from_error(&error))?,

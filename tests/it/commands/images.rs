@@ -67,8 +67,30 @@ fn what_is_written_is_what_the_next_plan_asks_for() {
     assert_eq!(plan["summary"]["in_sync"], 1);
     holds(
         &stderr(&cloud.run(&arguments, 1)),
-        &["all.yaml", "it already exists"],
+        &["all.yaml", "it already exists", "`--write FILE`"],
     );
+}
+
+#[test]
+fn what_is_written_goes_into_directories_that_are_made_for_it() {
+    let cloud = cloud();
+    let document = cloud.json(&["images", "--write", "new/dir/all.yaml"], 0);
+    assert_eq!(document["file"], "new/dir/all.yaml");
+    let plan = cloud.json(&["plan", "new"], 0);
+    assert_eq!(plan["summary"]["share"], 2, "{plan:#}");
+    cloud.bench.write("file", "");
+    holds(
+        &stderr(&cloud.run(&["images", "--write", "file/all.yaml"], 1)),
+        &["cannot write file/all.yaml: the directory file: "],
+    );
+    // A link that leads nowhere is not written through.
+    let link = cloud.bench.path("link.yaml");
+    std::os::unix::fs::symlink(cloud.bench.path("elsewhere"), link).expect("a link");
+    holds(
+        &stderr(&cloud.run(&["images", "--write", "link.yaml"], 1)),
+        &["link.yaml", "it already exists"],
+    );
+    assert!(!cloud.bench.path("elsewhere").exists());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Tests how `plan` and `reconcile` show names and policies: an id always appears with its name, and the output says
 //! what a person must do about an ambiguous name or policy.
 
+use std::collections::BTreeSet;
 use std::process::Output;
 
 use serde_json::{Value, json};
@@ -163,6 +164,38 @@ fn a_name_that_no_image_has_is_blocked_and_ends_with_4() {
         &cloud.text(&["reconcile"], 4),
         &["! golden-9 ", "1 blocked"],
     );
+}
+
+#[test]
+fn reasons_begin_in_one_column_however_long_a_name_is() {
+    let cloud = Cloud::new(&[
+        image(TOKYO, "img-a", "golden-1", 1, false),
+        image(TOKYO, "img-0123456789abcdef", "golden-2", 1, false),
+    ]);
+    cloud.bench.write(
+        "manifests/fixed.yaml",
+        &format!(
+            "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {{name: fixed}}\nspec:\n  region: {TOKYO}\n  \
+             images:\n{}",
+            ["golden-1", "golden-2", "x", "a-name-of-more-than-fifteen-letters"]
+                .map(|name| format!("    - {{name: {name}, state: shared}}\n"))
+                .concat()
+        ),
+    );
+    for command in [&["plan"], &["reconcile"] as &[_]] {
+        let text = cloud.text(command, if command[0] == "plan" { 0 } else { 4 });
+        let begin = |word: &str| -> BTreeSet<usize> {
+            let lines = text
+                .lines()
+                .filter(|line| line.contains(" golden-") || line.starts_with("  ! "));
+            lines.filter_map(|line| line.find(word)).collect()
+        };
+        let missing = begin("  no image here has the name");
+        assert_eq!(missing.len(), 1, "{command:?}: {missing:?}\n{text}");
+        if command[0] == "plan" {
+            assert_eq!(begin("  declared"), missing, "{text}");
+        }
+    }
 }
 
 #[test]
