@@ -41,6 +41,18 @@ impl Html {
         self.markup("</ul></section>\n");
     }
 
+    /// Says that `more` rows of the table above are only in the JSON document, if there are any.
+    pub(super) fn rows_left_out(&mut self, more: usize) {
+        if more > 0 {
+            write_html!(
+                self,
+                "<p>",
+                (Count(more)),
+                " more are in the JSON document.</p>\n"
+            );
+        }
+    }
+
     /// Adds text, or the value of an attribute between double quotes. It is escaped, so that foreign text cannot leave
     /// its place.
     pub(super) fn text(&mut self, text: impl Display) {

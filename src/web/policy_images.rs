@@ -43,14 +43,7 @@ impl<'a> Page<'a> {
             self.policy_image(html, scope, image);
         }
         html.markup("</tbody></table></div>\n");
-        if rows.len() > ROWS_MAX {
-            write_html!(
-                html,
-                "<p>",
-                (Count(rows.len() - ROWS_MAX)),
-                " more are in the JSON document.</p>\n"
-            );
-        }
+        html.rows_left_out(rows.len().saturating_sub(ROWS_MAX));
     }
 
     fn policy_image(&self, html: &mut Html, scope: &Scope, image: &PolicyImage) {

@@ -61,14 +61,7 @@ impl Page<'_> {
             table(self, html, rest);
             html.markup("</details>\n");
         }
-        if !more.is_empty() {
-            write_html!(
-                html,
-                "<p>",
-                (Count(more.len())),
-                " more are in the JSON document.</p>\n"
-            );
-        }
+        html.rows_left_out(more.len());
     }
 
     fn transitions(&self, html: &mut Html, transitions: &[&Transition]) {
