@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::attempts::Problem;
+use crate::model::fixtures_tests::image_id;
 use crate::model::{AccountName, Cause, Region, Scope, ShareState};
 use crate::observation::Unobserved;
 use crate::plan::{Actual, Decision, Unmanaged, View};
@@ -21,10 +22,6 @@ fn at(seconds: u64) -> Now {
     }
 }
 
-fn id(image: &str) -> ImageId {
-    ImageId::new(image).expect("an id")
-}
-
 fn plan(decisions: &[(&str, Verdict)]) -> Plan {
     let decisions = decisions.iter().map(|(image, verdict)| {
         let decision = Decision {
@@ -37,7 +34,7 @@ fn plan(decisions: &[(&str, Verdict)]) -> Plan {
             name: None,
             entry: None,
         };
-        (id(image), decision)
+        (image_id(image), decision)
     });
     Plan {
         uin: None,
@@ -64,7 +61,7 @@ fn plan(decisions: &[(&str, Verdict)]) -> Plan {
 
 fn attempts(last: LastResult) -> AttemptLog {
     let mut attempts = AttemptLog::default();
-    attempts.record(id("img-a"), ShareState::Shared, last);
+    attempts.record(image_id("img-a"), ShareState::Shared, last);
     attempts
 }
 
@@ -86,7 +83,7 @@ fn waits(
     for _ in 0..passes {
         kept = schedule.begin(kept, now.monotonic);
         if let Some(last) = last {
-            kept.record(id("img-a"), ShareState::Shared, last.clone());
+            kept.record(image_id("img-a"), ShareState::Shared, last.clone());
         }
         let next = schedule.ended(plan, &mut kept, cut, INTERVAL, now);
         let wait = next.since(now.monotonic).as_secs();
@@ -97,7 +94,7 @@ fn waits(
 }
 
 #[test]
-fn what_is_in_sync_is_looked_at_once_an_interval_and_nothing_is_remembered() {
+fn a_scope_in_sync_is_observed_once_an_interval() {
     let plan = plan(&[("img-a", Verdict::InSync)]);
     let done = LastResult::Acknowledged {
         at: Monotonic::default(),
@@ -131,7 +128,7 @@ fn what_is_in_sync_is_looked_at_once_an_interval_and_nothing_is_remembered() {
 }
 
 #[test]
-fn l4_an_image_that_a_person_must_act_on_costs_a_try_an_interval_at_most_and_ever_fewer() {
+fn l4_an_image_that_needs_a_person_is_tried_ever_less_often() {
     let blocked = plan(&[("img-a", Verdict::Blocked(Box::new(problem())))]);
     let last = LastResult::Blocked(problem());
     let mut schedule = ScopeSchedule::default();
@@ -141,7 +138,7 @@ fn l4_an_image_that_a_person_must_act_on_costs_a_try_an_interval_at_most_and_eve
         kept = schedule.begin(kept, at(now).monotonic);
         if kept.tried.is_empty() {
             tries.push(now);
-            kept.record(id("img-a"), ShareState::Shared, last.clone());
+            kept.record(image_id("img-a"), ShareState::Shared, last.clone());
         }
         let next = schedule.ended(&blocked, &mut kept, Interruption::None, INTERVAL, at(now));
         now = next.since_start().as_secs();
@@ -154,7 +151,7 @@ fn l4_an_image_that_a_person_must_act_on_costs_a_try_an_interval_at_most_and_eve
 }
 
 #[test]
-fn l1_what_failed_is_tried_again_soon_and_at_the_latest_after_the_interval() {
+fn l1_what_failed_is_tried_again_within_the_interval() {
     let failed = plan(&[("img-a", Verdict::Failed(Box::new(problem())))]);
     let last = LastResult::Failed(problem());
     let mut schedule = ScopeSchedule::default();
@@ -197,7 +194,7 @@ fn l4_a_scope_that_is_never_seen_is_no_hot_loop() {
 }
 
 #[test]
-fn an_image_that_is_still_being_made_is_looked_at_more_often() {
+fn an_image_that_is_still_being_made_is_observed_more_often() {
     let waiting = Problem::unmet(UnmetCondition::NotYet, "the image is CREATING");
     let plan = plan(&[("img-a", Verdict::Blocked(Box::new(waiting)))]);
     let waits = waits(
@@ -243,7 +240,7 @@ fn a_pass_that_was_cut_off_is_made_again_at_once_and_remembers_its_writes() {
 }
 
 #[test]
-fn s4_a_write_that_was_acknowledged_at_last_is_not_forgotten_for_its_earlier_failures() {
+fn s4_an_acknowledged_write_is_kept_despite_earlier_failures() {
     let mut schedule = ScopeSchedule::default();
     let blocked = plan(&[("img-a", Verdict::Blocked(Box::new(problem())))]);
     let mut kept = attempts(LastResult::Blocked(problem()));
@@ -256,7 +253,7 @@ fn s4_a_write_that_was_acknowledged_at_last_is_not_forgotten_for_its_earlier_fai
         blueprint_id: None,
         request_id: None,
     };
-    kept.record(id("img-a"), ShareState::Shared, done);
+    kept.record(image_id("img-a"), ShareState::Shared, done);
     let cut = plan(&[("img-a", Verdict::Act)]);
     let next = schedule.ended(&cut, &mut kept, Interruption::Short, INTERVAL, at(now));
     let kept = schedule.begin(kept, next);
@@ -264,7 +261,7 @@ fn s4_a_write_that_was_acknowledged_at_last_is_not_forgotten_for_its_earlier_fai
 }
 
 #[test]
-fn l4_a_scope_that_is_only_looked_at_is_no_hot_loop_whatever_is_to_be_done_in_it() {
+fn l4_a_scope_that_is_only_observed_is_no_hot_loop() {
     let drifted = plan(&[("img-a", Verdict::Act)]);
     let waits = waits(
         &mut ScopeSchedule::default(),
@@ -322,7 +319,7 @@ fn s21_images_that_no_manifest_names_any_longer_are_forgotten() {
 }
 
 #[test]
-fn c13_a_share_that_is_not_ready_is_looked_at_more_often_but_ever_less() {
+fn c13_a_share_that_is_not_ready_is_observed_more_often_but_ever_less() {
     let plan = plan(&[("img-a", Verdict::Pending(Box::new(problem())))]);
     let mut schedule = ScopeSchedule::default();
     let first = waits(&mut schedule, &plan, None, Interruption::None, 8);
@@ -348,7 +345,7 @@ fn answers(attempts: &mut AttemptLog, code: &str, times: u32) {
             at: at(0).monotonic,
             problem,
         };
-        attempts.record(id("img-a"), ShareState::Unshared, last);
+        attempts.record(image_id("img-a"), ShareState::Unshared, last);
     }
 }
 
@@ -363,14 +360,14 @@ fn t5_l4_what_one_answer_ended_is_tried_once_more_at_a_time() {
         let next = schedule.ended(&blocked, &mut kept, Interruption::None, INTERVAL, at(now));
         let (_, due) = schedule.retries().next().expect("it waits");
         kept = schedule.begin(kept, next.min(at(now + 1).monotonic));
-        let tried = &kept.tried[&id("img-a")];
+        let tried = &kept.tried[&image_id("img-a")];
         assert_eq!(
             tried.answer.as_ref().map(|answer| answer.times),
             Some(2),
             "not yet"
         );
         kept = schedule.begin(kept, due);
-        let tried = &kept.tried[&id("img-a")];
+        let tried = &kept.tried[&image_id("img-a")];
         assert_eq!(tried.answer.as_ref().map(|answer| answer.times), Some(1));
         assert_eq!(tried.unclear, 1, "a day of answers is not one run's");
         answers(&mut kept, "ResourceNotFound.ImageIdNotFound", 1);
@@ -396,7 +393,11 @@ fn denied(
     now: Now,
 ) -> Monotonic {
     for image in tried {
-        attempts.record(id(image), ShareState::Shared, LastResult::Denied(problem()));
+        attempts.record(
+            image_id(image),
+            ShareState::Shared,
+            LastResult::Denied(problem()),
+        );
     }
     let rest = Verdict::NotTried(Box::new(crate::attempts::WritePause::of_scope(problem())));
     let remembered: Vec<_> = attempts.tried.keys().map(ToString::to_string).collect();
@@ -419,7 +420,7 @@ fn images(numbers: std::ops::Range<usize>) -> Vec<String> {
 }
 
 #[test]
-fn c2_l4_a_scope_at_rest_is_looked_at_again_ever_later_and_what_was_not_tried_waits_for_nothing() {
+fn c2_l4_a_paused_scope_is_observed_ever_later() {
     let (mut schedule, mut attempts, mut now) =
         (ScopeSchedule::default(), AttemptLog::default(), 0);
     let mut waits = Vec::new();
@@ -451,7 +452,7 @@ fn c2_l4_denied_images_wake_no_pass_and_take_turns_five_at_a_time() {
         attempts = schedule.begin(attempts, at(now).monotonic);
         let due: Vec<_> = all
             .iter()
-            .filter(|image| !attempts.tried.contains_key(&id(image)))
+            .filter(|image| !attempts.tried.contains_key(&image_id(image)))
             .cloned()
             .collect();
         assert!(due.len() <= 5, "{due:?}");
@@ -464,14 +465,14 @@ fn c2_l4_denied_images_wake_no_pass_and_take_turns_five_at_a_time() {
 }
 
 #[test]
-fn c2_a_denied_image_that_had_a_turn_and_was_not_tried_keeps_its_place_and_its_finding() {
+fn c2_a_denied_image_that_was_not_tried_keeps_its_place() {
     let (mut schedule, mut attempts) = (ScopeSchedule::default(), AttemptLog::default());
     denied(&mut schedule, &mut attempts, &images(0..1), &[], at(0));
     let before: Vec<_> = schedule.retries().map(|(_, at)| at).collect();
     attempts = schedule.begin(attempts, at(1_000).monotonic);
     assert!(attempts.tried.is_empty(), "it has a turn");
     denied(&mut schedule, &mut attempts, &[], &images(0..1), at(1_000));
-    assert!(is_denied(&attempts, &id("img-00")));
+    assert!(is_denied(&attempts, &image_id("img-00")));
     let after: Vec<_> = schedule.retries().map(|(_, at)| at).collect();
     assert_eq!(before, after, "it is not charged");
 }
@@ -488,11 +489,11 @@ fn c2_l1_once_a_denied_image_is_permitted_the_others_are_tried_at_once() {
     };
     let permitted: Vec<_> = images(0..12)
         .into_iter()
-        .filter(|image| !attempts.tried.contains_key(&id(image)))
+        .filter(|image| !attempts.tried.contains_key(&image_id(image)))
         .collect();
     assert_eq!(permitted.len(), 5);
     for image in &permitted {
-        attempts.record(id(image), ShareState::Shared, done.clone());
+        attempts.record(image_id(image), ShareState::Shared, done.clone());
     }
     let decisions = images(0..12);
     let decisions: Vec<_> = decisions

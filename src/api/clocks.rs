@@ -297,15 +297,12 @@ fn span(duration: Duration) -> TimeDelta {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::fixtures_tests::at;
 
     const HOST: &str = "lighthouse.intl.tencentcloudapi.com";
 
     fn account(name: &str) -> Caller {
         Caller::Account(AccountName::new(name).expect("a name"))
-    }
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_timestamp(1_790_000_000 + seconds, 0).expect("a date")
     }
 
     /// Records a reply that took `took` and arrived at `seconds`, from a clock that is `ahead` by milliseconds.

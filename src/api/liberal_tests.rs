@@ -136,7 +136,7 @@ fn c14_t2_of_blueprints_only_the_counts_and_ids_are_needed() {
 }
 
 #[test]
-fn c14_t2_of_images_only_the_counts_and_ids_are_needed_and_whether_they_can_be_shared() {
+fn c14_t2_of_images_only_count_id_and_eligibility_are_needed() {
     let whole = &samples()["DescribeImagesToShare"]["success"];
     every_field::<DescribeImagesReply>(
         whole,
@@ -169,7 +169,7 @@ fn c14_t2_of_instances_only_the_counts_and_ids_are_needed() {
 }
 
 #[test]
-fn c14_t2_of_images_of_cvm_what_lighthouse_does_not_tell_is_needed() {
+fn c14_t2_of_images_of_cvm_only_what_lighthouse_lacks_is_needed() {
     let whole = &samples()["DescribeImages"]["success"];
     every_field::<DescribeCvmImagesReply>(
         whole,

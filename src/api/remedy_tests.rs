@@ -53,15 +53,15 @@ fn t7_each_row_of_the_table_is_reached_and_fills_its_gaps() {
         let refusal = sample(row);
         let first = TABLE.iter().position(|row| row.fits(&refusal));
         assert_eq!(first, Some(number), "{} is hidden by another row", row.code);
-        let told = refusal.told();
+        let remedy = refusal.told();
         assert_eq!(
-            told.contains('('),
+            remedy.contains('('),
             row.remedy.is_some(),
-            "{}: {told}",
+            "{}: {remedy}",
             row.code
         );
-        assert!(!told.contains('{'), "{told}");
-        assert!(told.chars().count() < 400, "{told}");
+        assert!(!remedy.contains('{'), "{remedy}");
+        assert!(remedy.chars().count() < 400, "{remedy}");
     }
 }
 

@@ -107,13 +107,13 @@ impl Drop for ScopeMut<'_> {
 #[cfg(test)]
 mod tests {
     use std::rc::Rc;
-    use std::time::Duration;
 
     use proptest::prelude::*;
 
     use super::super::fair_share::{AccountKey, PassSlot};
     use super::*;
     use crate::engine::Stop;
+    use crate::model::fixtures_tests::elapsed;
     use crate::model::{AccountName, Region};
 
     fn scope(number: usize) -> Scope {
@@ -121,10 +121,6 @@ mod tests {
             account: AccountName::default(),
             region: Region::all().nth(number).expect("a region"),
         }
-    }
-
-    fn at(seconds: u64) -> Monotonic {
-        Monotonic::new(Duration::from_secs(seconds))
     }
 
     fn change(state: &mut ScopeState, what: u8, now: Monotonic) {
@@ -152,9 +148,9 @@ mod tests {
             changes in prop::collection::vec((0usize..4, 0u8..7, 0u64..50, any::<bool>()), 0..60),
         ) {
             let mut scopes = Scopes::default();
-            scopes.change_all(|states| states.extend((0..4).map(|number| (scope(number), ScopeState::new(at(0))))));
+            scopes.change_all(|states| states.extend((0..4).map(|number| (scope(number), ScopeState::new(elapsed(0))))));
             for (number, what, seconds, all) in changes {
-                let now = at(seconds);
+                let now = elapsed(seconds);
                 match all {
                     true => scopes.change_all(|states| states.values_mut().for_each(|state| change(state, what, now))),
                     false => change(&mut scopes.get_mut(&scope(number)).expect("a scope"), what, now),

@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn c8_s4_what_is_too_old_does_not_leave_and_what_soon_will_be_does_not_get_ready() {
+    fn c8_s4_what_is_or_soon_will_be_too_old_does_not_leave() {
         let (freshness, executor) = freshness(&shares(1, 0));
         let (id, ..) = executor.ready().next().expect("one");
         for (age, is_sent, is_prepared, is_asked) in [

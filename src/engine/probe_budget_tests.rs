@@ -29,7 +29,7 @@ fn is_paused(scope: &ScopeBudget) -> bool {
 }
 
 #[test]
-fn c2_l4_three_paused_scopes_pause_the_account_and_each_other_one_makes_one_call() {
+fn c2_l4_three_paused_scopes_pause_the_account() {
     let budget = Rc::default();
     let all = scopes(&budget, 6);
     for scope in &all[..3] {
@@ -123,7 +123,7 @@ fn c2_a_scope_that_ends_without_a_call_gives_its_own_up() {
 }
 
 #[test]
-fn c2_the_next_pass_over_a_scope_counts_anew_and_one_scope_never_pauses_its_account() {
+fn c2_the_next_pass_counts_anew_and_one_scope_pauses_no_account() {
     let budget = Rc::default();
     for _ in 0..100 {
         let all = scopes(&budget, 1);

@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn g8_what_a_program_said_just_before_its_end_is_kept_though_its_pipes_stay_open() {
+    async fn g8_last_output_of_a_program_is_kept_if_its_pipes_stay_open() {
         for _ in 0..20 {
             let script = "sleep 3600 & echo $! >&2; head -c 60000 /dev/zero; echo end; exit 4";
             let failed = SystemCommandRunner.run(shell(script)).await;

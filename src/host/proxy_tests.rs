@@ -148,7 +148,7 @@ fn t3_a_proxy_is_read_as_the_client_library_reads_it() {
 }
 
 #[test]
-fn t3_what_is_no_proxy_is_an_error_that_names_the_variable_and_quotes_nothing() {
+fn t3_a_wrong_proxy_is_an_error_that_names_only_the_variable() {
     for value in [
         "ftp://proxy:1",
         "socks6://proxy:1",

@@ -80,10 +80,7 @@ fn plus(zero: Timestamp, monotonic: Monotonic) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_timestamp(1_790_000_000 + seconds, 0).expect("a date")
-    }
+    use crate::model::fixtures_tests::at;
 
     fn monotonic(seconds: u64) -> Monotonic {
         Monotonic::new(Duration::from_secs(seconds))

@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn g6_a_supervisor_that_does_not_listen_holds_nothing_up_and_hears_later_what_it_must() {
+    fn g6_a_supervisor_that_does_not_read_delays_nothing() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("notify");
         let listener = UnixDatagram::bind(&path).expect("a socket");

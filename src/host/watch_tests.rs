@@ -25,19 +25,23 @@ fn m15_an_access_is_no_change() {
     let directory = tempfile::tempdir().expect("a directory");
     let shared = watching(|places| places.add(directory.path()));
     let file = directory.path().join("a.yaml");
-    for (kind, told) in [
+    for (kind, is_passed_on) in [
         (EventKind::Access(AccessKind::Any), false),
         (EventKind::Create(CreateKind::File), true),
         (EventKind::Modify(ModifyKind::Any), true),
         (EventKind::Remove(RemoveKind::File), true),
         (EventKind::Any, true),
     ] {
-        assert_eq!(is_told(&shared, Ok(event(kind, &file))), told, "{kind:?}");
+        assert_eq!(
+            is_told(&shared, Ok(event(kind, &file))),
+            is_passed_on,
+            "{kind:?}"
+        );
     }
 }
 
 #[test]
-fn m15_what_the_system_tells_of_our_own_reading_is_dropped() {
+fn m15_notifications_of_our_own_reading_are_dropped() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("a.yaml");
     fs::write(&file, "x").expect("writes");
@@ -45,8 +49,8 @@ fn m15_what_the_system_tells_of_our_own_reading_is_dropped() {
     let (sender, events) = std::sync::mpsc::channel();
     let take_in = move |event: Result<Event, notify::Error>| {
         let event = event.expect("an event");
-        let told = is_told(&shared, Ok(event.clone()));
-        let _ = sender.send((event, told));
+        let is_passed_on = is_told(&shared, Ok(event.clone()));
+        let _ = sender.send((event, is_passed_on));
     };
     let mut watcher = notify::recommended_watcher(take_in).expect("watches");
     let real = directory.path().canonicalize().expect("is there");
@@ -58,14 +62,14 @@ fn m15_what_the_system_tells_of_our_own_reading_is_dropped() {
     fs::write(real.join("last.yaml"), "x").expect("writes");
     let mut dropped = 0;
     // The system reports events in the order in which they happened.
-    for (event, told) in events {
-        if told {
+    for (event, is_passed_on) in events {
+        if is_passed_on {
             assert!(event.paths[0].ends_with("last.yaml"), "{event:?}");
             break;
         }
         dropped += 1;
     }
-    assert!(dropped > 0, "the reading was told of, and dropped");
+    assert!(dropped > 0, "the reading was notified, and dropped");
 }
 
 #[test]
@@ -77,7 +81,7 @@ fn m13_an_overflow_and_an_error_count_as_a_change() {
 }
 
 #[test]
-fn m14_what_happens_beside_what_matters_is_not_told() {
+fn m14_changes_beside_the_watched_paths_are_not_notified() {
     let directory = tempfile::tempdir().expect("a directory");
     let inner = directory.path().join("manifests");
     fs::create_dir(&inner).expect("makes");
@@ -87,13 +91,17 @@ fn m14_what_happens_beside_what_matters_is_not_told() {
         places.add(&inner);
     });
     let kind = EventKind::Modify(ModifyKind::Any);
-    for (path, told) in [
+    for (path, is_passed_on) in [
         (directory.path().join("run.log"), false),
         (directory.path().join("current"), true),
         (inner.join("a.yaml"), true),
         (inner.clone(), true),
     ] {
-        assert_eq!(is_told(&shared, Ok(event(kind, &path))), told, "{path:?}");
+        assert_eq!(
+            is_told(&shared, Ok(event(kind, &path))),
+            is_passed_on,
+            "{path:?}"
+        );
     }
 }
 

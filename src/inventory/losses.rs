@@ -97,11 +97,8 @@ impl Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::fixtures_tests::at;
     use crate::observation::{Blueprint, BlueprintState};
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_timestamp(1_790_000_000 + seconds, 0).expect("a date")
-    }
 
     fn set(names: &[&str]) -> BTreeSet<ImageId> {
         let ids = names

@@ -2,16 +2,9 @@
 
 use super::*;
 use crate::inventory::{AcknowledgedWrite, IntentId};
-use crate::model::{Permission, ShareState, Timestamp};
+use crate::model::fixtures_tests::{at, image_id};
+use crate::model::{Permission, ShareState};
 use crate::observation::Blueprint;
-
-fn at(second: i64) -> Timestamp {
-    chrono::DateTime::from_timestamp(1_767_225_600 + second, 0).expect("a time")
-}
-
-fn image(text: &str) -> ImageId {
-    ImageId::new(text).expect("an id")
-}
 
 fn name(text: &str) -> AccountName {
     AccountName::new(text).expect("a name")
@@ -47,7 +40,7 @@ fn seen(shared: &[(&str, &str)]) -> Seen {
             state: "NORMAL".into(),
             name: Default::default(),
         };
-        (image(id), blueprint)
+        (image_id(id), blueprint)
     });
     Seen {
         shared: shared.collect(),
@@ -56,7 +49,7 @@ fn seen(shared: &[(&str, &str)]) -> Seen {
 }
 
 fn unused(rows: &[(&str, InventoryEntry)]) -> BTreeMap<AccountName, ScopeRows> {
-    let images = rows.iter().map(|(id, entry)| (image(id), entry.clone()));
+    let images = rows.iter().map(|(id, entry)| (image_id(id), entry.clone()));
     let rows = ScopeRows {
         images: images.collect(),
         ..ScopeRows::default()
@@ -75,7 +68,7 @@ fn taken(
         unused(rows),
         |_| account_match,
         shown.as_ref(),
-        |id| *id == image("img-named"),
+        |id| *id == image_id("img-named"),
     );
     (inventory, taken)
 }
@@ -93,8 +86,8 @@ fn g2_a_proven_name_hands_over_everything_even_unseen() {
         images: 2,
     };
     assert_eq!((taken.names, taken.rows), (vec![all], vec![]));
-    assert_eq!(inventory.images[&image("img-a")], ours(Some("lhbp-a")));
-    assert!(inventory.images[&image("img-b")].protected);
+    assert_eq!(inventory.images[&image_id("img-a")], ours(Some("lhbp-a")));
+    assert!(inventory.images[&image_id("img-b")].protected);
 }
 
 #[test]
@@ -119,7 +112,7 @@ fn c1_an_open_name_hands_over_what_its_blueprint_proves() {
         .collect();
     assert_eq!(proves, [true, false]);
     let ownership = |id: &str| {
-        inventory.images[&image(id)]
+        inventory.images[&image_id(id)]
             .owned
             .as_ref()
             .map(|o| o.ownership)
@@ -160,11 +153,11 @@ fn g2_what_holds_back_counts_and_stays_where_it_is() {
         let (inventory, taken) = taken(&rows, account_match, Some(&shown));
         assert_eq!(taken, Takeover::default(), "{account_match:?}");
         for id in ["img-named", "img-shown", "img-reshared"] {
-            let entry = &inventory.images[&image(id)];
+            let entry = &inventory.images[&image_id(id)];
             assert!(entry.protected && entry.parked_since.is_some(), "{id}");
             assert_eq!(entry.owned, None, "{id}");
         }
-        assert!(!inventory.images.contains_key(&image("img-neither")));
+        assert!(!inventory.images.contains_key(&image_id("img-neither")));
     }
 }
 
@@ -172,8 +165,10 @@ fn g2_what_holds_back_counts_and_stays_where_it_is() {
 fn g2_what_is_known_under_the_own_name_wins_and_restraints_add_up() {
     let mut inventory = Inventory::default();
     let own = ours(Some("lhbp-new"));
-    inventory.images.insert(image("img-a"), own.clone());
-    inventory.open_intents.insert(image("img-a"), vec![open(7)]);
+    inventory.images.insert(image_id("img-a"), own.clone());
+    inventory
+        .open_intents
+        .insert(image_id("img-a"), vec![open(7)]);
     let mut rows = unused(&[(
         "img-a",
         InventoryEntry {
@@ -186,8 +181,8 @@ fn g2_what_is_known_under_the_own_name_wins_and_restraints_add_up() {
         },
     )]);
     let legacy = rows.get_mut(&name("legacy")).expect("is there");
-    legacy.open_intents.insert(image("img-a"), vec![open(3)]);
-    legacy.open_intents.insert(image("img-b"), vec![open(4)]);
+    legacy.open_intents.insert(image_id("img-a"), vec![open(3)]);
+    legacy.open_intents.insert(image_id("img-b"), vec![open(4)]);
     let taken = inventory.take_over(rows, |_| AccountMatch::Proven, None, |_| false);
     assert_eq!(
         ids(&taken),
@@ -198,10 +193,10 @@ fn g2_what_is_known_under_the_own_name_wins_and_restraints_add_up() {
         taken.names[0].images, 2,
         "an open write without a row goes along"
     );
-    let entry = &inventory.images[&image("img-a")];
+    let entry = &inventory.images[&image_id("img-a")];
     assert_eq!((&entry.owned, &entry.writes), (&own.owned, &own.writes));
     assert_eq!((entry.parked_since, entry.protected), (Some(at(1)), true));
-    let intents: Vec<_> = inventory.open_intents[&image("img-a")]
+    let intents: Vec<_> = inventory.open_intents[&image_id("img-a")]
         .iter()
         .map(|open| open.intent.0)
         .collect();
@@ -355,7 +350,7 @@ fn g2_a_suspension_follows_each_name_that_an_account_had() {
 }
 
 #[test]
-fn c9_an_accepted_loss_is_held_against_the_look_that_finds_the_new_name() {
+fn c9_an_accepted_loss_applies_when_the_new_name_is_observed() {
     let accepted = |lost| LossAcceptance {
         lost,
         images: None,
@@ -374,7 +369,7 @@ fn c9_an_accepted_loss_is_held_against_the_look_that_finds_the_new_name() {
             rows.acceptances = vec![accepted(7)];
         }
         inventory.take_over(rows, |_| account_match, Some(&seen(&[])), |_| false);
-        let missing = (0..7).map(|n| image(&format!("img-{n}"))).collect();
+        let missing = (0..7).map(|n| image_id(&format!("img-{n}"))).collect();
         assert_eq!(
             inventory.is_loss_accepted(&missing, 0),
             follows,

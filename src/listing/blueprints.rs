@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn t4_a21_of_blueprints_of_one_image_the_most_usable_counts_in_whatever_order() {
+    fn t4_a21_the_most_usable_blueprint_of_an_image_counts() {
         let states = [
             "NORMAL",
             "",

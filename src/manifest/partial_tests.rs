@@ -154,7 +154,7 @@ fn m3_s3_errors_that_are_not_listed_leave_out_their_file_too() {
 }
 
 #[test]
-fn m17_s3_what_needs_an_account_of_a_file_left_out_is_left_out_too_to_any_depth() {
+fn m17_s3_what_needs_an_account_that_was_left_out_is_left_out() {
     let chained =
         |own: &str, needs: &str, id: &str| format!("{}---\n{}", account(own), image_of(needs, id));
     let files = [
@@ -177,7 +177,7 @@ fn m17_s3_what_needs_an_account_of_a_file_left_out_is_left_out_too_to_any_depth(
 }
 
 #[test]
-fn m17_s3_the_default_account_is_not_guessed_where_its_document_may_be_lost() {
+fn m17_s3_a_default_account_whose_document_may_be_lost_is_left_out() {
     let lost = [
         ("a.yaml", format!("{}\tx", account("default"))),
         ("b.yaml", image("img-b")),
@@ -208,7 +208,7 @@ fn restriction(directory: &str, images: &str) -> String {
 }
 
 #[test]
-fn s3_what_breaks_a_restriction_is_left_out_and_hides_nobody_elses_manifests() {
+fn s3_what_breaks_a_restriction_is_left_out_alone() {
     let files = [
         ("r.yaml", restriction("team-a", "img-a*")),
         ("team-a/a.yaml", image("img-a")),
@@ -222,7 +222,7 @@ fn s3_what_breaks_a_restriction_is_left_out_and_hides_nobody_elses_manifests() {
 }
 
 #[test]
-fn s3_where_a_restriction_may_be_lost_nothing_that_it_could_be_about_is_left() {
+fn s3_where_a_restriction_may_be_lost_nothing_below_it_is_kept() {
     let lost = [
         restriction("team-a", "img-a*").replace("images:", "imagse:"),
         restriction("team-a", "img-a*").replace("Restriction", "Restricton"),
@@ -262,7 +262,7 @@ fn m1_s3_what_cannot_be_read_may_be_a_restriction() {
 }
 
 #[test]
-fn s3_a_restriction_that_goes_for_anothers_sake_takes_along_what_it_is_about() {
+fn s3_a_restriction_that_is_left_out_takes_its_files_along() {
     // A link to it is in `all`, so it may apply to `elsewhere` and is removed with `all`.
     let linked = SourceText::new("elsewhere/r.yaml", restriction(".", "img-a*"))
         .found_in(vec!["elsewhere".into(), "all/deep".into()]);

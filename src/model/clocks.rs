@@ -91,10 +91,7 @@ impl Clocks {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_timestamp(1_790_000_000 + seconds, 0).expect("a date")
-    }
+    use crate::model::fixtures_tests::at;
 
     fn apart(seconds: i64) -> Clocks {
         Clocks::new(at(0), TimeDelta::seconds(seconds))

@@ -6,6 +6,8 @@
 mod clocks;
 mod commit;
 mod endpoint;
+#[cfg(test)]
+pub(crate) mod fixtures_tests;
 mod glob;
 mod image_id;
 mod image_name;

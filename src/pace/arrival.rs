@@ -83,36 +83,33 @@ impl ArrivalEstimator {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::fixtures_tests::elapsed;
 
     fn ms(n: u64) -> Duration {
         Duration::from_millis(n)
     }
 
-    fn at(seconds: u64) -> Monotonic {
-        Monotonic::new(Duration::from_secs(seconds))
-    }
-
     #[test]
     fn a_replys_delay_beyond_the_quickest_bounds_its_arrival() {
         let mut arrival = ArrivalEstimator::default();
-        arrival.add_reply(ms(90), at(1));
+        arrival.add_reply(ms(90), elapsed(1));
         assert_eq!(
             arrival.arrival_uncertainty(Some(ms(90)), false),
             UNCERTAINTY_MAX,
             "one says little"
         );
-        (1..20).for_each(|_| arrival.add_reply(ms(90), at(1)));
+        (1..20).for_each(|_| arrival.add_reply(ms(90), elapsed(1)));
         assert_eq!(
             arrival.arrival_uncertainty(Some(ms(90)), false),
             ms(15) + TIMER_SLACK,
             "twenty more"
         );
-        (20..300).for_each(|_| arrival.add_reply(ms(90), at(1)));
+        (20..300).for_each(|_| arrival.add_reply(ms(90), elapsed(1)));
         assert_eq!(
             arrival.arrival_uncertainty(Some(ms(90)), false),
             ms(1) + TIMER_SLACK
         );
-        (300..600).for_each(|_| arrival.add_reply(ms(70), at(2)));
+        (300..600).for_each(|_| arrival.add_reply(ms(70), elapsed(2)));
         assert_eq!(
             arrival.arrival_uncertainty(Some(ms(90)), false),
             ms(20) + TIMER_SLACK + arrival.sampling_error(),
@@ -140,7 +137,7 @@ mod tests {
             COLD_UNCERTAINTY_MAX
         );
         for _ in 0..REPLIES_MIN {
-            arrival.add_reply(ms(200), at(1));
+            arrival.add_reply(ms(200), elapsed(1));
         }
         assert_eq!(arrival.arrival_uncertainty(None, true), ms(600));
     }
@@ -149,16 +146,16 @@ mod tests {
     fn a_longer_network_path_is_recognized_within_some_minutes() {
         let mut arrival = ArrivalEstimator::default();
         for _ in 0..REPLIES_MIN {
-            arrival.add_reply(ms(70), at(0));
+            arrival.add_reply(ms(70), elapsed(0));
         }
         for minute in 1..5 {
-            arrival.add_reply(ms(200), at(minute * 61));
+            arrival.add_reply(ms(200), elapsed(minute * 61));
             assert_eq!(
                 arrival.arrival_uncertainty(Some(ms(200)), false),
                 UNCERTAINTY_MAX
             );
         }
-        arrival.add_reply(ms(200), at(5 * 61));
+        arrival.add_reply(ms(200), elapsed(5 * 61));
         assert_eq!(
             arrival.arrival_uncertainty(Some(ms(200)), false),
             TIMER_SLACK + arrival.sampling_error()

@@ -50,30 +50,27 @@ impl ConnectionReuse {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(seconds: u64) -> Monotonic {
-        Monotonic::new(Duration::from_secs(seconds))
-    }
+    use crate::model::fixtures_tests::elapsed;
 
     #[test]
     fn s6_connections_are_cold_at_start_after_a_pause_and_on_growth() {
         let mut reuse = ConnectionReuse::default();
         let mut alone = |seconds| {
-            let cold = reuse.call_leaves(at(seconds));
+            let cold = reuse.call_leaves(elapsed(seconds));
             reuse.call_ended();
             cold
         };
         let cold = [0, 1, 2, 25, 56, 57, 58].map(&mut alone);
         assert_eq!(cold, [true, false, false, false, true, false, false]);
-        assert!(!reuse.call_leaves(at(59)), "as many as there were");
-        assert!(reuse.call_leaves(at(59)), "a second one at once");
-        assert!(reuse.call_leaves(at(59)));
+        assert!(!reuse.call_leaves(elapsed(59)), "as many as there were");
+        assert!(reuse.call_leaves(elapsed(59)), "a second one at once");
+        assert!(reuse.call_leaves(elapsed(59)));
         (0..3).for_each(|_| reuse.call_ended());
         assert!(
-            reuse.call_leaves(at(59)),
+            reuse.call_leaves(elapsed(59)),
             "the new ones may not be open yet"
         );
-        assert!(!reuse.call_leaves(at(61)));
-        assert!(!reuse.call_leaves(at(61)));
+        assert!(!reuse.call_leaves(elapsed(61)));
+        assert!(!reuse.call_leaves(elapsed(61)));
     }
 }

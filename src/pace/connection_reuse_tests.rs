@@ -8,10 +8,7 @@ use std::time::Duration;
 use super::connection_reuse::ConnectionReuse;
 use super::{Bucket, Pace};
 use crate::model::Monotonic;
-
-fn at(milliseconds: u64) -> Monotonic {
-    Monotonic::new(Duration::from_millis(milliseconds))
-}
+use crate::model::fixtures_tests::elapsed_ms;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
@@ -125,8 +122,8 @@ fn s6_calls_that_wait_for_a_connection_stay_within_the_apis_limit() {
                 // An edit of many images, on no open connections or after an edit of a few images.
                 for open in [0, 1, 3] {
                     let mut access_point = AccessPoint::new(rate, round_trip, connect_trips);
-                    access_point.calls(open, at(0));
-                    access_point.calls(100, at(12_000));
+                    access_point.calls(open, elapsed_ms(0));
+                    access_point.calls(100, elapsed_ms(12_000));
                     let most = access_point.most_in_a_second();
                     assert!(
                         most <= 20,

@@ -11,9 +11,10 @@ use crate::attempts::AttemptLog;
 use crate::desired::{Completeness, DesiredShare};
 use crate::inventory::Inventory;
 use crate::model::Cause;
-use crate::model::{ImageId, Monotonic, Selector};
+use crate::model::fixtures_tests::{img_a, tokyo};
+use crate::model::{Monotonic, Selector};
 use crate::observation::{Observation, Seen, Unobserved};
-use crate::plan::fixtures_tests::{blueprint, no_instances, own, scope, wanted};
+use crate::plan::fixtures_tests::{blueprint, no_instances, own, wanted};
 use crate::plan::{Decision, Inputs, Plan, Policy, Prune, ScopeAccount, Verdict, Withheld, plan};
 use crate::resolve::ResolvedScope;
 use crate::windows::{Kind, Length, Schedule, Span, Starts, Window, Windows, Zone};
@@ -25,10 +26,6 @@ fn noon() -> Timestamp {
 
 fn at(hours: i64) -> Timestamp {
     noon() + TimeDelta::hours(hours)
-}
-
-fn img() -> ImageId {
-    ImageId::new("img-a").expect("an id")
 }
 
 fn intent(from: Option<i64>, until: Option<i64>) -> DesiredShare {
@@ -91,16 +88,16 @@ impl Case {
         let seen = Seen {
             shared: self
                 .shared
-                .then(|| (img(), blueprint("lhbp-1")))
+                .then(|| (img_a(), blueprint("lhbp-1")))
                 .into_iter()
                 .collect(),
-            own: own([img()]),
+            own: own([img_a()]),
             instances: no_instances(),
             ..Seen::default()
         };
-        let id = img();
+        let id = img_a();
         plan(&Inputs {
-            scope: &scope(),
+            scope: &tokyo(),
             account: &ScopeAccount::default(),
             desired: &ResolvedScope::by_id(
                 Cow::Owned(BTreeMap::from([(&id, &image)])),
@@ -129,7 +126,7 @@ impl Case {
     }
 
     fn decision(&self) -> Decision {
-        self.plan().decisions[&img()].clone()
+        self.plan().decisions[&img_a()].clone()
     }
 }
 

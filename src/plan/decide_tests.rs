@@ -9,9 +9,10 @@ use super::*;
 use crate::attempts::LastResult;
 use crate::desired::{Completeness, DesiredImage, DesiredShare};
 use crate::inventory::{IntentId, Inventory, InventoryEntry, LAG_MAX, OpenIntent};
+use crate::model::fixtures_tests::{elapsed, img_a, tokyo};
 use crate::model::{Clocks, Permission, Selector, Timestamp};
 use crate::observation::{OwnImages, Precondition, Unobserved};
-use crate::plan::fixtures_tests::{blueprint, no_instances, own, scope, wanted};
+use crate::plan::fixtures_tests::{blueprint, no_instances, own, wanted};
 use crate::plan::own_writes::UNCLEAR_MAX;
 use crate::plan::{
     Inputs, Plan, Policy, Prune, ScopeAccount, Withheld, needs_own_images, plan, share_candidates,
@@ -23,14 +24,6 @@ const SHARED: DesiredShare = DesiredShare::Shared {
     from: None,
     until: None,
 };
-
-fn img() -> ImageId {
-    ImageId::new("img-a").expect("valid")
-}
-
-fn at(seconds: u64) -> Monotonic {
-    Monotonic::new(Duration::from_secs(seconds))
-}
 
 fn unobserved() -> Unobserved {
     Unobserved {
@@ -46,23 +39,23 @@ fn unobserved() -> Unobserved {
 fn seen(shared: bool, eligibility: Option<Eligibility>) -> Observation {
     let mut seen = Seen::default();
     if shared {
-        seen.shared.insert(img(), blueprint("lhbp-1"));
+        seen.shared.insert(img_a(), blueprint("lhbp-1"));
     }
-    seen.eligibility.extend(eligibility.map(|e| (img(), e)));
-    seen.own = own([img()]);
+    seen.eligibility.extend(eligibility.map(|e| (img_a(), e)));
+    seen.own = own([img_a()]);
     seen.instances = no_instances();
     Observation::Seen(seen)
 }
 
 fn tried(towards: ShareState, last: LastResult) -> AttemptLog {
     let mut attempts = AttemptLog::default();
-    attempts.record(img(), towards, last);
+    attempts.record(img_a(), towards, last);
     attempts
 }
 
 fn acknowledged(seconds: u64) -> LastResult {
     LastResult::Acknowledged {
-        at: at(seconds),
+        at: elapsed(seconds),
         blueprint_id: None,
         request_id: None,
     }
@@ -70,7 +63,7 @@ fn acknowledged(seconds: u64) -> LastResult {
 
 fn unclear(seconds: u64) -> LastResult {
     LastResult::Unclear {
-        at: at(seconds),
+        at: elapsed(seconds),
         problem: Problem::new("lost"),
     }
 }
@@ -98,7 +91,7 @@ fn planned_with(
     seconds: u64,
 ) -> Plan {
     let now = noon();
-    let id = img();
+    let id = img_a();
     let selector = Selector::default();
     let wanted = ResolvedScope::by_id(
         Cow::Owned(BTreeMap::from([(&id, image)])),
@@ -106,7 +99,7 @@ fn planned_with(
         &Completeness::Whole,
     );
     plan(&Inputs {
-        scope: &scope(),
+        scope: &tokyo(),
         account: &ScopeAccount::default(),
         desired: &wanted,
         observation,
@@ -117,7 +110,7 @@ fn planned_with(
         approved: None,
         clocks: Clocks::machine_only(now),
         present: now.into(),
-        monotonic: at(seconds),
+        monotonic: elapsed(seconds),
     })
 }
 
@@ -127,7 +120,7 @@ fn verdict(
     attempts: &AttemptLog,
     seconds: u64,
 ) -> Verdict {
-    planned(&wanted(intent), observation, attempts, seconds).decisions[&img()]
+    planned(&wanted(intent), observation, attempts, seconds).decisions[&img_a()]
         .verdict
         .clone()
 }
@@ -172,7 +165,7 @@ fn a_protected_image_is_never_cancelled() {
     };
     let plan = planned(&image, &seen(true, None), &AttemptLog::default(), 0);
     assert_eq!(
-        plan.decisions[&img()].verdict,
+        plan.decisions[&img_a()].verdict,
         Verdict::Withheld(Box::new(Withheld::Protected))
     );
     assert_eq!(plan.actions().count(), 0);
@@ -204,7 +197,7 @@ fn a6_s4_an_acknowledged_write_is_awaited_and_repeated_once_at_most() {
         Verdict::Await { .. }
     ));
     assert_eq!(verdict(SHARED, &missing, &attempts, 130), Verdict::Act);
-    attempts.record(img(), ShareState::Shared, acknowledged(131));
+    attempts.record(img_a(), ShareState::Shared, acknowledged(131));
     assert!(matches!(
         verdict(SHARED, &missing, &attempts, 200),
         Verdict::Await { .. }
@@ -242,7 +235,7 @@ fn t2_a_write_with_unknown_outcome_is_observed_before_a_retry() {
 fn unknown_outcomes_end_in_failure() {
     let mut attempts = AttemptLog::default();
     for n in 0..UNCLEAR_MAX.into() {
-        attempts.record(img(), ShareState::Shared, unclear(n));
+        attempts.record(img_a(), ShareState::Shared, unclear(n));
     }
     assert!(matches!(
         verdict(SHARED, &seen(false, None), &attempts, 1000),
@@ -322,7 +315,7 @@ fn unshareable_without_a_visible_reason_is_observed_again() {
         verdict(SHARED, &doubtful, &attempts, 10),
         Verdict::Await { .. }
     ));
-    attempts.unshareable_since.insert(img(), at(10));
+    attempts.unshareable_since.insert(img_a(), elapsed(10));
     assert!(matches!(
         verdict(SHARED, &doubtful, &attempts, 15),
         Verdict::Await { .. }
@@ -364,7 +357,7 @@ fn written(permission: Permission, age: TimeDelta) -> Inventory {
     let mut record = InventoryEntry::default();
     record.record_acknowledged(permission, Some("lhbp-1"), false, noon() - age);
     Inventory {
-        images: BTreeMap::from([(img(), record)]),
+        images: BTreeMap::from([(img_a(), record)]),
         ..Inventory::default()
     }
 }
@@ -378,7 +371,7 @@ fn unanswered(permission: Permission, age: TimeDelta) -> Inventory {
         saw_opposite: true,
     };
     Inventory {
-        open_intents: BTreeMap::from([(img(), vec![open])]),
+        open_intents: BTreeMap::from([(img_a(), vec![open])]),
         ..Inventory::default()
     }
 }
@@ -396,7 +389,7 @@ fn verdict_after(
         &AttemptLog::default(),
         1_000,
     );
-    plan.decisions[&img()].verdict.clone()
+    plan.decisions[&img_a()].verdict.clone()
 }
 
 /// When a verdict's wait ends, in seconds.
@@ -467,7 +460,7 @@ fn c3_an_unconfirmed_write_of_an_earlier_run_is_awaited() {
             waits_until(&verdict_after(&left, wish, &shown)),
             Some(1_100)
         );
-        let record = left.images.get_mut(&img()).expect("a record");
+        let record = left.images.get_mut(&img_a()).expect("a record");
         record.writes[0].confirmed = true;
         let verdict = verdict_after(&left, wish, &shown);
         assert_eq!(
@@ -511,7 +504,7 @@ fn c3_l1_a_future_date_is_awaited_for_at_most_the_lag() {
 fn c3_s4_an_unnamed_image_is_pruned_once_our_share_is_visible() {
     let pruned = |prune, left: &Inventory| {
         let plan = unnamed(&seen(false, None), left, &AttemptLog::default(), prune);
-        let decision = plan.decisions.get(&img());
+        let decision = plan.decisions.get(&img_a());
         decision.map(|decision| waits_until(&decision.verdict))
     };
     let left = written(Permission::Share, TimeDelta::seconds(5));
@@ -523,7 +516,7 @@ fn c3_s4_an_unnamed_image_is_pruned_once_our_share_is_visible() {
     let open = unanswered(Permission::Share, TimeDelta::seconds(5));
     assert_eq!(pruned(Prune::Exclusive, &open), Some(Some(615)));
     let mut shown = written(Permission::Share, TimeDelta::seconds(5));
-    let record = shown.images.get_mut(&img()).expect("a record");
+    let record = shown.images.get_mut(&img_a()).expect("a record");
     record.writes[0].confirmed = true;
     assert_eq!(
         pruned(Prune::Owned, &shown),
@@ -561,7 +554,7 @@ fn c4_s24_where_reading_is_denied_the_apis_answer_counts_for_a_day() {
             &AttemptLog::default(),
             0,
         );
-        assert_eq!(plan.decisions[&img()].actual, Actual::Unknown);
+        assert_eq!(plan.decisions[&img_a()].actual, Actual::Unknown);
         let wrong_clock = written(permission, TimeDelta::days(-400));
         assert_eq!(
             verdict_after(&wrong_clock, wish, &read_denied),
@@ -597,7 +590,7 @@ fn c4_a_lost_answer_is_not_replaced_by_an_old_answer() {
     left.open_intents = unanswered(Permission::Share, TimeDelta::seconds(5)).open_intents;
     let attempts = tried(ShareState::Shared, unclear(995));
     let plan = planned_with(&left, &wanted(SHARED), &read_denied, &attempts, 1_000);
-    assert_eq!(plan.decisions[&img()].verdict, Verdict::Act);
+    assert_eq!(plan.decisions[&img_a()].verdict, Verdict::Act);
 }
 
 #[test]
@@ -683,13 +676,13 @@ fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
     };
     let verdict = |named: Option<DesiredShare>, shared, completeness: &Completeness| {
         let image = named.map(wanted);
-        let id = img();
+        let id = img_a();
         let policy = Policy {
             prune: crate::plan::Prune::Exclusive,
             ..Policy::default()
         };
         let plan = plan(&Inputs {
-            scope: &scope(),
+            scope: &tokyo(),
             account: &ScopeAccount::default(),
             desired: &ResolvedScope::by_id(
                 Cow::Owned(image.iter().map(|image| (&id, image)).collect()),
@@ -709,7 +702,7 @@ fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
                 .with_ymd_and_hms(2026, 6, 1, 0, 0, 0)
                 .unwrap()
                 .into(),
-            monotonic: at(0),
+            monotonic: elapsed(0),
         });
         plan.decisions[&id].verdict.clone()
     };
@@ -757,7 +750,7 @@ fn answered(seconds: u64, code: &str) -> LastResult {
         ..Problem::new(format!("{code}: no"))
     };
     LastResult::Unclear {
-        at: at(seconds),
+        at: elapsed(seconds),
         problem,
     }
 }
@@ -766,7 +759,7 @@ fn answered(seconds: u64, code: &str) -> LastResult {
 fn answers(code: &str, times: u64) -> AttemptLog {
     let mut attempts = AttemptLog::default();
     for n in 0..times {
-        attempts.record(img(), ShareState::Unshared, answered(10 * n, code));
+        attempts.record(img_a(), ShareState::Unshared, answered(10 * n, code));
     }
     attempts
 }
@@ -875,7 +868,7 @@ fn t4_t5_two_not_shared_answers_are_believed_after_the_read_lag() {
             |seconds| verdict(DesiredShare::Unshared, &seen_as(state), &twice, seconds);
         for seconds in [10, 60, 119] {
             assert!(
-                matches!(verdict_at(seconds), Verdict::Await { until, .. } if until == at(120))
+                matches!(verdict_at(seconds), Verdict::Await { until, .. } if until == elapsed(120))
             );
         }
         assert!(matches!(verdict_at(120), Verdict::Blocked(_)), "{state}");
@@ -922,37 +915,41 @@ fn t5_a_repeated_answer_ends_the_retries_by_its_kind() {
 fn t5_only_equal_answers_to_one_desired_state_count_in_a_row() {
     let mut attempts = answers(GONE, 1);
     attempts.record(
-        img(),
+        img_a(),
         ShareState::Unshared,
         answered(10, "FailedOperation.A"),
     );
-    attempts.record(img(), ShareState::Unshared, answered(20, GONE));
+    attempts.record(img_a(), ShareState::Unshared, answered(20, GONE));
     let shown = seen(true, None);
     assert_eq!(
         verdict(DesiredShare::Unshared, &shown, &attempts, 30),
         Verdict::Act
     );
     // A lost reply does not count.
-    attempts.record(img(), ShareState::Unshared, unclear(30));
+    attempts.record(img_a(), ShareState::Unshared, unclear(30));
     assert_eq!(
         verdict(DesiredShare::Unshared, &shown, &attempts, 40),
         Verdict::Act
     );
-    attempts.record(img(), ShareState::Unshared, answered(40, GONE));
+    attempts.record(img_a(), ShareState::Unshared, answered(40, GONE));
     assert!(matches!(
         verdict(DesiredShare::Unshared, &shown, &attempts, 50),
         Verdict::Blocked(_)
     ));
     // Answers to CANCEL do not count for SHARE; nor for CANCEL after one was acknowledged.
     let mut turned = answers("FailedOperation.A", 1);
-    turned.record(img(), ShareState::Shared, answered(10, "FailedOperation.A"));
+    turned.record(
+        img_a(),
+        ShareState::Shared,
+        answered(10, "FailedOperation.A"),
+    );
     assert_eq!(
         verdict(SHARED, &seen(false, None), &turned, 20),
         Verdict::Act
     );
     let mut done = answers(GONE, 1);
-    done.record(img(), ShareState::Unshared, acknowledged(10));
-    done.record(img(), ShareState::Unshared, answered(200, GONE));
+    done.record(img_a(), ShareState::Unshared, acknowledged(10));
+    done.record(img_a(), ShareState::Unshared, answered(200, GONE));
     assert_eq!(
         verdict(DesiredShare::Unshared, &shown, &done, 210),
         Verdict::Act
@@ -971,7 +968,7 @@ fn unnamed(
         ..Policy::default()
     };
     plan(&Inputs {
-        scope: &scope(),
+        scope: &tokyo(),
         account: &ScopeAccount::default(),
         desired: &ResolvedScope::by_id(
             Cow::Owned(BTreeMap::new()),
@@ -986,7 +983,7 @@ fn unnamed(
         approved: None,
         clocks: Clocks::machine_only(noon()),
         present: noon().into(),
-        monotonic: at(500),
+        monotonic: elapsed(500),
     })
 }
 
@@ -1003,7 +1000,7 @@ fn pruned(own: OwnImages, attempts: &AttemptLog) -> Plan {
 #[test]
 fn t8_only_images_known_as_the_accounts_own_are_pruned() {
     let none = AttemptLog::default();
-    let withheld = |plan: &Plan| match &plan.decisions[&img()].verdict {
+    let withheld = |plan: &Plan| match &plan.decisions[&img_a()].verdict {
         Verdict::Withheld(why) => Withheld::clone(why),
         other => panic!("{other:?}"),
     };
@@ -1018,12 +1015,12 @@ fn t8_only_images_known_as_the_accounts_own_are_pruned() {
         withheld(&unknown),
         Withheld::OwnImagesUnknown("denied".into())
     );
-    let known = pruned(own([img()]), &none);
-    assert_eq!(known.decisions[&img()].verdict, Verdict::Act);
+    let known = pruned(own([img_a()]), &none);
+    assert_eq!(known.decisions[&img_a()].verdict, Verdict::Act);
     let other = pruned(own([]), &none);
     assert!(other.decisions.is_empty() && !needs_own_images(&other));
-    assert_eq!(other.unmanaged.strays[&img()].blueprint, "lhbp-1");
-    assert!(!other.is_gone(&img()), "the blueprint is still there");
+    assert_eq!(other.unmanaged.strays[&img_a()].blueprint, "lhbp-1");
+    assert!(!other.is_gone(&img_a()), "the blueprint is still there");
     // An image that this run tried to cancel before it was deleted is reported, and not tried again.
     let tried = pruned(own([]), &answers(GONE, 1));
     assert_eq!(withheld(&tried), Withheld::NotOwnImage);

@@ -1,15 +1,8 @@
 //! Builders for the planner's tests: entries, blueprints and the account's own images.
 
 use crate::desired::{DesiredImage, DesiredShare, Source};
-use crate::model::{AccountName, ImageId, Region, Scope};
+use crate::model::ImageId;
 use crate::observation::{Blueprint, Eligibility, Instances, OwnImage, OwnImages};
-
-pub(super) fn scope() -> Scope {
-    Scope {
-        account: AccountName::default(),
-        region: Region::new("ap-tokyo").expect("a region"),
-    }
-}
 
 /// An entry that asks for `share` and sets nothing else.
 pub(super) fn wanted(share: DesiredShare) -> DesiredImage {

@@ -9,9 +9,10 @@ use crate::attempts::{AccountDoubt, LastResult};
 use crate::desired::DocumentMetadata;
 use crate::inventory::{Inventory, Suspension};
 use crate::ledger::Attempt;
-use crate::model::{Clocks, Labels, Selector, Timestamp, Uin};
+use crate::model::fixtures_tests::{at, image_id, img_a, tokyo};
+use crate::model::{Clocks, Labels, Selector, Uin};
 use crate::observation::{BlueprintState, Unobserved};
-use crate::plan::fixtures_tests::{blueprint, no_instances, own, scope, wanted};
+use crate::plan::fixtures_tests::{blueprint, no_instances, own, wanted};
 use crate::plan::{Actual, Plan, Policy, ScopeAccount, needs_instances, needs_own_images, plan};
 use crate::resolve::{ResolvedScope, ResolvedVerdict};
 use crate::windows::Windows;
@@ -26,23 +27,11 @@ const fn by_policy(cause: Cause) -> DesiredShare {
     }
 }
 
-fn now() -> Timestamp {
-    Timestamp::from_timestamp(1_790_000_000, 0).expect("a date")
-}
-
 fn expired() -> DesiredShare {
     DesiredShare::Shared {
         from: None,
-        until: Some(now() - TimeDelta::hours(1)),
+        until: Some(at(0) - TimeDelta::hours(1)),
     }
-}
-
-fn id(text: &str) -> ImageId {
-    ImageId::new(text).expect("an id")
-}
-
-fn img() -> ImageId {
-    id("img-a")
 }
 
 /// An observed scope and its desired state. Every image that is added is shared.
@@ -86,9 +75,9 @@ impl Scene {
     /// One image with the desired `share`; `None`: no document names it.
     fn of(share: Option<DesiredShare>) -> Self {
         let mut scene = Self::new();
-        scene.show(&img());
+        scene.show(&img_a());
         if let Some(share) = share {
-            scene.images.insert(img(), wanted(share));
+            scene.images.insert(img_a(), wanted(share));
         }
         scene
     }
@@ -124,14 +113,14 @@ impl Scene {
     }
 
     fn bound(&mut self, bounds: CancelBounds) {
-        let image = self.images.get_mut(&img()).expect("something is asked");
+        let image = self.images.get_mut(&img_a()).expect("something is asked");
         image.bounds = Some(bounds.into());
     }
 
     /// Marks the image as ours, by the API's answer.
     fn own(&mut self, protected: bool) {
-        let entry = self.inventory.images.entry(img()).or_default();
-        entry.record_acknowledged(Permission::Share, None, protected, now() - LAG);
+        let entry = self.inventory.images.entry(img_a()).or_default();
+        entry.record_acknowledged(Permission::Share, None, protected, at(0) - LAG);
         entry.writes.clear();
     }
 
@@ -167,7 +156,7 @@ impl Scene {
             false => Observation::Seen(self.seen.clone()),
         };
         plan(&Inputs {
-            scope: &scope(),
+            scope: &tokyo(),
             desired: &desired,
             account: &self.account,
             observation: &observation,
@@ -179,14 +168,14 @@ impl Scene {
                 ..Policy::default()
             },
             approved: None,
-            clocks: Clocks::machine_only(now()),
-            present: now().into(),
+            clocks: Clocks::machine_only(at(0)),
+            present: at(0).into(),
             monotonic: Monotonic::default(),
         })
     }
 
     fn decision(&self) -> Decision {
-        self.plan().decisions[&img()].clone()
+        self.plan().decisions[&img_a()].clone()
     }
 
     fn verdict(&self) -> Verdict {
@@ -218,7 +207,7 @@ fn n6_an_image_in_use_is_kept_unless_declared_unshared() {
         let mut scene = Scene::of(share);
         assert_eq!(scene.decision().cause, cause);
         assert_eq!(scene.verdict(), Verdict::Act, "nothing uses it: {cause:?}");
-        let another = id("img-b");
+        let another = image_id("img-b");
         scene.show(&another);
         scene.images.insert(
             another.clone(),
@@ -229,14 +218,14 @@ fn n6_an_image_in_use_is_kept_unless_declared_unshared() {
         );
         scene.use_it(&another);
         assert_eq!(scene.verdict(), Verdict::Act, "another is used: {cause:?}");
-        scene.use_it(&img());
+        scene.use_it(&img_a());
         let users = vec!["lhins-1".into(), "lhins-2".into()];
         let plan = scene.plan();
         let (verdict, in_use) = match cause {
-            Cause::Declared => (Verdict::Act, BTreeMap::from([(img(), users)])),
+            Cause::Declared => (Verdict::Act, BTreeMap::from([(img_a(), users)])),
             _ => (withheld(Withheld::InUse(users)), BTreeMap::new()),
         };
-        assert_eq!(plan.decisions[&img()].verdict, verdict, "{cause:?}");
+        assert_eq!(plan.decisions[&img_a()].verdict, verdict, "{cause:?}");
         assert_eq!(plan.in_use, in_use, "{cause:?}");
     }
 }
@@ -258,7 +247,7 @@ fn n6_s25_unlisted_instances_may_use_any_image() {
 fn a_declared_unshared_warns_of_the_instances_that_use_it() {
     let mut scene = Scene::of(Some(DesiredShare::Unshared));
     assert_eq!(scene.plan().warnings(), [""; 0]);
-    scene.use_it(&img());
+    scene.use_it(&img_a());
     let warnings = scene.plan().warnings();
     let [warning] = warnings.as_slice() else {
         panic!("one warning: {warnings:?}");
@@ -272,7 +261,7 @@ fn a_declared_unshared_warns_of_the_instances_that_use_it() {
     ] {
         assert!(warning.contains(part), "{part}: {warning}");
     }
-    scene.images.get_mut(&img()).expect("it is named").protect = true;
+    scene.images.get_mut(&img_a()).expect("it is named").protect = true;
     assert_eq!(scene.plan().warnings(), [""; 0], "it is not cancelled");
 }
 
@@ -284,7 +273,7 @@ fn in_use_cancel_and_force_let_a_policys_share_go() {
             in_use: true,
             ..CancelBounds::default()
         });
-        scene.use_it(&img());
+        scene.use_it(&img_a());
         assert_eq!(scene.verdict(), Verdict::Act, "{share:?}");
         assert_eq!(
             scene.plan().in_use,
@@ -303,7 +292,7 @@ fn instances_are_listed_only_before_an_otherwise_allowed_cancel() {
         scene.seen.instances = Instances::NotAsked;
         let plan = scene.plan();
         let verdict = withheld(Withheld::InstancesNotAsked);
-        assert_eq!(plan.decisions[&img()].verdict, verdict, "{cause:?}");
+        assert_eq!(plan.decisions[&img_a()].verdict, verdict, "{cause:?}");
         assert!(needs_instances(&plan), "{cause:?}");
         // If another guard forbids the action, instances do not matter.
         scene.own(true);
@@ -339,7 +328,7 @@ fn going(scene: &Scene) -> Vec<String> {
 fn retired(count: usize, policies: &[(&str, u32)]) -> Scene {
     let mut scene = Scene::new();
     for n in 0..count {
-        scene.cancel(&id(&format!("img-{n}")), Cause::Retention, policies);
+        scene.cancel(&image_id(&format!("img-{n}")), Cause::Retention, policies);
     }
     scene
 }
@@ -367,18 +356,22 @@ fn a_cap_of_five_allows_five_cancels_and_none_of_six() {
 #[test]
 fn cancels_withheld_for_another_reason_do_not_count_for_a_cap() {
     let mut scene = retired(6, &[("golden", 5)]);
-    scene.use_it(&id("img-3"));
+    scene.use_it(&image_id("img-3"));
     let rest = ["img-0", "img-1", "img-2", "img-4", "img-5"];
     assert_eq!(going(&scene), rest);
     scene.seen.instances = no_instances();
-    scene.images.get_mut(&id("img-3")).expect("due").protect = true;
+    scene
+        .images
+        .get_mut(&image_id("img-3"))
+        .expect("due")
+        .protect = true;
     assert_eq!(going(&scene), rest);
     // Declared CANCELs do not count either.
     let mut scene = retired(5, &[("golden", 5)]);
-    scene.show(&id("img-5"));
+    scene.show(&image_id("img-5"));
     scene
         .images
-        .insert(id("img-5"), wanted(DesiredShare::Unshared));
+        .insert(image_id("img-5"), wanted(DesiredShare::Unshared));
     assert_eq!(going(&scene).len(), 6);
 }
 
@@ -386,13 +379,13 @@ fn cancels_withheld_for_another_reason_do_not_count_for_a_cap() {
 fn a_cap_holds_for_each_policy_and_cause_by_itself() {
     let mut scene = retired(2, &[("golden", 2)]);
     for image in ["img-r", "img-s"] {
-        scene.cancel(&id(image), Cause::Revoked, &[("golden", 2)]);
+        scene.cancel(&image_id(image), Cause::Revoked, &[("golden", 2)]);
     }
     for image in ["img-x", "img-y"] {
-        scene.cancel(&id(image), Cause::Retention, &[("other", 2)]);
+        scene.cancel(&image_id(image), Cause::Retention, &[("other", 2)]);
     }
     assert_eq!(going(&scene).len(), 6);
-    scene.cancel(&id("img-t"), Cause::Revoked, &[("golden", 2)]);
+    scene.cancel(&image_id("img-t"), Cause::Revoked, &[("golden", 2)]);
     assert_eq!(going(&scene), ["img-0", "img-1", "img-x", "img-y"]);
 }
 
@@ -400,12 +393,12 @@ fn a_cap_holds_for_each_policy_and_cause_by_itself() {
 fn an_image_of_two_policies_counts_for_both_and_needs_both() {
     let mut scene = Scene::new();
     let both = [("golden", 1), ("other", 3)];
-    scene.cancel(&id("img-a"), Cause::Retention, &both);
-    scene.cancel(&id("img-b"), Cause::Retention, &[("other", 3)]);
+    scene.cancel(&image_id("img-a"), Cause::Retention, &both);
+    scene.cancel(&image_id("img-b"), Cause::Retention, &[("other", 3)]);
     assert_eq!(going(&scene), ["img-a", "img-b"]);
-    scene.cancel(&id("img-c"), Cause::Retention, &both);
+    scene.cancel(&image_id("img-c"), Cause::Retention, &both);
     assert_eq!(going(&scene), ["img-b"], "golden allows one, two are due");
-    scene.cancel(&id("img-d"), Cause::Retention, &[("other", 3)]);
+    scene.cancel(&image_id("img-d"), Cause::Retention, &[("other", 3)]);
     assert_eq!(going(&scene), [""; 0], "other allows three, four are due");
 }
 
@@ -428,7 +421,7 @@ fn a_policy_with_keep_owned_retires_no_share_of_others() {
 fn s7_a_cap_counts_what_this_run_has_cancelled_for_the_same_cause() {
     let mut scene = retired(6, &[("golden", 5)]);
     for n in 0..3 {
-        scene.cancelled(&id(&format!("img-{n}")));
+        scene.cancelled(&image_id(&format!("img-{n}")));
     }
     assert_eq!(going(&scene), [""; 0], "three of six are cancelled");
     let cap = PolicyCap {
@@ -437,20 +430,20 @@ fn s7_a_cap_counts_what_this_run_has_cancelled_for_the_same_cause() {
         due: 6,
         max: 5,
     };
-    let verdict = &scene.plan().decisions[&id("img-3")].verdict;
+    let verdict = &scene.plan().decisions[&image_id("img-3")].verdict;
     assert_eq!(*verdict, withheld(Withheld::PolicyCap(cap.into())));
     // CANCELs for another cause or another policy do not count.
     for (cause, policy) in [(Cause::Revoked, "golden"), (Cause::Retention, "other")] {
         let mut scene = retired(5, &[("golden", 5)]);
         for n in 5..9 {
-            let image = id(&format!("img-{n}"));
+            let image = image_id(&format!("img-{n}"));
             scene.cancel(&image, cause, &[(policy, 5)]);
             scene.cancelled(&image);
         }
         assert_eq!(going(&scene).len(), 5, "{cause:?} of {policy}");
     }
     let mut within = retired(5, &[("golden", 5)]);
-    within.cancelled(&id("img-0"));
+    within.cancelled(&image_id("img-0"));
     assert_eq!(going(&within).len(), 4, "five in all");
 }
 
@@ -465,11 +458,11 @@ fn s10_shares_in_doubt_are_not_a_policys_own() {
     assert_eq!(scene.verdict(), Verdict::Act);
     let in_doubt = |doubt: fn(&mut OwnedShare)| {
         let mut inventory = scene.inventory.clone();
-        let entry = inventory.images.get_mut(&img()).expect("it is known");
+        let entry = inventory.images.get_mut(&img_a()).expect("it is known");
         doubt(entry.owned.as_mut().expect("it is ours"));
         inventory
     };
-    let disputed = in_doubt(|owned| owned.disputed_since = Some(now()));
+    let disputed = in_doubt(|owned| owned.disputed_since = Some(at(0)));
     let probable = in_doubt(|owned| owned.ownership = OwnershipState::Probable);
     for (inventory, why) in [
         (disputed, Withheld::Disputed),
@@ -494,7 +487,7 @@ fn suspension() -> Suspension {
         id: 1,
         reason: "a freeze".into(),
         until: None,
-        since: now(),
+        since: at(0),
         by: "somebody@host".into(),
         selector: Selector {
             labels: Labels::clone(&of_team("platform")),
@@ -509,13 +502,13 @@ fn a_suspension_of_any_document_of_an_image_covers_it() {
         let mut scene = Scene::of(share);
         scene.inventory.suspensions = vec![suspension()];
         let covered = withheld(Withheld::Suspended(suspension()));
-        let Some(image) = scene.images.get_mut(&img()) else {
+        let Some(image) = scene.images.get_mut(&img_a()) else {
             assert_eq!(scene.verdict(), covered, "it may have had the labels");
             continue;
         };
         image.other_labels = vec![of_team("web")];
         assert_eq!(scene.verdict(), Verdict::Act, "{cause:?}");
-        let image = scene.images.get_mut(&img()).expect("it is named");
+        let image = scene.images.get_mut(&img_a()).expect("it is named");
         image.other_labels.push(of_team("platform"));
         assert_eq!(scene.verdict(), covered, "{cause:?}");
     }
@@ -525,8 +518,8 @@ fn a_suspension_of_any_document_of_an_image_covers_it() {
 fn before_a_write_each_document_is_checked_for_a_suspension() {
     let attempt = |labels: &[Arc<Labels>]| Attempt {
         key: ImageKey {
-            scope: scope(),
-            image: img(),
+            scope: tokyo(),
+            image: img_a(),
         },
         permission: Permission::Cancel,
         cause: Cause::Retention,
@@ -541,7 +534,7 @@ fn before_a_write_each_document_is_checked_for_a_suspension() {
         key_digest: None,
         api_ahead: TimeDelta::zero(),
     };
-    let covers = |labels: &[Arc<Labels>]| attempt(labels).is_covered_by(&suspension(), now());
+    let covers = |labels: &[Arc<Labels>]| attempt(labels).is_covered_by(&suspension(), at(0));
     let (web, platform) = (of_team("web"), of_team("platform"));
     assert!(!covers(std::slice::from_ref(&web)));
     assert!(covers(&[Arc::clone(&platform), Arc::clone(&web)]));
@@ -568,17 +561,17 @@ fn n6_each_blueprint_of_a_doubled_image_may_be_in_use() {
     for (cause, share) in cancels() {
         let mut scene = Scene::of(share);
         let all = vec!["lhbp-img-a".into(), "lhbp-second".into()];
-        scene.seen.doubled.insert(img(), all);
+        scene.seen.doubled.insert(img_a(), all);
         assert_eq!(scene.verdict(), Verdict::Act, "nothing uses it: {cause:?}");
         let users = |n: usize| vec![format!("lhins-{n}").into()];
         let by_second = [("lhbp-second".into(), users(2))].into();
         scene.seen.instances = Instances::Known(by_second);
         let plan = scene.plan();
         let (verdict, in_use) = match cause {
-            Cause::Declared => (Verdict::Act, BTreeMap::from([(img(), users(2))])),
+            Cause::Declared => (Verdict::Act, BTreeMap::from([(img_a(), users(2))])),
             _ => (withheld(Withheld::InUse(users(2))), BTreeMap::new()),
         };
-        assert_eq!(plan.decisions[&img()].verdict, verdict, "{cause:?}");
+        assert_eq!(plan.decisions[&img_a()].verdict, verdict, "{cause:?}");
         assert_eq!(plan.in_use, in_use, "{cause:?}");
     }
 }
@@ -590,7 +583,7 @@ fn n6_an_expired_share_is_withheld_where_what_is_shared_cannot_be_read() {
         scene.seen.instances = Instances::NotAsked;
         scene.is_denied = true;
         let plan = scene.plan();
-        let Some(decision) = plan.decisions.get(&img()) else {
+        let Some(decision) = plan.decisions.get(&img_a()) else {
             assert_eq!(cause, Cause::Pruned);
             continue;
         };
@@ -618,18 +611,18 @@ fn s24_a_share_that_a_policy_calls_broken_is_blocked_in_any_state() {
         BlueprintState::Unknown("".into()),
     ] {
         let mut scene = Scene::of(Some(wanted_by_policy));
-        let shown = scene.seen.shared.get_mut(&img()).expect("it is shown");
+        let shown = scene.seen.shared.get_mut(&img_a()).expect("it is shown");
         shown.state = state.clone();
         assert_eq!(scene.verdict(), Verdict::InSync, "{state:?}");
         let why = "several blueprints exist for the image";
-        scene.broken.insert(img(), why.into());
+        scene.broken.insert(img_a(), why.into());
         let Verdict::Blocked(problem) = scene.verdict() else {
             panic!("{state:?}: {:?}", scene.verdict());
         };
         assert!(problem.message.contains(why), "{problem}");
         assert!(problem.message.contains("lhbp-img-a"), "{problem}");
         // The state of an image that is cancelled does not matter.
-        scene.images.insert(img(), wanted(RETENTION));
+        scene.images.insert(img_a(), wanted(RETENTION));
         assert_eq!(scene.verdict(), Verdict::Act, "{state:?}");
     }
 }
@@ -665,7 +658,7 @@ fn an_earlier_protection_holds_until_an_entry_overrides_it() {
 fn protection_withholds_every_cause_of_a_cancel() {
     for (cause, share) in cancels() {
         let mut scene = Scene::of(share);
-        let Some(image) = scene.images.get_mut(&img()) else {
+        let Some(image) = scene.images.get_mut(&img_a()) else {
             continue;
         };
         image.protect = true;
@@ -711,7 +704,7 @@ fn c1_after_a_change_of_the_account_nothing_is_retired_in_that_run() {
 fn s1_an_image_that_documents_leave_alone_is_not_pruned() {
     let mut scene = Scene::of(None);
     assert_eq!(scene.verdict(), Verdict::Act, "no document mentions it");
-    scene.left_alone.insert(img());
+    scene.left_alone.insert(img_a());
     for ours in [false, true] {
         if ours {
             scene.own(false);
@@ -734,10 +727,10 @@ fn an_image_that_a_person_must_settle_is_held_in_its_state() {
             scene.seen.shared.clear();
         }
         let verdict = ResolvedVerdict::Held("two images are called `golden`".into());
-        scene.held.insert(img(), verdict.clone());
-        scene.left_alone.insert(img());
+        scene.held.insert(img_a(), verdict.clone());
+        scene.left_alone.insert(img_a());
         let plan = scene.plan();
-        let decision = &plan.decisions[&img()];
+        let decision = &plan.decisions[&img_a()];
         let why = Withheld::Held(verdict.to_string().into());
         assert_eq!(decision.verdict, withheld(why));
         let actual = match shared {
@@ -833,7 +826,7 @@ fn a_decision_names_the_document_that_asks_for_it() {
         name: "golden".into(),
         ..DocumentMetadata::default()
     });
-    let image = scene.images.get_mut(&img()).expect("it is named");
+    let image = scene.images.get_mut(&img_a()).expect("it is named");
     image.document = Arc::clone(&document);
     image.note = Some("the old kernel".into());
     let entry = scene.decision().entry.expect("a document asks for it");

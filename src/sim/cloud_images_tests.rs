@@ -14,7 +14,7 @@ fn cvm(cloud: &mut Cloud, body: &Value) -> Value {
 /// Calls one of the simulator's own paths.
 fn admin(cloud: &mut Cloud, call: &str, body: Value, milliseconds: u64) -> (u16, Value) {
     let time = SimTime {
-        now: at(milliseconds),
+        now: elapsed_ms(milliseconds),
         wall_time: real() + chrono::TimeDelta::milliseconds(milliseconds.cast_signed()),
     };
     let (path, body) = (format!("/_sim/{call}"), body.to_string());
@@ -24,7 +24,7 @@ fn admin(cloud: &mut Cloud, call: &str, body: Value, milliseconds: u64) -> (u16,
 /// Name, state and CreatedTime of each image of a region, by name.
 fn images(cloud: &mut Cloud, region: &str, milliseconds: u64) -> Vec<[String; 3]> {
     cloud.advance(SimTime {
-        now: at(milliseconds),
+        now: elapsed_ms(milliseconds),
         wall_time: real() + chrono::TimeDelta::milliseconds(milliseconds.cast_signed()),
     });
     let region = Region::new(region).expect("a region");
@@ -498,7 +498,7 @@ fn a_build_can_be_requested_and_an_image_changed() {
         "/_sim/state",
         b"",
         SimTime {
-            now: at(3_000),
+            now: elapsed_ms(3_000),
             wall_time: real(),
         },
     );

@@ -7,6 +7,7 @@ use super::*;
 use crate::api::protocol::sign::{CONTENT_TYPE, Credentials, ToSign};
 use crate::api::protocol::wire::Service;
 use crate::model::Secret;
+use crate::model::fixtures_tests::elapsed_ms;
 use crate::sim::faults::FaultTiming;
 
 #[path = "cloud_images_tests.rs"]
@@ -16,10 +17,6 @@ const HOST: &str = "ap-tokyo.localhost:7980";
 
 fn real() -> Timestamp {
     DateTime::<Utc>::from_timestamp(1_790_000_000, 0).expect("a date")
-}
-
-fn at(milliseconds: u64) -> Monotonic {
-    Monotonic::new(Duration::from_millis(milliseconds))
 }
 
 fn cloud(yaml: &str) -> Cloud {
@@ -64,7 +61,10 @@ fn signed_call_to(service: Service, action: &str, body: &Value, timestamp: i64) 
 }
 
 fn send(cloud: &mut Cloud, signed_call: &IncomingCall, milliseconds: u64) -> Value {
-    cloud.answer(signed_call, at(milliseconds), real()).body["Response"].take()
+    cloud
+        .answer(signed_call, elapsed_ms(milliseconds), real())
+        .body["Response"]
+        .take()
 }
 
 fn call(cloud: &mut Cloud, action: &str, body: Value, milliseconds: u64) -> Value {
@@ -369,7 +369,7 @@ fn c1_the_worlds_clock_counts() {
         "AuthFailure.SignatureExpire"
     );
     let slow = signed_call("DescribeBlueprints", &json!({}), real().timestamp() - 600);
-    let reply = cloud.answer(&slow, at(0), real());
+    let reply = cloud.answer(&slow, elapsed_ms(0), real());
     assert_eq!(code(&reply.body["Response"]), "ok");
     assert_eq!(real() - reply.date, chrono::TimeDelta::minutes(10));
 }
@@ -462,7 +462,7 @@ fn a_fault_applies_to_its_calls_before_or_after_the_effect() {
             real().timestamp(),
         )
     };
-    let fault = cloud.answer(&write("img-a"), at(0), real()).fault;
+    let fault = cloud.answer(&write("img-a"), elapsed_ms(0), real()).fault;
     assert_eq!(fault, Some(ReplyFault::HangUpAfter(Duration::ZERO)));
     assert_eq!(
         code(&modify(&mut cloud, "img-a", "SHARE")),
@@ -475,7 +475,7 @@ fn a_fault_applies_to_its_calls_before_or_after_the_effect() {
         "the first call passes"
     );
     assert!(matches!(
-        cloud.answer(&write("img-b"), at(0), real()).fault,
+        cloud.answer(&write("img-b"), elapsed_ms(0), real()).fault,
         Some(ReplyFault::Replaced { status: 200, .. })
     ));
     assert_eq!(
@@ -512,7 +512,7 @@ fn the_same_seed_gives_the_same_run() {
             log.push(format!("{:?}", cloud.sample_delay("h")));
             let reply = cloud.answer(
                 &signed_call("DescribeBlueprints", &json!({}), real().timestamp()),
-                at(n * 200),
+                elapsed_ms(n * 200),
                 real(),
             );
             log.push(format!("{reply:?}"));
@@ -676,7 +676,7 @@ accounts: [{images: [{id: img-a, regions: [ap-tokyo], shared: true, blueprintId:
             "/_sim/blueprint",
             body.as_bytes(),
             SimTime {
-                now: at(60_000),
+                now: elapsed_ms(60_000),
                 wall_time: real(),
             },
         )
@@ -703,7 +703,7 @@ fn t5_t8_a_deleted_image_leaves_a_blueprint_and_is_not_found() {
         path,
         body.as_bytes(),
         SimTime {
-            now: at(0),
+            now: elapsed_ms(0),
             wall_time: real(),
         },
     );

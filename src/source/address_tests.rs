@@ -139,7 +139,7 @@ fn g5_full_names_head_and_full_hashes_are_exact() {
         ("v1.0", false),
         ("feature/x", false),
         ("heads/main", false),
-        // A short hash, and a name that only looks like a hash.
+        // A short hash, and a name that only resembles a hash.
         ("a1b2c3d", false),
         (&*"g1".repeat(20), false),
     ] {

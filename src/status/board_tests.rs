@@ -2,29 +2,13 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
-
 use super::*;
 use crate::attempts::{Problem, UnmetCondition};
 use crate::history::WriteResult;
-use crate::model::{Cause, ImageId, ImageKey, Permission, Region, ShareState};
+use crate::model::fixtures_tests::{at_minute, image_id, tokyo};
+use crate::model::{Cause, ImageKey, Permission, ShareState};
 use crate::observation::Unobserved;
 use crate::plan::{Actual, Decision, Plan, Unmanaged, Verdict, View, Withheld};
-
-pub(super) fn at(minutes: i64) -> Timestamp {
-    Timestamp::from_timestamp(1_790_000_000, 0).expect("a date") + TimeDelta::minutes(minutes)
-}
-
-fn scope() -> Scope {
-    Scope {
-        account: AccountName::default(),
-        region: Region::new("ap-tokyo").expect("a region"),
-    }
-}
-
-fn id(image: &str) -> ImageId {
-    ImageId::new(image).expect("an id")
-}
 
 fn decision(desired: ShareState, verdict: Verdict) -> Decision {
     let in_sync = verdict == Verdict::InSync;
@@ -47,7 +31,7 @@ fn decision(desired: ShareState, verdict: Verdict) -> Decision {
 
 fn plan_of(decision: Decision) -> Plan {
     Plan {
-        scope: scope(),
+        scope: tokyo(),
         uin: None,
         taken_over: Default::default(),
         aliases: Default::default(),
@@ -56,7 +40,7 @@ fn plan_of(decision: Decision) -> Plan {
             _ => View::Seen,
         },
         prune_skipped: false,
-        decisions: BTreeMap::from([(id("img-a"), decision)]),
+        decisions: BTreeMap::from([(image_id("img-a"), decision)]),
         unmanaged: Unmanaged::default(),
         undocumented_states: Default::default(),
         presumed_unshared: Default::default(),
@@ -89,8 +73,8 @@ fn unobserved() -> Verdict {
 
 /// A board with a scope whose pass has started.
 fn board() -> Board {
-    let mut board = Board::new(at(0), false);
-    board.pass_began(&scope(), at(0));
+    let mut board = Board::new(at_minute(0), false);
+    board.pass_began(&tokyo(), at_minute(0));
     board
 }
 
@@ -99,7 +83,7 @@ fn reported(plans: impl IntoIterator<Item = Plan>) -> Vec<(i64, TransitionKind)>
     let mut board = board();
     let mut reported = Vec::new();
     for (minute, plan) in (0..).zip(plans) {
-        let transitions = board.planned(&plan, at(minute));
+        let transitions = board.planned(&plan, at_minute(minute));
         reported.extend(transitions.iter().map(|t| (minute, t.kind)));
     }
     reported
@@ -163,8 +147,8 @@ fn an_image_that_is_still_being_created_is_not_reported() {
         "the image is CREATING",
     )));
     let mut board = board();
-    assert!(board.planned(&plan(waits), at(0)).is_empty());
-    let image = &board.scopes[&scope()].images[&id("img-a")];
+    assert!(board.planned(&plan(waits), at_minute(0)).is_empty());
+    let image = &board.scopes[&tokyo()].images[&image_id("img-a")];
     assert_eq!(image.reason, Reason::WaitingForImage);
     assert_eq!(image.ready.status, Truth::False);
     assert_eq!(image.stalled.status, Truth::False);
@@ -205,8 +189,8 @@ fn c13_t4_an_unusable_share_is_no_drift_and_waits_or_needs_a_person() {
     ];
     for (plan, reason, state, drifted) in table {
         let mut board = board();
-        let transitions = board.planned(&plan, at(0));
-        let image = &board.scopes[&scope()].images[&id("img-a")];
+        let transitions = board.planned(&plan, at_minute(0));
+        let image = &board.scopes[&tokyo()].images[&image_id("img-a")];
         assert_eq!((image.reason, image.sync_state()), (reason, state));
         let is_blocked = state == SyncState::Blocked;
         assert_eq!(image.stalled.holds(), is_blocked, "{reason:?}");
@@ -240,13 +224,13 @@ fn c13_warnings_of_a_scope_last_until_an_observation_has_none() {
             state: "BRAND_NEW".into(),
         };
         plan.undocumented_states
-            .insert(id("img-a"), undocumented_states);
+            .insert(image_id("img-a"), undocumented_states);
         plan
     };
     let mut board = board();
     let mut warnings = |plan: &Plan, minute| {
-        board.planned(plan, at(minute));
-        board.scopes[&scope()].warnings.len()
+        board.planned(plan, at_minute(minute));
+        board.scopes[&tokyo()].warnings.len()
     };
     let kept = [
         undocumented_states(),
@@ -280,33 +264,35 @@ fn conditions_keep_the_time_since_which_they_hold() {
     let mut board = board();
     let verdicts = [Verdict::InSync, Verdict::InSync, Verdict::Act, Verdict::Act];
     for (minute, verdict) in (0..).zip(verdicts) {
-        board.planned(&plan(verdict), at(minute));
+        board.planned(&plan(verdict), at_minute(minute));
     }
-    let image = &board.scopes[&scope()].images[&id("img-a")];
+    let image = &board.scopes[&tokyo()].images[&image_id("img-a")];
     assert_eq!(
         (image.ready.status, image.ready.since),
-        (Truth::False, at(2))
+        (Truth::False, at_minute(2))
     );
     assert_eq!(
         (image.drifted.status, image.drifted.since),
-        (Truth::True, at(2))
+        (Truth::True, at_minute(2))
     );
     assert_eq!(
         (image.stalled.status, image.stalled.since),
-        (Truth::False, at(0))
+        (Truth::False, at_minute(0))
     );
     assert!(image.is_changed_outside());
 }
 
 fn passes(verdicts: impl IntoIterator<Item = (Verdict, PassResult)>) -> Vec<(i64, TransitionKind)> {
-    let mut board = Board::new(at(0), false);
+    let mut board = Board::new(at_minute(0), false);
     let mut reported = Vec::new();
     for (minute, (verdict, result)) in (0..).zip(verdicts) {
-        board.pass_began(&scope(), at(minute));
-        board.planned(&plan(verdict), at(minute));
-        let idle = Activity::Idle { next: at(99) };
+        board.pass_began(&tokyo(), at_minute(minute));
+        board.planned(&plan(verdict), at_minute(minute));
+        let idle = Activity::Idle {
+            next: at_minute(99),
+        };
         let took = Duration::from_secs(1);
-        let transitions = board.pass_ended(&scope(), result, took, idle, at(minute));
+        let transitions = board.pass_ended(&tokyo(), result, took, idle, at_minute(minute));
         reported.extend(transitions.iter().map(|t| (minute, t.kind)));
     }
     reported
@@ -356,12 +342,12 @@ fn a_share_that_ends_is_reported_once_until_its_end_is_moved() {
     let hour = Duration::from_secs(3600);
     let mut reported = |plan: &Plan, now| {
         board.planned(plan, now);
-        board.report_expiring(&scope(), hour, now).len()
+        board.report_expiring(&tokyo(), hour, now).len()
     };
-    assert_eq!(reported(&ends(at(90)), at(0)), 0);
-    assert_eq!(reported(&ends(at(90)), at(30)), 1);
-    assert_eq!(reported(&ends(at(90)), at(31)), 0);
-    assert_eq!(reported(&ends(at(95)), at(50)), 1);
+    assert_eq!(reported(&ends(at_minute(90)), at_minute(0)), 0);
+    assert_eq!(reported(&ends(at_minute(90)), at_minute(30)), 1);
+    assert_eq!(reported(&ends(at_minute(90)), at_minute(31)), 0);
+    assert_eq!(reported(&ends(at_minute(95)), at_minute(50)), 1);
 }
 
 #[test]
@@ -373,12 +359,12 @@ fn s21_the_recent_events_on_the_board_are_bounded() {
         } else {
             Verdict::Act
         };
-        board.planned(&plan(verdict), at(minute));
+        board.planned(&plan(verdict), at_minute(minute));
         board.answered(Change {
-            at: at(minute),
+            at: at_minute(minute),
             key: ImageKey {
-                scope: scope(),
-                image: id("img-a"),
+                scope: tokyo(),
+                image: image_id("img-a"),
             },
             permission: Permission::Share,
             cause: Cause::Declared,
@@ -398,27 +384,29 @@ fn s21_the_recent_events_on_the_board_are_bounded() {
 
 #[test]
 fn readiness_needs_a_try_for_every_scope_and_one_observation() {
-    let mut board = Board::new(at(0), false);
+    let mut board = Board::new(at_minute(0), false);
     let problem = "manifests: holds no manifests".to_owned();
-    board.manifests_failed(vec![problem.clone()], at(0));
+    board.manifests_failed(vec![problem.clone()], at_minute(0));
     let reasons = board.ready().expect_err("no manifests");
     assert!(reasons[0].contains(&problem), "{reasons:?}");
-    board.add_scopes([scope()].iter());
-    board.manifests_loaded(LoadedManifests::default(), at(0));
-    board.pass_began(&scope(), at(1));
+    board.add_scopes([tokyo()].iter());
+    board.manifests_loaded(LoadedManifests::default(), at_minute(0));
+    board.pass_began(&tokyo(), at_minute(1));
     let reasons = board.ready().expect_err("not observed");
     assert_eq!(reasons, ["default/ap-tokyo: not observed yet"]);
     let mut ended = |verdict, activity, result| {
-        board.planned(&plan(verdict), at(2));
-        board.pass_ended(&scope(), result, Duration::ZERO, activity, at(2));
+        board.planned(&plan(verdict), at_minute(2));
+        board.pass_ended(&tokyo(), result, Duration::ZERO, activity, at_minute(2));
         (board.alive(), board.ready())
     };
-    let idle = || Activity::Idle { next: at(99) };
+    let idle = || Activity::Idle {
+        next: at_minute(99),
+    };
     let (alive, ready) = ended(Verdict::InSync, idle(), PassResult::Synced);
     assert_eq!((alive, ready), (Ok(()), Ok(())));
     // Reported once, even if it is found several times.
-    let mut lost = Board::new(at(0), false);
-    for (times, now) in [(1, at(3)), (0, at(4))] {
+    let mut lost = Board::new(at_minute(0), false);
+    for (times, now) in [(1, at_minute(3)), (0, at_minute(4))] {
         let transitions = lost.state_lost("the state was removed".into(), now);
         assert_eq!(transitions.len(), times);
         assert_eq!(lost.alive(), Err("the state was removed".to_owned()));
@@ -463,17 +451,17 @@ fn reports_end_when_no_manifest_names_their_subject() {
     let mut board = board();
     board.planned(
         &plan(Verdict::Withheld(Box::new(Withheld::PartialManifests))),
-        at(1),
+        at_minute(1),
     );
     let kinds =
         |reported: Vec<Transition>| reported.into_iter().map(|t| t.kind).collect::<Vec<_>>();
-    assert_eq!(kinds(board.retain_scopes(|_| true, at(2))), []);
+    assert_eq!(kinds(board.retain_scopes(|_| true, at_minute(2))), []);
     assert_eq!(
-        kinds(board.retain_scopes(|_| false, at(3))),
+        kinds(board.retain_scopes(|_| false, at_minute(3))),
         [TransitionKind::GuardCleared]
     );
     // A pass that was in progress does not report any of it again.
-    assert!(board.planned(&plan(Verdict::Act), at(4)).is_empty());
+    assert!(board.planned(&plan(Verdict::Act), at_minute(4)).is_empty());
     assert!(board.scopes.is_empty());
 }
 
@@ -511,12 +499,15 @@ fn unsettled() -> Plan {
 fn findings_last_until_an_observation_is_without_them() {
     let mut board = board();
     let mut found = |plan: &Plan, minute| {
-        board.planned(plan, at(minute));
-        let findings = board.scopes[&scope()].findings.iter();
+        board.planned(plan, at_minute(minute));
+        let findings = board.scopes[&tokyo()].findings.iter();
         let found = findings.map(|finding| (finding.kind.as_str(), finding.since));
         (found.collect::<Vec<_>>(), board.summary())
     };
-    let both = [("unresolved_name", at(1)), ("policy_hold", at(1))];
+    let both = [
+        ("unresolved_name", at_minute(1)),
+        ("policy_hold", at_minute(1)),
+    ];
     let (first, summary) = found(&unsettled(), 1);
     assert_eq!(first, both);
     assert!(
@@ -549,8 +540,8 @@ fn retention_that_waits_normally_is_no_drift_and_needs_no_person() {
         )
     };
     let mut board = board();
-    assert_eq!(board.planned(&plan_of(kept), at(1)), []);
-    let counts = board.scopes[&scope()].counts();
+    assert_eq!(board.planned(&plan_of(kept), at_minute(1)), []);
+    let counts = board.scopes[&tokyo()].counts();
     assert_eq!((counts.withheld, counts.drifted, counts.stalled), (1, 0, 0));
 }
 
@@ -558,18 +549,18 @@ fn retention_that_waits_normally_is_no_drift_and_needs_no_person() {
 fn an_images_name_stays_until_an_observation_shows_another() {
     let mut board = board();
     let key = ImageKey {
-        scope: scope(),
-        image: id("img-a"),
+        scope: tokyo(),
+        image: image_id("img-a"),
     };
     let named = Decision {
         name: Some("golden-1".into()),
         ..decision(ShareState::Shared, Verdict::InSync)
     };
-    board.planned(&plan_of(named), at(1));
+    board.planned(&plan_of(named), at_minute(1));
     assert_eq!(board.image_name(&key), Some("golden-1"));
-    board.planned(&plan(unobserved()), at(2));
+    board.planned(&plan(unobserved()), at_minute(2));
     assert_eq!(board.image_name(&key), Some("golden-1"));
-    board.planned(&plan(Verdict::InSync), at(3));
+    board.planned(&plan(Verdict::InSync), at_minute(3));
     assert_eq!(board.image_name(&key), None);
 }
 
@@ -579,9 +570,9 @@ fn stands(plans: impl IntoIterator<Item = Plan>) -> Vec<(SyncState, Reason, usiz
     let plans = (0..).zip(plans);
     plans
         .map(|(minute, plan)| {
-            board.planned(&plan, at(minute));
-            let status = &board.scopes[&scope()];
-            let image = &status.images[&id("img-a")];
+            board.planned(&plan, at_minute(minute));
+            let status = &board.scopes[&tokyo()];
+            let image = &status.images[&image_id("img-a")];
             (image.sync_state(), image.reason, status.counts().stalled)
         })
         .collect()
@@ -692,13 +683,13 @@ fn r2_a_guard_that_awaits_an_observation_is_not_reported_again() {
 fn r2_untried_writes_are_due_again_after_a_permitted_write() {
     let mut board = board();
     let pause = crate::attempts::WritePause::of_scope(Problem::new("denied"));
-    let states = |board: &Board| board.scopes[&scope()].images[&id("img-a")].sync_state();
+    let states = |board: &Board| board.scopes[&tokyo()].images[&image_id("img-a")].sync_state();
     let permitted = |board: &mut Board, result| {
         board.answered(Change {
-            at: at(3),
+            at: at_minute(3),
             key: ImageKey {
-                scope: scope(),
-                image: id("img-b"),
+                scope: tokyo(),
+                image: image_id("img-b"),
             },
             permission: Permission::Share,
             cause: Cause::Declared,
@@ -709,14 +700,14 @@ fn r2_untried_writes_are_due_again_after_a_permitted_write() {
             source: None,
         });
     };
-    board.planned(&plan(Verdict::NotTried(Box::new(pause))), at(1));
-    board.pass_began(&scope(), at(2));
-    board.planned(&plan(Verdict::Act), at(2));
+    board.planned(&plan(Verdict::NotTried(Box::new(pause))), at_minute(1));
+    board.pass_began(&tokyo(), at_minute(2));
+    board.planned(&plan(Verdict::Act), at_minute(2));
     permitted(&mut board, WriteResult::Rejected);
     assert_eq!(states(&board), SyncState::Blocked);
     permitted(&mut board, WriteResult::Applied);
     assert_eq!(states(&board), SyncState::Pending);
-    board.planned(&plan(Verdict::Act), at(4));
+    board.planned(&plan(Verdict::Act), at_minute(4));
     assert_eq!(states(&board), SyncState::Pending);
-    assert_eq!(board.scopes[&scope()].counts().stalled, 0);
+    assert_eq!(board.scopes[&tokyo()].counts().stalled, 0);
 }

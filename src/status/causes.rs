@@ -395,13 +395,7 @@ impl ScopeStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn scope(account: &str, region: &str) -> Scope {
-        Scope {
-            account: AccountName::new(account).expect("a name"),
-            region: Region::new(region).expect("a region"),
-        }
-    }
+    use crate::model::fixtures_tests::scope_of;
 
     fn denied(region: &str, id: &str) -> Problem {
         let remedy = "allow it in CAM";
@@ -421,7 +415,7 @@ mod tests {
         for region in Region::all() {
             let why = format!("lighthouse.{region}.example: connection refused");
             let why = Unobserved::new(why);
-            let here = scope("default", region.as_str());
+            let here = scope_of("default", region.as_str());
             causes.add(&here, Trouble::of_unobserved(&why), 3, None);
         }
         let causes = causes.into_vec();
@@ -446,7 +440,7 @@ mod tests {
                     let problem = denied(region, &format!("r-{region}-{image}"));
                     let trouble = Trouble::of_refused(&problem).expect("a cause of several images");
                     let name = Some(format!("img-{image}"));
-                    causes.add(&scope(account, region), trouble, 1, name);
+                    causes.add(&scope_of(account, region), trouble, 1, name);
                 }
             }
         }
@@ -492,7 +486,7 @@ mod tests {
         let mut causes = Causes::default();
         let why = Unobserved::new("lighthouse.ap-tokyo.example: timed out");
         causes.add(
-            &scope("a", "ap-tokyo"),
+            &scope_of("a", "ap-tokyo"),
             Trouble::of_unobserved(&why),
             1,
             None,

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::super::tests::{at, plan_in};
+use super::super::tests::plan_in;
 use super::super::{PassResult, Told};
 use super::*;
 use crate::attempts::Problem;
 use crate::model::ImageId;
+use crate::model::fixtures_tests::{at_minute, scope};
 use crate::observation::Unobserved;
 use crate::plan::Verdict;
 
@@ -15,13 +16,6 @@ const REGIONS: [&str; 3] = ["ap-bangkok", "ap-seoul", "ap-tokyo"];
 struct Daemon {
     board: Board,
     minute: i64,
-}
-
-fn scope(region: &str) -> Scope {
-    Scope {
-        account: AccountName::default(),
-        region: Region::new(region).expect("a region"),
-    }
 }
 
 /// A verdict for each image of a scope.
@@ -44,18 +38,19 @@ fn unseen(region: &str, account_broken: bool) -> Verdict {
 impl Daemon {
     fn new() -> Self {
         Self {
-            board: Board::new(at(0), false),
+            board: Board::new(at_minute(0), false),
             minute: 0,
         }
     }
 
     fn began(&mut self, region: &str) {
-        self.board.pass_began(&scope(region), at(self.minute));
+        self.board
+            .pass_began(&scope(region), at_minute(self.minute));
     }
 
     /// Ends a pass with this verdict for this many images, and returns the reports.
     fn ended(&mut self, region: &str, verdict: &Verdict, images: usize) -> Vec<Transition> {
-        let now = at(self.minute);
+        let now = at_minute(self.minute);
         let mut plan = plan_in(&scope(region), verdict.clone());
         let (_, decision) = plan.decisions.pop_first().expect("one image");
         let ids = (0..images).map(|n| ImageId::new(&format!("img-{n}")).expect("an id"));
@@ -66,13 +61,15 @@ impl Daemon {
             _ => PassResult::Incomplete,
         };
         let planned = self.board.planned(&plan, now);
-        let mut told = self.board.gather(planned, now);
-        let idle = Activity::Idle { next: at(9999) };
+        let mut transitions = self.board.gather(planned, now);
+        let idle = Activity::Idle {
+            next: at_minute(9999),
+        };
         let ended = self
             .board
             .pass_ended(&scope(region), result, Duration::ZERO, idle, now);
-        told.extend(self.board.gather(ended, now));
-        told
+        transitions.extend(self.board.gather(ended, now));
+        transitions
     }
 
     /// Runs passes over all regions in parallel, a minute later.
@@ -85,18 +82,18 @@ impl Daemon {
 
     fn later(&mut self, minutes: i64) -> Vec<Transition> {
         self.minute += minutes;
-        self.board.gather(Vec::new(), at(self.minute))
+        self.board.gather(Vec::new(), at_minute(self.minute))
     }
 }
 
 /// Kind, subject, number of regions and number of images.
-fn lines(told: &[Transition]) -> Vec<String> {
+fn lines(transitions: &[Transition]) -> Vec<String> {
     let line = |one: &Transition| {
         let extent = one.extent.as_deref().cloned().unwrap_or_default();
         let (kind, regions) = (one.kind.as_str(), extent.regions.len());
         format!("{kind} {} {regions} {}", one.subject, extent.images)
     };
-    told.iter().map(line).collect()
+    transitions.iter().map(line).collect()
 }
 
 fn fine(_: &str) -> Verdict {
@@ -118,10 +115,10 @@ fn n10_a_dead_access_point_is_reported_once_and_so_is_its_end() {
     assert!(daemon.round(fine, 4).is_empty());
     assert!(daemon.round(dead, 4).is_empty());
     assert!(daemon.round(dead, 4).is_empty());
-    let told = daemon.round(dead, 4);
-    assert_eq!(lines(&told), ["stalled account default 3 12"]);
+    let transitions = daemon.round(dead, 4);
+    assert_eq!(lines(&transitions), ["stalled account default 3 12"]);
     assert_eq!(
-        told[0].message,
+        transitions[0].message,
         "not observed: lighthouse.{region}.example: timed out"
     );
     for _ in 0..5 {
@@ -145,50 +142,50 @@ fn n10_a_later_stall_with_a_reported_cause_is_not_reported() {
         assert!(daemon.round(dead, 4).is_empty());
     }
     daemon.began(bangkok);
-    let told = daemon.ended(bangkok, &dead(bangkok), 4);
-    assert_eq!(lines(&told), ["stalled account default 3 12"]);
+    let transitions = daemon.ended(bangkok, &dead(bangkok), 4);
+    assert_eq!(lines(&transitions), ["stalled account default 3 12"]);
     for region in [seoul, tokyo] {
         daemon.began(region);
         assert!(daemon.ended(region, &dead(region), 4).is_empty());
     }
     daemon.began(seoul);
     assert!(daemon.ended(seoul, &Verdict::InSync, 4).is_empty());
-    let told = daemon.later(6);
+    let transitions = daemon.later(6);
     assert_eq!(
-        lines(&told),
+        lines(&transitions),
         ["recovered default/ap-seoul 1 4"],
         "the others may never recover"
     );
     daemon.began(bangkok);
     assert!(daemon.ended(bangkok, &Verdict::InSync, 4).is_empty());
     daemon.began(tokyo);
-    let told = daemon.ended(tokyo, &Verdict::InSync, 4);
-    assert_eq!(lines(&told), ["recovered account default 2 8"]);
+    let transitions = daemon.ended(tokyo, &Verdict::InSync, 4);
+    assert_eq!(lines(&transitions), ["recovered account default 2 8"]);
 }
 
 #[test]
 fn n10_images_denied_in_one_round_are_one_report_with_a_count() {
     let mut daemon = Daemon::new();
     daemon.round(asked, 32);
-    let told = daemon.round(|_| denied(), 32);
-    assert_eq!(lines(&told), ["blocked account default 3 96"]);
-    let extent = told[0].extent.as_deref().expect("several");
+    let transitions = daemon.round(|_| denied(), 32);
+    assert_eq!(lines(&transitions), ["blocked account default 3 96"]);
+    let extent = transitions[0].extent.as_deref().expect("several");
     assert_eq!(extent.names.len(), NAMED_MAX);
     assert!(daemon.round(|_| denied(), 32).is_empty());
     // Another image is reported on its own.
     daemon.began("ap-tokyo");
-    let told = daemon.ended("ap-tokyo", &denied(), 33);
-    assert_eq!(lines(&told), ["blocked default/ap-tokyo/img-32 0 0"]);
-    let told = daemon.round(fine, 33);
-    assert_eq!(lines(&told), ["unblocked account default 3 97"]);
+    let transitions = daemon.ended("ap-tokyo", &denied(), 33);
+    assert_eq!(lines(&transitions), ["blocked default/ap-tokyo/img-32 0 0"]);
+    let transitions = daemon.round(fine, 33);
+    assert_eq!(lines(&transitions), ["unblocked account default 3 97"]);
 }
 
 #[test]
 fn n10_a_broken_account_is_reported_with_all_its_images() {
     let mut daemon = Daemon::new();
     daemon.round(fine, 5);
-    let told = daemon.round(|region| unseen(region, true), 5);
-    assert_eq!(lines(&told), ["stalled account default 3 15"]);
+    let transitions = daemon.round(|region| unseen(region, true), 5);
+    assert_eq!(lines(&transitions), ["stalled account default 3 15"]);
     assert_eq!(
         lines(&daemon.round(fine, 5)),
         ["recovered account default 3 15"]
@@ -203,8 +200,8 @@ fn n10_a_long_pass_delays_no_report_by_more_than_a_minute() {
     daemon.began("ap-tokyo");
     assert!(daemon.ended("ap-tokyo", &denied(), 2).is_empty());
     assert!(daemon.board.is_gathering());
-    let told = daemon.later(1);
-    assert_eq!(lines(&told), ["blocked default/ap-tokyo 1 2"]);
+    let transitions = daemon.later(1);
+    assert_eq!(lines(&transitions), ["blocked default/ap-tokyo 1 2"]);
     assert!(!daemon.board.is_gathering());
 }
 
@@ -231,8 +228,8 @@ fn n10_a_restart_reports_what_still_waited() {
     daemon.ended("ap-tokyo", &denied(), 2);
     assert_eq!(daemon.board.told(), nothing, "it was not reported yet");
     daemon.later(1);
-    let told = daemon.board.told();
-    assert_ne!(told, nothing);
+    let transitions = daemon.board.told();
+    assert_ne!(transitions, nothing);
     daemon.ended("ap-seoul", &denied(), 2);
     // One region is in sync and the other is not: the end waits, so the stored reports stay.
     let both = daemon.board.told();
@@ -249,8 +246,8 @@ fn n10_a_restart_reports_what_still_waited() {
     next.began("ap-seoul");
     assert!(next.ended("ap-seoul", &Verdict::InSync, 2).is_empty());
     next.began("ap-tokyo");
-    let told = next.ended("ap-tokyo", &Verdict::InSync, 2);
-    assert_eq!(lines(&told), ["unblocked account default 2 4"]);
+    let transitions = next.ended("ap-tokyo", &Verdict::InSync, 2);
+    assert_eq!(lines(&transitions), ["unblocked account default 2 4"]);
 }
 
 #[test]
@@ -263,10 +260,10 @@ fn n10_regions_with_other_causes_are_reported_on_their_own() {
     };
     assert!(daemon.round(other, 1).is_empty());
     assert!(daemon.round(other, 1).is_empty());
-    let mut told = lines(&daemon.round(other, 1));
-    told.sort();
+    let mut transitions = lines(&daemon.round(other, 1));
+    transitions.sort();
     assert_eq!(
-        told,
+        transitions,
         [
             "stalled account default 2 2",
             "stalled default/ap-seoul 1 1"

@@ -118,7 +118,7 @@ fn n2_the_board_reports_each_beginning_and_end_once() {
 
 #[test]
 fn n2_a_suspensions_start_and_end_are_reported_across_restarts() {
-    let told = |transitions: Vec<Transition>| -> Vec<String> {
+    let lines = |transitions: Vec<Transition>| -> Vec<String> {
         let lines = transitions.iter();
         let line =
             |one: &Transition| format!("{} {}: {}", one.kind.as_str(), one.subject, one.message);
@@ -138,7 +138,7 @@ fn n2_a_suspensions_start_and_end_are_reported_across_restarts() {
     let mut board = Board::new(at(0), false);
     board.holds_now(with(vec![suspension(1, None), prod.clone()]));
     assert_eq!(
-        told(board.report_suspensions(at(1))),
+        lines(board.report_suspensions(at(1))),
         [
             "suspended everything: an incident; by ann@desk (`sharekeeper resume 1` ends it)",
             "suspended account prod: an incident; by ann@desk, until 2026-09-22T13:00:00Z \
@@ -152,7 +152,7 @@ fn n2_a_suspensions_start_and_end_are_reported_across_restarts() {
     next.remember(read);
     next.holds_now(with(vec![suspension(1, None)]));
     assert_eq!(
-        told(next.report_suspensions(at(61))),
+        lines(next.report_suspensions(at(61))),
         ["resumed account prod: suspension 2 is over"]
     );
     assert!(next.report_suspensions(at(62)).is_empty());

@@ -3,29 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::tests::{at, plan_in};
+use super::tests::plan_in;
 use super::*;
 use crate::history::WriteResult;
-use crate::model::{Cause, ImageId, Permission, Region};
+use crate::model::fixtures_tests::{at_minute, img_a, scope};
+use crate::model::{Cause, Permission};
 use crate::plan::Verdict;
-
-fn scope(region: &str) -> Scope {
-    Scope {
-        account: AccountName::default(),
-        region: Region::new(region).expect("a region"),
-    }
-}
-
-fn id() -> ImageId {
-    ImageId::new("img-a").expect("an id")
-}
 
 fn change(scope: &Scope) -> Change {
     Change {
-        at: at(3),
+        at: at_minute(3),
         key: ImageKey {
             scope: scope.clone(),
-            image: id(),
+            image: img_a(),
         },
         permission: Permission::Share,
         cause: Cause::Declared,
@@ -43,17 +33,17 @@ type Event = Box<dyn Fn(&mut Board, &Scope)>;
 /// All events of a scope other than observations.
 fn events_beside_observations() -> [Event; 5] {
     [
-        Box::new(|board, scope| board.pass_began(scope, at(2))),
+        Box::new(|board, scope| board.pass_began(scope, at_minute(2))),
         Box::new(|board, scope| board.answered(change(scope))),
         Box::new(|board, scope| {
             board.retries_scheduled(scope, std::iter::empty());
         }),
         Box::new(|board, scope| {
-            board.report_expiring(scope, Duration::from_secs(60), at(3));
+            board.report_expiring(scope, Duration::from_secs(60), at_minute(3));
         }),
         Box::new(|board, scope| {
             let (result, took) = (PassResult::Synced, Duration::ZERO);
-            board.pass_ended(scope, result, took, Activity::New, at(4));
+            board.pass_ended(scope, result, took, Activity::New, at_minute(4));
         }),
     ]
 }
@@ -61,10 +51,10 @@ fn events_beside_observations() -> [Event; 5] {
 #[test]
 fn b3_a_clone_of_the_board_shares_all_scopes_and_a_change_copies_no_image() {
     let (tokyo, seoul) = (scope("ap-tokyo"), scope("ap-seoul"));
-    let mut board = Board::new(at(0), false);
+    let mut board = Board::new(at_minute(0), false);
     for scope in [&tokyo, &seoul] {
-        board.pass_began(scope, at(0));
-        board.planned(&plan_in(scope, Verdict::InSync), at(1));
+        board.pass_began(scope, at_minute(0));
+        board.planned(&plan_in(scope, Verdict::InSync), at_minute(1));
     }
     for (position, event) in events_beside_observations().into_iter().enumerate() {
         let kept = board.clone();
@@ -81,9 +71,9 @@ fn b3_a_clone_of_the_board_shares_all_scopes_and_a_change_copies_no_image() {
         assert_eq!(format!("{kept:?}"), before, "{position}");
     }
     let kept = board.clone();
-    board.planned(&plan_in(&tokyo, Verdict::Act), at(9));
-    assert!(kept.scopes[&tokyo].images[&id()].ready.holds());
-    assert!(!board.scopes[&tokyo].images[&id()].ready.holds());
+    board.planned(&plan_in(&tokyo, Verdict::Act), at_minute(9));
+    assert!(kept.scopes[&tokyo].images[&img_a()].ready.holds());
+    assert!(!board.scopes[&tokyo].images[&img_a()].ready.holds());
     assert!(Arc::ptr_eq(&board.scopes[&seoul], &kept.scopes[&seoul]));
 }
 

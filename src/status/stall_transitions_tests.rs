@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::tests::{at, plan_in};
+use super::super::tests::plan_in;
 use super::*;
 use crate::attempts::{Problem, WritePause};
-use crate::model::Region;
+use crate::model::fixtures_tests::{at_minute, scope};
 use crate::plan::Verdict;
 
 const REGIONS: [&str; 3] = ["ap-tokyo", "ap-seoul", "ap-bangkok"];
@@ -28,13 +28,14 @@ struct Daemon {
 impl Daemon {
     fn new() -> Self {
         Self {
-            board: Board::new(at(0), false),
+            board: Board::new(at_minute(0), false),
             minute: 0,
         }
     }
 
     fn began(&mut self, region: &str) {
-        self.board.pass_began(&scope(region), at(self.minute));
+        self.board
+            .pass_began(&scope(region), at_minute(self.minute));
     }
 
     /// Ends a pass, and returns the reports.
@@ -51,9 +52,11 @@ impl Daemon {
             Broken => (unobserved(true), PassResult::Unobserved),
             Interrupted => (unobserved(false), PassResult::Stopped),
         };
-        let (scope, now) = (scope(region), at(self.minute));
+        let (scope, now) = (scope(region), at_minute(self.minute));
         self.board.planned(&plan_in(&scope, verdict), now);
-        let idle = Activity::Idle { next: at(999) };
+        let idle = Activity::Idle {
+            next: at_minute(999),
+        };
         let transitions = self
             .board
             .pass_ended(&scope, result, Duration::ZERO, idle, now);
@@ -82,13 +85,6 @@ fn lines(transitions: &[Transition]) -> Vec<String> {
     lines
         .map(|transition| format!("{} {}", transition.kind.as_str(), transition.subject))
         .collect()
-}
-
-fn scope(region: &str) -> Scope {
-    Scope {
-        account: AccountName::default(),
-        region: Region::new(region).expect("a region"),
-    }
 }
 
 #[test]
@@ -165,12 +161,12 @@ fn l4_a_missing_service_role_is_reported_once_for_all_images() {
             ..Problem::new("no")
         }))
     };
-    let mut board = Board::new(at(0), false);
+    let mut board = Board::new(at_minute(0), false);
     REGIONS
         .iter()
-        .for_each(|region| board.pass_began(&scope(region), at(0)));
+        .for_each(|region| board.pass_began(&scope(region), at_minute(0)));
     let mut planned = |region: &str, verdict: Verdict| {
-        lines(&board.planned(&plan_in(&scope(region), verdict), at(1)))
+        lines(&board.planned(&plan_in(&scope(region), verdict), at_minute(1)))
     };
     let missing = || refused("ResourceNotFound.RoleNotFound");
     let [tokyo, seoul, bangkok] = REGIONS;
@@ -195,7 +191,7 @@ fn l4_a_missing_service_role_is_reported_once_for_all_images() {
 fn an_account_without_scopes_is_forgotten() {
     let mut daemon = Daemon::new();
     assert_eq!(daemon.round(Broken).len(), 1);
-    let over = daemon.board.retain_scopes(|_| false, at(9));
+    let over = daemon.board.retain_scopes(|_| false, at_minute(9));
     let over: Vec<_> = over
         .iter()
         .map(|transition| (transition.kind, transition.subject.to_string()))
@@ -229,16 +225,24 @@ fn denied(
     }
     let image = crate::model::ImageId::new("img-b").expect("an id");
     plan.decisions.insert(image, second);
-    board.pass_began(&scope(region), at(0));
-    let mut transitions = board.planned(&plan, at(1));
-    let idle = Activity::Idle { next: at(999) };
-    transitions.extend(board.pass_ended(&scope(region), result, Duration::ZERO, idle, at(1)));
+    board.pass_began(&scope(region), at_minute(0));
+    let mut transitions = board.planned(&plan, at_minute(1));
+    let idle = Activity::Idle {
+        next: at_minute(999),
+    };
+    transitions.extend(board.pass_ended(
+        &scope(region),
+        result,
+        Duration::ZERO,
+        idle,
+        at_minute(1),
+    ));
     lines(&transitions)
 }
 
 fn permitted(board: &mut Board, region: &str) {
     board.answered(crate::status::Change {
-        at: at(1),
+        at: at_minute(1),
         key: crate::model::ImageKey {
             scope: scope(region),
             image: crate::model::ImageId::new("img-a").expect("an id"),
@@ -255,7 +259,7 @@ fn permitted(board: &mut Board, region: &str) {
 
 #[test]
 fn c2_a_paused_scope_is_one_report_until_a_write_is_permitted() {
-    let mut board = Board::new(at(0), false);
+    let mut board = Board::new(at_minute(0), false);
     let [tokyo, ..] = REGIONS;
     let pause = || Some(WritePause::of_scope(Problem::new("no")));
     let incomplete = PassResult::Incomplete;
@@ -283,7 +287,7 @@ fn c2_a_paused_scope_is_one_report_until_a_write_is_permitted() {
 
 #[test]
 fn c2_a_paused_account_is_reported_once_for_all_regions() {
-    let mut board = Board::new(at(0), false);
+    let mut board = Board::new(at_minute(0), false);
     let pause = || Some(WritePause::of_account(Problem::new("no")));
     let [tokyo, others @ ..] = REGIONS;
     let incomplete = PassResult::Incomplete;

@@ -3,24 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::tests::{at, plan_in};
+use super::super::tests::plan_in;
 use super::*;
 use crate::attempts::{Problem, UnmetCondition};
-use crate::model::Region;
+use crate::model::fixtures_tests::{at_minute, scope, tokyo};
 use crate::observation::Unobserved;
 use crate::plan::{Plan, Verdict, Withheld};
 use crate::status::{Activity, PassResult};
-
-fn scope(region: &str) -> Scope {
-    Scope {
-        account: AccountName::default(),
-        region: Region::new(region).expect("a region"),
-    }
-}
-
-fn here() -> Scope {
-    scope("ap-tokyo")
-}
 
 fn blocked_by(unmet: UnmetCondition) -> Verdict {
     Verdict::Blocked(Box::new(Problem {
@@ -45,7 +34,7 @@ fn held() -> Verdict {
 }
 
 fn plan(verdict: Verdict) -> Plan {
-    plan_in(&here(), verdict)
+    plan_in(&tokyo(), verdict)
 }
 
 /// A plan without images, for a scope that was observed or not.
@@ -57,12 +46,12 @@ fn without_images(verdict: Verdict) -> Plan {
 
 /// A process that has read earlier reports and has loaded manifests that name these scopes.
 fn started(told: &Told, scopes: &[Scope]) -> (Board, Vec<(TransitionKind, String)>) {
-    let mut board = Board::new(at(0), false);
+    let mut board = Board::new(at_minute(0), false);
     board.remember(Told::from_json(&told.to_json()).expect("ours"));
-    let mut new = board.retain_scopes(|scope| scopes.contains(scope), at(1));
+    let mut new = board.retain_scopes(|scope| scopes.contains(scope), at_minute(1));
     board.add_scopes(scopes.iter());
-    new.extend(board.end_unnamed(at(1)));
-    new.extend(board.manifests_loaded(Default::default(), at(1)));
+    new.extend(board.end_unnamed(at_minute(1)));
+    new.extend(board.manifests_loaded(Default::default(), at_minute(1)));
     (board, told_of(new))
 }
 
@@ -72,21 +61,23 @@ fn told_of(transitions: Vec<Transition>) -> Vec<(TransitionKind, String)> {
 }
 
 fn planned(board: &mut Board, plan: &Plan) -> Vec<TransitionKind> {
-    board.pass_began(&plan.scope, at(2));
-    let new = board.planned(plan, at(2));
+    board.pass_began(&plan.scope, at_minute(2));
+    let new = board.planned(plan, at_minute(2));
     new.into_iter().map(|transition| transition.kind).collect()
 }
 
 fn passed(board: &mut Board, scope: &Scope, result: PassResult) -> Vec<TransitionKind> {
-    let idle = Activity::Idle { next: at(99) };
-    let new = board.pass_ended(scope, result, Duration::from_secs(1), idle, at(3));
+    let idle = Activity::Idle {
+        next: at_minute(99),
+    };
+    let new = board.pass_ended(scope, result, Duration::from_secs(1), idle, at_minute(3));
     new.into_iter().map(|transition| transition.kind).collect()
 }
 
 fn expiring(verdict: Verdict, minute: i64) -> Plan {
     let mut plan = plan(verdict);
     for decision in plan.decisions.values_mut() {
-        decision.until = Some(at(minute));
+        decision.until = Some(at_minute(minute));
     }
     plan
 }
@@ -107,7 +98,7 @@ fn g9_a_restart_repeats_no_report_and_reports_each_end() {
         ),
         (vec![held()], GuardTripped, GuardCleared),
     ] {
-        let (mut board, _) = started(&Told::default(), &[here()]);
+        let (mut board, _) = started(&Told::default(), &[tokyo()]);
         let mut new = Vec::new();
         for verdict in &first {
             new.extend(planned(&mut board, &plan(verdict.clone())));
@@ -121,7 +112,7 @@ fn g9_a_restart_repeats_no_report_and_reports_each_end() {
             vec![last.clone()],
             vec![unseen(), last.clone()],
         ] {
-            let (next, ended) = started(&board.told(), &[here()]);
+            let (next, ended) = started(&board.told(), &[tokyo()]);
             assert_eq!(ended, []);
             board = next;
             for verdict in verdicts {
@@ -133,9 +124,9 @@ fn g9_a_restart_repeats_no_report_and_reports_each_end() {
             (without_images(Verdict::InSync), vec![end]),
             (without_images(unseen()), vec![]),
         ] {
-            let (mut board, _) = started(&board.told(), &[here()]);
+            let (mut board, _) = started(&board.told(), &[tokyo()]);
             assert_eq!(planned(&mut board, &now), expected, "{kind:?}");
-            let (mut again, ended) = started(&board.told(), &[here()]);
+            let (mut again, ended) = started(&board.told(), &[tokyo()]);
             assert_eq!(ended, []);
             let last = planned(&mut again, &plan(Verdict::InSync));
             assert_eq!(
@@ -156,22 +147,22 @@ fn g9_a_restart_repeats_no_report_and_reports_each_end() {
 
 #[test]
 fn g9_another_reason_is_reported_and_the_same_expiry_is_not() {
-    let (mut board, _) = started(&Told::default(), &[here()]);
+    let (mut board, _) = started(&Told::default(), &[tokyo()]);
     assert_eq!(
         planned(&mut board, &plan(blocked())),
         [TransitionKind::Blocked]
     );
-    let (mut board, _) = started(&board.told(), &[here()]);
+    let (mut board, _) = started(&board.told(), &[tokyo()]);
     let other = blocked_by(UnmetCondition::Absent);
     assert_eq!(planned(&mut board, &plan(other)), [TransitionKind::Blocked]);
 
     let day = Duration::from_secs(86_400);
-    let report = |board: &mut Board| board.report_expiring(&here(), day, at(2)).len();
-    let (mut board, _) = started(&Told::default(), &[here()]);
+    let report = |board: &mut Board| board.report_expiring(&tokyo(), day, at_minute(2)).len();
+    let (mut board, _) = started(&Told::default(), &[tokyo()]);
     planned(&mut board, &expiring(Verdict::InSync, 60));
     assert_eq!(report(&mut board), 1);
     for (minute, count) in [(60, 0), (61, 1)] {
-        let (mut next, _) = started(&board.told(), &[here()]);
+        let (mut next, _) = started(&board.told(), &[tokyo()]);
         planned(&mut next, &expiring(unseen(), minute));
         planned(&mut next, &expiring(Verdict::InSync, minute));
         assert_eq!(report(&mut next), count, "{minute}");
@@ -188,38 +179,41 @@ fn g9_stalls_of_scopes_accounts_and_manifests_outlive_a_restart() {
         }))
     };
     for (verdict, passes) in [(broken(), 1), (unseen(), 3)] {
-        let (mut board, _) = started(&Told::default(), &[here()]);
+        let (mut board, _) = started(&Told::default(), &[tokyo()]);
         let mut new = Vec::new();
         for _ in 0..passes {
             planned(&mut board, &plan(verdict.clone()));
-            new.extend(passed(&mut board, &here(), PassResult::Unobserved));
+            new.extend(passed(&mut board, &tokyo(), PassResult::Unobserved));
         }
         assert_eq!(new, [Stalled]);
-        let (mut board, ended) = started(&board.told(), &[here()]);
+        let (mut board, ended) = started(&board.told(), &[tokyo()]);
         assert_eq!(ended, []);
         for _ in 0..4 {
             planned(&mut board, &plan(verdict.clone()));
-            assert_eq!(passed(&mut board, &here(), PassResult::Unobserved), NONE);
+            assert_eq!(passed(&mut board, &tokyo(), PassResult::Unobserved), NONE);
         }
-        let (mut board, _) = started(&board.told(), &[here()]);
+        let (mut board, _) = started(&board.told(), &[tokyo()]);
         planned(&mut board, &plan(Verdict::InSync));
-        assert_eq!(passed(&mut board, &here(), PassResult::Synced), [Recovered]);
+        assert_eq!(
+            passed(&mut board, &tokyo(), PassResult::Synced),
+            [Recovered]
+        );
         assert_eq!(board.told(), Told::default());
     }
-    let mut board = Board::new(at(0), false);
+    let mut board = Board::new(at_minute(0), false);
     assert_eq!(
-        told_of(board.manifests_failed(vec!["no".into()], at(1))).len(),
+        told_of(board.manifests_failed(vec!["no".into()], at_minute(1))).len(),
         1
     );
     let told = board.told();
-    let mut board = Board::new(at(0), false);
+    let mut board = Board::new(at_minute(0), false);
     board.remember(told.clone());
     assert_eq!(
-        told_of(board.manifests_failed(vec!["no".into()], at(1))),
+        told_of(board.manifests_failed(vec!["no".into()], at_minute(1))),
         []
     );
     assert_eq!(board.told(), told);
-    let (board, ended) = started(&told, &[here()]);
+    let (board, ended) = started(&told, &[tokyo()]);
     assert_eq!(ended, [(Recovered, "manifests".to_owned())]);
     assert_eq!(board.told(), Told::default());
 }
@@ -230,7 +224,7 @@ fn g9_a_denied_account_recovers_after_all_scopes_were_observed() {
         denied_accounts: BTreeSet::from([AccountName::default()]),
         ..Told::default()
     };
-    let (mut board, _) = started(&told, &[here(), scope("ap-seoul")]);
+    let (mut board, _) = started(&told, &[tokyo(), scope("ap-seoul")]);
     for (at, new) in [
         ("ap-tokyo", vec![]),
         ("ap-seoul", vec![TransitionKind::Recovered]),
@@ -262,13 +256,13 @@ fn g9_stored_reports_are_bounded_and_foreign_texts_refused() {
         assert_eq!(Told::from_json(text), Err(error), "{text}");
     }
     let key = |number: usize| ImageKey {
-        scope: here(),
+        scope: tokyo(),
         image: ImageId::new(&format!("img-{number:06}")).expect("an id"),
     };
     let reported = Reported {
         changed_outside: true,
         block: Some(Reason::ImageInUse),
-        expiry: Some(at(7)),
+        expiry: Some(at_minute(7)),
     };
     let told = Told {
         images: (0..IMAGES_MAX + 5).map(|n| (key(n), reported)).collect(),
@@ -288,11 +282,11 @@ fn g9_stored_reports_are_bounded_and_foreign_texts_refused() {
 #[test]
 fn c12_unobserved_pruned_and_resolved_images_cause_no_report() {
     use TransitionKind::{Blocked, Unblocked};
-    let (mut board, _) = started(&Told::default(), &[here()]);
+    let (mut board, _) = started(&Told::default(), &[tokyo()]);
     assert_eq!(planned(&mut board, &plan(blocked())), [Blocked]);
     for _ in 0..3 {
         assert_eq!(planned(&mut board, &without_images(unseen())), NONE);
-        let images = &board.scopes()[&here()].images;
+        let images = &board.scopes()[&tokyo()].images;
         let reasons: Vec<_> = images.values().map(|image| image.reason).collect();
         assert_eq!(reasons, [Reason::NotObserved]);
         assert_eq!(planned(&mut board, &plan(blocked())), NONE);
@@ -307,7 +301,7 @@ fn c12_unobserved_pruned_and_resolved_images_cause_no_report() {
     // An image that denied reading never shows does not stay forever.
     assert_eq!(planned(&mut board, &plan(Verdict::InSync)), NONE);
     for image in
-        Arc::make_mut(&mut Arc::make_mut(board.scopes.get_mut(&here()).expect("one")).images)
+        Arc::make_mut(&mut Arc::make_mut(board.scopes.get_mut(&tokyo()).expect("one")).images)
             .values_mut()
     {
         image.source = Some(crate::desired::Source {
@@ -316,5 +310,5 @@ fn c12_unobserved_pruned_and_resolved_images_cause_no_report() {
         });
     }
     assert_eq!(planned(&mut board, &denied), NONE);
-    assert!(board.scopes()[&here()].images.is_empty());
+    assert!(board.scopes()[&tokyo()].images.is_empty());
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::fixtures_tests::{
-    answer, block_on, dump, image, key, noon, open, open_with, options, scope, share, ticking,
+    answer, block_on, dump, image, key, noon, open, open_with, options, share, ticking,
 };
 use super::{OperatorStore, Store, SuspensionFilter, VerifyResult};
 use crate::history::WriteResult;
@@ -17,6 +17,7 @@ use crate::inventory::{
     OwnedShare, VersionClock, VersionKey,
 };
 use crate::ledger::{Attempt, Ledger, LedgerReader};
+use crate::model::fixtures_tests::tokyo;
 use crate::model::{ImageName, Permission, Selector};
 
 const WAL_HEADER: usize = 32;
@@ -132,12 +133,12 @@ fn step(
                     .collect(),
                 note: Some(InventoryNote::Parked("reversed".into())),
             };
-            block_on(store.inventory(&scope())).expect("an inventory");
+            block_on(store.inventory(&tokyo())).expect("an inventory");
             let update = InventoryUpdate {
                 memory: memory(name, rng),
                 ..vec![change].into()
             };
-            block_on(store.apply_update(&scope(), update)).expect("kept");
+            block_on(store.apply_update(&tokyo(), update)).expect("kept");
         }
         2 => {
             let ended = operator

@@ -20,9 +20,8 @@ use super::{OpenError, Options, Store};
 use crate::history::{WriteOutcome, WriteResult};
 use crate::inventory::IntentId;
 use crate::ledger::Attempt;
-use crate::model::{
-    AccountName, Cause, ImageId, ImageKey, Labels, Permission, Region, Scope, Timestamp,
-};
+use crate::model::fixtures_tests::tokyo;
+use crate::model::{Cause, ImageId, ImageKey, Labels, Permission, Timestamp};
 
 /// Noon of 1 March 2026.
 pub(super) fn noon() -> Timestamp {
@@ -58,20 +57,13 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-pub(super) fn scope() -> Scope {
-    Scope {
-        account: AccountName::default(),
-        region: Region::new("ap-tokyo").expect("a region"),
-    }
-}
-
 pub(super) fn image(name: &str) -> ImageId {
     ImageId::new(&format!("img-{name}")).expect("an id")
 }
 
 pub(super) fn key(name: &str) -> ImageKey {
     ImageKey {
-        scope: scope(),
+        scope: tokyo(),
         image: image(name),
     }
 }
@@ -127,8 +119,8 @@ pub(super) fn files(dir: &Path) -> BTreeMap<String, (usize, String)> {
 pub(super) fn dump(dir: &Path) -> Result<(String, VerifyResult), OpenError> {
     let files = Files::new(dir);
     super::open::read(&files, WalIndex::Leave, |conn| {
-        let told = contents(conn).and_then(|text| Ok((text, verify(conn)?)));
-        told.map_err(|error| OpenError::Damaged {
+        let verified = contents(conn).and_then(|text| Ok((text, verify(conn)?)));
+        verified.map_err(|error| OpenError::Damaged {
             path: files.database(),
             detail: error.to_string(),
         })

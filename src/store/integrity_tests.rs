@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::fixtures_tests::{
-    answer, block_on, by_hand, dump, image, key, noon, open, open_with, options, scope, share,
-    ticking,
+    answer, block_on, by_hand, dump, image, key, noon, open, open_with, options, share, ticking,
 };
 use super::{HistoryQuery, OpenError, OperatorStore, Reader, Store, VerifyResult};
 use crate::history::WriteResult;
 use crate::inventory::{InventoryChange, InventoryEntry, OwnedShare};
 use crate::ledger::{Ledger, LedgerReader, WriteRefused};
 use crate::model::Selector;
+use crate::model::fixtures_tests::tokyo;
 
 const DATABASE: [&str; 3] = ["state.db", "state.db-wal", "state.db-shm"];
 
@@ -192,7 +192,7 @@ fn b5_s18_no_intent_is_granted_once_the_state_has_been_tampered_with() {
             let used = Used::new(folded);
             assert_eq!(used.store.failure(), None, "{name}");
             tamper(&used);
-            let told = match block_on(used.store.record_intent(&share("d"))) {
+            let refusal = match block_on(used.store.record_intent(&share("d"))) {
                 Err(WriteRefused::Failed(error)) => error,
                 other => panic!("{name}, folded {folded}: {other:?}"),
             };
@@ -204,22 +204,25 @@ fn b5_s18_no_intent_is_granted_once_the_state_has_been_tampered_with() {
                 "start it again",
             ] {
                 assert!(
-                    told.to_string().contains(part),
-                    "{name}, folded {folded}: {told}"
+                    refusal.to_string().contains(part),
+                    "{name}, folded {folded}: {refusal}"
                 );
             }
             // The failure lasts, and nothing is checked again.
             for attempt in [share("d"), share("e")] {
                 let again = block_on(used.store.record_intent(&attempt));
-                assert_eq!(again, Err(WriteRefused::Failed(told.clone())), "{name}");
+                assert_eq!(again, Err(WriteRefused::Failed(refusal.clone())), "{name}");
                 let again = block_on(used.store.recheck_forbidden(&attempt));
-                assert_eq!(again, Err(WriteRefused::Failed(told.clone())), "{name}");
+                assert_eq!(again, Err(WriteRefused::Failed(refusal.clone())), "{name}");
             }
-            assert_eq!(block_on(used.store.inventory(&scope())), Err(told.clone()));
+            assert_eq!(
+                block_on(used.store.inventory(&tokyo())),
+                Err(refusal.clone())
+            );
             assert_eq!(used.pauses.load(Ordering::Relaxed), 1, "{name}");
-            assert_eq!(used.store.failure(), Some(told.clone()), "{name}");
-            assert_eq!(block_on(used.store.until_failure()), told, "{name}");
-            assert_eq!(used.store.close(), Err(told), "{name}");
+            assert_eq!(used.store.failure(), Some(refusal.clone()), "{name}");
+            assert_eq!(block_on(used.store.until_failure()), refusal, "{name}");
+            assert_eq!(used.store.close(), Err(refusal), "{name}");
         }
     }
 }
@@ -228,10 +231,10 @@ fn b5_s18_no_intent_is_granted_once_the_state_has_been_tampered_with() {
 fn b5_s18_a_wal_that_is_set_back_or_cut_is_noticed() {
     let used = Used::new(false);
     set_len(&used.dir().join("state.db-wal"), 32);
-    let told = block_on(used.store.record_intent(&share("d"))).expect_err("refused");
+    let refusal = block_on(used.store.record_intent(&share("d"))).expect_err("refused");
     assert!(
-        told.to_string().contains("state.db-wal was cut short"),
-        "{told}"
+        refusal.to_string().contains("state.db-wal was cut short"),
+        "{refusal}"
     );
 
     // The beginning of the log was overwritten and the rest is as before, so that its length shows nothing.
@@ -245,9 +248,9 @@ fn b5_s18_a_wal_that_is_set_back_or_cut_is_noticed() {
     block_on(used.store.record_intent(&attempt)).expect("recorded");
     assert_eq!(fs::read(&log).expect("a log").len(), before.len());
     fs::write(&log, before).expect("written");
-    let told = block_on(used.store.record_intent(&share("e"))).expect_err("refused");
-    assert!(matches!(told, WriteRefused::Failed(_)), "{told}");
-    assert!(used.store.failure().is_some(), "{told}");
+    let refusal = block_on(used.store.record_intent(&share("e"))).expect_err("refused");
+    assert!(matches!(refusal, WriteRefused::Failed(_)), "{refusal}");
+    assert!(used.store.failure().is_some(), "{refusal}");
 }
 
 #[test]
@@ -329,7 +332,7 @@ fn b5_s18_setting_back_the_update_of_an_observation_is_noticed() {
         resolved: Vec::new(),
         note: None,
     };
-    block_on(used.store.apply_update(&scope(), vec![change].into())).expect("kept");
+    block_on(used.store.apply_update(&tokyo(), vec![change].into())).expect("kept");
     let after = generation(&used.dir());
     assert_eq!(after.head, before.head, "nothing is in the history");
     assert_eq!(after.generation, before.generation + 1);
@@ -340,8 +343,8 @@ fn b5_s18_setting_back_the_update_of_an_observation_is_noticed() {
             before.generation
         ),
     );
-    let told = block_on(used.store.record_intent(&share("d"))).expect_err("refused");
-    assert!(told.to_string().contains("set back"), "{told}");
+    let refusal = block_on(used.store.record_intent(&share("d"))).expect_err("refused");
+    assert!(refusal.to_string().contains("set back"), "{refusal}");
 }
 
 #[test]
@@ -352,8 +355,8 @@ fn b5_s18_another_longer_history_is_not_taken_for_a_later_state() {
         "UPDATE chain SET generation = generation + 5, head_seq = head_seq + 1; \
          DROP TRIGGER history_is_not_changed; UPDATE history SET hash = zeroblob(32)",
     );
-    let told = block_on(used.store.record_intent(&share("d"))).expect_err("refused");
-    assert!(told.to_string().contains("set back"), "{told}");
+    let refusal = block_on(used.store.record_intent(&share("d"))).expect_err("refused");
+    assert!(refusal.to_string().contains("set back"), "{refusal}");
 }
 
 #[test]
@@ -461,8 +464,11 @@ fn b5_s18_closing_a_store_writes_nothing_into_another_state() {
         let backup = fs::read(used.backup()).expect("a backup");
         TAMPERINGS[number].1(&used);
         let database = used.dir().join("state.db");
-        let told = used.store.close().expect_err("refused");
-        assert!(told.to_string().contains("state/state.db was"), "{told}");
+        let refusal = used.store.close().expect_err("refused");
+        assert!(
+            refusal.to_string().contains("state/state.db was"),
+            "{refusal}"
+        );
         assert!(fs::read(database).expect("a database") == backup);
     }
 }
@@ -473,10 +479,10 @@ fn b5_s20_a_process_whose_lock_file_is_gone_stops_for_the_new_one() {
     remove(&used.dir(), &["lock"]);
     let second = open(&used.dir());
     block_on(second.record_intent(&share("d"))).expect("recorded");
-    let told = block_on(used.store.record_intent(&share("e"))).expect_err("refused");
+    let refusal = block_on(used.store.record_intent(&share("e"))).expect_err("refused");
     assert!(
-        told.to_string().contains("state/lock was replaced"),
-        "{told}"
+        refusal.to_string().contains("state/lock was replaced"),
+        "{refusal}"
     );
     drop(used.store);
     block_on(second.record_intent(&share("f"))).expect("recorded");

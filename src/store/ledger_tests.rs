@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 
 use super::fixtures_tests::{
-    answer, block_on, files, image, key, noon, open, options, scope, share, ticking,
+    answer, block_on, files, image, key, noon, open, options, share, ticking,
 };
 use super::suspensions::SUSPENSIONS_MAX;
 use super::{HistoryQuery, OperatorStore, Options, Reader, Store, SuspensionFilter, VerifyResult};
@@ -16,6 +16,7 @@ use crate::inventory::{
     InventoryNote, OwnedShare, OwnershipState, update,
 };
 use crate::ledger::{Attempt, Ledger, LedgerReader, WriteRefused};
+use crate::model::fixtures_tests::tokyo;
 use crate::model::{Permission, Present, Selector, ShareState, Timestamp};
 
 async fn shared(store: &Store, name: &str) -> InventoryEntry {
@@ -47,11 +48,11 @@ fn s9_an_intent_and_its_outcome_are_there_after_a_restart() {
     let intent = block_on(store.record_intent(&lost)).expect("recorded");
     block_on(store.record_outcome(answer(intent, &lost, WriteResult::Unknown), None))
         .expect("kept");
-    let before = block_on(store.inventory(&scope())).expect("an inventory");
+    let before = block_on(store.inventory(&tokyo())).expect("an inventory");
     drop(store);
 
     let store = open(dir.path());
-    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
+    let inventory = block_on(store.inventory(&tokyo())).expect("an inventory");
     assert_eq!(inventory, before);
     assert_eq!(inventory.images, BTreeMap::from([(image("a"), entry)]));
     let open = inventory.open_intents[&image("b")][0];
@@ -59,7 +60,7 @@ fn s9_an_intent_and_its_outcome_are_there_after_a_restart() {
     assert_eq!(words(&store), ["intent", "outcome", "intent", "outcome"]);
     let reader = Reader::open(dir.path()).expect("a reader");
     assert_eq!(
-        block_on(reader.inventory(&scope())).expect("an inventory"),
+        block_on(reader.inventory(&tokyo())).expect("an inventory"),
         inventory
     );
 }
@@ -115,7 +116,7 @@ fn s9_s19_an_older_intent_stays_open_until_an_answer_settles_it() {
             .expect("kept");
         let second = block_on(store.record_intent(&attempt)).expect("recorded");
         block_on(store.record_outcome(answer(second, &attempt, answered), None)).expect("kept");
-        let inventory = block_on(store.inventory(&scope())).expect("an inventory");
+        let inventory = block_on(store.inventory(&tokyo())).expect("an inventory");
         let open = inventory.open_intents.get(&image("a")).map_or(0, Vec::len);
         assert_eq!(open, left, "{answered:?}");
         let entries = block_on(store.history(HistoryQuery::default())).expect("a history");
@@ -144,7 +145,7 @@ fn s18_a_state_in_use_cannot_be_removed_and_a_closed_one_goes_whole() {
     drop(store);
     Store::forget(dir.path(), &options(), ticking()).expect("removed");
     let store = open(dir.path());
-    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
+    let inventory = block_on(store.inventory(&tokyo())).expect("an inventory");
     assert_eq!(inventory.images.len(), 0);
 }
 
@@ -153,7 +154,7 @@ fn s1_an_image_that_a_person_releases_is_not_pruned_by_the_next_write() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
-    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
+    let inventory = block_on(store.inventory(&tokyo())).expect("an inventory");
     let cancel = Attempt {
         permission: Permission::Cancel,
         needs_ownership: true,
@@ -170,7 +171,7 @@ fn s1_an_image_that_a_person_releases_is_not_pruned_by_the_next_write() {
     entry.record_acknowledged(Permission::Cancel, None, false, noon());
     let outcome = answer(under_way, &cancel, WriteResult::Applied);
     block_on(store.record_outcome(outcome, Some(entry))).expect("kept");
-    let after = block_on(store.inventory(&scope())).expect("an inventory");
+    let after = block_on(store.inventory(&tokyo())).expect("an inventory");
     assert_eq!(
         after.images[&image("a")].owned,
         None,
@@ -184,7 +185,7 @@ fn s19_updates_close_intents_and_record_why_images_leave() {
     let store = open(dir.path());
     block_on(shared(&store, "a"));
     let intent = block_on(store.record_intent(&share("b"))).expect("recorded");
-    block_on(store.inventory(&scope())).expect("an inventory");
+    block_on(store.inventory(&tokyo())).expect("an inventory");
     let owned = OwnedShare::adopted("lhbp-2", noon());
     let changes = vec![
         InventoryChange {
@@ -203,11 +204,11 @@ fn s19_updates_close_intents_and_record_why_images_leave() {
             note: None,
         },
     ];
-    let mut expected = block_on(store.inventory(&scope())).expect("an inventory");
+    let mut expected = block_on(store.inventory(&tokyo())).expect("an inventory");
     expected.apply(&changes);
-    block_on(store.apply_update(&scope(), changes.into())).expect("kept");
+    block_on(store.apply_update(&tokyo(), changes.into())).expect("kept");
     assert_eq!(
-        block_on(store.inventory(&scope())).expect("an inventory"),
+        block_on(store.inventory(&tokyo())).expect("an inventory"),
         expected
     );
     assert_eq!(words(&store)[3..], ["released", "resolved"]);
@@ -222,9 +223,9 @@ fn s17_an_update_that_changes_nothing_writes_nothing() {
     let before = files(dir.path());
     let store = open(dir.path());
     block_on(async {
-        store.inventory(&scope()).await.expect("an inventory");
+        store.inventory(&tokyo()).await.expect("an inventory");
         store
-            .apply_update(&scope(), Vec::new().into())
+            .apply_update(&tokyo(), Vec::new().into())
             .await
             .expect("kept");
         let same = InventoryChange {
@@ -234,7 +235,7 @@ fn s17_an_update_that_changes_nothing_writes_nothing() {
             note: None,
         };
         store
-            .apply_update(&scope(), vec![same].into())
+            .apply_update(&tokyo(), vec![same].into())
             .await
             .expect("kept");
         store
@@ -249,12 +250,12 @@ fn s17_an_update_that_changes_nothing_writes_nothing() {
 }
 
 #[test]
-fn s16_a_reader_leaves_no_trace_and_sees_what_a_store_has_committed() {
+fn s16_a_reader_leaves_no_trace_and_reads_what_is_committed() {
     let dir = tempfile::tempdir().expect("a directory");
     let never = dir.path().join("never");
     let reader = Reader::open(&never).expect("a reader");
     assert_eq!(
-        block_on(reader.inventory(&scope())).expect("an inventory"),
+        block_on(reader.inventory(&tokyo())).expect("an inventory"),
         Inventory::default()
     );
     assert_eq!(reader.verify(), Ok(None));
@@ -264,11 +265,11 @@ fn s16_a_reader_leaves_no_trace_and_sees_what_a_store_has_committed() {
     let state = dir.path().join("state");
     let store = open(&state);
     block_on(shared(&store, "a"));
-    let look = || {
+    let summary = || {
         let before = files(&state);
         let reader = Reader::open(&state).expect("a reader");
         let summary = reader.summary().expect("a summary");
-        assert_eq!(summary.scopes[&scope()].acknowledged, 1);
+        assert_eq!(summary.scopes[&tokyo()].acknowledged, 1);
         assert_eq!(summary.history.entries, 2);
         assert!(matches!(
             reader.verify(),
@@ -277,18 +278,18 @@ fn s16_a_reader_leaves_no_trace_and_sees_what_a_store_has_committed() {
         assert_eq!(files(&state), before);
         summary
     };
-    let holder = look().holder.expect("a holder");
+    let holder = summary().holder.expect("a holder");
     assert_eq!(
         (holder.pid, holder.host.as_str()),
         (std::process::id(), "build-7")
     );
     drop(store);
-    assert_eq!(look().holder, None);
+    assert_eq!(summary().holder, None);
     // A copy without the log and its index, such as a backup.
     for name in ["state.db-wal", "state.db-shm", "lock"] {
         std::fs::remove_file(state.join(name)).expect("removed");
     }
-    look();
+    summary();
 }
 
 #[test]
@@ -312,7 +313,7 @@ fn a_suspension_holds_from_the_next_write_and_affects_no_other_image() {
         Err(WriteRefused::Suspended(Box::new(suspension.clone())))
     );
     free.expect("recorded");
-    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
+    let inventory = block_on(store.inventory(&tokyo())).expect("an inventory");
     assert_eq!(inventory.suspensions, std::slice::from_ref(&suspension));
 
     let ended = operator.resume(&SuspensionFilter::Selector(Selector::default()), "ann@desk");
@@ -332,7 +333,7 @@ fn an_update_does_not_undo_a_persons_change_since_its_observation() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
-    let mut parked = block_on(store.inventory(&scope())).expect("an inventory");
+    let mut parked = block_on(store.inventory(&tokyo())).expect("an inventory");
     let entry = parked.images.get_mut(&image("a")).expect("an entry");
     entry.parked_since = Some(noon());
     let change = InventoryChange {
@@ -341,7 +342,7 @@ fn an_update_does_not_undo_a_persons_change_since_its_observation() {
         resolved: Vec::new(),
         note: Some(InventoryNote::Parked("reversed".into())),
     };
-    let apply = || block_on(store.apply_update(&scope(), vec![change.clone()].into()));
+    let apply = || block_on(store.apply_update(&tokyo(), vec![change.clone()].into()));
     apply().expect("kept");
     let mut operator =
         OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store");
@@ -349,7 +350,7 @@ fn an_update_does_not_undo_a_persons_change_since_its_observation() {
     assert_eq!(unparked, Ok(vec![key("a")]));
     // The change starts from what was known before the person unparked the image.
     apply().expect("kept");
-    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
+    let inventory = block_on(store.inventory(&tokyo())).expect("an inventory");
     assert_eq!(inventory.images[&image("a")].parked_since, None);
     assert_eq!(words(&store)[2..], ["parked", "unparked"]);
     apply().expect("kept");
@@ -358,7 +359,7 @@ fn an_update_does_not_undo_a_persons_change_since_its_observation() {
     let intent = block_on(store.record_intent(&share("a"))).expect("recorded");
     let outcome = answer(intent, &share("a"), WriteResult::Applied);
     block_on(store.record_outcome(outcome, Some(InventoryEntry::default()))).expect("kept");
-    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
+    let inventory = block_on(store.inventory(&tokyo())).expect("an inventory");
     assert_eq!(inventory.images[&image("a")].parked_since, Some(noon()));
 }
 
@@ -409,7 +410,7 @@ fn b2_a_suspension_is_removed_only_once_it_is_over_by_every_clock() {
         let ends = (hours_later == 0).then(|| noon() + TimeDelta::hours(6));
         let said = operator.suspend(Selector::default(), ends, "ann@desk", "a launch");
         said.expect("suspended");
-        let inventory = block_on(store.inventory(&scope())).expect("an inventory");
+        let inventory = block_on(store.inventory(&tokyo())).expect("an inventory");
         assert_eq!(inventory.suspensions.len(), left, "after {hours_later} h");
     }
 }
@@ -419,17 +420,17 @@ fn a_reader_opened_before_the_state_reads_it_once_it_exists() {
     let root = tempfile::tempdir().expect("a directory");
     let dir = root.path().join("state");
     let reader = Reader::open(&dir).expect("a reader");
-    let nothing = block_on(reader.inventory(&scope())).expect("an inventory");
+    let nothing = block_on(reader.inventory(&tokyo())).expect("an inventory");
     assert!(reader.is_new() && nothing == Inventory::default());
     let store = open(&dir);
     block_on(store.record_intent(&share("a"))).expect("recorded");
-    let inventory = block_on(reader.inventory(&scope())).expect("an inventory");
+    let inventory = block_on(reader.inventory(&tokyo())).expect("an inventory");
     assert_eq!(inventory.open_intents.len(), 1);
     assert!(!reader.is_new());
     // A state that has disappeared again is not read as a new one.
     store.close().expect("closed");
     std::fs::remove_dir_all(&dir).expect("removed");
-    block_on(reader.inventory(&scope())).expect_err("refused");
+    block_on(reader.inventory(&tokyo())).expect_err("refused");
 }
 
 #[test]
@@ -454,7 +455,7 @@ fn c11_an_intent_gets_the_late_time_and_the_history_the_clocks() {
     let present = Present::new(noon(), noon(), late);
     let store = Store::open(dir.path(), &options(), move || present).expect("a store");
     block_on(store.record_intent(&share("a"))).expect("recorded");
-    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
+    let inventory = block_on(store.inventory(&tokyo())).expect("an inventory");
     assert_eq!(inventory.open_intents[&image("a")][0].at, late);
     let history = block_on(store.history(HistoryQuery::default())).expect("a history");
     assert_eq!(history[0].at, noon());
@@ -477,7 +478,7 @@ fn people_adopt_and_release_images() {
     let released = operator.release(vec![key("b"), key("c")], "ann@desk", "a mistake");
     assert_eq!(released, Ok(vec![key("b")]));
     let reader = Reader::open(dir.path()).expect("a reader");
-    let inventory = block_on(reader.inventory(&scope())).expect("an inventory");
+    let inventory = block_on(reader.inventory(&tokyo())).expect("an inventory");
     assert_eq!(inventory.images.len(), 1);
     let owned = inventory.images[&image("a")].owned.as_ref().expect("ours");
     assert_eq!(owned.ownership, OwnershipState::Adopted);
@@ -505,7 +506,7 @@ fn an_entry_is_read_as_it_was_stored_to_the_nanosecond() {
     let intent = block_on(store.record_intent(&attempt)).expect("recorded");
     let outcome = answer(intent, &attempt, WriteResult::Applied);
     block_on(store.record_outcome(outcome, Some(entry.clone()))).expect("kept");
-    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
+    let inventory = block_on(store.inventory(&tokyo())).expect("an inventory");
     assert_eq!(inventory.images[&image("a")], entry);
     let named = Declaration {
         desired: Some(ShareState::Shared),
@@ -549,8 +550,8 @@ fn the_history_is_filtered_by_subject_and_time() {
     });
     assert_eq!(of_a, [all[0].clone(), all[4].clone()]);
     let newest = find(HistoryQuery {
-        accounts: [scope().account].into(),
-        regions: [scope().region].into(),
+        accounts: [tokyo().account].into(),
+        regions: [tokyo().region].into(),
         limit: Some(2),
         ..HistoryQuery::default()
     });
@@ -587,7 +588,7 @@ fn c4_d1_the_apis_answer_about_an_image_outlives_the_process() {
     block_on(store.record_outcome(outcome, Some(entry.clone()))).expect("kept");
     store.close().expect("closed");
     let store = open(dir.path());
-    let inventory = block_on(store.inventory(&scope())).expect("read");
+    let inventory = block_on(store.inventory(&tokyo())).expect("read");
     assert_eq!(inventory.images[&image("a")], entry);
 }
 
@@ -603,10 +604,10 @@ fn c2_a_refusal_changes_only_the_apis_answer_about_the_image() {
     };
     let attempt = share("a");
     let intent = block_on(store.record_intent(&attempt)).expect("recorded");
-    let before = block_on(store.inventory(&scope())).expect("read").images[&image("a")].clone();
+    let before = block_on(store.inventory(&tokyo())).expect("read").images[&image("a")].clone();
     let outcome = answer(intent, &attempt, WriteResult::Rejected);
     block_on(store.record_outcome(outcome, Some(stale))).expect("kept");
-    let after = block_on(store.inventory(&scope())).expect("read").images[&image("a")].clone();
+    let after = block_on(store.inventory(&tokyo())).expect("read").images[&image("a")].clone();
     assert!(after.owned.is_some());
     let expected = InventoryEntry {
         denied_since: Some(noon()),

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
 
 use super::fixtures_tests::{
-    answer, back_to, block_on, by_hand, dump, files, image, key, noon, open, scope, share,
+    answer, back_to, block_on, by_hand, dump, files, image, key, noon, open, share,
 };
 use super::open::{WalIndex, inspect};
 use super::schema::{MIGRATIONS, latest};
@@ -19,6 +19,7 @@ use crate::inventory::{
     Takeover, VersionClock, VersionKey,
 };
 use crate::ledger::{Attempt, Ledger, LedgerReader};
+use crate::model::fixtures_tests::tokyo;
 use crate::model::{AccountName, Cause, ImageId, ImageName, Permission, Region, Scope, Uin};
 
 fn name(text: &str) -> ImageName {
@@ -36,7 +37,7 @@ fn clock() -> VersionClock {
     VersionClock {
         age: Some(noon() - TimeDelta::hours(24)),
         stands_since: Some(noon()),
-        regions: [scope().region].into(),
+        regions: [tokyo().region].into(),
         images: [image("a"), image("b")].into(),
     }
 }
@@ -78,14 +79,14 @@ fn after(updates: &[MemoryUpdate]) -> ResolutionMemory {
 fn under(account: &str) -> Scope {
     Scope {
         account: AccountName::new(account).expect("a name"),
-        ..scope()
+        ..tokyo()
     }
 }
 
 fn elsewhere() -> Scope {
     Scope {
         region: Region::new("eu-frankfurt").expect("a region"),
-        ..scope()
+        ..tokyo()
     }
 }
 
@@ -138,15 +139,15 @@ proptest! {
         keep(&store, &elsewhere(), first());
         for (update, restarts) in updates {
             expected.apply(&update);
-            keep(&store, &scope(), update);
-            prop_assert_eq!(&remembered(&store, &scope()), &expected);
+            keep(&store, &tokyo(), update);
+            prop_assert_eq!(&remembered(&store, &tokyo()), &expected);
             if restarts {
                 drop(store);
                 store = open(dir.path());
             }
         }
         let reader = Reader::open(dir.path()).expect("a reader");
-        prop_assert_eq!(remembered(&reader, &scope()), expected);
+        prop_assert_eq!(remembered(&reader, &tokyo()), expected);
         prop_assert_eq!(remembered(&reader, &elsewhere()), after(&[first()]));
     }
 }
@@ -155,16 +156,16 @@ proptest! {
 fn forgotten_names_leave_no_row_and_status_counts_the_rest() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    keep(&store, &scope(), first());
+    keep(&store, &tokyo(), first());
     let second = MemoryUpdate {
         versions: [(version("golden", "1.6"), Some(VersionClock::default()))].into(),
         ..names([("other", Some("b"))])
     };
-    keep(&store, &scope(), second);
+    keep(&store, &tokyo(), second);
     let counts = || {
         let reader = Reader::open(dir.path()).expect("a reader");
         let summary = reader.summary().expect("readable");
-        let counts = summary.scopes.get(&scope()).copied();
+        let counts = summary.scopes.get(&tokyo()).copied();
         counts.map(|counts| (counts.names, counts.versions))
     };
     assert_eq!(counts(), Some((2, 2)));
@@ -172,13 +173,13 @@ fn forgotten_names_leave_no_row_and_status_counts_the_rest() {
         versions: [(version("golden", "1.5"), None)].into(),
         ..names([("golden", None), ("never known", None)])
     };
-    keep(&store, &scope(), gone);
+    keep(&store, &tokyo(), gone);
     assert_eq!(counts(), Some((1, 1)));
     let rest = MemoryUpdate {
         versions: [(version("golden", "1.6"), None)].into(),
         ..names([("other", None)])
     };
-    keep(&store, &scope(), rest);
+    keep(&store, &tokyo(), rest);
     assert_eq!(counts(), None);
     assert_eq!(history(&store), [], "nobody wants to read of that");
 }
@@ -202,11 +203,11 @@ fn s18_a_value_that_no_version_writes_is_an_error_not_a_default() {
     ] {
         let dir = tempfile::tempdir().expect("a directory");
         let store = open(dir.path());
-        keep(&store, &scope(), first());
+        keep(&store, &tokyo(), first());
         store.close().expect("closed");
         by_hand(dir.path(), sql);
         let reader = Reader::open(dir.path()).expect("a reader");
-        let error = block_on(reader.inventory(&scope())).expect_err(sql);
+        let error = block_on(reader.inventory(&tokyo())).expect_err(sql);
         assert!(error.to_string().contains(what), "{sql}: {error}");
     }
 }
@@ -224,8 +225,8 @@ fn a_time_that_could_not_be_read_back_counts_as_unknown() {
         versions: [(version("golden", "1.5"), Some(clock.clone()))].into(),
         ..MemoryUpdate::default()
     };
-    keep(&store, &scope(), update);
-    let kept = remembered(&store, &scope()).versions;
+    keep(&store, &tokyo(), update);
+    let kept = remembered(&store, &tokyo()).versions;
     let expected = VersionClock { age: None, ..clock };
     assert_eq!(kept, [(version("golden", "1.5"), expected)].into());
 }
@@ -233,7 +234,7 @@ fn a_time_that_could_not_be_read_back_counts_as_unknown() {
 /// A state in which the account of the fixtures' scope is known, and something is remembered there and in another region.
 fn known(dir: &Path, uin: &Uin) -> Store {
     let store = open(dir);
-    for scope in [scope(), elsewhere()] {
+    for scope in [tokyo(), elsewhere()] {
         let update = InventoryUpdate {
             account: Some(KnownAccount {
                 uin: Some(uin.clone()),
@@ -263,8 +264,8 @@ fn s26_a_name_that_means_another_account_remembers_nothing_of_the_first() {
         memory: of_other.clone(),
         ..InventoryUpdate::default()
     };
-    block_on(store.apply_update(&scope(), update.clone())).expect("kept");
-    assert_eq!(remembered(&store, &scope()), after(&[of_other]));
+    block_on(store.apply_update(&tokyo(), update.clone())).expect("kept");
+    assert_eq!(remembered(&store, &tokyo()), after(&[of_other]));
     let aside = under(&format!("uin-{was}"));
     assert_eq!(remembered(&store, &aside), ResolutionMemory::default());
     assert_eq!(remembered(&store, &elsewhere()), after(&[first()]));
@@ -277,8 +278,8 @@ fn s26_a_name_that_means_another_account_remembers_nothing_of_the_first() {
         memory: MemoryUpdate::default(),
         ..update
     };
-    block_on(store.apply_update(&scope(), late)).expect("kept");
-    let kept = remembered(&store, &scope());
+    block_on(store.apply_update(&tokyo(), late)).expect("kept");
+    let kept = remembered(&store, &tokyo());
     assert_eq!(kept.names, [(name("golden"), image("z"))].into());
 }
 
@@ -296,10 +297,10 @@ fn s26_clocks_do_not_move_to_the_new_name_of_an_account() {
     let update = InventoryUpdate {
         takeover: Takeover {
             names: vec![TakenOverName {
-                from: scope().account,
+                from: tokyo().account,
                 images: 1,
             }],
-            expected: [(scope().account, account)].into(),
+            expected: [(tokyo().account, account)].into(),
             ..Takeover::default()
         },
         memory: mine.clone(),
@@ -311,7 +312,7 @@ fn s26_clocks_do_not_move_to_the_new_name_of_an_account() {
     let inventory = block_on(store.inventory(&prod)).expect("readable");
     assert!(inventory.open_intents.contains_key(&image("a")), "it moved");
     assert_eq!(inventory.memory, after(&[mine]));
-    assert_eq!(remembered(&store, &scope()), ResolutionMemory::default());
+    assert_eq!(remembered(&store, &tokyo()), ResolutionMemory::default());
     assert_eq!(remembered(&store, &elsewhere()), after(&[first()]));
 }
 
@@ -319,12 +320,12 @@ fn s26_clocks_do_not_move_to_the_new_name_of_an_account() {
 fn s19_the_history_records_when_a_name_means_another_image() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    keep(&store, &scope(), first());
-    keep(&store, &scope(), names([("golden", Some("a"))]));
+    keep(&store, &tokyo(), first());
+    keep(&store, &tokyo(), names([("golden", Some("a"))]));
     assert_eq!(history(&store), [], "it means the same");
     keep(
         &store,
-        &scope(),
+        &tokyo(),
         names([("golden", Some("b")), ("new", Some("a"))]),
     );
     let moved = |to, from| {
@@ -336,9 +337,9 @@ fn s19_the_history_records_when_a_name_means_another_image() {
     };
     assert_eq!(history(&store), [moved("b", "a")]);
     // For a meaning that was forgotten in between, no change is known.
-    keep(&store, &scope(), names([("golden", None)]));
-    keep(&store, &scope(), names([("golden", Some("c"))]));
-    keep(&store, &scope(), names([("golden", Some("a"))]));
+    keep(&store, &tokyo(), names([("golden", None)]));
+    keep(&store, &tokyo(), names([("golden", Some("c"))]));
+    keep(&store, &tokyo(), names([("golden", Some("a"))]));
     assert_eq!(history(&store), [moved("b", "a"), moved("a", "c")]);
     let query = HistoryQuery {
         images: [image("b")].into(),
@@ -409,21 +410,21 @@ fn s18_a_state_of_version_4_is_migrated_and_an_older_binary_refuses_it() {
     entry.record_acknowledged(Permission::Share, Some("lhbp-a"), false, noon());
     let outcome = answer(intent, &attempt, WriteResult::Applied);
     block_on(store.record_outcome(outcome, Some(entry))).expect("kept");
-    let before = block_on(store.inventory(&scope())).expect("readable");
+    let before = block_on(store.inventory(&tokyo())).expect("readable");
     store.close().expect("closed");
     back_to(dir.path(), 4);
     let old = files(dir.path());
     let reader = Reader::open(dir.path()).expect("a reader");
     assert_eq!(reader.summary().expect("readable").schema, 4);
-    assert_eq!(files(dir.path()), old, "who only looks changes nothing");
+    assert_eq!(files(dir.path()), old, "reading changes nothing");
 
     let store = open(dir.path());
     assert!(!store.is_new());
-    let inventory = block_on(store.inventory(&scope())).expect("readable");
+    let inventory = block_on(store.inventory(&tokyo())).expect("readable");
     assert_eq!(inventory, before);
     assert_eq!(inventory.memory, ResolutionMemory::default());
-    keep(&store, &scope(), first());
-    assert_eq!(remembered(&store, &scope()), after(&[first()]));
+    keep(&store, &tokyo(), first());
+    assert_eq!(remembered(&store, &tokyo()), after(&[first()]));
     store.close().expect("closed");
     intact(dir.path());
 
@@ -451,6 +452,6 @@ fn a_name_may_mean_the_first_and_the_last_of_all_ids() {
         .into(),
         ..MemoryUpdate::default()
     };
-    keep(&store, &scope(), update.clone());
-    assert_eq!(remembered(&store, &scope()), after(&[update]));
+    keep(&store, &tokyo(), update.clone());
+    assert_eq!(remembered(&store, &tokyo()), after(&[update]));
 }

@@ -52,7 +52,7 @@ fn p8_the_newest_commit_and_its_time_outlive_the_process() {
 }
 
 #[test]
-fn p8_a_commit_becomes_the_newest_with_the_first_look_not_before() {
+fn p8_a_commit_becomes_the_newest_with_the_first_observation() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let new = commit("b", 1);
@@ -67,7 +67,7 @@ fn p8_a_commit_becomes_the_newest_with_the_first_look_not_before() {
 }
 
 #[test]
-fn p8_if_looking_is_denied_the_first_intent_makes_it_the_newest() {
+fn p8_if_reading_is_denied_the_first_intent_makes_it_the_newest() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let new = commit("b", 1);

@@ -76,8 +76,8 @@ fn in_a_role() {
                         say(&refused.to_string());
                         let again = block_on(store.record_intent(&share("again")));
                         say(&again.expect_err("refused").to_string());
-                        say(&store.failure().expect("told").to_string());
-                        say(&store.close().expect_err("told").to_string());
+                        say(&store.failure().expect("a failure").to_string());
+                        say(&store.close().expect_err("a failure").to_string());
                         break;
                     }
                 }
@@ -120,7 +120,7 @@ fn in_a_role() {
 }
 
 #[test]
-fn d9_the_second_process_is_told_who_holds_the_directory() {
+fn d9_the_second_process_learns_who_holds_the_directory() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut holding = child("hold", dir.path(), "");
     assert_eq!(lines(&mut holding).next().as_deref(), Some("holding"));
@@ -181,7 +181,7 @@ fn s9_d4_everything_acknowledged_before_kill_9_is_there() {
     let dir = tempfile::tempdir().expect("a directory");
     for round in 1..=3 {
         let mut writing = child("write", dir.path(), "");
-        let told: Vec<u64> = lines(&mut writing)
+        let printed: Vec<u64> = lines(&mut writing)
             .take(20 * round)
             .map(|line| line.parse().expect(&line))
             .collect();
@@ -189,7 +189,7 @@ fn s9_d4_everything_acknowledged_before_kill_9_is_there() {
         writing.wait().expect("gone");
         let reader = Reader::open(dir.path()).expect("a reader");
         let entries = reader.history(&HistoryQuery::default()).expect("a history");
-        for seq in told {
+        for seq in printed {
             assert!(entries.iter().any(|entry| entry.seq == seq), "{seq}");
         }
         let (_, verified) = dump(dir.path()).expect("readable");
@@ -205,9 +205,9 @@ fn d3_after_a_failed_write_nothing_is_written_until_it_is_reopened() {
     let dir = tempfile::tempdir().expect("a directory");
     // A limit on the size of files makes `write` fail with an error that is not the lack of space.
     let mut writing = child("write", dir.path(), "trap '' XFSZ; ulimit -f 800;");
-    let told: Vec<_> = lines(&mut writing).collect();
+    let printed: Vec<_> = lines(&mut writing).collect();
     writing.wait().expect("gone");
-    let (seqs, errors) = told.split_at(told.len() - 4);
+    let (seqs, errors) = printed.split_at(printed.len() - 4);
     assert!(!seqs.is_empty());
     assert!(errors[0].contains("disk I/O error"), "{errors:?}");
     for error in &errors[1..] {
@@ -228,10 +228,10 @@ fn d3_after_a_failed_write_nothing_is_written_until_it_is_reopened() {
 fn c7_once_the_disk_is_repaired_it_is_written_to_again() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut failing = child("recover", dir.path(), "trap '' XFSZ; ulimit -S -f 400;");
-    let told: Vec<_> = lines(&mut failing).collect();
+    let printed: Vec<_> = lines(&mut failing).collect();
     failing.wait().expect("gone");
-    let [failure, well, intent] = told.as_slice() else {
-        panic!("{told:?}")
+    let [failure, well, intent] = printed.as_slice() else {
+        panic!("{printed:?}")
     };
     assert!(failure.contains("disk I/O error"), "{failure}");
     assert_eq!(well, "Writable");
@@ -299,10 +299,10 @@ fn d15_without_free_file_handles_no_file_is_taken_for_missing() {
     block_on(store.record_intent(&share("a"))).expect("recorded");
     drop(store);
     let mut starving = child("starve", dir.path(), "ulimit -n 32;");
-    let told: Vec<_> = lines(&mut starving).collect();
+    let printed: Vec<_> = lines(&mut starving).collect();
     starving.wait().expect("gone");
-    assert_eq!(told.len(), 2);
-    for error in told {
+    assert_eq!(printed.len(), 2);
+    for error in printed {
         let why = error.contains("Too many open files") || error.contains("unable to open");
         assert!(why, "{error}");
     }

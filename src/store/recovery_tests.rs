@@ -10,11 +10,12 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::StoreError;
 use super::files::Files;
-use super::fixtures_tests::{answer, block_on, dump, noon, open, open_with, scope, share};
+use super::fixtures_tests::{answer, block_on, dump, noon, open, open_with, share};
 use super::history_writer::HistoryWriter;
 use super::{HistoryQuery, Recovery, Store, VerifyResult, chain, transactions};
 use crate::history::{HistoryEvent, WriteResult};
 use crate::ledger::{Ledger, LedgerReader};
+use crate::model::fixtures_tests::tokyo;
 
 /// A state with one intent, beside a backup of its database from before that.
 struct Used {
@@ -153,7 +154,7 @@ fn c7_a_problem_that_passes_does_not_count_as_a_failure() {
 #[test]
 fn c7_intents_left_by_a_failed_commit_are_closed_as_not_sent() {
     let used = Used::new();
-    let kept = block_on(used.store.inventory(&scope())).expect("an inventory");
+    let kept = block_on(used.store.inventory(&tokyo())).expect("an inventory");
     used.break_disk();
     // The commit failed, but its pages are in the log.
     let mut conn = Connection::open(used.dir().join("state.db")).expect("a database");
@@ -175,7 +176,7 @@ fn c7_intents_left_by_a_failed_commit_are_closed_as_not_sent() {
     drop(conn);
 
     assert_eq!(used.recover(), Recovery::Writable);
-    let inventory = block_on(used.store.inventory(&scope())).expect("an inventory");
+    let inventory = block_on(used.store.inventory(&tokyo())).expect("an inventory");
     assert_eq!(
         inventory, kept,
         "the intent that was granted is open, and no other"
@@ -320,7 +321,7 @@ fn c15_l7_a_stop_does_not_wait_for_each_transaction_that_is_blocked() {
         let rest = async {
             // By now the first waits for the lock, or soon will.
             used.store.stop();
-            stopped.send(Instant::now()).expect("told");
+            stopped.send(Instant::now()).expect("a receiver");
             for name in ["c", "d", "e"] {
                 let refused = used.store.record_intent(&share(name)).await;
                 let text = refused.expect_err("refused").to_string();
@@ -346,10 +347,10 @@ fn c15_an_outcome_is_recorded_if_the_lock_is_released_in_time() {
     let used = Used::new();
     let attempt = share("a");
     let other = lock_out(&used.dir());
-    let (tell, told) = mpsc::channel::<()>();
+    let (sender, receiver) = mpsc::channel::<()>();
     let holding = thread::spawn(move || {
         // It is released once the outcome has been handed over.
-        let _ = told.recv();
+        let _ = receiver.recv();
         drop(other);
     });
     used.store.stop();
@@ -360,11 +361,11 @@ fn c15_an_outcome_is_recorded_if_the_lock_is_released_in_time() {
             WriteResult::Applied,
         );
         let recorded = used.store.record_outcome(outcome, None);
-        let (recorded, ()) = tokio::join!(recorded, async move { drop(tell) });
+        let (recorded, ()) = tokio::join!(recorded, async move { drop(sender) });
         recorded.expect("recorded");
     });
     holding.join().expect("ended");
-    let inventory = block_on(used.store.inventory(&scope())).expect("an inventory");
+    let inventory = block_on(used.store.inventory(&tokyo())).expect("an inventory");
     let open = inventory.open_intents.keys().map(|image| image.as_str());
     assert_eq!(open.collect::<Vec<_>>(), ["img-early"]);
 }

@@ -9,8 +9,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::fixtures_tests::{
-    answer, back_to, block_on, by_hand, dump, files, image, noon, open, options, scope, share,
-    ticking,
+    answer, back_to, block_on, by_hand, dump, files, image, noon, open, options, share, ticking,
 };
 use super::open::{WalIndex, inspect};
 use super::schema::{MIGRATIONS, latest, migrate};
@@ -22,6 +21,7 @@ use crate::inventory::{
     OwnershipState, ScopeRows, TakenOverName, Takeover, UsedNames,
 };
 use crate::ledger::{Attempt, Ledger, LedgerReader, WriteRefused};
+use crate::model::fixtures_tests::tokyo;
 use crate::model::{AccountName, ImageKey, KeyDigest, Permission, Region, Scope, Selector, Uin};
 use crate::observation::{Blueprint, Seen};
 
@@ -33,7 +33,7 @@ fn name(text: &str) -> AccountName {
 fn under(account: &str) -> Scope {
     Scope {
         account: name(account),
-        ..scope()
+        ..tokyo()
     }
 }
 
@@ -150,13 +150,13 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
     let old = files(dir.path());
     let reader = Reader::open(dir.path()).expect("a reader");
     assert_eq!(reader.summary().expect("readable").schema, 2);
-    assert_eq!(files(dir.path()), old, "who only looks changes nothing");
+    assert_eq!(files(dir.path()), old, "reading changes nothing");
 
     open(dir.path()).close().expect("closed");
     let reader = Reader::open(dir.path()).expect("a reader");
     let summary = reader.summary().expect("readable");
     assert_eq!(summary.schema, latest(MIGRATIONS));
-    let known = &summary.accounts[&scope()];
+    let known = &summary.accounts[&tokyo()];
     let nobody = KnownAccount::default();
     assert_eq!(*known, nobody, "whose they were nobody knows");
     assert_eq!(rows(dir.path(), "default").images.len(), 2);
@@ -176,7 +176,7 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
 }
 
 #[test]
-fn c1_rows_of_an_unused_name_move_one_by_one_as_the_look_proves_them() {
+fn c1_rows_of_an_unused_name_move_as_observations_prove_them() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
     back_to(dir.path(), 2);
@@ -187,11 +187,15 @@ fn c1_rows_of_an_unused_name_move_one_by_one_as_the_look_proves_them() {
         left.images.keys().map(|id| id.as_str()).collect::<Vec<_>>(),
         ["img-b"]
     );
-    assert_eq!(left.open_intents.len(), 1, "what no look proves stays");
+    assert_eq!(
+        left.open_intents.len(),
+        1,
+        "what no observation proves stays"
+    );
     let reader = Reader::open(dir.path()).expect("a reader");
     let summary = reader.summary().expect("readable");
-    assert_eq!(summary.scopes[&scope()].acknowledged, 1, "status lists it");
-    assert_eq!(summary.accounts[&scope()].succeeded_by, Some(name("prod")));
+    assert_eq!(summary.scopes[&tokyo()].acknowledged, 1, "status lists it");
+    assert_eq!(summary.accounts[&tokyo()].succeeded_by, Some(name("prod")));
     let entries = reader.history(&HistoryQuery::default()).expect("a history");
     let taken: Vec<_> = entries
         .iter()
@@ -369,18 +373,18 @@ fn c1_the_rows_of_a_name_that_means_another_account_are_set_aside() {
         })
     };
     let store = open(dir.path());
-    block_on(store.inventory(&scope())).expect("readable");
+    block_on(store.inventory(&tokyo())).expect("readable");
     let first = InventoryUpdate {
         account: account("1"),
         ..InventoryUpdate::default()
     };
-    block_on(store.apply_update(&scope(), first)).expect("kept");
+    block_on(store.apply_update(&tokyo(), first)).expect("kept");
     let moved = InventoryUpdate {
         set_aside: Some(uin("1")),
         account: account("2"),
         ..InventoryUpdate::default()
     };
-    block_on(store.apply_update(&scope(), moved)).expect("kept");
+    block_on(store.apply_update(&tokyo(), moved)).expect("kept");
     // Whoever has uin 1 now finds them, under any name.
     let used = Arc::new(used_names(&["prod", "default"]));
     let (prod, one) = (under("prod"), uin("1"));
@@ -441,7 +445,7 @@ fn c1_all_rows_of_a_proven_name_move_at_once_with_one_entry() {
 }
 
 #[test]
-fn c1_a_persons_change_after_the_look_is_not_overwritten() {
+fn c1_a_persons_change_after_the_observation_is_not_overwritten() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
     let store = open(dir.path());
@@ -504,7 +508,7 @@ fn g2_a_name_that_now_means_another_account_keeps_its_rows() {
         account: Some(account),
         ..InventoryUpdate::default()
     };
-    block_on(store.apply_update(&scope(), first)).expect("kept");
+    block_on(store.apply_update(&tokyo(), first)).expect("kept");
     block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
     store.close().expect("closed");
     assert_eq!(rows(dir.path(), "default").images.len(), 2);

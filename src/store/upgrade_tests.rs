@@ -11,8 +11,8 @@ use rusqlite::Connection;
 use super::crash_tests::{Image, torn};
 use super::files::Files;
 use super::fixtures_tests::{
-    answer, back_to, block_on, by_hand, dump, files, key, noon, open as open_store, options, scope,
-    share, ticking,
+    answer, back_to, block_on, by_hand, dump, files, key, noon, open as open_store, options, share,
+    ticking,
 };
 use super::holder::Holder;
 use super::images;
@@ -23,6 +23,7 @@ use super::{HistoryQuery, OpenError, OperatorStore, Reader, StateSummary, Store,
 use crate::history::{HistoryEntry, WriteResult};
 use crate::inventory::{Inventory, InventoryEntry, KnownAccounts, OwnedShare};
 use crate::ledger::{Ledger, LedgerReader};
+use crate::model::fixtures_tests::tokyo;
 use crate::model::{Permission, Selector};
 
 const OLDER: std::ops::RangeInclusive<usize> = 1..=7;
@@ -69,9 +70,9 @@ struct Told {
     accounts: KnownAccounts,
 }
 
-fn told(dir: &Path) -> Told {
+fn content_of(dir: &Path) -> Told {
     let reader = Reader::open(dir).expect("a reader");
-    let (scope, used) = (scope(), Arc::default());
+    let (scope, used) = (tokyo(), Arc::default());
     let read = reader.inventory_and_accounts(&scope, &used, None);
     let (inventory, accounts) = block_on(read).expect("readable");
     Told {
@@ -93,14 +94,14 @@ fn r12_an_older_state_reads_as_if_it_were_migrated() {
     for older_version in OLDER {
         let dir = older(older_version);
         let before = files(dir.path());
-        let mut as_it_is = told(dir.path());
-        assert_eq!(files(dir.path()), before, "who only looks changes nothing");
+        let mut as_it_is = content_of(dir.path());
+        assert_eq!(files(dir.path()), before, "reading changes nothing");
         assert_eq!(as_it_is.summary.schema, older_version as i64);
         assert!(as_it_is.summary.is_older);
         assert_eq!(as_it_is.history.len(), 5);
         assert_eq!(as_it_is.inventory.images.len(), 2);
         assert_eq!(as_it_is.inventory.open_intents.len(), 1);
-        assert!(as_it_is.accounts.scopes.contains_key(&scope()));
+        assert!(as_it_is.accounts.scopes.contains_key(&tokyo()));
         assert_eq!(as_it_is.summary.newest.is_some(), older_version >= 2);
         assert!(matches!(
             as_it_is.verified,
@@ -110,12 +111,12 @@ fn r12_an_older_state_reads_as_if_it_were_migrated() {
         open_store(dir.path()).close().expect("closed");
         as_it_is.summary.schema = schema::latest(MIGRATIONS);
         as_it_is.summary.is_older = false;
-        assert_eq!(told(dir.path()), as_it_is, "version {older_version}");
+        assert_eq!(content_of(dir.path()), as_it_is, "version {older_version}");
     }
 }
 
 #[test]
-fn r12_a_reader_of_an_older_state_sees_what_its_process_writes() {
+fn r12_a_reader_of_an_older_state_reads_what_its_process_writes() {
     for older_version in OLDER {
         let dir = older(older_version);
         // The older process has the database open, and commits.
@@ -125,7 +126,7 @@ fn r12_a_reader_of_an_older_state_sees_what_its_process_writes() {
         assert_eq!(reader.summary().expect("one").suspensions.len(), 0);
         conn.execute_batch("DELETE FROM open_intents")
             .expect("done");
-        let inventory = block_on(reader.inventory(&scope())).expect("an inventory");
+        let inventory = block_on(reader.inventory(&tokyo())).expect("an inventory");
         assert_eq!(inventory.open_intents.len(), 0);
         // The state is migrated while the reader is open.
         drop(conn);
@@ -160,10 +161,10 @@ fn r12_a_command_migrates_the_state_unless_an_older_process_uses_it() {
         }
         drop(lock);
         let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("open");
-        let word = operator.suspend(Selector::default(), None, "ann@desk", "again");
-        word.expect("suspended");
+        let suspended = operator.suspend(Selector::default(), None, "ann@desk", "again");
+        suspended.expect("suspended");
         assert_eq!(version(dir.path()), schema::latest(MIGRATIONS));
-        assert_eq!(told(dir.path()).summary.suspensions.len(), 2);
+        assert_eq!(content_of(dir.path()).summary.suspensions.len(), 2);
     }
 }
 
@@ -171,7 +172,7 @@ fn r12_a_command_migrates_the_state_unless_an_older_process_uses_it() {
 fn r12_an_upgrade_on_request_keeps_a_copy_of_the_state_before() {
     for older_version in OLDER {
         let dir = older(older_version);
-        let mut before = told(dir.path());
+        let mut before = content_of(dir.path());
         fs::write(dir.path().join("state-schema-x.db.part"), "half").expect("written");
         let done = Store::upgrade(dir.path(), &options(), noon()).expect("upgraded");
         let done = done.expect("there is a state");
@@ -183,12 +184,12 @@ fn r12_an_upgrade_on_request_keeps_a_copy_of_the_state_before() {
         let restored = tempfile::tempdir().expect("a directory");
         fs::copy(&backup, restored.path().join("state.db")).expect("copied");
         fs::copy(dir.path().join("owner"), restored.path().join("owner")).expect("copied");
-        assert_eq!(told(restored.path()), before);
+        assert_eq!(content_of(restored.path()), before);
 
         before.summary.schema = known;
         before.summary.is_older = false;
-        assert_eq!(told(dir.path()), before);
-        let again = Store::upgrade(dir.path(), &options(), noon()).expect("looked at");
+        assert_eq!(content_of(dir.path()), before);
+        let again = Store::upgrade(dir.path(), &options(), noon()).expect("upgraded");
         let again = again.expect("there is a state");
         assert_eq!((again.from, again.backup), (known, None));
     }
@@ -249,14 +250,14 @@ fn r12_s18_an_interrupted_migration_is_completed() {
         for image in images {
             let laid = image.lay(Some(&owner));
             // A reader can read each of the versions on the way.
-            let looked = open::read(&Files::new(laid.path()), WalIndex::Repair, |conn| {
+            let version = open::read(&Files::new(laid.path()), WalIndex::Repair, |conn| {
                 schema::view_as_newest(conn).expect("viewed");
-                let images = images::inventory(conn, &scope())
+                let images = images::inventory(conn, &tokyo())
                     .expect("an inventory")
                     .images;
                 Ok::<_, OpenError>(images.len())
             });
-            assert_eq!(looked, Ok(2));
+            assert_eq!(version, Ok(2));
             open_store(laid.path()).close().expect("closed");
             assert!(
                 dump(laid.path()).expect("readable") == is,

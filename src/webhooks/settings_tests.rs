@@ -270,29 +270,33 @@ fn a_webhook_gets_the_transitions_that_it_subscribed_to() {
 ",
     );
     let webhooks = folder.load().unwrap_or_else(|error| panic!("{error}")).0;
-    let told = |subject: Subject, kind| {
+    let subscribers = |subject: Subject, kind| {
         let transition = transition(subject, kind, "");
-        let told = webhooks
+        let found = webhooks
             .iter()
             .filter(|webhook| webhook.subscribes_to(&transition));
-        told.map(|webhook| webhook.name.as_str())
+        found
+            .map(|webhook| webhook.name.as_str())
             .collect::<Vec<_>>()
     };
     assert_eq!(
-        told(image(1), TransitionKind::Blocked),
+        subscribers(image(1), TransitionKind::Blocked),
         ["all", "kinds", "here"]
     );
-    assert_eq!(told(image(1), TransitionKind::Unblocked), ["all", "here"]);
     assert_eq!(
-        told(Subject::Scope(scope()), TransitionKind::Recovered),
+        subscribers(image(1), TransitionKind::Unblocked),
         ["all", "here"]
     );
     assert_eq!(
-        told(Subject::Account(scope().account), TransitionKind::Stalled),
+        subscribers(Subject::Scope(scope()), TransitionKind::Recovered),
+        ["all", "here"]
+    );
+    assert_eq!(
+        subscribers(Subject::Account(scope().account), TransitionKind::Stalled),
         ["all", "kinds", "here", "region"]
     );
     assert_eq!(
-        told(Subject::Manifests, TransitionKind::Stalled),
+        subscribers(Subject::Manifests, TransitionKind::Stalled),
         ["all", "kinds", "here", "account", "region"]
     );
 }
@@ -309,10 +313,10 @@ fn n10_n2_a_transition_of_several_goes_to_each_webhook_of_any() {
 ",
     );
     let webhooks = folder.load().unwrap_or_else(|error| panic!("{error}")).0;
-    let told = |transition: &Transition| {
-        let told = webhooks.iter();
-        let told = told.filter(|webhook| webhook.subscribes_to(transition));
-        let names = told.map(|webhook| webhook.name.clone());
+    let subscribers = |transition: &Transition| {
+        let found = webhooks.iter();
+        let found = found.filter(|webhook| webhook.subscribes_to(transition));
+        let names = found.map(|webhook| webhook.name.clone());
         names.collect::<Vec<_>>()
     };
     let regions = ["ap-bangkok", "ap-tokyo"].map(|name| Region::new(name).expect("a region"));
@@ -328,10 +332,10 @@ fn n10_n2_a_transition_of_several_goes_to_each_webhook_of_any() {
             "",
         )
     };
-    assert_eq!(told(&of_account), ["all", "tokyo", "kinds"]);
+    assert_eq!(subscribers(&of_account), ["all", "tokyo", "kinds"]);
     let suspended = |selector| {
         let subject = Subject::Selection(Box::new(selector));
-        told(&transition(subject, TransitionKind::Suspended, ""))
+        subscribers(&transition(subject, TransitionKind::Suspended, ""))
     };
     let everything = Selector::default();
     assert_eq!(suspended(everything), ["all", "tokyo", "seoul", "test"]);

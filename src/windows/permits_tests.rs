@@ -190,7 +190,7 @@ fn the_ends_of_the_calendar_are_no_panic() {
 }
 
 #[test]
-fn r14_never_open_windows_are_told_from_rarely_open_ones() {
+fn r14_never_open_windows_differ_from_rarely_open_ones() {
     use Weekday::{Fri, Mon, Sat, Sun, Thu, Tue, Wed};
     let all = [Mon, Tue, Wed, Thu, Fri, Sat, Sun];
     let allow = |span| window(Kind::Allow, &Cause::ALL, "UTC", span);

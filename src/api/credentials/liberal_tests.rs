@@ -67,7 +67,7 @@ async fn c14_t2_of_a_role_only_its_keys_and_their_end_are_needed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t2_e25_a_role_that_is_refused_is_refused_once_whatever_stands_beside_the_code() {
+async fn t2_e25_a_refused_role_is_refused_once_whatever_the_message() {
     for raw in ODD {
         let text = r#"{"Error": {"Code": "ResourceNotFound.RoleNotFound", "Message": @, "New": @}, "RequestId": @}"#;
         let error = assumed(text.replace('@', raw)).await.err();

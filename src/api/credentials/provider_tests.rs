@@ -46,7 +46,7 @@ fn pair(lease: &Lease) -> (&str, &str) {
     (&credentials.secret_id, credentials.secret_key.expose())
 }
 
-async fn look(client: &ReadClient<Scripted>) -> Result<(), CallError> {
+async fn observe(client: &ReadClient<Scripted>) -> Result<(), CallError> {
     client
         .describe_blueprints(region(), 0, None)
         .await
@@ -81,10 +81,10 @@ async fn l8_a_rotated_file_is_used_from_the_next_call_without_a_restart() {
     world.put(FILE, &ini("OLD", "old"));
     world.host().answer(|_| no_blueprints());
     let client = world.client(&world.provider(&file()), None);
-    look(&client).await.expect("an answer");
+    observe(&client).await.expect("an answer");
     assert_eq!(world.host().last().secret_id(), "OLD");
     world.put(FILE, &ini("NEW", "new"));
-    look(&client).await.expect("an answer");
+    observe(&client).await.expect("an answer");
     assert_eq!(world.host().last().secret_id(), "NEW");
     // The API counts by caller; a new key of the same user has no quota of its own.
     assert_eq!(&*world.provider(&file()).caller_id(), "OLD");
@@ -174,11 +174,11 @@ async fn c8_s13_after_a_new_key_of_another_account_nothing_more_is_called() {
         _ => no_blueprints(),
     });
     let client = WriteClient::new(world.client(&world.provider(&file()), Some("1")));
-    look(client.read()).await.expect("our own");
-    look(client.read()).await.expect("our own");
+    observe(client.read()).await.expect("our own");
+    observe(client.read()).await.expect("our own");
     assert_eq!(world.host().count("GetCallerIdentity"), 1);
     world.put(FILE, &ini("THEIRS", "b"));
-    let error = look(client.read()).await.expect_err("another account");
+    let error = observe(client.read()).await.expect_err("another account");
     let CallError::AccountBroken(refusal) = error else {
         panic!("{error} should be the account's");
     };
@@ -189,12 +189,12 @@ async fn c8_s13_after_a_new_key_of_another_account_nothing_more_is_called() {
     assert_eq!(world.host().count("DescribeBlueprints"), 2);
     // The key is ours again, without a restart.
     world.put(FILE, &ini("OURS", "a"));
-    look(client.read()).await.expect("our own");
+    observe(client.read()).await.expect("our own");
     assert!(client.permit(region()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
-async fn c6_a_token_that_expires_early_costs_one_call_and_a_write_is_left_to_its_intent() {
+async fn c6_a_token_that_expires_early_costs_one_call() {
     let world = World::new();
     of_environment(&world);
     let dead = Rc::new(Cell::new(""));
@@ -211,9 +211,9 @@ async fn c6_a_token_that_expires_early_costs_one_call_and_a_write_is_left_to_its
     });
     let provider = world.provider(&role("a", CredentialSource::Environment));
     let client = WriteClient::new(world.client(&provider, None));
-    look(client.read()).await.expect("an answer");
+    observe(client.read()).await.expect("an answer");
     dead.set("TMP1");
-    look(client.read())
+    observe(client.read())
         .await
         .expect("an answer to the second call");
     assert_eq!(world.host().count("DescribeBlueprints"), 3);
@@ -256,7 +256,7 @@ async fn c9_a_key_that_does_not_work_however_new_is_the_accounts_trouble() {
         None,
     );
     for _ in 0..5 {
-        look(&client).await.expect_err("no");
+        observe(&client).await.expect_err("no");
     }
     assert_eq!(
         world.host().count("DescribeBlueprints"),
@@ -273,7 +273,7 @@ async fn c9_a_key_that_does_not_work_however_new_is_the_accounts_trouble() {
         .answer(|_| refused("AuthFailure.SecretIdNotFound"));
     let client = world.client(&world.provider(&CredentialSource::Ambient), None);
     for _ in 0..3 {
-        look(&client).await.expect_err("no");
+        observe(&client).await.expect_err("no");
     }
     assert_eq!(world.host().count("DescribeBlueprints"), 1);
 }
@@ -291,7 +291,7 @@ async fn c9_a_deleted_key_whose_file_was_replaced_meanwhile_is_tried_again_once(
         _ => no_blueprints(),
     });
     let client = world.client(&world.provider(&file()), None);
-    look(&client).await.expect("an answer to the new key");
+    observe(&client).await.expect("an answer to the new key");
     assert_eq!(world.host().heard.borrow().len(), 2);
 }
 
@@ -334,7 +334,7 @@ async fn c10_a_file_that_others_can_read_is_warned_of_once_with_the_remedy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c12_the_machines_role_is_asked_within_a_second_and_only_as_the_last_resort() {
+async fn c12_the_machines_role_is_the_last_resort_within_a_second() {
     let world = World::new();
     let until = world.host().now().timestamp() + 7_200;
     world.host().answer(move |heard| {
@@ -489,12 +489,12 @@ async fn l8_credentials_that_turn_up_are_found_without_a_restart() {
         .host()
         .answer(|_| Err(TransportError::NotSent("no such host".into())));
     let client = world.client(&world.provider(&CredentialSource::Ambient), None);
-    let error = look(&client).await.expect_err("there are none");
+    let error = observe(&client).await.expect_err("there are none");
     assert!(matches!(error, CallError::AccountBroken(refusal) if refusal.code == NO_CREDENTIALS));
     world.put(FILE, &ini("FILE", "k"));
     world.host().answer(|_| no_blueprints());
     world.host().pass(61).await;
-    look(&client).await.expect("an answer");
+    observe(&client).await.expect("an answer");
     assert_eq!(world.host().last().secret_id(), "FILE");
 }
 
@@ -553,7 +553,7 @@ async fn l8_new_ones_are_fetched_before_the_old_ones_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn old_ones_that_live_are_used_while_new_ones_cannot_be_had_with_one_warning() {
+async fn a_living_lease_is_used_with_one_warning_while_no_new_one_comes() {
     let world = World::new();
     of_environment(&world);
     sts(&world, 7_200);
@@ -595,7 +595,7 @@ async fn a_chain_of_roles_says_who_assumes_what_and_how() {
         source: role("inner", CredentialSource::Environment),
     }));
     let client = world.client(&world.provider(&outer), None);
-    look(&client).await.expect("an answer");
+    observe(&client).await.expect("an answer");
     let heard = world.host().heard.take();
     let calls: Vec<_> = heard.iter().map(|h| (h.action(), h.secret_id())).collect();
     assert_eq!(
@@ -701,7 +701,7 @@ async fn two_accounts_of_one_source_share_what_was_fetched() {
     let source = role("a", CredentialSource::Environment);
     for _ in 0..2 {
         let client = world.client(&world.provider(&source), None);
-        look(&client).await.expect("an answer");
+        observe(&client).await.expect("an answer");
     }
     assert_eq!(count.get(), 1);
 }
@@ -728,7 +728,7 @@ const BROKEN_WAYS: [&str; 3] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn g1_s13_a_file_that_cannot_be_looked_at_is_not_passed_over() {
+async fn g1_s13_an_unreadable_file_is_not_passed_over() {
     for key_use in BROKEN_WAYS {
         let world = World::new();
         world.put(FILE, &ini("OLD", "old"));
@@ -743,16 +743,16 @@ async fn g1_s13_a_file_that_cannot_be_looked_at_is_not_passed_over() {
             matches!(error, CredentialError::Broken(_)),
             "{key_use}: {error}"
         );
-        let told = error.to_string();
+        let message = error.to_string();
         assert!(
-            told.contains("leads nowhere") || told.contains("Too many levels"),
-            "{told}"
+            message.contains("leads nowhere") || message.contains("Too many levels"),
+            "{message}"
         );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn g1_s13_a_file_that_breaks_after_it_was_gone_is_told_of_anew() {
+async fn g1_s13_a_file_that_breaks_after_it_was_gone_is_reported_anew() {
     for key_use in BROKEN_WAYS {
         let world = World::new();
         world.put(FILE, &ini("OLD", "old"));
@@ -768,7 +768,7 @@ async fn g1_s13_a_file_that_breaks_after_it_was_gone_is_told_of_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn b2_the_clock_of_sts_signs_for_sts_alone_and_tells_how_long_keys_live() {
+async fn b2_the_clock_of_sts_signs_for_sts_alone_and_dates_leases() {
     for hours in [20, -20] {
         let world = World::new();
         of_environment(&world);
@@ -797,16 +797,16 @@ async fn b2_the_clock_of_sts_signs_for_sts_alone_and_tells_how_long_keys_live() 
         });
         let provider = world.provider(&role("a", CredentialSource::Environment));
         let client = world.client(&provider, None);
-        look(&client).await.expect("read");
+        observe(&client).await.expect("read");
         let asked = || world.host().count("AssumeRole");
         assert_eq!(asked(), 2, "{hours} h: learned once");
         assert_eq!(world.host().count("DescribeBlueprints"), 1, "{hours} h");
         assert_eq!(client.clocks(region()).api(), None, "{hours} h");
         world.host().pass(7_000).await;
-        look(&client).await.expect("read");
+        observe(&client).await.expect("read");
         assert_eq!(asked(), 2, "{hours} h: they live as long as by any clock");
         world.host().pass(100).await;
-        look(&client).await.expect("read");
+        observe(&client).await.expect("read");
         assert_eq!(asked(), 3, "{hours} h: and no longer");
     }
 }

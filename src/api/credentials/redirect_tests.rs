@@ -163,7 +163,7 @@ async fn t1_the_environments_role_is_assumed_with_its_key_as_tccli_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t1_the_environments_role_is_assumed_with_a_profiles_key_in_place_of_its_own_role() {
+async fn t1_the_environments_role_replaces_the_role_of_a_profile() {
     let own = json!({"role-arn": OTHER_ROLE, "role-session-name": "own"});
     let prod = [("TCCLI_PROFILE", "prod")];
     for (variables, file, more) in [
@@ -219,7 +219,7 @@ async fn t1_whatever_the_ambient_chain_finds_assumes_the_environments_role() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t1_no_other_source_that_a_document_names_takes_a_role_from_the_environment() {
+async fn t1_no_other_named_source_takes_a_role_from_the_environment() {
     let world = World::new();
     with_role(of_environment(&world), ROLE);
     of_pod(&world);
@@ -382,8 +382,7 @@ async fn t1_sts_is_asked_where_the_profiles_configuration_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t1_l8_the_environments_role_is_assumed_anew_when_it_ends_is_refused_or_its_key_is_rotated()
-{
+async fn t1_l8_the_environments_role_is_assumed_anew_when_it_ends() {
     let world = World::new();
     with_role(&world, ROLE);
     world.put(DEFAULT_PROFILE, &profile("OLD", json!({})));
@@ -463,7 +462,7 @@ async fn t1_s26_with_another_role_in_the_environment_it_is_another_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t1_terraforms_variables_are_refused_by_name_all_at_once_and_never_by_value() {
+async fn t1_terraforms_variables_are_refused_by_name_and_not_by_value() {
     let (log, _guard) = Log::listen();
     for name in TERRAFORM {
         let world = World::new();
@@ -511,7 +510,7 @@ async fn t1_terraforms_variables_are_refused_by_name_all_at_once_and_never_by_va
 }
 
 #[tokio::test(start_paused = true)]
-async fn t1_whoever_names_the_source_or_says_so_goes_on_without_terraforms_variables() {
+async fn t1_a_named_source_ignores_terraforms_variables() {
     let world = World::new();
     of_environment(&world).set("TENCENTCLOUD_PROFILE", "prod");
     world.put(FILE, &ini("FILE", "k"));
@@ -554,9 +553,9 @@ async fn t1_whoever_names_the_source_or_says_so_goes_on_without_terraforms_varia
 }
 
 #[tokio::test(start_paused = true)]
-async fn t1_a_profiles_role_that_tccli_would_assume_with_the_environments_key_is_told_of() {
+async fn t1_a_profiles_role_beside_the_environments_key_is_reported() {
     let own = json!({"role-arn": OTHER_ROLE, "role-session-name": "own"});
-    let told = async |source: &CredentialSource, more: serde_json::Value, pair: bool| {
+    let warnings = async |source: &CredentialSource, more: serde_json::Value, pair: bool| {
         let world = World::new();
         of_environment(&world);
         world.put(DEFAULT_PROFILE, &profile(CANARY, more));
@@ -572,15 +571,15 @@ async fn t1_a_profiles_role_that_tccli_would_assume_with_the_environments_key_is
         log.count(&words)
     };
     let (ambient, environment) = (CredentialSource::Ambient, CredentialSource::Environment);
-    assert_eq!(told(&ambient, own.clone(), false).await, 1);
+    assert_eq!(warnings(&ambient, own.clone(), false).await, 1);
     // A person who names the source, or has no role that tccli would assume, gets no message.
-    assert_eq!(told(&environment, own.clone(), false).await, 0);
-    assert_eq!(told(&ambient, own, true).await, 0);
+    assert_eq!(warnings(&environment, own.clone(), false).await, 0);
+    assert_eq!(warnings(&ambient, own, true).await, 0);
     assert_eq!(
-        told(&ambient, json!({"role-arn": OTHER_ROLE}), false).await,
+        warnings(&ambient, json!({"role-arn": OTHER_ROLE}), false).await,
         0
     );
-    assert_eq!(told(&ambient, json!({}), false).await, 0);
+    assert_eq!(warnings(&ambient, json!({}), false).await, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -609,9 +608,9 @@ async fn t1_an_empty_secret_pair_never_falls_through() {
                 }
                 answers(&world);
                 let error = world.error(&source).await;
-                let told = error.contains("set but empty") || error.contains("white space");
+                let is_named = error.contains("set but empty") || error.contains("white space");
                 assert!(
-                    told && error.contains("environment"),
+                    is_named && error.contains("environment"),
                     "{variables:?}: {error}"
                 );
                 assert_eq!(world.host().heard.borrow().len(), 0, "{variables:?}");

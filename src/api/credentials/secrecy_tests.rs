@@ -20,7 +20,7 @@ fn is_silent(text: &str) {
     }
 }
 
-fn told(error: &CredentialError) -> String {
+fn message(error: &CredentialError) -> String {
     let refusal = Refusal::from(error.clone());
     format!("{error} {error:?} {refusal} {refusal:?}")
 }
@@ -121,7 +121,7 @@ async fn o2_s12_a_file_that_is_no_good_is_never_quoted() {
             role(file()),
         ] {
             if let Err(error) = world.current(&world.provider(&source)).await {
-                is_silent(&told(&error));
+                is_silent(&message(&error));
             }
         }
         // The same after a valid content.
@@ -165,7 +165,7 @@ async fn o2_s12_a_variable_that_is_no_good_is_never_quoted() {
             .then(|| std::ffi::OsString::from_vec(bytes))
     });
     let error = environment.credentials().err().expect("is no text");
-    is_silent(&told(&error));
+    is_silent(&message(&error));
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,7 +187,7 @@ async fn o2_s12_a_reply_that_holds_keys_is_never_quoted() {
             CredentialSource::CvmRole(Some("r".into())),
         ] {
             match world.current(&world.provider(&source)).await {
-                Err(error) => is_silent(&told(&error)),
+                Err(error) => is_silent(&message(&error)),
                 Ok(_) => panic!("{source} takes anything"),
             }
         }
@@ -207,8 +207,8 @@ async fn o2_s12_what_sts_says_of_a_pods_token_is_not_shown_but_for_its_code() {
     });
     let provider = world.provider(&CredentialSource::TkeOidc);
     let error = world.current(&provider).await.err().expect("is refused");
-    is_silent(&told(&error));
-    assert!(told(&error).contains("InvalidParameter.WebIdentityTokenError"));
+    is_silent(&message(&error));
+    assert!(message(&error).contains("InvalidParameter.WebIdentityTokenError"));
     // A token file with invalid content.
     for text in [format!("{CANARY} {CANARY}"), format!("{CANARY}\u{e9}")] {
         world.put("token", &text);

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn l8_new_ones_are_fetched_when_a_tenth_is_left_or_five_minutes_with_jitter() {
+    fn l8_a_lease_is_renewed_at_a_tenth_or_five_minutes_with_jitter() {
         assert_eq!(lifetime(7_200, 0.0), (6_900, 7_200));
         assert_eq!(lifetime(7_200, 1.0), (7_050, 7_200));
         assert_eq!(lifetime(600, 0.0), (540, 600));

@@ -100,7 +100,7 @@ fn m14_m15_what_is_not_read_and_reading_change_no_fingerprint() {
 }
 
 #[test]
-fn m1_the_places_to_watch_lead_to_what_is_missing_and_to_what_is_behind_links() {
+fn m1_watched_places_include_missing_paths_and_link_targets() {
     let root = tree();
     let places = |path: &str| Fingerprint::of(&[root.path().join(path)]).1;
     let real = |path: &str| root.path().join(path).canonicalize().expect("is there");
@@ -151,7 +151,7 @@ fn g3_the_index_of_a_repository_below_is_in_the_fingerprint() {
 }
 
 #[test]
-fn g1_s3_a_git_entry_that_cannot_be_looked_at_is_in_the_fingerprint() {
+fn g1_s3_an_unreadable_git_entry_is_in_the_fingerprint() {
     let root = tree();
     symlink(".git", root.path().join(".git")).expect("links");
     let before = of(root.path(), "m");
