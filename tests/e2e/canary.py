@@ -25,7 +25,7 @@ class Canaries:
         for kind, values in secrets.items():
             for value in map(as_bytes, values):
                 length = HEX_RUN if re.fullmatch(rb"[0-9a-fA-F]*", value) else RUN
-                assert len(value) >= length, f"the {kind} is too short to be told from other text"
+                assert len(value) >= length, f"the {kind} is too short to be distinct from other text"
                 for start in range(len(value) - length + 1):
                     self._runs[length][value[start : start + length]] = kind
 

@@ -11,7 +11,7 @@ from typing import Callable, Dict, Optional, Tuple
 
 from .harness import MODIFY, Case, Process
 
-# Short, so that a test sees several rounds.
+# Short, so that a test covers several rounds.
 INTERVAL = "2s"
 
 
@@ -78,7 +78,7 @@ class Live(Case):
         self.until(synced, f"all {images} images are in sync")
 
     def rounds(self, count: int = 2) -> None:
-        """Waits until every scope was looked at `count` times more."""
+        """Waits until every scope was observed `count` times more."""
 
         def passes() -> float:
             return self.metric("sharekeeper_reconcile_total")

@@ -119,7 +119,7 @@ class Simulated(Live):
             if time.monotonic() > deadline or not self.simulator.running():
                 self.fail(f"the simulator does not start:\n{self.simulator.said()}")
             time.sleep(0.01)
-        # It told its keys and is no longer asked to be silent of them.
+        # It printed its keys and is no longer asked to be silent of them.
         path.unlink()
         self._direct = json.loads(self.simulator.said("stdout"))["endpoint"]
         self.wire = Wire(int(self._direct.rsplit(":", 1)[1]))

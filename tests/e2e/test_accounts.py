@@ -144,10 +144,10 @@ class Many(Accounts):
         self.check(1 <= len(broken) <= CALLS_OF_THE_BROKEN_MAX, f"{len(broken)} calls with the revoked key in a few seconds")
         log = [json.loads(line) for line in self.end_daemon().splitlines() if line.startswith("{")]
         stalled = [line for line in log if line.get("kind") == "stalled"]
-        self.check_equal([line["subject"] for line in stalled], ["account revoked"], "what is told of as stalled")
+        self.check_equal([line["subject"] for line in stalled], ["account revoked"], "what is reported as stalled")
         self.check("AuthFailure.SecretIdNotFound" in stalled[0]["message"], "with the reason")
-        told = [line for line in log if "account revoked" in json.dumps(line)]
-        self.check_equal(told, stalled, "lines of the log about the revoked account")
+        lines = [line for line in log if "account revoked" in json.dumps(line)]
+        self.check_equal(lines, stalled, "lines of the log about the revoked account")
 
 
 class Silent(Accounts):
@@ -171,8 +171,8 @@ class Silent(Accounts):
         self.check_equal(self.shared("healthy"), 2, "images of the healthy account that are shared")
         self.check_equal(self.shared("machine"), 0, "images of the other account that are shared")
         self.check(1 <= asked <= 6, f"the metadata service was asked {asked} times")
-        told = [line for line in self.last.stderr.splitlines() if "machine" in line]
-        self.check(len(told) == 1 and "the role of this machine" in told[0], f"told once, with the reason: {told}")
+        lines = [line for line in self.last.stderr.splitlines() if "machine" in line]
+        self.check(len(lines) == 1 and "the role of this machine" in lines[0], f"reported once, with the reason: {lines}")
         self.check({entry["account"] for entry in document["images"] if entry["actual"] != "shared"} == {"machine"}, "entries")
 
 
@@ -195,7 +195,7 @@ class Changing(Accounts):
         """Somebody cancels a share, so that there is something to do."""
         self.sim("share", {"account": "prod", "region": SINGAPORE, "image": image_id(0), "shared": False})
 
-    def told(self) -> list:
+    def stalls(self) -> list:
         news = self.status()["transitions"]
         return [(item["kind"], item["account"]) for item in news if item["kind"] in ("stalled", "recovered")]
 
@@ -206,32 +206,32 @@ class Changing(Accounts):
         self.until(lambda: self.shared("prod") == 2, "the drift is repaired with the new key")
         self.check(any(call.action == MODIFY for call in self.calls_of("AKIDsimnew")), "with the new key")
         self.until_synced(2)
-        self.check_equal(self.told(), [], "what was told")
+        self.check_equal(self.stalls(), [], "what was reported")
 
-    def test_c6_l8_a_key_that_is_revoked_first_and_replaced_later_is_used_without_a_restart(self) -> None:
+    def test_c6_l8_a_key_that_is_replaced_late_is_used_without_a_restart(self) -> None:
         self.change_account("prod", secretId="AKIDsimnew", secretKey="made-up-new")
-        self.until(lambda: self.told() == [("stalled", "prod")], "it is told of")
+        self.until(lambda: self.stalls() == [("stalled", "prod")], "it is reported")
         self.drift()
         self.write_key("prod", "AKIDsimnew", "made-up-new")
         took = self.until(lambda: self.shared("prod") == 2, "the drift is repaired with the new key", 40)
         print(f"measured: key replaced in its file to repair, after it was found revoked: {took:.1f} s")
-        self.until(lambda: self.told() == [("recovered", "prod"), ("stalled", "prod")], "its end is told of")
+        self.until(lambda: self.stalls() == [("recovered", "prod"), ("stalled", "prod")], "its end is reported")
 
     def test_c9_l8_a_key_that_is_revoked_and_restored_works_again_by_itself(self) -> None:
         self.change_account("prod", revoked=True)
-        self.until(lambda: self.told() == [("stalled", "prod")], "it is told of")
+        self.until(lambda: self.stalls() == [("stalled", "prod")], "it is reported")
         self.drift()
         before = len(self.calls_of(key_of("prod")))
         self.change_account("prod", revoked=False)
         self.until(lambda: self.shared("prod") == 2, "the drift is repaired", 40)
         self.until_synced(2)
         self.check(len(self.calls_of(key_of("prod"))) > before, "with the same key")
-        self.check_equal(self.told(), [("recovered", "prod"), ("stalled", "prod")], "what was told, the newest first")
+        self.check_equal(self.stalls(), [("recovered", "prod"), ("stalled", "prod")], "what was reported, the newest first")
 
-    def test_c8_s13_a_key_of_another_account_in_the_file_is_asked_whose_it_is_and_not_used(self) -> None:
+    def test_c8_s13_a_key_of_another_account_in_the_file_is_not_used(self) -> None:
         self.write_key("prod", key_of("other"), "made-up-other")
         self.drift()
-        self.until(lambda: self.told() == [("stalled", "prod")], "it is told of")
+        self.until(lambda: self.stalls() == [("stalled", "prod")], "it is reported")
         message = self.status()["transitions"][0]["message"]
         self.check(HEALTHY in message and REVOKED in message, f"with both accounts: {message}")
         self.check({call.action for call in self.calls_of(key_of("other"))} == {IDENTITY}, "a call was made with the wrong key")

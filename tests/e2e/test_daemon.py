@@ -45,7 +45,7 @@ class Converging(Live):
         kinds = [transition["kind"] for transition in self.status()["transitions"]]
         self.check_equal(kinds, ["drift_resolved", "drift_appeared"], "transitions, the newest first")
         log = self.end_daemon()
-        self.check_equal(log.count("drift_appeared"), 1, "log lines that tell of the drift")
+        self.check_equal(log.count("drift_appeared"), 1, "log lines about the drift")
 
     def test_s16_observe_only_finds_drift_and_writes_nothing(self) -> None:
         wanted = images(3, shared=True)
@@ -84,30 +84,30 @@ class Manifests(Live):
         self.rounds()
         self.check_equal(self.writes(), 5, "writes")
 
-    def test_m1_a_directory_that_is_emptied_or_gone_changes_nothing_and_its_return_is_noticed(self) -> None:
+    def test_m1_an_emptied_or_missing_directory_changes_nothing(self) -> None:
         self._five()
         self.run_daemon("--prune", "exclusive", "--max-cancels", "100", "--max-cancels-percent", "100")
         self.until_synced(5)
         kept = self.directory / "kept"
         shutil.copytree(self.manifests, kept)
         (self.manifests / "e2e.yaml").unlink()
-        self._holds_still("the empty directory is told of")
+        self._holds_still("the empty directory is reported")
         self.check_equal(self.get("/readyz")[0], 200, "status of /readyz")
         shutil.rmtree(self.manifests)
-        self.until(lambda: "does not exist" in str(self.status()["manifests"]["problems"]), "the missing directory is told of")
+        self.until(lambda: "does not exist" in str(self.status()["manifests"]["problems"]), "the missing directory is reported")
         self.rounds()
         shutil.copytree(kept, self.manifests)
         self.until(lambda: not self.status()["manifests"]["problems"], "its return is noticed")
         self.rounds()
         self.check_equal(self.writes(), 5, "writes")
 
-    def test_m3_one_broken_file_cancels_nothing_and_is_told_with_its_place(self) -> None:
+    def test_m3_one_broken_file_cancels_nothing_and_is_reported_with_its_place(self) -> None:
         wanted = self._five()
         self.run_daemon()
         self.until_synced(5)
         self.share(wanted, state="unshared")
         self.write("broken.yaml", "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\npiVersion: x\n")
-        self._holds_still("the broken file is told of")
+        self._holds_still("the broken file is reported")
         self.check("broken.yaml:3" in str(self.status()["manifests"]["problems"]), "with its place")
         (self.manifests / "broken.yaml").unlink()
         self.until(lambda: all(image.now == "unshared" for image in wanted), "the rest is done once it is mended")
@@ -180,7 +180,7 @@ class Manifests(Live):
         self.check_equal(self.status()["manifests"]["commit"], first, "commit")
         self.write("broken.yaml", "kind: [")
         commit()
-        self.until(lambda: self.status()["manifests"]["problems"], "the broken commit is told of")
+        self.until(lambda: self.status()["manifests"]["problems"], "the broken commit is reported")
         self.check_equal(self.status()["manifests"]["commit"], first, "commit")
         (self.manifests / "broken.yaml").unlink()
         self.share(wanted)
@@ -193,7 +193,7 @@ class Manifests(Live):
         commits = [entry.get("commit") for entry in json.loads(history.stdout)["entries"] if entry["event"] == "intent"]
         self.check_equal(commits, [first, first, third], "the commits in the history")
 
-    def test_s3_who_only_observes_another_branch_does_not_touch_the_writers_copy(self) -> None:
+    def test_s3_observing_another_branch_leaves_the_writers_copy_alone(self) -> None:
         wanted = images(3)
         self.serve(wanted)
         repository = self.directory / "repository"
@@ -252,7 +252,7 @@ class Living(Live):
         self.last = run = process.wait(4)
         self.check_equal(run.status, 130, "exit status")
 
-    def test_systemd_is_told(self) -> None:
+    def test_systemd_is_notified(self) -> None:
         wanted = images(1)
         self.serve(wanted)
         self.share(wanted)
@@ -268,7 +268,7 @@ class Living(Live):
                 said = listener.recv(4096).decode()
                 if word in said:
                     return said
-            return self.fail(f"systemd is not told {word!r}")
+            return self.fail(f"systemd does not get {word!r}")
 
         process = self.run_daemon(NOTIFY_SOCKET=str(path), WATCHDOG_USEC="1000000")
         wait_for("READY=1")
@@ -296,7 +296,7 @@ class Living(Live):
 
 
 class Seen(Live):
-    def test_o1_o2_s12_nothing_of_a_secret_shows_anywhere_and_foreign_text_cannot_break_out(self) -> None:
+    def test_o1_o2_s12_secrets_stay_hidden_and_foreign_text_stays_text(self) -> None:
         hostile = "<script>alert(1)</script>\n{\"level\":\"info\"}\x1b[2J\u202e"
         wanted = [*images(3), Image(TOKYO, image_id(8), refuse={"SHARE": "UnsupportedOperation.ImageUnableToShare"}, name=hostile)]
         self.serve(wanted)

@@ -53,7 +53,7 @@ class Weather(Case):
                     image = images(1, first=number, shared=permission == "CANCEL", answers=[Answer(fault=fault)])[0]
                     world.append(image)
                     wanted[permission].append(image)
-        # CANCEL again after one that took effect is an error: only looking tells that all is well.
+        # CANCEL again after one that took effect is an error: only an observation shows that all is well.
         self.serve(world, cancel_unshared="FailedOperation.ImageOperationFailed")
         self.share(wanted["SHARE"], name="up")
         self.share(wanted["CANCEL"], "unshared", name="down")
@@ -114,15 +114,15 @@ class Weather(Case):
 class Listings(Case):
     def _region_without_listing(self, page: PageScript) -> None:
         good, bad = images(3), images(120, FRANKFURT, shared=True) + images(3, FRANKFURT, first=500)
-        doomed = images(2, FRANKFURT, first=600, shared=True)
-        self.serve(good + bad + doomed, [page])
+        to_cancel = images(2, FRANKFURT, first=600, shared=True)
+        self.serve(good + bad + to_cancel, [page])
         self.share(good + bad)
-        self.share(doomed, "unshared", name="doomed")
+        self.share(to_cancel, "unshared", name="to-cancel")
         document = self.reconcile(*SHORT, expect=4, endpoint=self.regional_endpoint)
         self.check_world(good, "shared")
         self.check_outcomes(document, good, "shared")
         self.check_equal(len(self.cloud.ledger.writes(region=FRANKFURT)), 0, "S2: writes in the region that was not seen")
-        for entry in self.check_outcomes(document, bad + doomed, "not_tried"):
+        for entry in self.check_outcomes(document, bad + to_cancel, "not_tried"):
             self.check_equal(entry["actual"], "unknown", f"actual state of {entry['image_id']}")
 
     def test_a1_second_page_of_a_region_keeps_failing(self) -> None:

@@ -115,11 +115,11 @@ class Identity(Case):
         self.share(elsewhere, name="unnamed")
         self.reconcile()
         self.check_world([*wanted[:2], *elsewhere], "shared")
-        # Both names have one key: nobody need be asked to tell that they are one account.
+        # Both names have one key: no call is needed to know that they are one account.
         self.share([*wanted[2:], *elsewhere], name="unnamed")
         document = self.reconcile(expect=1)
-        told = [image["message"] for image in document["images"] if image["region"] == SINGAPORE]
-        self.check(all("their keys have the same secret id" in message for message in told), f"{told}")
+        messages = [image["message"] for image in document["images"] if image["region"] == SINGAPORE]
+        self.check(all("their keys have the same secret id" in message for message in messages), f"{messages}")
         self.check_world(wanted[2:], "unshared")
         self.check_equal(len(self.cloud.ledger.calls(IDENTITY)), 0, "calls of STS")
 

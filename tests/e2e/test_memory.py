@@ -39,6 +39,6 @@ class Memory(Case):
         state = ("--state-dir", str(self.state), "-o", "json")
         self.check(self.expect(self.run_binary("history", "verify", *state), 0)["sound"], "the chain is broken")
         twice = [image for image in wanted if len(cloud.ledger.writes(image.image_id, image.region)) > 1]
-        # Of those that were in flight when it died the next run cannot know, so it looks.
+        # Of those that were in flight when it died the next run cannot know, so it observes.
         self.check(not twice, f"{len(twice)} images were written again, such as {twice[:1]}")
         print(f"measured: out of memory after {ended_at} writes; the rerun converged", flush=True)

@@ -71,7 +71,7 @@ class Prune(Owning):
         self.check_world(foreign, "unshared")
         self.check_world(mine, "shared")
 
-    def test_s7_a_cap_withholds_every_cancel_of_its_scope_and_names_the_way_out(self) -> None:
+    def test_s7_a_cap_withholds_all_cancels_and_names_the_remedy(self) -> None:
         mine = images(12) + images(2, FRANKFURT)
         down = Image(SINGAPORE, "img-down0000", shared=True)
         self.serve([*mine, down])

@@ -27,7 +27,7 @@ PAGES = ("/", "/?show=all", "/status.json", "/metrics", "/healthz", "/readyz", "
 class Scanner(unittest.TestCase):
     """A scan that finds nothing must be one that could."""
 
-    def test_eight_bytes_are_found_in_each_of_seven_encodings_wherever_they_are(self) -> None:
+    def test_eight_bytes_are_found_in_each_of_seven_encodings(self) -> None:
         secret = "p4rt/0f+a=Qk\"\\secret~é"
         canaries = Canaries({"it": [secret]})
         data = secret.encode()
@@ -101,7 +101,7 @@ class OneKey(Case):
 
 
 class Receiver:
-    """Takes what webhooks are told."""
+    """Takes the bodies that webhooks get."""
 
     def __init__(self) -> None:
         self.bodies: List[bytes] = []
@@ -248,10 +248,10 @@ class EverySource(Simulated):
             "--log-level", "trace", "--log-format", forms[1], **self.surroundings, PATH=self.path_with_curious_git(),
         )  # fmt: skip
         self.until_synced(6)
-        self.look("well")
+        self.check_outputs("well")
         self.sim("faults", [{"kind": "error", "code": "AuthFailure.TokenFailure"}])
-        self.until(lambda: len(hook.bodies) >= 2, "webhooks are told that the account is broken")
-        self.look("broken")
+        self.until(lambda: len(hook.bodies) >= 2, "webhooks report that the account is broken")
+        self.check_outputs("broken")
         self.keep("the daemon's log", self.end_daemon())
         self.keep("the daemon's stdout", self.last.stdout)
         for number, body in enumerate(hook.bodies):
@@ -259,17 +259,17 @@ class EverySource(Simulated):
         self.sim("faults", [])
         shutil.rmtree(repository)
 
-    def look(self, when: str) -> None:
+    def check_outputs(self, when: str) -> None:
         for page in PAGES:
             self.keep(f"page {page}, {when}", self.get(page)[1])
 
     def path_with_curious_git(self) -> str:
-        """A git that tells what it was given."""
+        """A git that records what it was given."""
         tools = self.directory / "tools"
         tools.mkdir()
         curious = tools / "git"
-        told = self.directory / "told-to-git"
-        curious.write_text(f'#!/bin/sh\n{{ env; printf "%s\\n" "$@"; }} >> {told}\nexec {shutil.which("git")} "$@"\n')
+        given = self.directory / "given-to-git"
+        curious.write_text(f'#!/bin/sh\n{{ env; printf "%s\\n" "$@"; }} >> {given}\nexec {shutil.which("git")} "$@"\n')
         curious.chmod(0o755)
         return f"{tools}{os.pathsep}{os.environ['PATH']}"
 
@@ -287,7 +287,7 @@ class EverySource(Simulated):
             inside = {self.manifests, self.home, self.directory / "tools"}
             if path.is_file() and not inside.intersection(path.parents):
                 self.keep(str(path.relative_to(self.directory)), path.read_bytes())
-        self.check(b"PATH=" in self.outputs["told-to-git"], "git was not asked, the test is void")
+        self.check(b"PATH=" in self.outputs["given-to-git"], "git was not asked, the test is void")
         for where, text in self.outputs.items():
             # No message quotes the output here: it would spread the leak.
             self.assertEqual(canaries.found(text), set(), f"S12: {where} holds a secret")

@@ -1,4 +1,4 @@
-"""Being told to stop in the middle of the work, and being stopped without being told."""
+"""A signal to stop in the middle of the work, and an end without any signal."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Signals(Case):
             time.sleep(0.03)
         raise AssertionError("it commits all the time")
 
-    def test_p5_s6_what_was_said_while_it_stood_still_holds_from_the_next_write_on(self) -> None:
+    def test_p5_s6_a_request_made_during_a_pause_holds_from_the_next_write(self) -> None:
         wanted = images(150)
         cloud = self.serve(wanted)
         self.share(wanted)

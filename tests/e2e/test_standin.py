@@ -123,7 +123,7 @@ class Signatures(unittest.TestCase):
 class Identity(unittest.TestCase):
     STS = {"service": "sts", "version": "2018-08-13"}
 
-    def test_a_key_is_told_by_its_root_account(self) -> None:
+    def test_a_key_belongs_to_its_root_account(self) -> None:
         with StandIn(keys={SECRET_ID: Key(SECRET_KEY, uin="100000000002")}) as cloud:
             identity = send(cloud, IDENTITY, {}, **self.STS)
             self.assertEqual((identity["AccountId"], identity["Type"]), ("100000000002", "CAMUser"))
@@ -156,8 +156,8 @@ class NamesAndUses(unittest.TestCase):
             self.assertEqual([row["ImageName"] for row in rows], ["golden-1", "img-00000002"])
             self.assertNotIn("ImageFamily", rows[0])
             row = send(cloud, CVM_IMAGES, self.PRIVATE, **self.CVM)["ImageSet"][0]
-            told = (row["ImageFamily"], row["ImageDeprecated"], row["Tags"])
-            self.assertEqual(told, ("golden", True, [{"Key": "release", "Value": "stable"}]))
+            fields = (row["ImageFamily"], row["ImageDeprecated"], row["Tags"])
+            self.assertEqual(fields, ("golden", True, [{"Key": "release", "Value": "stable"}]))
             self.assertEqual(send(cloud, CVM_IMAGES, {}), "InvalidAction")
             self.assertEqual(send(cloud, CVM_IMAGES, {}, **{**self.CVM, "version": "2020-03-24"}), "NoSuchVersion")
 

@@ -44,7 +44,7 @@ class Tampered(Live):
         log = self.end_daemon()
         self.check_equal(self.writes(), 3, "writes to the end")
         errors = [line for line in log.splitlines() if re.search("ERROR", line)]
-        self.check_equal(len(errors), 1, f"one cause is told once: {errors}")
+        self.check_equal(len(errors), 1, f"one cause is reported once: {errors}")
         self.check(words[0] in errors[0], errors[0])
 
     def _remove(self, *names: str) -> None:
@@ -136,7 +136,7 @@ class Tampered(Live):
         document = self.document(run)
         self.check_equal(run.status, 1, "exit status")
         self.check("was removed or moved away" in document["error"], document["error"])
-        self.check_equal(run.stderr.count("was removed or moved away"), 1, "the cause is told once")
+        self.check_equal(run.stderr.count("was removed or moved away"), 1, "the cause is reported once")
         shared = document["summary"]["shared"]
         self.check(5 <= shared < 60, f"{shared} shared")
         others = {image["message"] for image in document["images"] if image["outcome"] in ("failed", "not_tried")}

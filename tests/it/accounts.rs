@@ -229,7 +229,7 @@ fn mute() -> Behaviour {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t1_s26_a_key_that_was_replaced_before_anything_was_pruned_is_proven_by_our_own_shares() {
+async fn t1_s26_our_own_shares_prove_a_replaced_key() {
     let world = world(21, REGIONAL, &[("img-1", false), ("img-2", false)]);
     let all = named(&[("a", "img-1", true), ("a", "img-2", true)]);
     let first = Keyed::new(&world, &[("a", "one")]);
@@ -248,7 +248,7 @@ async fn t1_s26_a_key_that_was_replaced_before_anything_was_pruned_is_proven_by_
 }
 
 #[tokio::test(start_paused = true)]
-async fn t1_s26_a_key_that_nothing_proves_prunes_nothing_however_often_it_is_tried() {
+async fn t1_s26_a_key_that_nothing_proves_never_prunes() {
     let world = world(22, REGIONAL, &[("img-1", false), ("img-2", true)]);
     let wanted = named(&[("a", "img-1", true)]);
     let first = Keyed::new(&world, &[("a", "one")]);
@@ -274,7 +274,7 @@ async fn t1_s26_a_key_that_nothing_proves_prunes_nothing_however_often_it_is_tri
 }
 
 #[tokio::test(start_paused = true)]
-async fn c1_l2_sts_that_hangs_delays_others_by_its_patience_and_withholds_prunes() {
+async fn c1_l2_sts_that_hangs_delays_others_once_and_withholds_prunes() {
     let world = world(
         15,
         REGIONAL,

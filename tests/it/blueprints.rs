@@ -61,7 +61,7 @@ fn writes(world: &World) -> usize {
     world.cloud().writes().len()
 }
 
-fn looks(world: &World) -> Vec<u64> {
+fn observations(world: &World) -> Vec<u64> {
     let calls = world.cloud().calls_of("DescribeBlueprints");
     calls
         .iter()
@@ -91,7 +91,7 @@ fn refusing(code: &'static str) -> Behaviour {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c13_t4_a_share_that_no_server_can_be_started_from_is_blocked_with_its_state() {
+async fn c13_t4_a_share_that_no_server_can_start_from_is_blocked() {
     for state in FAILED {
         let world = shared(2);
         becomes(&world, 1, state);
@@ -155,7 +155,7 @@ async fn c13_reconcile_waits_for_what_is_syncing_with_growing_pauses() {
     assert_eq!((ended.exit(), only(&ended)), (0, "shared"));
     assert_eq!(writes(&world), 1);
     assert_eq!(
-        looks(&world),
+        observations(&world),
         [0, 0, 15, 45],
         "at once, and after 15 and 30 s more"
     );
@@ -172,7 +172,7 @@ async fn c13_what_syncs_for_longer_than_the_timeout_is_pending() {
     assert_eq!(ended.json["summary"]["pending"], 1);
     assert_eq!(ended.json["summary"]["in_sync"], 1);
     assert_eq!(
-        looks(&world),
+        observations(&world),
         [0, 15, 45, 105, 225, 345, 465, 585],
         "2 min at most"
     );
@@ -193,7 +193,7 @@ async fn c13_without_waiting_it_ends_at_once_and_says_not_ready_yet() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t5_an_image_deleted_while_shared_costs_two_cancels_and_says_what_to_delete() {
+async fn t5_an_image_deleted_while_shared_costs_two_cancels() {
     let world = shared(60);
     for n in 0..60 {
         world.cloud().deleted.borrow_mut().insert(id(n));
@@ -430,7 +430,7 @@ async fn t8_without_the_accounts_own_images_nothing_is_pruned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t8_the_accounts_own_images_are_asked_for_only_where_something_is_to_be_pruned() {
+async fn t8_own_images_are_listed_only_where_something_is_to_be_pruned() {
     let world = shared(3);
     world.reconcile(&asked(2, true)).await;
     world.reconcile_under(&asked(2, true), &OWNED).await;
@@ -482,7 +482,7 @@ async fn t5_l4_the_daemon_backs_off_from_what_is_left_over() {
         assert_eq!(cancels(&world), 2);
         assert_eq!(reason(live, 0), Reason::LeftoverBlueprint);
         assert_eq!(
-            live.told(),
+            live.transitions(),
             [(
                 TransitionKind::Blocked,
                 "default/ap-tokyo/img-0000".to_owned()
@@ -498,12 +498,16 @@ async fn t5_l4_the_daemon_backs_off_from_what_is_left_over() {
             (48..=120).contains(&a_day),
             "one each 15 to 30 minutes: {a_day}"
         );
-        assert_eq!(live.told(), [], "told once");
+        assert_eq!(live.transitions(), [], "reported once");
         // Another party deletes the blueprint.
         world.cloud().external_change(TOKYO, &id(0), false);
         live.until(|live| live.in_sync(TOKYO)).await;
-        let told: Vec<_> = live.told().into_iter().map(|(kind, _)| kind).collect();
-        assert_eq!(told, [TransitionKind::Unblocked]);
+        let transitions: Vec<_> = live
+            .transitions()
+            .into_iter()
+            .map(|(kind, _)| kind)
+            .collect();
+        assert_eq!(transitions, [TransitionKind::Unblocked]);
         let before = cancels(&world);
         live.pass(3 * 3600).await;
         assert_eq!(cancels(&world), before);
@@ -552,9 +556,12 @@ async fn c13_the_daemon_comes_back_for_what_is_syncing() {
         });
         assert!(rests, "no pass is held open for it");
         live.pass(600).await;
-        let looks = looks(&world);
-        assert!((6..=14).contains(&looks.len()), "{looks:?}");
-        let pauses: Vec<_> = looks.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let observations = observations(&world);
+        assert!((6..=14).contains(&observations.len()), "{observations:?}");
+        let pauses: Vec<_> = observations
+            .windows(2)
+            .map(|pair| pair[1] - pair[0])
+            .collect();
         assert!(
             pauses[0] <= 16 && pauses.iter().all(|pause| *pause <= 121),
             "{pauses:?}"
@@ -563,13 +570,13 @@ async fn c13_the_daemon_comes_back_for_what_is_syncing() {
         becomes(&world, 0, "NORMAL");
         let took = live.until(|live| live.in_sync(TOKYO)).await;
         assert!(took <= 121, "{took}");
-        assert_eq!(live.told(), [], "no person is needed");
+        assert_eq!(live.transitions(), [], "no person is needed");
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn c13_t4_the_daemon_tells_of_a_share_that_failed_and_of_its_end() {
+async fn c13_t4_the_daemon_reports_a_share_that_failed_and_its_end() {
     let world = shared(1);
     becomes(&world, 0, "CREATEFAILED");
     reconciling(&world, async |live| {
@@ -581,7 +588,7 @@ async fn c13_t4_the_daemon_tells_of_a_share_that_failed_and_of_its_end() {
         assert!(image.stalled.holds() && !image.drifted.holds());
         live.pass(3600).await;
         assert_eq!(
-            live.told(),
+            live.transitions(),
             [(
                 TransitionKind::Blocked,
                 "default/ap-tokyo/img-0000".to_owned()
@@ -592,8 +599,12 @@ async fn c13_t4_the_daemon_tells_of_a_share_that_failed_and_of_its_end() {
         world.cloud().states.borrow_mut().clear();
         live.until(|live| live.in_sync(TOKYO)).await;
         assert_eq!(writes(&world), 1);
-        let told: Vec<_> = live.told().into_iter().map(|(kind, _)| kind).collect();
-        assert_eq!(told, [TransitionKind::Unblocked]);
+        let transitions: Vec<_> = live
+            .transitions()
+            .into_iter()
+            .map(|(kind, _)| kind)
+            .collect();
+        assert_eq!(transitions, [TransitionKind::Unblocked]);
     })
     .await;
 }

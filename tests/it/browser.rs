@@ -30,16 +30,16 @@ const TOO_FAINT: &str = r#"(() => {
     };
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     const faint = [];
-    let looked = 0;
+    let checked = 0;
     while (texts.nextNode()) {
         const text = texts.currentNode, at = text.parentElement;
         if (!text.data.trim() || !at.checkVisibility()) continue;
-        looked += 1;
+        checked += 1;
         const [a, b] = [light(parse(getComputedStyle(at).color)), light(ground(at))].sort((a, b) => b - a);
         const ratio = (a + 0.05) / (b + 0.05);
         if (ratio < 4.5) faint.push(text.data.trim() + " " + ratio);
     }
-    return looked > 50 ? faint : ["only " + looked + " texts"];
+    return checked > 50 ? faint : ["only " + checked + " texts"];
 })()"#;
 
 /// JavaScript that finds the elements that are wider than their place, so that a reader has to scroll sideways.
@@ -73,19 +73,19 @@ const CRAMPED: &str = r#"(() => {
         const height = row.getBoundingClientRect().height;
         if (height > 240) said("high", row, height);
     }
-    let looked = 0;
+    let checked = 0;
     for (const doing of document.querySelectorAll(".doing")) {
-        looked += 1;
+        checked += 1;
         const lines = doing.getBoundingClientRect().height / parseFloat(getComputedStyle(doing).lineHeight);
         if (lines > 1.2) said("lines", doing, lines);
         const cell = doing.closest("td").getBoundingClientRect();
         if (doing.getBoundingClientRect().right > cell.right) said("cut off", doing, cell.right);
     }
     for (const cell of document.querySelectorAll(".cells a")) {
-        looked += 1;
+        checked += 1;
         if (cell.getBoundingClientRect().width < 12 * ch) said("narrow", cell, cell.getBoundingClientRect().width / ch);
     }
-    return looked ? found : ["nothing was looked at"];
+    return checked ? found : ["nothing was checked"];
 })()"#;
 
 fn port() -> (StatusServer, String) {

@@ -152,7 +152,7 @@ fn without_credentials_it_names_what_it_tried() {
 }
 
 #[test]
-fn c10_s12_a_file_that_others_can_read_is_used_with_a_warning_and_no_word_of_it() {
+fn c10_s12_a_file_that_others_can_read_is_used_with_a_warning() {
     let home = tempfile::tempdir().expect("a directory");
     let path = home.path().join("keys");
     std::fs::write(
@@ -340,7 +340,7 @@ fn p2_a_stderr_that_cannot_be_written_changes_nothing() {
 /// If stdout is closed, nobody wants the result. But no other file may get the descriptor number of stdout, because the
 /// result would then be written into that file.
 #[test]
-fn p2_s18_with_its_streams_closed_the_work_is_done_and_the_state_stays_sound() {
+fn p2_s18_with_closed_streams_the_work_is_done_and_the_state_sound() {
     let state = tempfile::tempdir().expect("a directory");
     let sharekeeper = |arguments: &[&str]| {
         let mut command = command(arguments);
@@ -412,8 +412,9 @@ fn t1_an_empty_variable_that_narrows_the_run_ends_it_with_64() {
                     Some(64),
                     "{arguments:?} {name}: {said}"
                 );
-                let told = format!("{name} is set but empty, which would widen the run to {words}");
-                assert!(said.contains(&told), "{arguments:?}: {said}");
+                let expected =
+                    format!("{name} is set but empty, which would widen the run to {words}");
+                assert!(said.contains(&expected), "{arguments:?}: {said}");
                 assert_eq!(stdout(&output), "");
                 let left = std::fs::read_dir(state.path()).expect("a directory");
                 assert_eq!(left.count(), 0, "{arguments:?}: nothing is done");
@@ -431,7 +432,7 @@ fn t1_an_empty_variable_that_narrows_the_run_ends_it_with_64() {
 }
 
 #[test]
-fn t1_an_empty_variable_is_no_matter_where_a_flag_is_given_or_nothing_is_narrowed() {
+fn t1_an_empty_variable_is_fine_beside_a_flag_or_without_guards() {
     let state = tempfile::tempdir().expect("a directory");
     let run = |arguments: &[&str]| {
         let mut command = command(arguments);
@@ -677,7 +678,7 @@ fn n11_a_variable_may_hold_several_paths_and_an_argument_is_one() {
 }
 
 #[test]
-fn nc2_the_version_tells_the_commit_and_its_day() {
+fn nc2_the_version_contains_the_commit_and_its_day() {
     let output = sharekeeper(&["--version"]);
     let said = stdout(&output);
     let package = env!("CARGO_PKG_VERSION");
@@ -697,7 +698,7 @@ fn nc2_the_version_tells_the_commit_and_its_day() {
     // An empty prefix means that this directory is the root of the repository.
     if let Some(head) = git
         .as_deref()
-        .and_then(|told| told.strip_prefix('\n'))
+        .and_then(|text| text.strip_prefix('\n'))
         .filter(|_| !is_given)
     {
         assert_eq!(commit, &head[..7]);
@@ -785,7 +786,7 @@ fn n6_what_is_about_a_repository_needs_one_and_leaves_no_room_for_paths() {
 }
 
 #[test]
-fn n13_words_of_other_tools_lead_to_the_command_that_does_it() {
+fn n13_commands_of_other_tools_lead_to_the_right_command() {
     for (arguments, words) in [
         (&["apply"][..], "sharekeeper reconcile"),
         (&["sync"], "sharekeeper reconcile"),

@@ -74,7 +74,7 @@ fn writes(world: &World) -> usize {
 }
 
 /// Asserts that the message of a withheld change names the times of both clocks and the remedy.
-fn tells_both(message: &str, here: Timestamp, offset: TimeDelta) {
+fn names_both(message: &str, here: Timestamp, offset: TimeDelta) {
     let minute = |at: Timestamp| at.format("%Y-%m-%dT%H:%M").to_string();
     for part in [
         &minute(here),
@@ -104,7 +104,7 @@ async fn b2_what_one_clock_alone_calls_expired_is_withheld() {
         assert_eq!(ended.exit(), 3, "{offset}: {:#}", ended.json);
         assert_eq!(ended.outcomes(), [("img-a", "withheld")]);
         assert_eq!(writes(&world), 0, "{offset}");
-        tells_both(ended.message("img-a"), now, offset);
+        names_both(ended.message("img-a"), now, offset);
     }
 }
 
@@ -324,8 +324,8 @@ async fn b2_l2_a_clock_that_cannot_be_signed_by_stops_its_region_alone() {
     assert!(world.cloud().is_shared(TOKYO, "img-a"), "{:#}", ended.json);
     assert!(!world.cloud().is_shared(BANGKOK, "img-a"));
     assert_ne!(ended.exit(), 0);
-    let told = ended.message("img-a");
-    assert!(told.contains("SignatureExpire"), "{told}");
+    let message = ended.message("img-a");
+    assert!(message.contains("SignatureExpire"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -389,7 +389,7 @@ async fn b2_a_suspension_ends_only_when_both_clocks_say_so() {
             }
             assert_eq!(ended.exit(), exit, "{offset} {until}: {:#}", ended.json);
             if until.abs() < hours(20) && exit == 3 {
-                tells_both(ended.message("img-a"), now, offset);
+                names_both(ended.message("img-a"), now, offset);
                 assert!(ended.message("img-a").contains("resume 7"));
             }
         }
@@ -449,7 +449,7 @@ async fn b2_a_window_is_open_only_by_both_clocks() {
         let message = ended.message("img-a");
         assert!(message.starts_with(says), "{offset} {cron}: {message}");
         if says.contains("disagree") {
-            tells_both(message, now, offset);
+            names_both(message, now, offset);
         }
     }
 }
@@ -508,11 +508,11 @@ async fn b2_a_clock_that_is_set_ends_what_was_withheld_and_nothing_was_done() {
         live.pass(600).await;
         assert!(live.in_sync(TOKYO));
         assert_eq!(writes(&world), 0);
-        let told = live.told();
+        let transitions = live.transitions();
         assert_eq!(
-            told.len(),
+            transitions.len(),
             2,
-            "once that it is held, once that it is not: {told:?}"
+            "once that it is held, once that it is not: {transitions:?}"
         );
     })
     .await;
@@ -555,7 +555,7 @@ async fn b2_a_daemon_that_only_observes_withholds_likewise() {
         let image = live.image(TOKYO, "img-a");
         assert_eq!(image.reason, Reason::GuardTripped);
         assert!(!image.is_changed_outside());
-        tells_both(&image.details.expect("told").message, now, hours(20));
+        names_both(&image.details.expect("details").message, now, hours(20));
     })
     .await;
 }
@@ -780,7 +780,7 @@ async fn b10_each_access_point_is_warned_of_once() {
         "{}",
         one.text
     );
-    tells_both(&one.text, now, seconds(-45));
+    names_both(&one.text, now, seconds(-45));
     world.reconcile(&wanted).await;
     assert_eq!(world.context.clocks.take_reports(now), []);
 }

@@ -1,5 +1,5 @@
 //! What the daemon must remember and must not take as settled: writes that reads do not show yet, losses that no person
-//! has looked at, and what it only observes.
+//! has seen, and what it only observes.
 
 use std::time::Duration;
 
@@ -18,13 +18,6 @@ use sharekeeper::status::{Reason, TransitionKind};
 const TOKYO: &str = "ap-tokyo";
 const BANGKOK: &str = "ap-bangkok";
 
-fn to_share(world: &World, count: usize) -> Desired {
-    for n in 0..count {
-        world.cloud().add(TOKYO, &id(n), false);
-    }
-    desired((0..count).map(|n| (TOKYO, id(n), true)))
-}
-
 fn and(wanted: &Desired, region: &'static str, image: &str, shared: bool) -> Desired {
     let mut more = wanted.clone();
     let added = desired([(region, image.to_owned(), shared)]);
@@ -41,7 +34,7 @@ fn done(world: &World, image: &str) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s4_a_retry_that_succeeded_is_remembered_by_the_pass_after_one_that_was_cut_short() {
+async fn s4_a_retry_that_succeeded_is_kept_after_an_interrupted_pass() {
     let world = World::new(1, REGIONAL);
     world.cloud().add(TOKYO, "img-x", true);
     world.cloud().add(TOKYO, "img-new", false);
@@ -88,7 +81,7 @@ async fn after_a_loss(live: &Live<'_>, wanted: &Desired) {
 #[tokio::test(start_paused = true)]
 async fn s7_a_loss_that_was_mended_is_doubted_until_a_person_asks_to_go_on() {
     let world = World::new(2, REGIONAL);
-    let wanted = to_share(&world, 6);
+    let wanted = world.add_to_share(&[TOKYO], 6);
     world.cloud().add(TOKYO, "img-old", true);
     reconciling(&world, async |live| {
         after_a_loss(live, &wanted).await;
@@ -115,7 +108,7 @@ fn accept(world: &World, lost: u32) {
 #[tokio::test(start_paused = true)]
 async fn c9_s7_a_mended_loss_is_accepted_by_its_size_and_no_later_one_is() {
     let world = World::new(32, REGIONAL);
-    let wanted = to_share(&world, 6);
+    let wanted = world.add_to_share(&[TOKYO], 6);
     for image in ["img-old", "img-older"] {
         world.cloud().add(TOKYO, image, true);
     }
@@ -149,7 +142,7 @@ async fn c9_s7_a_mended_loss_is_accepted_by_its_size_and_no_later_one_is() {
 #[tokio::test(start_paused = true)]
 async fn s7_r28_to_share_another_image_after_a_loss_was_mended_ends_no_doubt() {
     let world = World::new(28, REGIONAL);
-    let wanted = to_share(&world, 6);
+    let wanted = world.add_to_share(&[TOKYO], 6);
     world.cloud().add(TOKYO, "img-old", true);
     world.cloud().add(TOKYO, "img-new", false);
     reconciling(&world, async |live| {
@@ -160,7 +153,7 @@ async fn s7_r28_to_share_another_image_after_a_loss_was_mended_ends_no_doubt() {
         assert!(world.cloud().is_shared(TOKYO, "img-new"));
         assert!(
             world.cloud().is_shared(TOKYO, "img-old"),
-            "nobody has looked"
+            "no person has decided"
         );
     })
     .await;
@@ -169,7 +162,7 @@ async fn s7_r28_to_share_another_image_after_a_loss_was_mended_ends_no_doubt() {
 #[tokio::test(start_paused = true)]
 async fn s7_a_scope_that_goes_and_comes_back_keeps_the_doubt() {
     let world = World::new(3, REGIONAL);
-    let wanted = to_share(&world, 6);
+    let wanted = world.add_to_share(&[TOKYO], 6);
     world.cloud().add(TOKYO, "img-old", true);
     world.cloud().add(BANGKOK, "img-b", true);
     reconciling(&world, async |live| {
@@ -187,9 +180,9 @@ async fn s7_a_scope_that_goes_and_comes_back_keeps_the_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_who_asks_while_the_loss_is_first_seen_has_not_looked() {
+async fn s7_a_request_during_the_first_observation_of_a_loss_decides_nothing() {
     let world = World::new(4, REGIONAL);
-    let wanted = to_share(&world, 6);
+    let wanted = world.add_to_share(&[TOKYO], 6);
     world.cloud().add(TOKYO, "img-old", true);
     reconciling(&world, async |live| {
         live.load(wanted.clone()).await;
@@ -208,9 +201,9 @@ async fn s7_who_asks_while_the_loss_is_first_seen_has_not_looked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn l4_who_only_looks_looks_once_an_interval_whatever_there_is_to_do() {
+async fn l4_observe_only_observes_once_an_interval() {
     let world = World::new(5, REGIONAL);
-    let wanted = to_share(&world, 5);
+    let wanted = world.add_to_share(&[TOKYO], 5);
     observing(&world, async |live| {
         live.load(wanted).await;
         live.pass(10).await;
@@ -225,7 +218,7 @@ async fn l4_who_only_looks_looks_once_an_interval_whatever_there_is_to_do() {
 #[tokio::test(start_paused = true)]
 async fn l5_a_long_outage_costs_one_call_for_each_pass() {
     let world = World::new(6, REGIONAL);
-    let wanted = to_share(&world, 5);
+    let wanted = world.add_to_share(&[TOKYO], 5);
     reconciling(&world, async |live| {
         live.load(wanted).await;
         live.until(|live| live.in_sync(TOKYO)).await;
@@ -249,9 +242,9 @@ async fn l5_a_long_outage_costs_one_call_for_each_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn l10_who_only_looks_tells_of_guards_and_of_what_cannot_be_shared() {
+async fn l10_observe_only_reports_guards_and_blocked_images() {
     let world = World::new(6, REGIONAL);
-    let wanted = to_share(&world, 12);
+    let wanted = world.add_to_share(&[TOKYO], 12);
     world.cloud().add(TOKYO, "img-old", true);
     world.cloud().add_image(TOKYO, "img-bad", false, false);
     reconciling(&world, async |live| {
@@ -267,7 +260,7 @@ async fn l10_who_only_looks_tells_of_guards_and_of_what_cannot_be_shared() {
         live.load(and(&more, TOKYO, "img-bad", true)).await;
         live.pass(3600).await;
         assert_eq!(live.image(TOKYO, "img-old").reason, Reason::GuardTripped);
-        let tripped = live.told().into_iter();
+        let tripped = live.transitions().into_iter();
         let tripped = tripped.filter(|(kind, _)| *kind == TransitionKind::GuardTripped);
         assert_eq!(tripped.count(), 1);
         for n in 0..9 {
@@ -282,7 +275,7 @@ async fn l10_who_only_looks_tells_of_guards_and_of_what_cannot_be_shared() {
 #[tokio::test(start_paused = true)]
 async fn a_scope_in_which_nothing_is_selected_is_not_waited_for() {
     let world = World::new(7, REGIONAL);
-    let wanted = to_share(&world, 2);
+    let wanted = world.add_to_share(&[TOKYO], 2);
     world.cloud().add(BANGKOK, "img-b", true);
     let mut settings = settings(Policy::default());
     settings.selector.images = [ImageId::new(&id(0)).expect("an id")].into();
@@ -302,9 +295,9 @@ async fn a_scope_in_which_nothing_is_selected_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn g3_s1_s3_what_no_manifest_names_waits_until_the_set_is_known_to_be_whole() {
+async fn g3_s1_s3_pruning_waits_until_the_set_is_known_to_be_complete() {
     let world = World::new(1, REGIONAL);
-    let named = to_share(&world, 3);
+    let named = world.add_to_share(&[TOKYO], 3);
     let fewer = |completeness| Desired {
         completeness,
         ..desired((0..2).map(|n| (TOKYO, id(n), true)))
@@ -372,17 +365,17 @@ async fn s3_r29_a_partial_set_shares_and_cancels_nothing_until_it_is_whole() {
     let work = Reconciler {
         ledger: &world.ledger,
     };
-    let doomed = ["img-old", "img-expired", "img-unnamed"];
+    let to_cancel = ["img-old", "img-expired", "img-unnamed"];
     run(&world, &work, settings(policy), async |live| {
         live.load_partial(wanted.clone(), &PROBLEMS).await;
         live.pass(3600).await;
         assert!(world.cloud().is_shared(TOKYO, "img-new"));
-        for image in doomed {
+        for image in to_cancel {
             assert!(world.cloud().is_shared(TOKYO, image), "{image}");
         }
         live.load(wanted.clone()).await;
         let gone = |image| !world.cloud().is_shared(TOKYO, image);
-        let took = live.until(|_| doomed.into_iter().all(gone)).await;
+        let took = live.until(|_| to_cancel.into_iter().all(gone)).await;
         assert!(took <= 5, "{took} s");
     })
     .await;

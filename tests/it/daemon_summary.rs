@@ -75,32 +75,32 @@ fn live(text: &[u8]) -> DaemonView {
 }
 
 #[test]
-fn nm3_a_small_fleet_is_told_whole() {
+fn nm3_a_small_fleet_is_summarized_completely() {
     for board in [good(), bad()] {
-        let told = value(&left(&board));
+        let summary = value(&left(&board));
         assert_eq!(
-            told["scopes"].as_array().map(Vec::len),
+            summary["scopes"].as_array().map(Vec::len),
             Some(board.scopes().len())
         );
         assert_eq!(
-            (&told["more_scopes"], &told["more_images"]),
+            (&summary["more_scopes"], &summary["more_images"]),
             (&json!(0), &json!(0))
         );
         for (scope, status) in board.scopes() {
-            let scopes = told["scopes"].as_array().expect("a list");
-            let is_it = |told: &&Value| {
-                (&told["account"], &told["region"])
+            let scopes = summary["scopes"].as_array().expect("a list");
+            let is_it = |summary: &&Value| {
+                (&summary["account"], &summary["region"])
                     == (
                         &json!(scope.account.as_str()),
                         &json!(scope.region.as_str()),
                     )
             };
-            let told = scopes.iter().find(is_it).expect("each scope");
+            let summary = scopes.iter().find(is_it).expect("each scope");
             let counts = status.counts();
-            assert_eq!(told["counts"]["images"], counts.total());
-            assert_eq!(told["counts"]["drifted"], counts.drifted);
-            assert_eq!(told["counts"]["blocked"], counts.blocked);
-            assert_eq!(told["counts"]["withheld"], counts.withheld);
+            assert_eq!(summary["counts"]["images"], counts.total());
+            assert_eq!(summary["counts"]["drifted"], counts.drifted);
+            assert_eq!(summary["counts"]["blocked"], counts.blocked);
+            assert_eq!(summary["counts"]["withheld"], counts.withheld);
         }
     }
 }
@@ -117,21 +117,25 @@ fn nm3_a_large_fleet_is_cut_and_its_totals_are_whole() {
     };
     let withheld = |_: usize, _: usize| Verdict::Withheld(Box::new(Withheld::Protected));
     for board in [fleet(60, blocked), fleet(60, withheld)] {
-        let told = value(&left(&board));
+        let summary = value(&left(&board));
         let images: usize = board.scopes().values().map(|it| it.images.len()).sum();
-        assert_eq!(told["counts"]["images"], images);
-        let listed = told["scopes"].as_array().map(Vec::len).expect("a list");
-        let more = told["more_scopes"].as_u64().expect("a number");
+        assert_eq!(summary["counts"]["images"], images);
+        let listed = summary["scopes"].as_array().map(Vec::len).expect("a list");
+        let more = summary["more_scopes"].as_u64().expect("a number");
         assert_eq!(listed as u64 + more, board.scopes().len() as u64);
     }
-    let told = value(&left(&fleet(60, blocked)));
+    let summary = value(&left(&fleet(60, blocked)));
     assert_eq!(
-        told["scopes"][0]["counts"]["blocked"], 20,
+        summary["scopes"][0]["counts"]["blocked"], 20,
         "the worst first"
     );
-    assert_eq!(told["groups"][0]["message"], "in the way");
-    let told = value(&left(&fleet(60, withheld)));
-    assert!(told["more_images"].as_u64().is_some_and(|more| more > 300));
+    assert_eq!(summary["groups"][0]["message"], "in the way");
+    let summary = value(&left(&fleet(60, withheld)));
+    assert!(
+        summary["more_images"]
+            .as_u64()
+            .is_some_and(|more| more > 300)
+    );
     let text = document(live(&left(&fleet(60, withheld)))).text();
     assert!(text.contains("more scopes, none of them worse"), "{text}");
     assert!(
@@ -149,8 +153,8 @@ fn nm3_texts_of_any_length_leave_room_for_the_rest() {
         board.manifests_failed(problems, now());
         board.state_lost(evil.clone(), now());
         board.state_hindered(Some(evil));
-        let told = value(&left(&board));
-        let problems = &told["manifests"];
+        let summary = value(&left(&board));
+        let problems = &summary["manifests"];
         let listed = problems["problems"].as_array().map(Vec::len);
         let more = problems["more_problems"].as_u64().expect("a number");
         assert_eq!(listed.map(|listed| listed as u64 + more), Some(1_000));
@@ -194,15 +198,16 @@ fn nm3_only_the_process_that_has_the_state_is_shown_as_live() {
         (Presence::Running, Some(&this), later(-61), Some("future")),
     ] {
         let view = view(&text, presence, holder, now);
-        let told = document(view);
-        let json = serde_json::to_value(&told).expect("a document");
+        let shown = document(view);
+        let json = serde_json::to_value(&shown).expect("a document");
         match expected {
             None => {
                 assert_eq!(json["source"], "daemon");
                 assert_eq!(json["daemon"]["pid"], PID);
                 assert_eq!(json["stale_daemon"], json!(null));
                 assert!(
-                    told.text()
+                    shown
+                        .text()
                         .starts_with("From the running daemon, process 4711,")
                 );
             }
@@ -213,15 +218,15 @@ fn nm3_only_the_process_that_has_the_state_is_shown_as_live() {
                 );
                 let reason = json["stale_daemon"]["reason"].as_str().expect("a reason");
                 assert!(reason.contains(why), "{why}: {reason}");
-                assert!(told.text().contains(reason));
-                assert!(!told.text().contains("Images:"), "{}", told.text());
+                assert!(shown.text().contains(reason));
+                assert!(!shown.text().contains("Images:"), "{}", shown.text());
             }
         }
     }
 }
 
 #[test]
-fn nm3_what_is_no_summary_is_told_and_not_quoted() {
+fn nm3_what_is_no_summary_is_reported_and_not_quoted() {
     let newer = String::from_utf8(left(&good())).expect("text");
     let newer = newer.replacen("\"format_version\":1", "\"format_version\":2", 1);
     for text in [
@@ -238,12 +243,12 @@ fn nm3_what_is_no_summary_is_told_and_not_quoted() {
             Some(&holder(PID)),
             now(),
         );
-        let told = document(view).text();
+        let printed = document(view).text();
         assert!(
-            told.contains("not have the format of this version of sharekeeper"),
-            "{told}"
+            printed.contains("not have the format of this version of sharekeeper"),
+            "{printed}"
         );
-        assert!(!told.contains("AKID"), "{told}");
+        assert!(!printed.contains("AKID"), "{printed}");
     }
     let none = document(DaemonView::None).text();
     assert!(

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::support::cloud::live::{INTERVAL, Live, reconciling, scope};
-use crate::support::cloud::world::{Ended, GLOBAL, REGIONAL, TEN_MINUTES, World, id, regions};
+use crate::support::cloud::world::{
+    Ended, GLOBAL, REGIONAL, TEN_MINUTES, World, id, regions, to_share,
+};
 use crate::support::cloud::{Behaviour, Call, Silent, desired};
 use serde_json::Value;
 use sharekeeper::api::{Connection, ReadClient, WriteClient};
@@ -43,28 +45,10 @@ fn deny_all(world: &World) {
 /// `count` images in Tokyo that are not shared. Writes for the images with the numbers in `denied` are denied.
 fn some_denied(seed: u64, count: usize, denied: &BTreeSet<usize>) -> (World, Desired) {
     let world = World::new(seed, REGIONAL);
-    for n in 0..count {
-        world.cloud().add(TOKYO, &id(n), false);
-    }
+    let wanted = world.add_to_share(&[TOKYO], count);
     let denied: BTreeSet<_> = denied.iter().map(|n| id(*n)).collect();
     deny(&world, move |_, image| denied.contains(image));
-    (world, to_share(&[TOKYO], count))
-}
-
-fn to_share(regions: &[&'static str], count: usize) -> Desired {
-    let images = regions
-        .iter()
-        .flat_map(|region| (0..count).map(|n| (*region, id(n), true)));
-    desired(images)
-}
-
-fn add_all(world: &World, regions: &[&'static str], count: usize) -> Desired {
-    for region in regions {
-        for n in 0..count {
-            world.cloud().add(region, &id(n), false);
-        }
-    }
-    to_share(regions, count)
+    (world, wanted)
 }
 
 fn image_of(call: &Call) -> &str {
@@ -160,7 +144,7 @@ async fn runs_until_all_is_tried(world: &World, wanted: &Desired, count: usize, 
 }
 
 #[tokio::test(start_paused = true)]
-async fn c2_l2_every_image_is_tried_within_a_run_for_five_that_are_denied_and_one() {
+async fn c2_l2_each_image_is_tried_within_one_run_for_five_denied_and_one() {
     for denied in [5, 6, 7, 12, 20, 45, 49] {
         for places in places(50, denied) {
             let (world, wanted) = some_denied(21, 50, &places);
@@ -179,9 +163,9 @@ async fn c2_l2_every_image_is_tried_within_a_run_for_five_that_are_denied_and_on
 }
 
 #[tokio::test(start_paused = true)]
-async fn c2_what_is_known_as_denied_takes_turns_and_is_forgotten_once_it_is_answered() {
+async fn c2_denied_images_take_turns_until_they_are_answered() {
     let world = World::new(23, REGIONAL);
-    let wanted = add_all(&world, &[TOKYO], 12);
+    let wanted = world.add_to_share(&[TOKYO], 12);
     deny_all(&world);
     let mut rounds = Vec::new();
     for _ in 0..6 {
@@ -217,14 +201,14 @@ async fn c2_what_is_known_as_denied_takes_turns_and_is_forgotten_once_it_is_answ
 }
 
 #[tokio::test(start_paused = true)]
-async fn c2_a_call_that_is_permitted_ends_what_is_known_of_a_denial_though_nothing_can_be_seen() {
+async fn c2_a_permitted_call_ends_a_denial_where_reading_is_denied() {
     for answer in [
         "",
         "UnsupportedOperation.ImageAlreadyShared",
         "OperationDenied.NeverHeardOf",
     ] {
         let world = World::new(38, REGIONAL);
-        let wanted = add_all(&world, &[TOKYO], 2);
+        let wanted = world.add_to_share(&[TOKYO], 2);
         let refuse = |code: &'static str| Behaviour {
             refuse: Box::new(move |action, _, _| match action {
                 MODIFY => Some(code).filter(|code| !code.is_empty()),
@@ -251,9 +235,9 @@ async fn c2_a_call_that_is_permitted_ends_what_is_known_of_a_denial_though_nothi
 }
 
 #[tokio::test(start_paused = true)]
-async fn c2_l4_five_are_denied_in_a_pass_however_often_it_looks_again() {
+async fn c2_l4_five_are_denied_in_a_pass_however_often_it_observes() {
     let world = World::new(39, REGIONAL);
-    let wanted = add_all(&world, &[TOKYO], 8);
+    let wanted = world.add_to_share(&[TOKYO], 8);
     let calls = std::cell::Cell::new(0);
     world.behave(Behaviour {
         refuse: Box::new(move |action, _, _| {
@@ -303,7 +287,7 @@ async fn c2_s21_what_is_as_desired_is_not_known_as_denied_any_longer() {
 async fn c2_l4_a_scope_that_denies_all_costs_five_calls_and_no_intent_more() {
     for endpoint in [REGIONAL, GLOBAL] {
         let world = World::new(24, endpoint);
-        let wanted = add_all(&world, &[TOKYO], 200);
+        let wanted = world.add_to_share(&[TOKYO], 200);
         deny_all(&world);
         // A reply takes so long that all calls could be in flight before the first reply arrives.
         world.cloud().behaviour.borrow_mut().latency = Duration::from_secs(6);
@@ -339,9 +323,9 @@ async fn c2_l4_a_scope_that_denies_all_costs_five_calls_and_no_intent_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c2_a_request_fault_is_found_out_by_five_and_held_against_no_other_image() {
+async fn c2_a_request_fault_costs_five_tries_and_blocks_no_other_image() {
     let world = World::new(25, REGIONAL);
-    let wanted = add_all(&world, &[TOKYO], 20);
+    let wanted = world.add_to_share(&[TOKYO], 20);
     world.behave(Behaviour {
         refuse: Box::new(|action, _, _| (action == MODIFY).then_some("InvalidParameter")),
         ..Behaviour::default()
@@ -355,8 +339,7 @@ async fn c2_a_request_fault_is_found_out_by_five_and_held_against_no_other_image
 }
 
 #[tokio::test(start_paused = true)]
-async fn c2_an_account_or_region_that_is_broken_costs_one_call_and_blocks_the_image_of_that_call_alone()
- {
+async fn c2_a_broken_account_costs_one_call_and_blocks_only_its_image() {
     let of_account = [
         "ResourceNotFound.RoleNotFound",
         "UnsupportedOperation.AssumeRoleFailed",
@@ -379,7 +362,7 @@ async fn c2_an_account_or_region_that_is_broken_costs_one_call_and_blocks_the_im
         .chain(of_region.map(|code| (code, 2)));
     for (code, calls) in cases {
         let world = World::new(26, REGIONAL);
-        let wanted = add_all(&world, &[TOKYO, SEOUL], 30);
+        let wanted = world.add_to_share(&[TOKYO, SEOUL], 30);
         world.behave(Behaviour {
             refuse: Box::new(move |action, _, _| (action == MODIFY).then_some(code)),
             ..Behaviour::default()
@@ -418,11 +401,11 @@ async fn c2_an_account_or_region_that_is_broken_costs_one_call_and_blocks_the_im
 }
 
 #[tokio::test(start_paused = true)]
-async fn c2_l4_an_account_that_denies_all_costs_sixty_calls_at_most_in_fifteen_regions() {
+async fn c2_l4_an_account_that_denies_all_costs_at_most_sixty_calls() {
     for endpoint in [REGIONAL, GLOBAL] {
         for latency in [1, 80, 3000] {
             let world = World::new(27, endpoint);
-            let wanted = add_all(&world, &regions(15), 20);
+            let wanted = world.add_to_share(&regions(15), 20);
             deny_all(&world);
             world.cloud().behaviour.borrow_mut().latency = Duration::from_millis(latency);
             let ended = world.reconcile(&wanted).await;
@@ -441,10 +424,10 @@ async fn c2_l4_an_account_that_denies_all_costs_sixty_calls_at_most_in_fifteen_r
 }
 
 #[tokio::test(start_paused = true)]
-async fn c2_l2_regions_that_deny_all_hold_no_other_region_up_however_late_that_one_is() {
+async fn c2_l2_regions_that_deny_all_delay_no_other_region() {
     let world = World::new(28, REGIONAL);
     let denied = regions(15);
-    let wanted = add_all(&world, &denied, 20);
+    let wanted = world.add_to_share(&denied, 20);
     let (last, _) = denied.split_last().expect("some");
     let good = *last;
     // Two lost replies make the permitted region the last one that is observed.
@@ -509,7 +492,7 @@ async fn two_names(world: &World, keys: [&str; 2], wanted: &Desired) -> Vec<Scop
 async fn c2_l4_two_names_of_one_key_share_the_bound_and_two_keys_do_not() {
     for (keys, most) in [(["one", "one"], 60), (["one", "two"], 70)] {
         let world = World::new(29, REGIONAL);
-        let mut wanted = add_all(&world, &regions(14), 20);
+        let mut wanted = world.add_to_share(&regions(14), 20);
         deny_all(&world);
         let halves = regions(7);
         wanted.images = std::mem::take(&mut wanted.images)
@@ -591,7 +574,7 @@ async fn c2_denied_cancels_block_themselves_alone() {
 #[tokio::test(start_paused = true)]
 async fn c2_what_a_run_did_not_reach_is_not_tried_and_not_failed() {
     let world = World::new(32, REGIONAL);
-    let wanted = add_all(&world, &[TOKYO], 200);
+    let wanted = world.add_to_share(&[TOKYO], 200);
     let stop = Stop::default();
     let (ended, ()) = tokio::join!(world.reconcile_until(&wanted, &stop), async {
         world.pass(Duration::from_secs(5)).await;
@@ -603,7 +586,7 @@ async fn c2_what_a_run_did_not_reach_is_not_tried_and_not_failed() {
     assert_eq!(shared + not_tried, 200);
     // One scope is never observed, and another scope beside it is.
     let world = World::new(33, REGIONAL);
-    let wanted = add_all(&world, &[TOKYO, SEOUL], 5);
+    let wanted = world.add_to_share(&[TOKYO, SEOUL], 5);
     world.behave(Behaviour {
         refuse: Box::new(|action, region, _| {
             (action == "DescribeBlueprints" && region == SEOUL).then_some("InternalError")
@@ -627,7 +610,7 @@ async fn c2_what_a_run_did_not_reach_is_not_tried_and_not_failed() {
 async fn c2_the_line_is_as_fast_as_without_a_doubt() {
     for latency in [1, 80, 1000] {
         let world = World::new(34, REGIONAL);
-        let wanted = add_all(&world, &[TOKYO], 500);
+        let wanted = world.add_to_share(&[TOKYO], 500);
         world.cloud().behaviour.borrow_mut().latency = Duration::from_millis(latency);
         let ended = world.reconcile(&wanted).await;
         assert_eq!(ended.exit(), 0);
@@ -668,8 +651,12 @@ async fn c2_r20_the_daemon_shares_all_but_the_denied_in_its_first_pass() {
                 next.is_some_and(|next| next > world.cloud().now() + INTERVAL / 3),
                 "{next:?}"
             );
-            let told = live.told();
-            assert_eq!(told.len(), 1, "one permission is missing: {told:?}");
+            let transitions = live.transitions();
+            assert_eq!(
+                transitions.len(),
+                1,
+                "one permission is missing: {transitions:?}"
+            );
             let first = world.cloud().writes().len();
             live.pass(24 * 3600).await;
             let later = writes_since(live, first);
@@ -680,7 +667,7 @@ async fn c2_r20_the_daemon_shares_all_but_the_denied_in_its_first_pass() {
                 "{} in a day",
                 later.len()
             );
-            assert!(live.told().is_empty(), "once");
+            assert!(live.transitions().is_empty(), "once");
         })
         .await;
     }
@@ -706,9 +693,9 @@ async fn c2_l2_the_daemon_gets_to_the_one_good_image_among_many_denied_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c2_l4_the_daemon_tries_five_a_pass_of_a_scope_that_denies_all_and_tells_of_it_once() {
+async fn c2_l4_the_daemon_tries_five_a_pass_where_all_is_denied() {
     let world = World::new(42, REGIONAL);
-    let wanted = add_all(&world, &[TOKYO], 50);
+    let wanted = world.add_to_share(&[TOKYO], 50);
     deny_all(&world);
     reconciling(&world, async |live| {
         live.load(wanted.clone()).await;
@@ -761,9 +748,9 @@ async fn c2_l4_the_daemon_tries_five_a_pass_of_a_scope_that_denies_all_and_tells
             .map(|call| image_of(call).to_owned())
             .collect();
         assert_eq!(tried.len(), 50);
-        let told = live.told();
+        let transitions = live.transitions();
         assert_eq!(
-            told,
+            transitions,
             [(TransitionKind::Stalled, format!("default/{TOKYO}"))],
             "once in a day"
         );
@@ -771,9 +758,9 @@ async fn c2_l4_the_daemon_tries_five_a_pass_of_a_scope_that_denies_all_and_tells
         let took = live.until(|live| live.in_sync(TOKYO)).await;
         assert!(took <= 6 * 330, "{took} s");
         live.pass(600).await;
-        let told = live.told();
+        let transitions = live.transitions();
         assert_eq!(
-            told,
+            transitions,
             [(TransitionKind::Recovered, format!("default/{TOKYO}"))]
         );
         assert!(
@@ -788,7 +775,7 @@ async fn c2_l4_the_daemon_tries_five_a_pass_of_a_scope_that_denies_all_and_tells
 #[tokio::test(start_paused = true)]
 async fn c2_who_has_mended_the_policy_does_not_wait() {
     let world = World::new(43, REGIONAL);
-    let wanted = add_all(&world, &[TOKYO, SEOUL], 50);
+    let wanted = world.add_to_share(&[TOKYO, SEOUL], 50);
     deny_all(&world);
     reconciling(&world, async |live| {
         live.load(wanted.clone()).await;
@@ -804,9 +791,9 @@ async fn c2_who_has_mended_the_policy_does_not_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c2_l4_the_daemon_rests_an_account_that_denies_all_and_tells_of_it_once() {
+async fn c2_l4_the_daemon_pauses_an_account_that_denies_all_once() {
     let world = World::new(44, REGIONAL);
-    let wanted = add_all(&world, &regions(15), 20);
+    let wanted = world.add_to_share(&regions(15), 20);
     deny_all(&world);
     reconciling(&world, async |live| {
         live.load(wanted.clone()).await;
@@ -817,19 +804,20 @@ async fn c2_l4_the_daemon_rests_an_account_that_denies_all_and_tells_of_it_once(
         let later = world.cloud().writes().len() - first;
         // The daemon tries one image in each pass. With five images in each pass, there would be 900 writes or more.
         assert!(later <= 15 * 20, "{later} in an hour");
-        let told = live.told();
+        let transitions = live.transitions();
         assert!(
-            told.iter()
+            transitions
+                .iter()
                 .all(|(kind, _)| *kind == TransitionKind::Stalled),
-            "{told:?}"
+            "{transitions:?}"
         );
-        let of_account = told
+        let of_account = transitions
             .iter()
             .filter(|(_, subject)| subject == "account default");
-        assert_eq!(of_account.count(), 1, "{told:?}");
+        assert_eq!(of_account.count(), 1, "{transitions:?}");
         assert!(
-            told.len() <= 4,
-            "and the scopes that came to rest before: {told:?}"
+            transitions.len() <= 4,
+            "and the scopes that came to rest before: {transitions:?}"
         );
         world.behave(Behaviour::default());
         let took = live
@@ -837,20 +825,21 @@ async fn c2_l4_the_daemon_rests_an_account_that_denies_all_and_tells_of_it_once(
             .await;
         assert!(took <= 330 * 6, "{took} s");
         live.pass(3600).await;
-        let told = live.told();
+        let transitions = live.transitions();
         assert!(
-            told.iter()
+            transitions
+                .iter()
                 .all(|(kind, _)| *kind == TransitionKind::Recovered),
-            "{told:?}"
+            "{transitions:?}"
         );
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn c2_a_missing_role_is_told_of_once_and_blocks_the_image_of_that_call_alone() {
+async fn c2_a_missing_role_is_reported_once_and_blocks_one_image() {
     let world = World::new(45, REGIONAL);
-    let wanted = add_all(&world, &regions(3), 20);
+    let wanted = world.add_to_share(&regions(3), 20);
     world.behave(Behaviour {
         refuse: Box::new(|action, _, _| {
             (action == MODIFY).then_some("ResourceNotFound.RoleNotFound")
@@ -861,7 +850,7 @@ async fn c2_a_missing_role_is_told_of_once_and_blocks_the_image_of_that_call_alo
         live.load(wanted.clone()).await;
         live.pass(3600).await;
         assert_eq!(
-            live.told(),
+            live.transitions(),
             [(TransitionKind::Blocked, "account default".to_owned())]
         );
         let reasons = live.publisher.board(|board| {

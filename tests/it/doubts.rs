@@ -77,7 +77,7 @@ async fn a4_p10_a_wrong_view_that_lasts_for_hours_empties_no_inventory() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a4_sharing_anew_what_was_lost_does_not_license_a_cancel_in_the_same_run() {
+async fn a4_sharing_a_lost_image_again_permits_no_cancel_in_that_run() {
     let (world, wanted) = owned(2, 6, 5).await;
     for n in 0..4 {
         world.cloud().external_change(TOKYO, &id(n), false);
@@ -94,7 +94,7 @@ async fn a4_sharing_anew_what_was_lost_does_not_license_a_cancel_in_the_same_run
 }
 
 #[tokio::test(start_paused = true)]
-async fn s24_a_scope_that_is_out_of_sight_is_not_in_sync_though_no_image_is_named() {
+async fn s24_an_unobserved_scope_is_not_in_sync_though_it_names_no_image() {
     let (world, wanted) = owned(3, 3, 2).await;
     world.behave(all_listings_fail());
     let ended = run(&world, &wanted, &only(2)).await;
@@ -130,7 +130,7 @@ async fn s1_a_suspension_by_label_holds_for_an_image_whose_entry_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn l4_where_the_plan_says_yes_and_the_store_says_no_nothing_goes_round_and_round() {
+async fn l4_a_write_that_only_the_store_forbids_is_no_hot_loop() {
     let (world, wanted) = owned(5, 3, 2).await;
     world.ledger.hides_suspensions.set(true);
     let now = world.cloud().now();
@@ -150,7 +150,7 @@ async fn l4_where_the_plan_says_yes_and_the_store_says_no_nothing_goes_round_and
 }
 
 #[tokio::test(start_paused = true)]
-async fn c1_s9_a_write_that_a_wrong_clock_failed_is_sent_again_with_an_intent_of_its_own() {
+async fn c1_s9_a_write_that_a_wrong_clock_failed_has_a_new_intent() {
     let world = World::new(6, REGIONAL);
     world.cloud().add(TOKYO, "img-a", false);
     let refused = std::cell::Cell::new(false);
@@ -196,14 +196,8 @@ async fn s9_a_disk_that_needs_two_turns_for_a_commit_costs_the_line_nothing() {
 /// Six regions behind one access point. Four calls of each region get ready and then wait for more than a second.
 fn slow_line(seed: u64) -> (World, Desired) {
     let world = World::new(seed, GLOBAL);
-    let mut all = Vec::new();
-    for region in regions(6) {
-        for n in 0..50 {
-            world.cloud().add(region, &id(n), false);
-            all.push((region, id(n), true));
-        }
-    }
-    (world, desired(all))
+    let wanted = world.add_to_share(&regions(6), 50);
+    (world, wanted)
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,7 +251,7 @@ async fn l7_p1_a_stop_reaches_a_call_about_which_the_store_is_being_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c16_no_call_leaves_in_a_closed_window_though_the_store_takes_long_to_answer() {
+async fn c16_no_call_leaves_in_a_closed_window_if_the_store_is_slow() {
     for millis in [300, 1_500, 4_000] {
         let (world, mut wanted) = slow_line(19);
         world.ledger.allows_takes.set(Duration::from_millis(millis));
@@ -281,7 +275,7 @@ async fn c16_no_call_leaves_in_a_closed_window_though_the_store_takes_long_to_an
 }
 
 #[tokio::test(start_paused = true)]
-async fn c16_no_share_leaves_once_it_has_ended_though_the_store_takes_long_to_answer() {
+async fn c16_no_share_leaves_after_its_end_if_the_store_is_slow() {
     let (world, mut wanted) = slow_line(20);
     world.ledger.allows_takes.set(Duration::from_millis(1_500));
     let after = Duration::from_secs(15);
@@ -311,7 +305,7 @@ async fn c16_no_share_leaves_once_it_has_ended_though_the_store_takes_long_to_an
 }
 
 #[tokio::test(start_paused = true)]
-async fn c16_s6_permits_that_a_slow_store_keeps_waiting_do_not_leave_all_at_once() {
+async fn c16_s6_permits_that_wait_for_a_slow_store_leave_at_the_rate() {
     // Each row holds the rate, how long the store takes to answer, and the interval at which it answers, in milliseconds.
     let stores = [
         (1, 0, 1_500),

@@ -11,24 +11,12 @@ use crate::support::cloud::world::{GLOBAL, REGIONAL, TEN_MINUTES, World, id, reg
 use crate::support::cloud::{Behaviour, Fault, desired};
 use sharekeeper::api::WriteClient;
 use sharekeeper::desired::Desired;
-use sharekeeper::engine::{Stop, StopReason, Task, preview};
+use sharekeeper::engine::{ScopeOutcome, Stop, StopReason, Task, preview};
 use sharekeeper::host::Clock;
 use sharekeeper::model::{AccountName, Region, Selector};
 use sharekeeper::plan::Policy;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-
-/// `count` unshared images in each region, and the desired state that shares all of them.
-fn all_to_share(world: &World, regions: &[&'static str], count: usize) -> Desired {
-    let mut wanted = Vec::new();
-    for &region in regions {
-        for n in 0..count {
-            world.cloud().add(region, &id(n), false);
-            wanted.push((region, id(n), true));
-        }
-    }
-    desired(wanted)
-}
 
 #[tokio::test(start_paused = true)]
 async fn s17_a_run_converges_and_the_next_makes_no_write() {
@@ -75,7 +63,7 @@ async fn s17_a_run_converges_and_the_next_makes_no_write() {
 async fn b5_s9_nothing_leaves_once_the_state_is_lost() {
     for granted in [1, 5, 12] {
         let world = World::new(2, REGIONAL);
-        let wanted = all_to_share(&world, &regions(3), 10);
+        let wanted = world.add_to_share(&regions(3), 10);
         world.ledger.lost_after.set(Some(granted));
         let ended = world.reconcile(&wanted).await;
         let sent = world.cloud().writes().len();
@@ -90,7 +78,7 @@ async fn b5_s9_nothing_leaves_once_the_state_is_lost() {
     }
     // The state is lost before the run begins.
     let world = World::new(2, REGIONAL);
-    let wanted = all_to_share(&world, &regions(3), 10);
+    let wanted = world.add_to_share(&regions(3), 10);
     world.ledger.lose("the state was removed");
     let ended = world.reconcile(&wanted).await;
     assert_eq!(world.cloud().writes().len(), 0);
@@ -101,7 +89,7 @@ async fn b5_s9_nothing_leaves_once_the_state_is_lost() {
 #[tokio::test(start_paused = true)]
 async fn b5_c7_a_state_that_is_lost_is_one_cause_and_not_one_for_each_image() {
     let world = World::new(2, REGIONAL);
-    let wanted = all_to_share(&world, &regions(1), 10);
+    let wanted = world.add_to_share(&regions(1), 10);
     world.ledger.commit_takes.set(Duration::from_secs(1));
     let (ended, ()) = tokio::join!(world.reconcile(&wanted), async {
         world.pass(Duration::from_millis(900)).await;
@@ -117,7 +105,7 @@ async fn b5_c7_a_state_that_is_lost_is_one_cause_and_not_one_for_each_image() {
 #[tokio::test(start_paused = true)]
 async fn b5_s9_calls_in_line_wait_while_the_state_is_in_doubt() {
     let world = World::new(2, REGIONAL);
-    let wanted = all_to_share(&world, &regions(3), 10);
+    let wanted = world.add_to_share(&regions(3), 10);
     world.ledger.in_doubt.set(true);
     let ended = world.reconcile(&wanted).await;
     assert_eq!(world.cloud().writes().len(), 0, "{:#}", ended.json);
@@ -128,7 +116,7 @@ async fn b5_s9_calls_in_line_wait_while_the_state_is_in_doubt() {
 #[tokio::test(start_paused = true)]
 async fn l2_who_waits_for_the_ledger_keeps_no_place_in_its_line_from_others() {
     let world = World::new(2, GLOBAL);
-    let wanted = all_to_share(&world, &regions(15), 10);
+    let wanted = world.add_to_share(&regions(15), 10);
     world
         .ledger
         .places
@@ -143,7 +131,7 @@ async fn l2_who_waits_for_the_ledger_keeps_no_place_in_its_line_from_others() {
 #[tokio::test(start_paused = true)]
 async fn s9_each_write_was_recorded_before_it_arrived() {
     let world = World::new(2, REGIONAL);
-    let wanted = all_to_share(&world, &regions(3), 10);
+    let wanted = world.add_to_share(&regions(3), 10);
     world.reconcile(&wanted).await;
     assert_eq!(world.ledger.intents().len(), 30);
     assert_eq!(world.ledger.outcomes().len(), 30);
@@ -154,7 +142,7 @@ async fn s9_each_write_was_recorded_before_it_arrived() {
 async fn s6_regional_access_points_work_side_by_side_and_one_is_shared_fairly() {
     for (endpoint, budget) in [(REGIONAL, 40.0 / 19.0 * 1.5), (GLOBAL, 600.0 / 19.0 * 1.1)] {
         let world = World::new(3, endpoint);
-        let wanted = all_to_share(&world, &regions(15), 40);
+        let wanted = world.add_to_share(&regions(15), 40);
         let ended = world.reconcile(&wanted).await;
         assert_eq!(ended.exit(), 0);
         assert_eq!(ended.json["calls"]["throttled"], 0);
@@ -178,7 +166,7 @@ async fn a6_s4_reads_that_lag_cause_neither_a_second_write_nor_a_false_report() 
         lag: Duration::from_secs(7),
         ..Behaviour::default()
     });
-    let mut wanted = all_to_share(&world, &regions(2), 20);
+    let mut wanted = world.add_to_share(&regions(2), 20);
     world.cloud().add("ap-bangkok", "img-old", true);
     wanted
         .images
@@ -345,7 +333,7 @@ async fn c1_a_clock_that_is_off_is_learned_from_the_date_and_retried_once() {
             clock_offset,
             ..Behaviour::default()
         });
-        let wanted = all_to_share(&world, &regions(5), 4);
+        let wanted = world.add_to_share(&regions(5), 4);
         assert_eq!(world.reconcile(&wanted).await.exit(), 0);
         let expired = world
             .cloud()
@@ -365,7 +353,7 @@ async fn c9_a_wrong_key_costs_one_call_for_all_regions() {
         refuse: Box::new(|_, _, _| Some("AuthFailure.SecretIdNotFound")),
         ..Behaviour::default()
     });
-    let wanted = all_to_share(&world, &regions(15), 40);
+    let wanted = world.add_to_share(&regions(15), 40);
     let ended = world.reconcile(&wanted).await;
     assert_eq!(ended.exit(), 1);
     assert_eq!(world.cloud().calls.borrow().len(), 1);
@@ -382,7 +370,7 @@ async fn a14_a_missing_role_costs_a_handful_of_writes_and_is_one_finding() {
             refuse: Box::new(move |action, _, _| action.starts_with("Modify").then_some(code)),
             ..Behaviour::default()
         });
-        let wanted = all_to_share(&world, &regions(15), 40);
+        let wanted = world.add_to_share(&regions(15), 40);
         let ended = world.reconcile(&wanted).await;
         assert_eq!(ended.exit(), 4);
         assert_eq!(ended.json["summary"]["blocked"], 1);
@@ -401,7 +389,7 @@ async fn a14_denied_writes_are_probed_per_region_and_given_up() {
         }),
         ..Behaviour::default()
     });
-    let wanted = all_to_share(&world, &["ap-tokyo", "ap-seoul"], 40);
+    let wanted = world.add_to_share(&["ap-tokyo", "ap-seoul"], 40);
     let ended = world.reconcile(&wanted).await;
     assert_eq!(ended.exit(), 4);
     assert_eq!(
@@ -454,7 +442,7 @@ async fn a12_an_occupied_image_is_retried_within_the_pass() {
         refuse: Box::new(occupied),
         ..Behaviour::default()
     });
-    let wanted = all_to_share(&world, &["ap-tokyo"], 1);
+    let wanted = world.add_to_share(&["ap-tokyo"], 1);
     assert_eq!(world.reconcile(&wanted).await.exit(), 0);
     assert_eq!(world.cloud().writes().len(), 3);
 }
@@ -524,7 +512,7 @@ async fn a16_a_quota_shared_with_others_slows_us_and_it_converges() {
         write_limit: 5,
         ..Behaviour::default()
     });
-    let wanted = all_to_share(&world, &regions(3), 30);
+    let wanted = world.add_to_share(&regions(3), 30);
     let ended = world.reconcile(&wanted).await;
     assert_eq!(ended.exit(), 0, "{:#}", ended.json["summary"]);
     let throttled = ended.json["calls"]["throttled"].as_u64().expect("a number");
@@ -541,7 +529,7 @@ async fn l2_a_region_that_cannot_be_reached_delays_no_other() {
         fault: Box::new(|_, region, _| (region == "ap-bangkok").then_some(Fault::LostBefore)),
         ..Behaviour::default()
     });
-    let wanted = all_to_share(&world, &["ap-bangkok", "ap-tokyo", "ap-seoul"], 10);
+    let wanted = world.add_to_share(&["ap-bangkok", "ap-tokyo", "ap-seoul"], 10);
     let ended = world.reconcile(&wanted).await;
     assert_eq!(ended.exit(), 4);
     assert_eq!(ended.json["summary"]["shared"], 20);
@@ -555,7 +543,7 @@ async fn l2_a_region_that_cannot_be_reached_delays_no_other() {
 #[tokio::test(start_paused = true)]
 async fn l7_p1_a_stop_starts_no_new_write_and_settles_those_in_flight() {
     let world = World::new(20, GLOBAL);
-    let wanted = all_to_share(&world, &regions(3), 100);
+    let wanted = world.add_to_share(&regions(3), 100);
     let stop = Stop::default();
     let run = world.reconcile_until(&wanted, &stop);
     let stopper = async {
@@ -580,7 +568,7 @@ async fn l7_p1_a_stop_starts_no_new_write_and_settles_those_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn the_timeout_ends_a_run_that_cannot_finish() {
     let world = World::new(21, REGIONAL);
-    let wanted = all_to_share(&world, &["ap-tokyo"], 12_000);
+    let wanted = world.add_to_share(&["ap-tokyo"], 12_000);
     let ended = world.reconcile(&wanted).await;
     assert_eq!(ended.exit(), 4);
     assert!(ended.took <= TEN_MINUTES + Duration::from_secs(10));
@@ -590,7 +578,7 @@ async fn the_timeout_ends_a_run_that_cannot_finish() {
     assert_eq!(shared + not_tried, 12_000, "each image is accounted for");
     assert!(
         shared > 9_000,
-        "{shared} in ten minutes at 19 a second, less the looks in between"
+        "{shared} in ten minutes at 19 a second, less the observations in between"
     );
 }
 
@@ -601,7 +589,7 @@ async fn a8_a_share_that_never_shows_is_sent_twice_and_believed() {
         lag: Duration::from_secs(100_000),
         ..Behaviour::default()
     });
-    let wanted = all_to_share(&world, &["ap-tokyo"], 2);
+    let wanted = world.add_to_share(&["ap-tokyo"], 2);
     let ended = world.reconcile(&wanted).await;
     assert_eq!(ended.exit(), 0, "{:#}", ended.json);
     assert_eq!(
@@ -614,16 +602,8 @@ async fn a8_a_share_that_never_shows_is_sent_twice_and_believed() {
 #[tokio::test(start_paused = true)]
 async fn s16_a_preview_writes_nothing() {
     let world = World::new(22, REGIONAL);
-    let wanted = all_to_share(&world, &regions(3), 5);
-    let accounts = BTreeMap::from([(AccountName::default(), world.client())]);
-    let (selector, policy) = (Selector::default(), Policy::default());
-    let task = Task {
-        desired: &wanted,
-        selector: &selector,
-        policy: &policy,
-        approved_by_scope: None,
-    };
-    let scopes = preview(&accounts, &world.ledger, &task).await;
+    let wanted = world.add_to_share(&regions(3), 5);
+    let scopes = previewed(&world, &wanted).await;
     assert_eq!(world.ledger.changes.get(), 0, "not even to the store");
     assert_eq!(
         scopes
@@ -635,6 +615,19 @@ async fn s16_a_preview_writes_nothing() {
     assert_eq!(world.cloud().writes(), []);
 }
 
+/// What a preview of the whole desired state finds in each scope.
+async fn previewed(world: &World, wanted: &Desired) -> Vec<ScopeOutcome> {
+    let accounts = BTreeMap::from([(AccountName::default(), world.client())]);
+    let (selector, policy) = (Selector::default(), Policy::default());
+    let task = Task {
+        desired: wanted,
+        selector: &selector,
+        policy: &policy,
+        approved_by_scope: None,
+    };
+    preview(&accounts, &world.ledger, &task).await
+}
+
 /// The names of the actions that were called, in order.
 fn called(world: &World) -> Vec<String> {
     let calls = world.cloud().calls.borrow();
@@ -642,13 +635,13 @@ fn called(world: &World) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s13_whose_the_key_is_is_asked_once_before_anything_else_for_all_regions() {
+async fn s13_the_owner_of_the_key_is_asked_once_first_for_all_regions() {
     for (seed, endpoint, host) in [
         (30, REGIONAL, "sts.tencentcloudapi.com"),
         (31, GLOBAL, "sts.intl.tencentcloudapi.com"),
     ] {
         let world = World::of_account("100000000001", seed, endpoint);
-        let wanted = all_to_share(&world, &regions(15), 2);
+        let wanted = world.add_to_share(&regions(15), 2);
         let ended = world.reconcile(&wanted).await;
         assert_eq!(ended.exit(), 0, "{:#}", ended.json);
         assert_eq!(world.cloud().writes().len(), 30);
@@ -671,7 +664,7 @@ async fn s13_whose_the_key_is_is_asked_once_before_anything_else_for_all_regions
 #[tokio::test(start_paused = true)]
 async fn s13_where_no_manifest_says_whose_the_key_is_nobody_asks() {
     let world = World::new(32, REGIONAL);
-    let wanted = all_to_share(&world, &regions(3), 2);
+    let wanted = world.add_to_share(&regions(3), 2);
     assert_eq!(world.reconcile(&wanted).await.exit(), 0);
     assert_eq!(world.cloud().calls_of("GetCallerIdentity"), []);
 }
@@ -683,7 +676,7 @@ async fn c8_p10_s13_with_another_accounts_key_nothing_is_called() {
         uin: "100000000002",
         ..Behaviour::default()
     });
-    let wanted = all_to_share(&world, &regions(15), 20);
+    let wanted = world.add_to_share(&regions(15), 20);
     let ended = world.reconcile(&wanted).await;
     assert_eq!(ended.exit(), 1);
     assert_eq!(called(&world), ["GetCallerIdentity"]);
@@ -698,15 +691,7 @@ async fn c8_p10_s13_with_another_accounts_key_nothing_is_called() {
         "one finding for the account: {error}"
     );
     assert_eq!(ended.json["images"][0]["error_code"], "WrongAccount");
-    let accounts = BTreeMap::from([(AccountName::default(), world.client())]);
-    let (selector, policy) = (Selector::default(), Policy::default());
-    let task = Task {
-        desired: &wanted,
-        selector: &selector,
-        policy: &policy,
-        approved_by_scope: None,
-    };
-    let scopes = preview(&accounts, &world.ledger, &task).await;
+    let scopes = previewed(&world, &wanted).await;
     assert_eq!(
         scopes.iter().flat_map(|scope| scope.plan.actions()).count(),
         0
@@ -753,7 +738,7 @@ async fn s13_what_cannot_be_found_out_holds_the_account_still() {
     ] {
         let world = World::of_account("100000000001", 34, REGIONAL);
         world.behave(behave());
-        let wanted = all_to_share(&world, &regions(15), 2);
+        let wanted = world.add_to_share(&regions(15), 2);
         let ended = world.reconcile(&wanted).await;
         assert_eq!(ended.exit(), 1, "{reason}");
         assert_eq!(called(&world), vec!["GetCallerIdentity"; asked], "{reason}");
@@ -776,7 +761,7 @@ async fn s13_an_answer_that_gets_lost_is_asked_for_again() {
         }),
         ..Behaviour::default()
     });
-    let wanted = all_to_share(&world, &regions(4), 2);
+    let wanted = world.add_to_share(&regions(4), 2);
     let ended = world.reconcile(&wanted).await;
     assert_eq!(ended.exit(), 0, "{:#}", ended.json);
     let calls = called(&world);
@@ -785,13 +770,13 @@ async fn s13_an_answer_that_gets_lost_is_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c9_a_wrong_key_is_told_as_that_though_it_shows_when_asking_whose_it_is() {
+async fn c9_a_wrong_key_is_reported_as_such_by_the_identity_check() {
     let world = World::of_account("100000000001", 36, REGIONAL);
     world.behave(Behaviour {
         refuse: Box::new(|_, _, _| Some("AuthFailure.SecretIdNotFound")),
         ..Behaviour::default()
     });
-    let wanted = all_to_share(&world, &regions(15), 2);
+    let wanted = world.add_to_share(&regions(15), 2);
     let ended = world.reconcile(&wanted).await;
     assert_eq!(ended.exit(), 1);
     assert_eq!(called(&world), ["GetCallerIdentity"]);
@@ -817,7 +802,7 @@ async fn s13_a_permit_to_write_asks_whose_the_key_is_even_if_nothing_was_read() 
 
 /// Refuses each listing except the first `good_first` calls and every sixth call, so that blank and good observations
 /// alternate.
-fn every_other_look_is_blank(good_first: u32) -> support::Refuse {
+fn every_other_observation_is_empty(good_first: u32) -> support::Refuse {
     let calls = std::cell::Cell::new(0);
     Box::new(move |action, _, _| {
         if action != "DescribeBlueprints" {
@@ -830,21 +815,21 @@ fn every_other_look_is_blank(good_first: u32) -> support::Refuse {
 }
 
 #[tokio::test(start_paused = true)]
-async fn blank_looks_count_only_in_a_row() {
+async fn empty_passes_count_only_in_a_row() {
     let world = World::new(24, REGIONAL);
     world.behave(Behaviour {
         lag: Duration::from_secs(40),
-        refuse: every_other_look_is_blank(1),
+        refuse: every_other_observation_is_empty(1),
         ..Behaviour::default()
     });
-    let wanted = all_to_share(&world, &["ap-tokyo"], 3);
+    let wanted = world.add_to_share(&["ap-tokyo"], 3);
     let ended = world.reconcile(&wanted).await;
     assert_eq!(ended.exit(), 0, "{:#}", ended.json);
     assert_eq!(world.cloud().writes().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn s24_what_was_accepted_before_a_scope_went_out_of_sight_is_told_as_that() {
+async fn s24_writes_before_a_scope_was_lost_from_view_are_reported() {
     let world = World::new(25, REGIONAL);
     let listed = std::cell::Cell::new(false);
     let refuse = move |action: &str, _: &str, _: &serde_json::Value| {
@@ -855,7 +840,7 @@ async fn s24_what_was_accepted_before_a_scope_went_out_of_sight_is_told_as_that(
         refuse: Box::new(refuse),
         ..Behaviour::default()
     });
-    let wanted = all_to_share(&world, &["ap-tokyo"], 3);
+    let wanted = world.add_to_share(&["ap-tokyo"], 3);
     let ended = world.reconcile(&wanted).await;
     assert_eq!(ended.exit(), 4, "accepted is not seen");
     assert_eq!(ended.json["summary"]["shared"], 3);

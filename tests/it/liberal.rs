@@ -135,7 +135,7 @@ async fn c14_t2_what_an_image_does_not_say_keeps_nobody_from_sharing_it() {
 /// The image is shared already, so that the API reports it as not shareable, but a lagging list does not show the share
 /// yet.
 #[tokio::test(start_paused = true)]
-async fn c14_t2_an_image_that_is_shared_already_is_not_blocked_for_what_is_not_said() {
+async fn c14_t2_a_shared_image_is_not_blocked_for_a_missing_field() {
     for field in [
         "ImageState",
         "ImageSource",
@@ -156,7 +156,7 @@ async fn c14_t2_an_image_that_is_shared_already_is_not_blocked_for_what_is_not_s
 }
 
 #[tokio::test(start_paused = true)]
-async fn t2_e25_a_refusal_without_words_costs_one_write_and_is_clear() {
+async fn t2_e25_a_refusal_without_a_message_costs_one_write_and_is_clear() {
     for value in odd() {
         for field in ["/Response/Error/Message", "/Response/RequestId"] {
             let (world, wanted) = tokyo(1, 0);
@@ -201,24 +201,24 @@ fn asked(world: &World, action: &str) -> Vec<Value> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t2_a_probe_makes_the_very_call_that_a_look_makes() {
+async fn t2_a_probe_makes_the_same_call_as_an_observation() {
     let (world, wanted) = tokyo(3, 0);
     world.reconcile(&wanted).await;
-    let (looks, images) = (asked(&world, BLUEPRINTS), asked(&world, IMAGES));
+    let (observations, images) = (asked(&world, BLUEPRINTS), asked(&world, IMAGES));
     world.cloud().calls.borrow_mut().clear();
     let (client, region) = (world.client(), Region::new(TOKYO).expect("a region"));
     let ids: Vec<_> = (0..3)
         .map(|n| ImageId::new(&id(n)).expect("an id"))
         .collect();
-    for look in [ProbeTarget::Blueprints, ProbeTarget::Images(&ids)] {
-        client.probe(look, region).await.expect("an answer");
+    for target in [ProbeTarget::Blueprints, ProbeTarget::Images(&ids)] {
+        client.probe(target, region).await.expect("an answer");
     }
-    assert_eq!(asked(&world, BLUEPRINTS), looks[..1]);
+    assert_eq!(asked(&world, BLUEPRINTS), observations[..1]);
     assert_eq!(asked(&world, IMAGES), images);
 }
 
 #[tokio::test(start_paused = true)]
-async fn t2_a_probe_fails_where_a_look_does() {
+async fn t2_a_probe_fails_where_an_observation_does() {
     let region = Region::new(TOKYO).expect("a region");
     for (row, value, is_good) in [
         (0, json!(7), false),

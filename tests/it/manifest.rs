@@ -179,7 +179,7 @@ fn messages(paths: &[PathBuf]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn m1_missing_empty_and_unreadable_are_told_apart_and_none_is_an_empty_desire() {
+fn m1_missing_empty_and_unreadable_differ_and_are_no_empty_set() {
     let dir = tempfile::tempdir().expect("a directory");
     let missing = dir.path().join("missing");
     assert_eq!(messages(&[missing])[0].1, "does not exist");
@@ -232,7 +232,7 @@ fn the_walk_is_recursive_sorted_and_skips_hidden_names() {
 }
 
 #[test]
-fn m19_names_that_some_file_systems_take_for_one_are_warned_of_and_both_read() {
+fn m19_names_that_collide_on_some_file_systems_cause_a_warning() {
     let dir = tempfile::tempdir().expect("a directory");
     let files = [
         ("Golden.yaml", "a", "img-a"),
@@ -289,7 +289,7 @@ fn m19_names_that_some_file_systems_take_for_one_are_warned_of_and_both_read() {
 }
 
 #[test]
-fn m19_m5_twins_that_contradict_each_other_are_an_error_as_any_two_files_are() {
+fn m19_m5_colliding_names_that_contradict_are_an_error() {
     let dir = tempfile::tempdir().expect("a directory");
     for (path, name, state) in [("A.yaml", "a", "shared"), ("a.yaml", "b", "unshared")] {
         let text = good(name, "img-a").replace("state: shared", &format!("state: {state}"));

@@ -146,7 +146,7 @@ fn m2_s3_any_difference_between_two_readings_counts() {
 }
 
 #[test]
-fn m2_s3_a_set_that_was_there_before_is_not_taken_for_one_that_stands_still() {
+fn m2_s3_a_set_that_was_there_before_is_not_taken_for_stable() {
     let files = Files::with(&["img-a"]);
     let other = "manifests/img-b.yaml";
     let clock = Scripted::new(|wait| match wait {
@@ -178,7 +178,7 @@ fn m2_what_did_not_change_lately_is_taken_without_waiting() {
 }
 
 #[test]
-fn m2_who_saw_the_files_stand_still_has_waited_already_if_their_times_bear_it_out() {
+fn m2_files_with_old_times_need_no_further_wait() {
     let files = Files::with(&["img-a"]);
     for (quiet_for, age, waits) in [
         (200, 1500, 0),
@@ -269,7 +269,7 @@ fn m2_s3_a_git_operation_is_waited_for() {
 }
 
 #[test]
-fn m2_s3_a_git_operation_that_began_meanwhile_is_waited_for_though_nothing_moves() {
+fn m2_s3_a_git_operation_that_began_meanwhile_is_awaited() {
     for leaves in [&["img-a"] as &[_], &["img-a", "img-b"]] {
         let files = Files::with(&["img-a"]);
         fs::create_dir(files.path(".git")).expect("makes");
@@ -305,7 +305,7 @@ fn m2_s3_a_checkout_may_remove_the_directory_for_the_moment() {
 }
 
 #[test]
-fn m2_s3_a_git_operation_that_does_not_end_is_an_error_that_names_it_and_the_way_out() {
+fn m2_s3_a_git_operation_that_does_not_end_is_an_error() {
     for (sign, means, way_out) in [
         (
             "index.lock",

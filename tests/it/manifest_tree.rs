@@ -52,7 +52,7 @@ impl Tree {
     #[track_caller]
     fn errors(&self, path: &str) -> Vec<(String, String, String)> {
         let broken = self.load(path).expect_err("is no set");
-        assert!(broken.may_pass(), "it is looked at again");
+        assert!(broken.may_pass(), "it is read again");
         let root = format!("{}/", self.0.path().display());
         let errors = broken.diagnostics().errors().iter().map(|error| {
             (
@@ -121,13 +121,13 @@ fn g1_s3_a_link_that_breaks_is_an_error_whatever_its_name() {
             let tree = Tree::new();
             fs::create_dir(tree.path("m/deep")).expect("makes");
             tree.link(target, &format!("m/{name}"));
-            let (told, help) = tree.error(&format!("m/{name}"));
+            let (error, help) = tree.error(&format!("m/{name}"));
             // A relative link in `deep` does not reach `a.yaml`.
             let expected = match name {
                 "deep/team" if target.starts_with("a.yaml") => "the link leads nowhere",
                 _ => message,
             };
-            assert!(told.starts_with(expected), "{name} → {target}: {told}");
+            assert!(error.starts_with(expected), "{name} → {target}: {error}");
             assert!(help.contains("begin its name with `_`"), "{help}");
         }
     }
@@ -160,7 +160,7 @@ fn g1_s3_a_link_that_breaks_while_it_is_followed_changes_the_fingerprint() {
 }
 
 #[test]
-fn g1_s3_a_given_path_that_cannot_be_looked_at_says_why() {
+fn g1_s3_a_given_path_that_cannot_be_read_says_why() {
     let tree = Tree::new();
     tree.link("loop", "loop");
     for (path, message) in [
@@ -225,7 +225,7 @@ fn g1_s3_a_directory_that_cannot_be_listed_or_searched_is_one_error() {
 }
 
 #[test]
-fn g1_a_given_directory_that_cannot_be_searched_is_told_at_once() {
+fn g1_a_given_directory_that_cannot_be_searched_is_an_error_at_once() {
     let tree = Tree::new();
     if !has_permissions_that_bind(&tree) {
         return;
@@ -269,7 +269,7 @@ fn g1_a_given_directory_that_cannot_be_searched_is_told_at_once() {
 }
 
 #[test]
-fn g1_a_repository_that_may_not_be_looked_into_is_not_looked_past() {
+fn g1_an_unreadable_repository_is_not_ignored() {
     let tree = Tree::new();
     if !has_permissions_that_bind(&tree) {
         return;
@@ -323,7 +323,7 @@ fn g1_with_partial_ok_what_a_broken_link_might_govern_is_left_out() {
 }
 
 #[test]
-fn g1_m2_s3_a_git_entry_that_cannot_be_looked_at_counts_as_git_at_work() {
+fn g1_m2_s3_an_unreadable_git_entry_counts_as_git_at_work() {
     let long = "x".repeat(300);
     type Make<'a> = &'a dyn Fn(&Tree, &str);
     let makes: [(&str, Make<'_>, &str); 6] = [
@@ -391,7 +391,7 @@ fn g1_m2_s3_a_git_entry_that_cannot_be_looked_at_counts_as_git_at_work() {
 }
 
 #[test]
-fn g1_m2_s3_a_sign_of_git_at_work_that_cannot_be_looked_at_counts_as_there() {
+fn g1_m2_s3_an_unreadable_sign_of_git_at_work_counts_as_there() {
     let tree = Tree::new();
     let long = "x".repeat(300);
     tree.write(".git", &format!("gitdir: {long}\n"));

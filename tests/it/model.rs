@@ -283,7 +283,7 @@ const ORDERS: [[usize; 3]; 6] = [
 ];
 
 #[test]
-fn s1_s7_s15_the_planner_agrees_with_a_reference_model_over_all_small_cases() {
+fn s1_s7_s15_the_planner_agrees_with_the_model_in_all_small_cases() {
     let setting = Setting::new(3);
     let declared = WANTS.map(|(want, protect)| setting.declared(want, protect));
     let three = Three::new(&setting, &declared);
@@ -547,7 +547,7 @@ fn shared(images: &[Image]) -> impl Iterator<Item = usize> {
 }
 
 #[test]
-fn a4_s7_s15_the_planner_agrees_with_the_model_where_percentages_and_losses_are_judged() {
+fn a4_s7_s15_the_planner_agrees_with_the_model_on_caps_and_losses() {
     let setting = Setting::new(MANY);
     let rules = rules_for_many();
     let (mut cases, mut relented, mut model) = (0, 0, Vec::new());
@@ -612,7 +612,7 @@ fn pasts() -> Vec<Past> {
 /// The image after an observation was applied to its record. A different blueprint may be the share of
 /// somebody else, and a cancelled share that is not observed is gone. Only a share that was observed, then or
 /// now, can be missing.
-fn after_a_look(past: Past, image: &Image) -> Image {
+fn after_an_observation(past: Past, image: &Image) -> Image {
     let Some((ownership, blueprint, confirmed, cancelled)) = past else {
         return *image;
     };
@@ -650,8 +650,8 @@ fn updated_inventory(setting: &Setting, scene: &Scene, past: Past, images: &[Ima
         // The record says the opposite of the manifest, so that a case fails if the record wins.
         record.protected = first.protected != named(&first);
     }
-    let looked = setting.now + chrono::TimeDelta::minutes(1);
-    let clocks = Clocks::new(looked, AHEAD);
+    let observed_at = setting.now + chrono::TimeDelta::minutes(1);
+    let clocks = Clocks::new(observed_at, AHEAD);
     let declared = setting.ids.iter().zip(&scene.declared);
     let names = declared.filter_map(|(id, image)| {
         let image = image.as_ref()?;
@@ -664,13 +664,17 @@ fn updated_inventory(setting: &Setting, scene: &Scene, past: Past, images: &[Ima
     });
     let (names, seen) = (names.collect(), setting.seen(shared(images), used(images)));
     let terms = (0, Policy::DEFAULT.trust_acknowledged);
-    inventory.apply(&update(&inventory, &seen, &names, terms, looked));
-    assert_eq!(update(&inventory, &seen, &names, terms, looked), [], "S17");
+    inventory.apply(&update(&inventory, &seen, &names, terms, observed_at));
+    assert_eq!(
+        update(&inventory, &seen, &names, terms, observed_at),
+        [],
+        "S17"
+    );
     inventory
 }
 
 #[test]
-fn d11_s1_s10_what_a_look_teaches_decides_what_may_be_pruned() {
+fn d11_s1_s10_what_an_observation_updates_decides_what_may_be_pruned() {
     let setting = Setting::new(8);
     let (mut cases, mut model) = (0, Vec::new());
     let kept = image(Want::Shared, true, Own::Proven);
@@ -703,7 +707,7 @@ fn d11_s1_s10_what_a_look_teaches_decides_what_may_be_pruned() {
         let scene = Scene::new(&setting, &images);
         let wanted = scene.wanted(&setting);
         for past in pasts() {
-            images[0] = after_a_look(past, &first);
+            images[0] = after_an_observation(past, &first);
             let inventory = updated_inventory(&setting, &scene, past, &images);
             let seen = Observation::Seen(setting.seen(shared(&images), used(&images)));
             for rules in rules() {
@@ -742,7 +746,7 @@ fn agree_on(setting: &Setting, images: &[Image]) -> (usize, Vec<Expected>) {
 
 /// Two images take every kind of blueprint, own or foreign, while other images make the percentage matter.
 #[test]
-fn c13_t4_t8_s1_s7_a_share_is_what_servers_can_be_started_from_and_what_is_the_accounts_own() {
+fn c13_t4_t8_s1_s7_only_usable_blueprints_of_own_images_are_shares() {
     let setting = Setting::new(14);
     let mut cases = 0;
     let mut kinds = Vec::new();
@@ -780,7 +784,7 @@ fn c13_t4_t8_s1_s7_a_share_is_what_servers_can_be_started_from_and_what_is_the_a
 
 /// Two images have every kind of recently acknowledged write, alone and among others.
 #[test]
-fn c3_s4_a_write_of_a_moment_ago_is_waited_for_whichever_way_the_wish_points() {
+fn c3_s4_a_recent_write_is_awaited_in_both_directions() {
     let setting = Setting::new(5);
     let (mut cases, mut awaited) = (0, 0);
     let mut kinds = Vec::new();

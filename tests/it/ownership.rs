@@ -227,7 +227,7 @@ async fn s7_a_cap_that_trips_withholds_every_cancel_of_its_scope_and_no_other() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_the_cap_holds_for_a_run_not_for_each_of_its_looks() {
+async fn s7_the_cap_holds_for_a_run_not_for_each_observation() {
     let world = World::new(3, REGIONAL);
     for n in 0..4 {
         world.cloud().add(TOKYO, &id(n), true);
@@ -422,7 +422,7 @@ async fn s11_a_row_that_a_listing_skips_is_not_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s11_what_is_gone_for_ten_minutes_is_let_go_and_somebody_elses_after_that() {
+async fn s11_a_share_that_is_gone_for_ten_minutes_is_no_longer_owned() {
     let world = settled().await;
     world.cloud().external_change(TOKYO, "img-drop", false);
     for _ in 0..3 {
@@ -467,7 +467,7 @@ fn blank_until(world: &World, until: Duration) -> Behaviour {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a4_s7_a_list_that_is_suddenly_empty_holds_everything_until_a_person_has_looked() {
+async fn a4_s7_a_suddenly_empty_list_holds_all_until_a_person_decides() {
     let (world, wanted) = twelve(7).await;
     let before = world.cloud().writes().len();
     for n in 0..12 {
@@ -485,7 +485,7 @@ async fn a4_s7_a_list_that_is_suddenly_empty_holds_everything_until_a_person_has
     assert_eq!(world.cloud().writes().len(), before);
     assert!(
         ended.took >= Duration::from_secs(10),
-        "it looks again first"
+        "it observes again first"
     );
     for other in [11, 13] {
         let not_exactly = Policy {
@@ -532,7 +532,7 @@ async fn a4_a_loss_withholds_cancels_of_what_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a22_s20_an_adversary_is_answered_twice_then_the_image_is_parked_and_told() {
+async fn a22_s20_after_two_reversals_the_image_is_parked_and_reported() {
     // The result does not depend on the age of the share.
     for stood in [MINUTE, 300 * MINUTE] {
         let world = World::new(10, REGIONAL);
@@ -848,7 +848,7 @@ async fn killed(seed: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s1_s9_l1_p7_runs_that_are_killed_anywhere_converge_and_cancel_nothing_of_others() {
+async fn s1_s9_l1_p7_killed_runs_converge_and_cancel_nothing_of_others() {
     for seed in 0..300 {
         killed(seed).await;
     }

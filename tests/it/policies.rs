@@ -177,7 +177,7 @@ fn late_copy() -> (World, Desired) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn n4_a4_a_late_copy_waits_for_other_regions_and_what_is_declared_does_not() {
+async fn n4_a4_a_late_copy_waits_for_other_regions_declared_images_do_not() {
     let (world, documents) = late_copy();
     // Frankfurt answers late, because its first answers are lost.
     let lost = std::cell::Cell::new(0);
@@ -205,7 +205,7 @@ async fn n4_a4_a_late_copy_waits_for_other_regions_and_what_is_declared_does_not
 }
 
 #[tokio::test(start_paused = true)]
-async fn l2_b12_a_region_that_hangs_delays_no_declared_image_and_is_waited_for_once() {
+async fn l2_b12_a_region_that_hangs_delays_no_declared_image() {
     let (world, documents) = late_copy();
     let views = RegionViews::default();
     world.cloud().behaviour.borrow_mut().hung = vec![FRANKFURT.into()];
@@ -349,7 +349,7 @@ async fn n3_b3_a_cancel_that_rests_on_others_is_planned_anew_once_that_is_old() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn n1_what_a_name_meant_before_is_pruned_only_after_its_new_image_is_normal() {
+async fn n1_the_old_image_of_a_name_is_pruned_after_the_new_is_normal() {
     for prunes in [true, false] {
         let policy = if prunes { EXCLUSIVE } else { NO_WAIT };
         let world = World::new(1, REGIONAL);

@@ -301,7 +301,7 @@ fn break_manifest(directory: &Path, number: u64) {
 }
 
 #[test]
-fn g6_what_no_reader_takes_and_no_queue_can_hold_is_dropped_counted_and_told_of() {
+fn g6_log_lines_that_no_queue_can_hold_are_counted_and_reported() {
     let bench = bench(&["img-a"]);
     let (reader, stderr, filled) = full_pipe();
     let more = ["--log-format", "json"];
@@ -331,16 +331,16 @@ fn g6_what_no_reader_takes_and_no_queue_can_hold_is_dropped_counted_and_told_of(
     let log = reads.end(filled);
     // The long lines are the errors of the manifests, which do not matter here.
     let lines: Vec<&str> = log.lines().filter(|line| line.len() < 1_000).collect();
-    let tells = |line: &&str| line.contains("lines of this log were dropped");
-    let [told] = lines.iter().copied().filter(tells).collect::<Vec<_>>()[..] else {
-        panic!("told of once: {lines:#?}");
+    let is_report = |line: &&str| line.contains("lines of this log were dropped");
+    let [report] = lines.iter().copied().filter(is_report).collect::<Vec<_>>()[..] else {
+        panic!("reported once: {lines:#?}");
     };
-    let told_of: Value = serde_json::from_str(told).expect("a line in JSON");
+    let fields: Value = serde_json::from_str(report).expect("a line in JSON");
     assert!(
-        told_of["lines"].as_u64() >= Some(dropped),
-        "{told} of {dropped}"
+        fields["lines"].as_u64() >= Some(dropped),
+        "{report} of {dropped}"
     );
-    let later = lines.iter().rposition(tells).expect("it is told");
+    let later = lines.iter().rposition(is_report).expect("it is reported");
     let stops = |line: &&str| line.contains("stopping: no new calls");
     assert!(
         lines[later..].iter().any(stops),
@@ -468,7 +468,7 @@ fn g9_a_command_that_runs_once_hears_signals_from_the_first_moment_on() {
 /// Whether the process ignores SIGHUP. It may inherit this from the user that runs the tests, and no shell
 /// can undo it.
 fn is_hangup_ignored(status: &Path) -> bool {
-    let status = fs::read_to_string(status).expect("Linux tells");
+    let status = fs::read_to_string(status).expect("of Linux");
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.map(|mask| u64::from_str_radix(mask.trim(), 16).expect("a mask"));
     ignored.expect("a mask") & 1 != 0
@@ -487,7 +487,7 @@ fn g9_a_hangup_that_was_to_be_ignored_is() {
 }
 
 #[test]
-fn c15_l7_a_stop_takes_no_longer_while_another_process_has_locked_the_state() {
+fn c15_l7_a_stop_takes_no_longer_while_the_state_is_locked() {
     for is_asked_twice in [false, true] {
         let bench = bench(&["img-a"]);
         let mut daemon = Daemon::start(&bench, &[], Stdio::null(), Stdio::null());
@@ -535,21 +535,21 @@ fn c15_l7_a_stop_takes_no_longer_while_the_api_does_not_answer() {
 }
 
 #[test]
-fn c10_an_observer_sees_a_state_that_is_first_used_while_it_runs() {
+fn c10_an_observer_reads_a_state_that_is_first_used_while_it_runs() {
     let bench = bench(&["img-a"]);
     let mut daemon = Daemon::start(&bench, &["--observe-only"], Stdio::null(), Stdio::null());
     let shows = |word: &str| {
         let status = daemon.status();
         status.is_some_and(|status| status.to_string().contains(word))
     };
-    until("it has looked", || shows("img-a"));
+    until("it has observed", || shows("img-a"));
     assert!(
         !bench.state().join("state.db").exists(),
         "it is not used yet"
     );
     use_state(&bench.state());
     bench.run(&["suspend", "--all", "--reason", "a-freeze-of-mine"], 0);
-    until("it sees the suspension", || shows("a-freeze-of-mine"));
+    until("it shows the suspension", || shows("a-freeze-of-mine"));
     assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
 }
 
@@ -565,7 +565,7 @@ fn n2_a_daemon_shows_a_suspension_though_nothing_is_due() {
         let status = daemon.status().expect("it listens");
         status["suspensions"].as_array().map_or(0, Vec::len)
     };
-    until("it sees the suspension", || suspensions() == 1);
+    until("it shows the suspension", || suspensions() == 1);
     let (_, page) = daemon.get("/").expect("it listens");
     assert!(
         page.contains("The image is as desired; everything is suspended"),
@@ -579,7 +579,7 @@ fn n2_a_daemon_shows_a_suspension_though_nothing_is_due() {
     );
     lines.until("everything: suspended by");
     bench.run(&["resume"], 0);
-    until("it sees the end", || suspensions() == 0);
+    until("it shows the end", || suspensions() == 0);
     lines.until("suspension 1 is over");
     assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
 }
@@ -652,9 +652,9 @@ fn l7_a_stop_waits_for_no_webhook_that_never_answers() {
     bench.write("manifests/all.yaml", "no manifest\n");
     let more = ["--notify", "webhooks.yaml"];
     let mut daemon = Daemon::start(&bench, &more, Stdio::null(), Stdio::null());
-    let (mut told, _) = webhook.accept().expect("it is told");
+    let (mut connection, _) = webhook.accept().expect("a webhook call");
     let mut request = [0; 5];
-    told.read_exact(&mut request).expect("a request");
+    connection.read_exact(&mut request).expect("a request");
     assert_eq!(&request, b"POST ");
     assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
 }
@@ -693,7 +693,7 @@ fn l7_a_stop_waits_for_no_reader_of_the_status_port_that_never_reads() {
 }
 
 #[test]
-fn c15_l7_an_end_that_is_late_is_told_of_in_the_log_and_in_the_document() {
+fn c15_l7_a_late_end_is_reported_in_the_log_and_in_the_document() {
     let bench = bench(&["img-a"]);
     bench.run(&["reconcile", "manifests"], 0);
     let database = bench.database();
@@ -774,7 +774,7 @@ fn nm3_an_observer_and_a_single_run_leave_no_summary() {
 }
 
 #[test]
-fn nm3_a_summary_that_cannot_be_written_is_told_once_and_stops_nothing() {
+fn nm3_a_summary_that_cannot_be_written_is_reported_once() {
     let bench = bench(&["img-a"]);
     fs::create_dir_all(bench.state().join("summary.json")).expect("a directory in the way");
     let (reader, stderr) = io::pipe().expect("a pipe");
@@ -787,8 +787,8 @@ fn nm3_a_summary_that_cannot_be_written_is_told_once_and_stops_nothing() {
     until("three summaries were due", || {
         clock.monotonic().since_start() > Duration::from_secs(3)
     });
-    let told = bench.text(&["status"], 0);
-    assert!(told.contains("not a regular file"), "{told}");
+    let printed = bench.text(&["status"], 0);
+    assert!(printed.contains("not a regular file"), "{printed}");
     assert_eq!(daemon.process.stop(Signal::TERM), Some(143));
     let log = log.end(0);
     assert_eq!(
@@ -871,7 +871,7 @@ fn with_own_mounts(script: &str) -> Option<Command> {
 }
 
 #[test]
-fn g9_e_a_file_that_was_mounted_alone_and_replaced_outside_is_warned_of_once() {
+fn g9_e_a_mounted_file_that_is_replaced_outside_causes_one_warning() {
     let bench = bench(&["img-a"]);
     fs::create_dir(bench.path("mounted")).expect("a directory");
     bench.write("mounted/all.yaml", "");
@@ -891,23 +891,25 @@ fn g9_e_a_file_that_was_mounted_alone_and_replaced_outside_is_warned_of_once() {
     drop(command);
     let mut process = Process(child);
     let log = Log::of(reader);
-    let told = |words: &str| {
+    let logged = |words: &str| {
         let said = log.said.lock().expect("no panic");
         String::from_utf8_lossy(&said).matches(words).count()
     };
     const WARNING: &str = "edits of the file cannot be seen";
-    until("the manifests are loaded", || told("manifests loaded") == 1);
-    assert_eq!(told(WARNING), 0);
+    until("the manifests are loaded", || {
+        logged("manifests loaded") == 1
+    });
+    assert_eq!(logged(WARNING), 0);
     let file = bench.path("manifests/all.yaml");
     let text = fs::read_to_string(&file).expect("a manifest");
     bench.write("next", &text.replace("img-a", "img-b"));
     fs::rename(bench.path("next"), &file).expect("it takes the place of the other");
-    until("the warning is there", || told(WARNING) > 0);
+    until("the warning is there", || logged(WARNING) > 0);
     for _ in 0..2 {
         process.signal(Signal::HUP);
     }
-    until("it has looked again", || {
-        told("observing everything again") > 0
+    until("it has observed again", || {
+        logged("observing everything again") > 0
     });
     assert_eq!(process.stop(Signal::TERM), Some(143));
     let log = log.end(0);

@@ -189,7 +189,7 @@ impl Network {
 }
 
 #[test]
-fn n5_t3_all_calls_go_through_the_proxy_which_is_logged_once_without_its_password() {
+fn n5_t3_all_calls_use_the_proxy_logged_once_without_password() {
     let network = Network::new();
     for scheme in ["http", "socks5h"] {
         let proxy = address(scheme, &network.proxy);

@@ -199,7 +199,7 @@ fn paths_that_are_given_in_parts_or_spelled_otherwise_make_no_difference() {
 }
 
 #[test]
-fn m10_a_link_moves_no_file_out_of_its_directory_and_none_that_is_linked_escapes() {
+fn m10_a_link_moves_no_file_out_of_its_restriction() {
     // The link comes before its target in the order of the search, and then after it.
     for way in ["free/link.yaml", "zone/link.yaml"] {
         let files = Files::with(&[
@@ -260,7 +260,7 @@ fn m11_a_volume_of_kubernetes_is_the_directory_that_it_looks_like() {
 }
 
 #[test]
-fn one_that_is_about_nothing_is_told_with_the_directory_that_was_probably_meant() {
+fn a_restriction_without_files_names_the_directory_that_is_near() {
     let files = Files::with(&[
         ("r.yaml", only_a("r", "taem-a")),
         ("team-a/deep/x.yaml", share("img-x")),
@@ -306,7 +306,7 @@ fn left(files: &Files, paths: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn m1_s3_nothing_is_left_below_a_file_that_cannot_be_read_and_may_be_a_restriction() {
+fn m1_s3_nothing_is_kept_below_an_unreadable_file() {
     let files = Files::with(&[
         ("all/team/x.yaml", share("img-x")),
         ("beside/b.yaml", share("img-b")),
@@ -494,7 +494,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn s3_one_more_restriction_makes_nothing_valid_and_changes_nothing_that_stays_valid(
+    fn s3_another_restriction_validates_and_changes_nothing(
         files in a_set(), directory in a_directory(), added in a_restriction("added"),
     ) {
         let without = wanted(parse(sources(&files)));

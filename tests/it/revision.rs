@@ -117,7 +117,7 @@ fn newest(hash: &str) -> Commit {
 }
 
 #[tokio::test]
-async fn the_commit_of_clean_manifests_is_told_in_full() {
+async fn the_commit_of_clean_manifests_is_given_in_full() {
     let Some(repository) = Repository::new() else {
         return;
     };
@@ -139,7 +139,7 @@ async fn the_commit_of_clean_manifests_is_told_in_full() {
 }
 
 #[tokio::test]
-async fn p8_a_clean_revision_knows_when_it_was_committed_and_not_when_it_was_written() {
+async fn p8_a_clean_revision_has_its_commit_time_not_its_author_time() {
     let Some(repository) = Repository::new() else {
         return;
     };
@@ -474,7 +474,7 @@ fn unknown(revision: Revision) -> (RevisionError, String) {
 }
 
 #[tokio::test]
-async fn g4_a_repository_that_cannot_tell_says_why_and_what_to_do() {
+async fn g4_a_repository_without_an_answer_says_why_and_what_to_do() {
     let (Some(repository), Some(other), Some(unborn)) =
         (Repository::new(), Repository::new(), Repository::empty())
     else {
@@ -635,8 +635,8 @@ async fn g4_a_question_that_is_not_answered_is_never_taken_for_a_no() {
             let programs = Fails(SLOW(), answered.into());
             match checkout.ancestry(&newest(&hash), &programs).await {
                 Err(RevisionError::Slow { .. }) => assert!(answered < 10, "without end"),
-                told => {
-                    assert_eq!(told, Ok(expected), "{answered}");
+                answer => {
+                    assert_eq!(answer, Ok(expected), "{answered}");
                     assert!(answered > 1, "a question that was not answered");
                     break;
                 }
@@ -687,27 +687,27 @@ async fn g4_a_repository_of_another_user_says_how_to_trust_it() {
 }
 
 #[tokio::test]
-async fn g9_the_history_tells_which_commit_is_newer_whatever_the_dates() {
+async fn g9_the_history_decides_which_commit_is_newer_not_the_dates() {
     let Some(repository) = Repository::new() else {
         return;
     };
-    // The older commit is dated 2037 and the newer one 2020, so that only the history can tell the order.
+    // The older commit is dated 2037 and the newer one 2020, so that only the history has the order.
     let [old, new] = [2_114_380_800, 1_577_836_800].map(|second| repository.commit_at(second));
     repository.git(&["checkout", "--quiet", "-b", "side", &old]);
     let side = repository.commit_at(1_577_836_801);
-    let told = async |here: &str, there: &str| {
+    let ancestry = async |here: &str, there: &str| {
         repository.git(&["checkout", "--quiet", here]);
         let checkout = checkout(&repository.path("manifests")).await;
         checkout
             .ancestry(&newest(there), &SystemCommandRunner)
             .await
     };
-    assert_eq!(told(&old, &new).await, Ok(Ancestry::Ancestor));
-    assert_eq!(told(&new, &old).await, Ok(Ancestry::Descendant));
-    assert_eq!(told(&new, &new).await, Ok(Ancestry::Descendant));
+    assert_eq!(ancestry(&old, &new).await, Ok(Ancestry::Ancestor));
+    assert_eq!(ancestry(&new, &old).await, Ok(Ancestry::Descendant));
+    assert_eq!(ancestry(&new, &new).await, Ok(Ancestry::Descendant));
     let diverged = Ok(Ancestry::Unconnected(Gap::Diverged));
-    assert_eq!(told(&side, &new).await, diverged);
-    assert_eq!(told(&new, &side).await, diverged);
+    assert_eq!(ancestry(&side, &new).await, diverged);
+    assert_eq!(ancestry(&new, &side).await, diverged);
     let absent = Ok(Ancestry::Unconnected(Gap::Absent));
     for elsewhere in [
         "0".repeat(40),
@@ -715,7 +715,7 @@ async fn g9_the_history_tells_which_commit_is_newer_whatever_the_dates() {
         "HEAD".into(),
         "--all".into(),
     ] {
-        assert_eq!(told(&new, &elsewhere).await, absent, "{elsewhere}");
+        assert_eq!(ancestry(&new, &elsewhere).await, absent, "{elsewhere}");
     }
 }
 
@@ -728,15 +728,15 @@ async fn g9_a_shallow_clone_says_that_it_is_one() {
     let clone = repository.shallow_clone("1");
     let here = checkout(&clone.path("manifests")).await;
     assert_eq!(here.commit().hash, new);
-    let told = here.ancestry(&newest(&old), &SystemCommandRunner).await;
-    assert_eq!(told, Ok(Ancestry::Unconnected(Gap::Shallow)));
+    let answer = here.ancestry(&newest(&old), &SystemCommandRunner).await;
+    assert_eq!(answer, Ok(Ancestry::Unconnected(Gap::Shallow)));
     // The clone has both commits, but not the commits between them.
     clone.git(&["fetch", "--quiet", "--depth", "1", "origin", &old]);
-    let told = here.ancestry(&newest(&old), &SystemCommandRunner).await;
-    assert_eq!(told, Ok(Ancestry::Unconnected(Gap::CutOff)));
+    let answer = here.ancestry(&newest(&old), &SystemCommandRunner).await;
+    assert_eq!(answer, Ok(Ancestry::Unconnected(Gap::CutOff)));
     // A shallow history answers for the commits that it contains.
     let deep = repository.shallow_clone("3");
     let here = checkout(&deep.path("manifests")).await;
-    let told = here.ancestry(&newest(&old), &SystemCommandRunner).await;
-    assert_eq!(told, Ok(Ancestry::Descendant));
+    let answer = here.ancestry(&newest(&old), &SystemCommandRunner).await;
+    assert_eq!(answer, Ok(Ancestry::Descendant));
 }

@@ -170,15 +170,15 @@ fn b6_no_variable_is_quoted() {
 }
 
 #[test]
-fn b6_an_error_still_says_which_flag_and_why_and_quotes_ordinary_words() {
+fn b6_an_error_says_which_flag_and_why_and_quotes_ordinary_values() {
     let git = format!("https://x-access-token:{CANARY}@github.com/a/b");
-    let told = said(&mut command(&["run", "--git", &git]));
+    let printed = said(&mut command(&["run", "--git", &git]));
     for word in [
         "--git <URL>",
         "must not contain a password or token",
         "not shown",
     ] {
-        assert!(told.contains(word), "{word}: {told}");
+        assert!(printed.contains(word), "{word}: {printed}");
     }
     for (words, quoted) in [
         (&["plan", "--region", "ap-tokio"][..], "'ap-tokio'"),
@@ -187,8 +187,8 @@ fn b6_an_error_still_says_which_flag_and_why_and_quotes_ordinary_words() {
         (&["plan", "--intervall", "5m"], "'--intervall'"),
         (&["run", "--interval", "5 fortnights"], "'5 fortnights'"),
     ] {
-        let told = said(&mut command(words));
-        assert!(told.contains(quoted), "{quoted}: {told}");
+        let printed = said(&mut command(words));
+        assert!(printed.contains(quoted), "{quoted}: {printed}");
     }
 }
 
@@ -239,15 +239,15 @@ fn b6_the_caret_stays_under_what_is_masked() {
         "manifests/account.yaml",
         &format!("{HEAD}  endpoint: \"https://user:{CANARY}@h.example\"\n"),
     );
-    let told = silent(&bench.real(&["validate"]), "validate");
-    let line = told
+    let printed = silent(&bench.real(&["validate"]), "validate");
+    let line = printed
         .lines()
         .position(|line| line.contains("endpoint: \"https://*"));
-    let lines: Vec<_> = told.lines().collect();
-    let line = line.unwrap_or_else(|| panic!("{told}"));
-    assert!(lines[line].ends_with("*@h.example\""), "{told}");
+    let lines: Vec<_> = printed.lines().collect();
+    let line = line.unwrap_or_else(|| panic!("{printed}"));
+    assert!(lines[line].ends_with("*@h.example\""), "{printed}");
     let quote = lines[line].find('"').expect("a quote");
-    assert_eq!(lines[line + 1].find('^'), Some(quote), "{told}");
+    assert_eq!(lines[line + 1].find('^'), Some(quote), "{printed}");
 }
 
 #[test]
@@ -330,9 +330,9 @@ fn b9_only_files_on_a_disk_are_opened_for_manifests() {
                 .env("SHAREKEEPER_STATE_DIR", bench.path("state"))
                 .env("SOME_SECRET", CANARY);
             let output = command.output().expect("the binary starts");
-            let told = silent(&output, &path);
-            assert_eq!(output.status.code(), Some(1), "{path}: {told}");
-            assert!(told.contains(why), "{path}: {told}");
+            let printed = silent(&output, &path);
+            assert_eq!(output.status.code(), Some(1), "{path}: {printed}");
+            assert!(printed.contains(why), "{path}: {printed}");
         }
     }
 }
@@ -358,10 +358,10 @@ fn b9_what_is_no_manifest_is_not_quoted() {
             &["plan", "--sim"],
         ] {
             let output = bench.real(words);
-            let told = stdout(&output) + &stderr(&output);
-            assert_eq!(output.status.code(), Some(1), "{told}");
-            assert!(told.contains("a.yaml"), "{told}");
-            assert!(!told.contains(secret), "{told}");
+            let printed = stdout(&output) + &stderr(&output);
+            assert_eq!(output.status.code(), Some(1), "{printed}");
+            assert!(printed.contains("a.yaml"), "{printed}");
+            assert!(!printed.contains(secret), "{printed}");
         }
     }
     fs::write(
@@ -370,9 +370,9 @@ fn b9_what_is_no_manifest_is_not_quoted() {
     )
     .expect("a file");
     let output = bench.real(&["validate"]);
-    let told = stdout(&output) + &stderr(&output);
+    let printed = stdout(&output) + &stderr(&output);
     assert!(
-        told.contains("not UTF-8") && !told.contains(secret),
-        "{told}"
+        printed.contains("not UTF-8") && !printed.contains(secret),
+        "{printed}"
     );
 }

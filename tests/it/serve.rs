@@ -82,7 +82,7 @@ async fn pass(time: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn health_is_told_with_its_reasons() {
+async fn health_is_reported_with_its_reasons() {
     let shown = Rc::new(Shown::new(good()));
     served(&shown, None, |address| {
         let shown = Rc::clone(&shown);
@@ -269,30 +269,34 @@ async fn event(stream: &mut Kept) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_is_told_at_once_but_at_most_once_a_second_and_silence_has_a_heartbeat() {
+async fn a_change_is_sent_at_once_at_most_once_a_second_with_heartbeats() {
     let shown = Rc::new(Shown::new(good()));
     served(&shown, None, |address| {
         let shown = Rc::clone(&shown);
         async move {
-            let told = |version: u64| format!("event: changed\ndata: {version}");
+            let event_of = |version: u64| format!("event: changed\ndata: {version}");
             let version = || shown.board.borrow().version();
             let mut stream = Kept::new(address).await;
             stream.ask("/events").await;
             let head = stream.until("\r\n\r\n").await;
             assert_eq!(header(&head, "content-type"), Some("text/event-stream"));
-            assert_eq!(event(&mut stream).await, told(version()), "where it stands");
+            assert_eq!(
+                event(&mut stream).await,
+                event_of(version()),
+                "where it stands"
+            );
             assert_eq!(event(&mut stream).await, ":", "nothing is new");
             for n in 0..3 {
                 shown.change(|board| board.answered(change(n, WriteResult::Applied)));
             }
             assert_eq!(
                 event(&mut stream).await,
-                told(version()),
+                event_of(version()),
                 "all of it in one"
             );
             shown.change(|board| drop(board.retain_scopes(|_| true, board::now())));
             let clock = SystemClock::start();
-            assert_eq!(event(&mut stream).await, told(version()));
+            assert_eq!(event(&mut stream).await, event_of(version()));
             let waited = clock.monotonic().since_start();
             assert!(
                 waited > Duration::from_millis(900),

@@ -110,7 +110,7 @@ async fn c5_l2_accounts_that_hang_delay_no_edit_of_another() {
 
 /// More accounts hang than the daemon has places for concurrent passes.
 #[tokio::test(start_paused = true)]
-async fn c5_l2_more_accounts_that_hang_than_places_delay_no_edit_once_that_is_known() {
+async fn c5_l2_more_hanging_accounts_than_slots_delay_no_edit() {
     let world = World::new(15, REGIONAL);
     let mut all = Desired::default();
     hung(&world, &mut all, 70, 2);
@@ -143,7 +143,7 @@ async fn c5_l2_regions_that_hang_delay_no_other_region_of_their_account() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c8_an_edit_of_a_small_region_does_not_wait_behind_a_look_at_a_large_one() {
+async fn c8_an_edit_of_a_small_region_overtakes_a_large_observation() {
     for images in [1_000, 5_000, 20_000] {
         let world = World::new(32, GLOBAL);
         let large = |n: usize| (TOKYO, format!("img-{n:06}"), true);
@@ -177,7 +177,7 @@ async fn c8_an_edit_of_a_small_region_does_not_wait_behind_a_look_at_a_large_one
 /// A scope that shares 20,000 images asks about each of them; a scope that shares one image asks about that
 /// one.
 #[tokio::test(start_paused = true)]
-async fn c8_an_edit_of_a_small_region_does_not_wait_for_what_a_large_one_asks_of_its_images() {
+async fn c8_an_edit_of_a_small_region_overtakes_eligibility_calls() {
     let world = World::new(32, GLOBAL);
     let images = 20_000;
     let large = |n: usize| (TOKYO, format!("img-{n:06}"), true);
@@ -241,11 +241,11 @@ async fn c8_l1_large_scopes_on_a_small_quota_are_written_and_converge() {
     let pages = pages.filter(|call| call.answer == "ok" && !by_id(call));
     assert_eq!(pages.count(), 2 * 15 * 20);
     // Waiting is reported once for each listing that takes long.
-    let told = heard.0.borrow();
-    assert!((15..=30).contains(&told.len()), "{told:?}");
+    let reports = heard.0.borrow();
+    assert!((15..=30).contains(&reports.len()), "{reports:?}");
     assert!(
-        told.iter().any(|(_, reading)| reading.before > 20),
-        "{told:?}"
+        reports.iter().any(|(_, reading)| reading.before > 20),
+        "{reports:?}"
     );
 }
 
@@ -285,7 +285,7 @@ async fn reconcile_within(
 }
 
 #[tokio::test(start_paused = true)]
-async fn c8_a_look_that_takes_no_time_is_not_told_of() {
+async fn c8_a_fast_observation_is_not_reported() {
     let world = World::new(7, GLOBAL);
     let wanted = many_shares(&world, 300);
     let heard = Heard::default();
@@ -295,7 +295,7 @@ async fn c8_a_look_that_takes_no_time_is_not_told_of() {
 
 /// One listing takes longer than a whole pass is allowed to take.
 #[tokio::test(start_paused = true)]
-async fn c8_l1_a_daemon_whose_passes_time_out_before_a_look_ends_converges_and_tells_of_waiting() {
+async fn c8_l1_passes_that_time_out_while_observing_still_converge() {
     let world = World::new(8, REGIONAL);
     let wanted = twenty_pages(&world);
     world.behave(one_listing_in(10));
@@ -312,16 +312,16 @@ async fn c8_l1_a_daemon_whose_passes_time_out_before_a_look_ends_converges_and_t
         let reading = live
             .publisher
             .board(|board| board.scopes()[&scope(TOKYO)].reads.waits);
-        let reading = reading.expect("it is told that it waits");
+        let reading = reading.expect("it reports that it waits");
         assert_eq!((reading.read, reading.pages), (1, Some(20)));
         assert!(reading.per_second <= 2.0, "{reading}");
         let took = live.until(|live| live.in_sync(TOKYO)).await;
-        assert!(took <= 500, "two looks and the writes: {took}");
+        assert!(took <= 500, "two observations and the writes: {took}");
         assert_eq!(world.cloud().writes().len(), 20, "each once");
         let reading = live
             .publisher
             .board(|board| board.scopes()[&scope(TOKYO)].reads.waits);
-        assert_eq!(reading, None, "the look is over");
+        assert_eq!(reading, None, "the observation is over");
     })
     .await;
 }
@@ -356,9 +356,13 @@ fn age(world: &World, cancel: &Call) -> Duration {
         Some(ids) => ids.contains(&blueprint_of(image)),
         None => call.body["Offset"] == page,
     };
-    let looks = world.cloud().calls_of("DescribeBlueprints").into_iter();
-    let looks = looks.filter(|call| call.answer == "ok" && call.at < cancel.at && shows(call));
-    let newest = looks.map(|call| call.at).max().expect("it was looked at");
+    let observations = world.cloud().calls_of("DescribeBlueprints").into_iter();
+    let observations =
+        observations.filter(|call| call.answer == "ok" && call.at < cancel.at && shows(call));
+    let newest = observations
+        .map(|call| call.at)
+        .max()
+        .expect("it was observed");
     cancel.at.since(newest)
 }
 
@@ -367,7 +371,7 @@ fn by_id(call: &Call) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c8_s4_what_a_long_look_showed_minutes_ago_is_asked_about_again() {
+async fn c8_s4_what_was_observed_minutes_ago_is_asked_about_again() {
     let world = World::new(8, REGIONAL);
     let wanted = twenty_pages(&world);
     world.behave(one_listing_in(10));
@@ -379,16 +383,23 @@ async fn c8_s4_what_a_long_look_showed_minutes_ago_is_asked_about_again() {
         let age = age(&world, write);
         assert!(age <= Duration::from_secs(121), "{age:?}: {}", write.body);
     }
-    let looks = world.cloud().calls_of("DescribeBlueprints");
-    let looks: Vec<_> = looks.iter().filter(|call| call.answer == "ok").collect();
-    let asked: Vec<_> = looks.iter().filter(|call| by_id(call)).collect();
+    let observations = world.cloud().calls_of("DescribeBlueprints");
+    let observations: Vec<_> = observations
+        .iter()
+        .filter(|call| call.answer == "ok")
+        .collect();
+    let asked: Vec<_> = observations.iter().filter(|call| by_id(call)).collect();
     let asked_about = asked
         .iter()
         .map(|call| call.body["BlueprintIds"].as_array());
     let asked_about: Vec<_> = asked_about.flatten().map(Vec::len).collect();
     assert_eq!(asked_about, [11], "those of old pages, in one question");
     let asked = asked.len();
-    assert_eq!(looks.len() - asked, 40, "the look, and the one after it");
+    assert_eq!(
+        observations.len() - asked,
+        40,
+        "the observation, and the one after it"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -400,8 +411,8 @@ async fn c8_s4_no_cancel_leaves_for_an_image_whose_share_is_another_one_by_now()
     let (_, seen_anew) = tokio::join!(world.reconcile(&wanted), async {
         // The listing is complete by then, and the question about its outdated part was not sent yet.
         world.pass(Duration::from_secs(195)).await;
-        let mut looks = world.cloud().calls_of("DescribeBlueprints").into_iter();
-        assert!(!looks.any(|call| by_id(&call) && call.answer == "ok"));
+        let mut observations = world.cloud().calls_of("DescribeBlueprints").into_iter();
+        assert!(!observations.any(|call| by_id(&call) && call.answer == "ok"));
         world.cloud().external_change(TOKYO, "img-0050", false);
         world.cloud().external_change(TOKYO, "img-0150", false);
         world.cloud().external_change(TOKYO, "img-0150", true);
@@ -423,12 +434,12 @@ async fn c8_s4_no_cancel_leaves_for_an_image_whose_share_is_another_one_by_now()
     let mut pages = pages.filter(|call| call.body["Offset"] == 100 && call.answer == "ok");
     let looked_again = pages
         .find(|call| call.at > seen_anew)
-        .expect("looked at again");
+        .expect("observed again");
     assert!(cancelled > looked_again.at, "after that was seen");
 }
 
 #[tokio::test(start_paused = true)]
-async fn c8_s4_no_cancel_leaves_for_a_blueprint_that_is_another_images_or_is_being_deleted() {
+async fn c8_s4_no_cancel_of_a_replaced_or_deleted_blueprint_leaves() {
     let world = World::new(8, REGIONAL);
     let wanted = twenty_pages(&world);
     world.behave(Behaviour {
@@ -535,9 +546,9 @@ async fn c8_s4_shares_that_wait_for_long_are_asked_about_again_and_lose_no_turn(
     // The first questions take 40 calls. Images whose turn comes after 90 seconds are asked about again, 100
     // images in each call.
     assert!((60..=65).contains(&asked.len()), "{}", asked.len());
-    let looks = world.cloud().calls_of("DescribeBlueprints");
-    let first = looks.iter().filter(|call| call.body["Offset"] == 0);
-    assert_eq!(first.count(), 2, "nothing else is looked at again");
+    let observations = world.cloud().calls_of("DescribeBlueprints");
+    let first = observations.iter().filter(|call| call.body["Offset"] == 0);
+    assert_eq!(first.count(), 2, "nothing else is observed again");
     let line = writes[IMAGES - 1].at.since(writes[0].at).as_secs_f64();
     let at_best = IMAGES as f64 / 19.0;
     assert!(line < at_best * 1.01, "{line} s instead of {at_best}");
@@ -560,7 +571,10 @@ async fn c8_s4_no_share_leaves_for_an_image_that_cannot_be_shared_by_now() {
     assert!(!of("img-2900") && !of("img-2950"));
     let outcome = |image: &str| {
         let mut outcomes = ended.outcomes().into_iter();
-        outcomes.find(|(id, _)| *id == image).expect("is told of").1
+        outcomes
+            .find(|(id, _)| *id == image)
+            .expect("is reported")
+            .1
     };
     assert_eq!(outcome("img-2900"), "in_sync");
     assert_eq!(outcome("img-2950"), "blocked");
@@ -587,7 +601,7 @@ async fn c8_s1_a_share_whose_time_is_over_when_its_turn_comes_is_not_made() {
 }
 
 #[test]
-fn c8_a_look_that_waits_shows_on_the_page_and_in_its_document() {
+fn c8_an_observation_that_waits_is_on_the_page_and_in_the_document() {
     let now = chrono::DateTime::from_timestamp(1_790_000_000, 0).expect("a date");
     let mut board = Board::new(now, false);
     let scope = scope(TOKYO);
@@ -646,7 +660,7 @@ async fn unasked(code: &'static str, runs: usize) -> (World, BTreeMap<String, us
 }
 
 #[tokio::test(start_paused = true)]
-async fn c8_l2_where_nobody_may_ask_about_images_to_share_they_are_shared_all_the_same() {
+async fn c8_l2_images_that_nobody_may_ask_about_are_shared() {
     let (world, writes) = unasked("UnauthorizedOperation.NoPermission", 2).await;
     assert_eq!(
         writes,
@@ -656,7 +670,7 @@ async fn c8_l2_where_nobody_may_ask_about_images_to_share_they_are_shared_all_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn c8_s4_l2_images_to_share_that_get_no_answer_hold_no_cancel_up_and_are_not_shared() {
+async fn c8_s4_l2_images_without_an_answer_are_not_shared_nor_delay_cancels() {
     let (_, writes) = unasked("InternalError", 2).await;
     assert_eq!(writes, BTreeMap::from([("CANCEL".into(), 20)]));
 }

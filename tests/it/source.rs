@@ -95,7 +95,7 @@ struct Fed {
 
 impl Fed {
     /// The next update, which may be `Update::Asked`.
-    async fn told(&mut self) -> Update {
+    async fn next_update(&mut self) -> Update {
         let next = tokio::time::timeout(HANGS, self.updates.recv()).await;
         next.expect("an update comes").expect("the feed runs")
     }
@@ -103,7 +103,7 @@ impl Fed {
     /// The next update about the manifests.
     async fn next(&mut self) -> Update {
         loop {
-            match self.told().await {
+            match self.next_update().await {
                 Update::Asked => {}
                 update => return update,
             }

@@ -78,7 +78,7 @@ async fn c3_a_run_after_one_that_was_cut_short_waits_for_what_that_one_wrote() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c3_an_entry_that_is_removed_within_the_lag_is_pruned_once_its_share_shows() {
+async fn c3_an_entry_removed_within_the_lag_is_pruned_when_it_shows() {
     for prune in [Prune::Owned, Prune::Exclusive] {
         let world = lagging(3, false);
         world.cloud().add(TOKYO, &id(1), true);
@@ -110,11 +110,11 @@ async fn c3_the_daemon_awaits_its_own_write_and_calls_nobody_else_its_author() {
             live.pass(6 * INTERVAL).await;
             assert_eq!(world.cloud().is_shared(TOKYO, &id(0)), !shared);
             assert!(live.image(TOKYO, &id(0)).ready.holds());
-            let told = live.told();
-            let outside = told
+            let transitions = live.transitions();
+            let outside = transitions
                 .iter()
-                .filter(|told| told.0 == TransitionKind::DriftAppeared);
-            assert_eq!(outside.count(), 0, "{told:#?}");
+                .filter(|transition| transition.0 == TransitionKind::DriftAppeared);
+            assert_eq!(outside.count(), 0, "{transitions:#?}");
             assert_eq!(world.cloud().writes().len(), 2);
         })
         .await;
@@ -147,7 +147,7 @@ fn all(images: usize, shared: bool) -> sharekeeper::desired::Desired {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c4_s24_what_was_acknowledged_is_in_sync_by_word_across_runs_for_a_day() {
+async fn c4_s24_an_acknowledged_state_is_in_sync_across_runs_for_a_day() {
     for shared in [true, false] {
         let world = read_denied(5, 3, !shared);
         let first = world.reconcile(&all(3, shared)).await;
@@ -174,7 +174,7 @@ async fn c4_s24_what_was_acknowledged_is_in_sync_by_word_across_runs_for_a_day()
 }
 
 #[tokio::test(start_paused = true)]
-async fn c4_how_long_the_apis_word_holds_is_a_setting() {
+async fn c4_how_long_an_acknowledged_state_holds_is_a_setting() {
     let world = read_denied(6, 1, false);
     let policy = Policy {
         trust_acknowledged: TimeDelta::minutes(10),
@@ -218,7 +218,7 @@ async fn c4_the_daemon_comes_to_rest_where_reading_is_denied() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c4_an_image_that_was_never_shared_costs_one_cancel_where_the_answer_is_final() {
+async fn c4_a_never_shared_image_costs_one_cancel_if_the_answer_is_final() {
     for (code, cancels) in [
         ("UnsupportedOperation.BlueprintHasNotShared", 1),
         ("ResourceNotFound.ImageIdNotFound", 1),
@@ -241,10 +241,10 @@ async fn c4_an_image_that_was_never_shared_costs_one_cancel_where_the_answer_is_
             );
             let presumed = code.starts_with("FailedOperation");
             let warnings = ended.scopes[0].plan.warnings();
-            let told = warnings.iter().any(|warning| {
+            let is_warned = warnings.iter().any(|warning| {
                 warning.contains("counted as not shared") && warning.contains(&id(0))
             });
-            assert_eq!(told, presumed, "{code}: {warnings:?}");
+            assert_eq!(is_warned, presumed, "{code}: {warnings:?}");
             world.pass(Duration::from_secs(60)).await;
         }
         reconciling(&world, async |live| {
@@ -260,7 +260,7 @@ async fn c4_an_image_that_was_never_shared_costs_one_cancel_where_the_answer_is_
 }
 
 #[tokio::test(start_paused = true)]
-async fn c4_a_passing_answer_to_a_cancel_is_no_word_where_reading_is_denied() {
+async fn c4_a_transient_answer_to_a_cancel_acknowledges_nothing() {
     for code in [
         "InternalError.RequestError",
         "UnsupportedOperation.ImageOccupied",
@@ -291,7 +291,7 @@ async fn c4_a_share_of_ours_is_not_taken_for_gone_because_a_cancel_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c4_what_a_look_shows_otherwise_is_no_word_any_longer() {
+async fn c4_an_observation_replaces_an_acknowledged_state() {
     let world = World::new(11, REGIONAL);
     world.cloud().add(TOKYO, &id(0), false);
     assert_eq!(world.reconcile(&wish(true)).await.exit(), 0);
@@ -353,15 +353,15 @@ fn left(case: &str, at: Timestamp) -> (Inventory, bool) {
             let writes = vec![write];
             (of(InventoryEntry { writes, ..record() }), true)
         }
-        "word" => {
-            let word = Some(AnsweredState {
+        "acknowledged" => {
+            let acknowledged = Some(AnsweredState {
                 at,
                 state,
                 presumed: false,
             });
             (
                 of(InventoryEntry {
-                    last_answer: word,
+                    last_answer: acknowledged,
                     ..record()
                 }),
                 false,
@@ -374,7 +374,7 @@ fn left(case: &str, at: Timestamp) -> (Inventory, bool) {
 
 #[tokio::test(start_paused = true)]
 async fn c3_l1_a_date_of_a_clock_that_was_ahead_is_not_waited_for() {
-    for case in ["unconfirmed", "word", "open", "blind"] {
+    for case in ["unconfirmed", "acknowledged", "open", "blind"] {
         let world = World::new(12, REGIONAL);
         world.cloud().add(TOKYO, &id(0), false);
         if case == "blind" {
@@ -397,7 +397,7 @@ async fn c3_l1_a_date_of_a_clock_that_was_ahead_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c4_s26_another_account_under_the_name_comes_to_rest_where_reading_is_denied() {
+async fn c4_s26_another_account_under_the_name_settles_without_reading() {
     let mut world = World::of_account("100000000001", 13, REGIONAL);
     for n in 0..10 {
         world.cloud().add(TOKYO, &id(n), true);

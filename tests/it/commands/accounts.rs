@@ -171,7 +171,7 @@ fn c1_one_key_is_one_account_where_sts_is_denied_too() {
 }
 
 #[test]
-fn c1_a_name_that_only_the_state_knows_must_be_told_apart_too() {
+fn c1_a_name_that_only_the_state_knows_must_be_distinct_too() {
     let office = Office::new();
     office.declare("a", None, TOKYO, &["img-c"]);
     office.json(&["reconcile", "--prune", "owned"], 0);
@@ -193,7 +193,7 @@ fn c1_a_name_that_only_the_state_knows_must_be_told_apart_too() {
 }
 
 #[test]
-fn c1_the_ambient_key_and_a_named_one_are_told_apart_too() {
+fn c1_the_ambient_key_and_a_named_one_must_be_distinct_too() {
     let office = Office::new();
     office.account("prod", "one", None);
     office.declare("a", Some("prod"), TOKYO, &["img-a"]);
@@ -207,7 +207,7 @@ fn c1_the_ambient_key_and_a_named_one_are_told_apart_too() {
 }
 
 #[test]
-fn c1_two_keys_of_one_account_are_told_by_sts() {
+fn c1_two_keys_of_one_account_are_identified_by_sts() {
     let office = Office::new();
     office.account("prod", "one", Some("100000000001"));
     office.account("production", "again", None);
@@ -227,7 +227,7 @@ fn c1_two_keys_of_one_account_are_told_by_sts() {
 }
 
 #[test]
-fn c1_every_conflict_is_told_at_once_and_other_scopes_point_to_one() {
+fn c1_every_conflict_is_reported_at_once_and_scopes_refer_to_one() {
     let office = Office::new();
     office.account("prod", "one", None);
     office.account("production", "again", None);
@@ -242,19 +242,19 @@ fn c1_every_conflict_is_told_at_once_and_other_scopes_point_to_one() {
     }
     let document = office.json(&["reconcile"], 1);
     let images = document["images"].as_array().expect("a list");
-    let told = |region: &str| {
+    let images_in = |region: &str| {
         let images = images.iter().filter(|image| image["region"] == region);
         images.map(ToString::to_string).collect::<Vec<_>>()
     };
     for region in ["ap-tokyo", "ap-singapore"] {
-        for image in told(region) {
+        for image in images_in(region) {
             holds(
                 &image,
                 &["both are uin 100000000001", &format!("in {region}")],
             );
         }
     }
-    for image in told("ap-guangzhou") {
+    for image in images_in("ap-guangzhou") {
         holds(&image, &["because of prod/ap-singapore"]);
         assert!(!image.contains("uin 1"), "{image}");
     }
@@ -359,7 +359,7 @@ fn c1_another_key_than_the_one_that_pruned_last_is_asked_about() {
 }
 
 #[test]
-fn g2_the_first_account_document_keeps_what_is_declared_and_prunes_what_was_dropped() {
+fn g2_the_first_account_document_keeps_declared_prunes_dropped() {
     for uin in [None, Some("100000000001")] {
         let office = Office::new();
         office.declare(
@@ -402,7 +402,7 @@ fn g2_the_first_account_document_keeps_what_is_declared_and_prunes_what_was_drop
 }
 
 #[test]
-fn g2_an_entry_that_moves_to_another_name_of_the_account_is_never_cancelled() {
+fn g2_an_entry_that_moves_to_another_account_name_is_kept() {
     let office = Office::new();
     office.account("legacy", "one", Some("100000000001"));
     office.account("prod", "one", Some("100000000001"));
@@ -457,7 +457,7 @@ fn g2_a_suspension_by_the_old_name_holds_under_the_new_one() {
 }
 
 #[test]
-fn c1_what_no_look_proves_stays_under_the_old_name_until_a_person_says() {
+fn c1_what_no_observation_proves_stays_under_the_old_name() {
     let office = Office::new();
     office.declare("a", None, TOKYO, &["img-a", "img-b"]);
     office.json(&["reconcile", "--prune", "owned"], 0);
@@ -485,7 +485,7 @@ fn c1_what_no_look_proves_stays_under_the_old_name_until_a_person_says() {
 }
 
 #[test]
-fn c1_a_migrated_state_hands_over_what_the_look_proves() {
+fn c1_a_migrated_state_hands_over_what_the_observation_proves() {
     let office = Office::new();
     office.declare("a", None, TOKYO, &["img-a", "img-b"]);
     office.json(&["reconcile", "--prune", "owned"], 0);
@@ -553,7 +553,7 @@ fn c1_a_document_that_is_wrong_about_its_uin_hides_no_declared_share() {
 }
 
 #[test]
-fn c1_a_key_of_another_account_under_the_same_name_prunes_nothing_in_its_first_run() {
+fn c1_another_accounts_key_under_a_name_prunes_nothing_at_first() {
     let office = Office::new();
     office.declare("a", None, TOKYO, &["img-a", "img-b"]);
     office.json(&["reconcile", "--prune", "owned"], 0);

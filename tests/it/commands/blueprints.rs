@@ -1,4 +1,4 @@
-//! Tests what users are told about blueprints that are not ready, failed, left over, or owned by another account.
+//! Tests the output about blueprints that are not ready, failed, left over, or owned by another account.
 
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ fn every_state() -> Bench {
 }
 
 #[test]
-fn c13_t4_plan_and_reconcile_tell_what_no_server_can_be_started_from() {
+fn c13_t4_plan_and_reconcile_report_unusable_blueprints() {
     let bench = every_state();
     let plan = bench.json(&["plan", "--detailed-exitcode"], 0);
     assert_eq!(ids(&plan["blocked"]), ["img-bad"]);
@@ -76,8 +76,11 @@ fn c13_t4_plan_and_reconcile_tell_what_no_server_can_be_started_from() {
             "1 blocked, 1 pending, 3 already as desired",
         ],
     );
-    holds(&bench.told(&["reconcile", "--no-wait"], 4), &["BRAND_NEW"]);
-    holds(&bench.told(&["plan"], 0), &["BRAND_NEW"]);
+    holds(
+        &bench.stderr(&["reconcile", "--no-wait"], 4),
+        &["BRAND_NEW"],
+    );
+    holds(&bench.stderr(&["plan"], 0), &["BRAND_NEW"]);
 }
 
 #[test]
@@ -146,7 +149,7 @@ fn t8_nothing_is_imported_where_the_accounts_own_images_cannot_be_listed() {
 }
 
 #[test]
-fn t8_prune_exclusive_leaves_alone_what_is_not_the_accounts_own_and_says_so() {
+fn t8_prune_exclusive_leaves_strays_alone_and_says_so() {
     let bench = strangers();
     bench.share(TOKYO, &["img-kept"]);
     bench.declare("kept", TOKYO, &["img-kept"]);
@@ -189,21 +192,21 @@ fn t8_a_list_of_own_images_that_does_not_add_up_withholds_every_prune() {
         let document = bench.json(&["reconcile", "--prune", "exclusive"], 3);
         assert_eq!(document["summary"]["withheld"], 1, "{kind}");
         assert_eq!(document["calls"]["writes"], 0, "{kind}");
-        let told = document["images"].to_string();
-        holds(&told, &["account's own", "inconsistent listings"]);
+        let printed = document["images"].to_string();
+        holds(&printed, &["account's own", "inconsistent listings"]);
     }
 }
 
 #[test]
-fn t5_an_image_that_was_deleted_while_shared_says_which_blueprint_to_delete() {
+fn t5_a_deleted_image_names_the_blueprint_to_delete() {
     let bench = strangers();
     bench.declare("gone", TOKYO, &["img-gone, state: unshared"]);
     let document = bench.json(&["reconcile"], 4);
     assert_eq!(document["summary"]["blocked"], 1);
     assert_eq!(document["calls"]["writes"], 2);
-    let told = document["images"][0]["message"].to_string();
+    let printed = document["images"][0]["message"].to_string();
     holds(
-        &told,
+        &printed,
         &[
             "lhbp-000000cc",
             "delete the blueprint",

@@ -55,7 +55,7 @@ fn n10_a_dead_access_point_is_one_line_in_plan_and_one_cause_in_json() {
 }
 
 #[test]
-fn n10_who_only_looks_tells_of_a_dead_access_point_once() {
+fn n10_observe_only_reports_a_dead_access_point_once() {
     let bench = everywhere();
     let policy = "apiVersion: sharekeeper.dev/v1\nkind: ImageSharePolicy\nmetadata: {name: golden}\nspec:\n  \
                   regions: [ap-tokyo, ap-bangkok, ap-seoul, eu-frankfurt]\n  match: {name: 'golden-*'}\n  \
@@ -76,9 +76,9 @@ fn n10_who_only_looks_tells_of_a_dead_access_point_once() {
             .current_dir(bench.path("."));
         command.env("TENCENTCLOUD_SECRET_ID", "AKIDtest");
         command.env("TENCENTCLOUD_SECRET_KEY", "key");
-        let told = command.output().expect("the binary");
-        assert_ne!(told.status.code(), Some(0), "{arguments:?}");
-        let all = format!("{}{}", stdout(&told), stderr(&told));
+        let output = command.output().expect("the binary");
+        assert_ne!(output.status.code(), Some(0), "{arguments:?}");
+        let all = format!("{}{}", stdout(&output), stderr(&output));
         let count = all.matches("connection refused").count();
         assert_eq!(count, 1, "{arguments:?}: {all}");
         assert!(all.contains("regions ("), "{arguments:?}: {all}");
@@ -132,7 +132,7 @@ fn n10_one_missing_permission_is_one_cause_of_all_regions() {
 }
 
 #[test]
-fn n8_what_the_end_of_the_run_left_untried_is_one_line_a_scope_and_no_failure() {
+fn n8_what_the_end_left_untried_is_one_line_and_no_failure() {
     let bench = Bench::new();
     bench.declare("a", TOKYO, &borrowed(&numbered(1..=80)));
     bench.change(|world| {
@@ -156,7 +156,7 @@ fn n8_what_the_end_of_the_run_left_untried_is_one_line_a_scope_and_no_failure() 
 }
 
 #[test]
-fn n14_a_plan_tells_cancels_first_and_when_shares_begin_and_end() {
+fn n14_a_plan_shows_cancels_first_and_when_shares_begin_and_end() {
     let bench = Bench::new();
     bench.declare(
         "a",
@@ -245,7 +245,7 @@ fn with_closed_stdout(bench: &Bench, arguments: &[&str]) -> (Option<i32>, String
 }
 
 #[test]
-fn n14_a_closed_pipe_is_141_without_a_word_and_what_was_begun_is_done() {
+fn n14_a_closed_pipe_is_141_without_a_message_and_work_is_finished() {
     let bench = Bench::new();
     bench.declare("a", TOKYO, &["img-a", "img-b"]);
     for arguments in [&["plan"] as &[_], &["plan", "-o", "json"], &["reconcile"]] {

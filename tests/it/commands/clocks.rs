@@ -45,7 +45,7 @@ fn times(offset: TimeDelta) -> [String; 2] {
 }
 
 #[test]
-fn b2_an_expiry_by_one_clock_alone_is_withheld_and_told_with_both_times() {
+fn b2_an_expiry_by_one_clock_alone_is_withheld_with_both_times() {
     for (until, offset, apart) in [
         (TimeDelta::hours(6), "20h", TimeDelta::hours(20)),
         (TimeDelta::hours(-6), "-20h", TimeDelta::hours(-20)),
@@ -76,8 +76,8 @@ fn b2_an_expiry_by_one_clock_alone_is_withheld_and_told_with_both_times() {
             warning,
             &["account `default`", &here, &there, "set the clock"],
         );
-        let told = bench.told(&["reconcile"], 3);
-        assert_eq!(told.matches("the clock of ").count(), 1, "{told}");
+        let printed = bench.stderr(&["reconcile"], 3);
+        assert_eq!(printed.matches("the clock of ").count(), 1, "{printed}");
 
         set(&bench, "0s");
         let expired = until < TimeDelta::zero();
@@ -141,12 +141,12 @@ fn b10_a_clock_within_half_a_minute_is_nobodys_business() {
     let bench = bench(TimeDelta::hours(6), "20s");
     let document = bench.json(&["reconcile"], 0);
     assert_eq!(document["warnings"], json!([]));
-    let told = bench.told(&["reconcile"], 0);
-    assert!(!told.contains("clock"), "{told}");
+    let printed = bench.stderr(&["reconcile"], 0);
+    assert!(!printed.contains("clock"), "{printed}");
 }
 
 #[test]
-fn b10_a_clock_that_is_off_is_told_of_where_nothing_depends_on_it() {
+fn b10_a_clock_that_is_off_is_reported_where_nothing_depends_on_it() {
     let bench = bench(TimeDelta::days(30), "-45s");
     let document = bench.json(&["reconcile"], 0);
     let warnings = document["warnings"].as_array().expect("a list");

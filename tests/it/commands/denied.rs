@@ -43,7 +43,7 @@ fn c2_three_denied_images_of_twenty_three_block_themselves_alone() {
 }
 
 #[test]
-fn c2_what_is_not_tried_is_one_line_and_no_failure_and_the_next_run_begins_with_it() {
+fn c2_not_tried_is_one_line_and_the_next_run_begins_with_it() {
     // These are the images that the first run tries first: it splits 23 images into five parts and begins each in the
     // middle.
     let unlucky = [3, 7, 12, 17, 21].map(|number| format!("img-{number:04}"));

@@ -33,9 +33,15 @@ fn account(bench: &Bench, spec: &str) {
     );
 }
 
-/// The `doctor` command, directed at the simulator.
+/// The `doctor` command, directed at the simulator; it prints its document.
 fn asked(bench: &Bench, simulator: &Simulator) -> Command {
-    let mut command = command(&["doctor", "-o", "json", "--state-dir", "state"]);
+    let mut command = asked_for_text(bench, simulator);
+    command.args(["-o", "json"]);
+    command
+}
+
+fn asked_for_text(bench: &Bench, simulator: &Simulator) -> Command {
+    let mut command = command(&["doctor", "--state-dir", "state"]);
     command
         .args(["--endpoint", simulator.endpoint()])
         .current_dir(bench.path("."))
@@ -89,7 +95,7 @@ fn ends(document: &Value, name: &str, status: &str, words: &[&str]) {
 }
 
 #[test]
-fn s16_in_good_order_everything_passes_that_a_look_can_tell_and_nothing_is_written() {
+fn s16_in_good_order_every_check_passes_and_nothing_is_written() {
     let (bench, simulator) = clinic(
         "accounts: [{images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
@@ -179,7 +185,7 @@ fn without_a_uin_it_says_which_one_to_write() {
 }
 
 #[test]
-fn c9_a_revoked_key_costs_one_call_and_the_rest_is_told_as_not_asked() {
+fn c9_a_revoked_key_costs_one_call_and_skips_the_other_checks() {
     let (bench, simulator) = clinic(
         "accounts: [{revoked: true, images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
@@ -235,7 +241,7 @@ fn s13_p10_a_key_of_another_account_is_named_and_not_called_with() {
 }
 
 #[test]
-fn s13_a_uin_that_cannot_be_verified_fails_and_without_one_it_is_a_warning() {
+fn s13_a_uin_that_cannot_be_verified_fails_and_none_is_a_warning() {
     let (bench, simulator) = clinic(
         "accounts: [{deny: [GetCallerIdentity], images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
@@ -259,7 +265,7 @@ fn s13_a_uin_that_cannot_be_verified_fails_and_without_one_it_is_a_warning() {
 }
 
 #[test]
-fn c1_a_clock_that_is_off_is_a_warning_up_to_five_minutes_and_fails_beyond() {
+fn c1_a_clock_off_by_five_minutes_is_a_warning_and_by_more_fails() {
     for (offset, status, exit, words) in [
         ("4m", "warning", 0, "behind the API's; beyond 5 min"),
         ("-4m", "warning", 0, "ahead of the API's"),
@@ -277,7 +283,7 @@ fn c1_a_clock_that_is_off_is_a_warning_up_to_five_minutes_and_fails_beyond() {
 }
 
 #[test]
-fn a14_reading_that_is_denied_is_told_by_action() {
+fn a14_reading_that_is_denied_is_reported_by_action() {
     let (bench, simulator) = clinic(
         "accounts: [{deny: [DescribeBlueprints], images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
@@ -313,7 +319,7 @@ fn a14_reading_that_is_denied_is_told_by_action() {
 }
 
 #[test]
-fn a14_instances_that_cannot_be_listed_are_a_warning_that_says_what_is_held() {
+fn a14_unlisted_instances_are_a_warning_that_says_what_is_held() {
     let (bench, simulator) = clinic(
         "accounts: [{deny: [DescribeInstances], images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
@@ -399,10 +405,7 @@ fn a14_cvm_is_asked_where_a_policy_needs_it_and_says_what_is_held() {
     );
     assert_eq!(document["summary"]["failed"], 1, "{document:#}");
 
-    let output = command(&["doctor", "--state-dir", "state"])
-        .args(["--endpoint", simulator.endpoint()])
-        .current_dir(bench.path("."))
-        .envs(simulator.credentials())
+    let output = asked_for_text(&bench, &simulator)
         .output()
         .expect("the binary starts");
     holds(
@@ -415,7 +418,7 @@ fn a14_cvm_is_asked_where_a_policy_needs_it_and_says_what_is_held() {
 }
 
 #[test]
-fn an_access_point_that_nobody_answers_at_is_asked_twice_and_not_for_each_region() {
+fn a_dead_access_point_is_asked_twice_and_not_for_each_region() {
     let bench = Bench::new();
     bench.declare("tokyo", TOKYO, &["img-a"]);
     bench.declare("frankfurt", FRANKFURT, &["img-b"]);
@@ -508,7 +511,7 @@ fn variables_that_are_half_set_are_named_and_the_rest_goes_on() {
 }
 
 #[test]
-fn c10_the_sources_before_the_one_in_use_are_told_in_order_and_an_open_file_is_a_warning() {
+fn c10_the_sources_are_listed_in_order_and_an_open_file_is_a_warning() {
     let (bench, simulator) = clinic(
         "accounts: [{images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
@@ -572,7 +575,7 @@ fn temporary_credentials_say_when_they_end() {
 }
 
 #[test]
-fn what_only_writing_tells_is_taken_from_the_history() {
+fn what_only_writes_show_is_taken_from_the_history() {
     let bench = Bench::new();
     bench.declare("tokyo", TOKYO, &["img-a"]);
     bench.run(&["reconcile"], 0);
@@ -696,7 +699,7 @@ fn an_account_that_no_manifest_names_fails_by_its_name() {
 }
 
 #[test]
-fn accounts_that_share_a_key_are_told_so_and_a_whole_quota_is_a_warning() {
+fn accounts_that_share_a_key_and_a_whole_quota_cause_warnings() {
     let (bench, simulator) = clinic(
         "accounts: [{images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
@@ -717,10 +720,7 @@ fn accounts_that_share_a_key_are_told_so_and_a_whole_quota_is_a_warning() {
 #[test]
 fn for_people_each_account_has_a_heading_and_each_remedy_a_line() {
     let (bench, simulator) = clinic("accounts: [{revoked: true}]");
-    let output = command(&["doctor", "--state-dir", "state"])
-        .args(["--endpoint", simulator.endpoint()])
-        .current_dir(bench.path("."))
-        .envs(simulator.credentials())
+    let output = asked_for_text(&bench, &simulator)
         .output()
         .expect("the binary starts");
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));

@@ -80,7 +80,7 @@ fn each_precondition_has_the_value_seen_and_the_remedy() {
 }
 
 #[test]
-fn who_decides_is_told_in_every_region_of_the_manifests() {
+fn the_deciding_document_is_shown_in_every_region() {
     let cloud = Cloud::new(&[
         image(TOKYO, "img-a", "golden-2", 2, false),
         image(TOKYO, "img-old", "golden-1", 1, true),
@@ -115,7 +115,7 @@ fn who_decides_is_told_in_every_region_of_the_manifests() {
 }
 
 #[test]
-fn what_a_guard_withholds_is_told_with_the_way_out() {
+fn what_a_guard_withholds_is_shown_with_the_remedy() {
     let cloud = Cloud::new(&[
         image(TOKYO, "img-a", "golden-1", 2, true),
         image(FRANKFURT, "img-b", "golden-1", 2, true),
@@ -131,7 +131,7 @@ fn what_a_guard_withholds_is_told_with_the_way_out() {
 }
 
 #[test]
-fn a_name_of_the_manifests_that_no_image_has_is_told() {
+fn a_name_that_no_image_has_is_explained() {
     let cloud = Cloud::new(&[image(TOKYO, "img-a", "golden-1-beta", 2, true)]);
     cloud.name("    - {name: golden-1, state: shared}\n");
     let document = cloud.json(&["explain", "golden-1", "--region", TOKYO], 0);
@@ -199,7 +199,7 @@ fn f8_what_is_in_use_is_explained_with_the_way_out() {
 }
 
 #[test]
-fn f9_a_cause_for_which_nothing_is_seen_is_told_once() {
+fn f9_a_cause_that_prevents_observations_is_reported_once() {
     let cloud = Cloud::with(json!({"accounts": [{
         "name": "default", "deny": ["DescribeImagesToShare", "DescribeBlueprints"],
     }]}));

@@ -322,8 +322,8 @@ fn b1_s3_a_saved_plan_and_half_a_set_are_refused_for_what_they_are() {
 }
 
 /// The command that `plan` proposes at the end. It must do exactly what was planned.
-fn closing_command(told: &str) -> String {
-    let line = told.lines().find(|line| line.starts_with("saved: `"));
+fn closing_command(printed: &str) -> String {
+    let line = printed.lines().find(|line| line.starts_with("saved: `"));
     let line = line.expect("the closing line");
     line.split('`').nth(1).expect("a command").to_owned()
 }
@@ -341,9 +341,9 @@ fn paste(bench: &Bench, line: &str, status: i32) -> String {
         .current_dir(bench.path("."))
         .output()
         .expect("a shell");
-    let told = stderr(&output);
-    assert_eq!(output.status.code(), Some(status), "{line}\n{told}");
-    told
+    let printed = stderr(&output);
+    assert_eq!(output.status.code(), Some(status), "{line}\n{printed}");
+    printed
 }
 
 #[test]
@@ -359,10 +359,10 @@ fn b1_s5_the_command_that_plan_ends_with_carries_the_plan_out() {
         "the key",
     ];
     let plan = ["plan", "--out", "it's a plan.json"];
-    let told = bench.told(&[&plan as &[_], &WIDE, &flags].concat(), 0);
-    let line = closing_command(&told);
+    let printed = bench.stderr(&[&plan as &[_], &WIDE, &flags].concat(), 0);
+    let line = closing_command(&printed);
     holds(
-        &told,
+        &printed,
         &["does exactly this, or refuses if anything has changed or these flags are not repeated"],
     );
     assert_eq!(
@@ -381,7 +381,7 @@ fn b1_s5_the_command_that_plan_ends_with_carries_the_plan_out() {
 }
 
 #[test]
-fn b1_s5_a_key_tells_who_made_the_plan() {
+fn b1_s5_a_key_proves_who_made_the_plan() {
     use std::os::unix::fs::PermissionsExt;
     const KEY: &str = "CANARY-0123456789abcdef0123456789";
     let bench = among_foreign_shares();
@@ -408,10 +408,10 @@ fn b1_s5_a_key_tells_who_made_the_plan() {
         1,
         &["it has no MAC", "--plan-key-file FILE"],
     );
-    let told = bench.told(&[&plan as &[_], &["key"]].concat(), 0);
+    let printed = bench.stderr(&[&plan as &[_], &["key"]].concat(), 0);
     assert!(
-        !told.contains("CANARY") && !told.contains("others than"),
-        "{told}"
+        !printed.contains("CANARY") && !printed.contains("others than"),
+        "{printed}"
     );
     let saved = fs::read_to_string(bench.path("plan.json")).expect("a plan");
     holds(
@@ -422,24 +422,27 @@ fn b1_s5_a_key_tells_who_made_the_plan() {
     let not_this_key = ["its MAC was not made with this key"];
     refused(&bench, &["--plan-key-file", "other"], 1, &not_this_key);
     for file in ["short", "nowhere"] {
-        let told = bench.told(&keyed(file), 1);
-        holds(&told, &["the plan key file", file]);
-        assert!(!told.contains("CANARY"), "{told}");
+        let printed = bench.stderr(&keyed(file), 1);
+        holds(&printed, &["the plan key file", file]);
+        assert!(!printed.contains("CANARY"), "{printed}");
         bench.run(&[&plan as &[_], &[file]].concat(), 1);
     }
     // Without a key, only the digest protects the plan, and a warning says so.
-    let told = bench.told(&APPLY, 3);
+    let printed = bench.stderr(&APPLY, 3);
     holds(
-        &told,
+        &printed,
         &["is signed, and the signature is not checked without `--plan-key-file`"],
     );
     bench.cancel(TOKYO, &["img-a"]);
     bench.change(|_| ());
-    let told = bench.told(&keyed("same"), 3);
-    assert!(!told.contains("MAC") && !told.contains("CANARY"), "{told}");
+    let printed = bench.stderr(&keyed("same"), 3);
+    assert!(
+        !printed.contains("MAC") && !printed.contains("CANARY"),
+        "{printed}"
+    );
     // A key without a plan has no effect, so it is a usage error.
     holds(
-        &bench.told(&["reconcile", "--plan-key-file", "key"], 64),
+        &bench.stderr(&["reconcile", "--plan-key-file", "key"], 64),
         &["--plan"],
     );
 }
@@ -450,9 +453,9 @@ fn b1_s5_whoever_has_no_key_can_change_nothing() {
     bench.write("key", "0123456789abcdef0123456789abcdef");
     let key = ["--plan-key-file", "key"];
     bench.run(&[&["plan", "--out", "plan.json"] as &[_], &key].concat(), 0);
-    let told = bench.told(&[&["plan", "--out", "plan.json"] as &[_], &key].concat(), 0);
+    let printed = bench.stderr(&[&["plan", "--out", "plan.json"] as &[_], &key].concat(), 0);
     holds(
-        &told,
+        &printed,
         &["users other than the owner may access key", "chmod 600 key"],
     );
     // The forged plan keeps the old MAC and has a new digest, or has no MAC.

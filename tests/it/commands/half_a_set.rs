@@ -68,13 +68,13 @@ impl Checkout {
             &["--sim"]
         };
         let output = self.run(&[arguments, sim, &["-o", "json"]].concat(), path);
-        let (out, told) = (stdout(&output), stderr(&output));
+        let (out, printed) = (stdout(&output), stderr(&output));
         assert_eq!(
             output.status.code(),
             Some(status),
-            "{arguments:?}\n{out}\n{told}"
+            "{arguments:?}\n{out}\n{printed}"
         );
-        (document(&output), told)
+        (document(&output), printed)
     }
 
     #[track_caller]
@@ -204,7 +204,7 @@ fn g3_a_submodule_at_another_commit_withholds_what_is_to_be_pruned() {
 }
 
 #[test]
-fn g3_validate_tells_its_warnings_beside_the_errors() {
+fn g3_validate_shows_its_warnings_beside_the_errors() {
     let Some(checkout) = Checkout::new() else {
         return;
     };
@@ -234,7 +234,7 @@ fn g3_s3_without_git_shares_and_declared_cancels_go_on_and_pruning_waits() {
         "install git",
         "outside of this repository",
     ];
-    let (plan, told) = checkout.without_git(&["plan", "--prune", "owned"], 0);
+    let (plan, printed) = checkout.without_git(&["plan", "--prune", "owned"], 0);
     assert_eq!(ids(&plan["changes"]), ["img-c", "img-d"]);
     assert_eq!(ids(&plan["withheld"]), ["img-b"]);
     holds(
@@ -242,32 +242,32 @@ fn g3_s3_without_git_shares_and_declared_cancels_go_on_and_pruning_waits() {
         &way_out,
     );
     holds(&plan["warnings"].to_string(), &way_out);
-    holds(&told, &way_out);
+    holds(&printed, &way_out);
     assert_eq!(
-        told.matches("git cannot be asked").count(),
+        printed.matches("git cannot be asked").count(),
         1,
-        "it is told once: {told}"
+        "it is printed once: {printed}"
     );
 
-    let (done, told) = checkout.without_git(&UNORDERED_PRUNING, 3);
+    let (done, printed) = checkout.without_git(&UNORDERED_PRUNING, 3);
     assert_eq!(checkout.shared(), ["img-a", "img-b", "img-d"]);
     holds(&done["warnings"].to_string(), &way_out);
-    holds(&told, &way_out);
+    holds(&printed, &way_out);
     // If there is nothing to prune, nothing is withheld, but the warning is still given.
-    let (done, told) = checkout.without_git(&UNORDERED_PRUNING[..2], 0);
+    let (done, printed) = checkout.without_git(&UNORDERED_PRUNING[..2], 0);
     holds(&done["warnings"].to_string(), &way_out);
-    holds(&told, &way_out);
-    let (valid, told) = checkout.without_git(&["validate"], 0);
+    holds(&printed, &way_out);
+    let (valid, printed) = checkout.without_git(&["validate"], 0);
     holds(&valid["warnings"].to_string(), &way_out);
-    holds(&told, &way_out);
+    holds(&printed, &way_out);
     // Outside of a repository, no file can be missing.
     fs::rename(checkout.0.path(".git"), checkout.0.path("cut-off")).expect("renames");
-    let (done, told) = checkout.without_git(&UNORDERED_PRUNING, 0);
+    let (done, printed) = checkout.without_git(&UNORDERED_PRUNING, 0);
     assert!(
         !done["warnings"].to_string().contains("cannot be asked"),
         "{done}"
     );
-    assert!(!told.contains("cannot be asked"), "{told}");
+    assert!(!printed.contains("cannot be asked"), "{printed}");
     assert_eq!(checkout.shared(), ["img-a", "img-d"]);
 }
 
@@ -315,15 +315,15 @@ fn g3_validate_works_as_a_hook_of_the_commit_that_it_checks() {
     };
     checkout.0.declare("d", TOKYO, &["img-d"]);
     checkout.git(&["add", "manifests/d.yaml"]);
-    let (done, told) = commits(&[]);
-    assert!(done, "{told}");
+    let (done, printed) = commits(&[]);
+    assert!(done, "{printed}");
     checkout.0.declare("d", TOKYO, &["img-e"]);
-    let (done, told) = commits(&["--all"]);
-    assert!(done, "{told}");
+    let (done, printed) = commits(&["--all"]);
+    assert!(done, "{printed}");
     checkout.remove("b");
     checkout.git(&["add", "-A"]);
-    let (done, told) = commits(&[]);
-    assert!(done, "{told}");
+    let (done, printed) = commits(&[]);
+    assert!(done, "{printed}");
     // The content of the new commit decides, although the index does not have it yet.
     for (name, arguments) in [
         ("d", &["--all"] as &[_]),
@@ -343,15 +343,15 @@ fn g3_validate_works_as_a_hook_of_the_commit_that_it_checks() {
             "x",
         ]);
         checkout.remove(name);
-        let (done, told) = commits(arguments);
-        assert!(done, "{name}: {told}");
+        let (done, printed) = commits(arguments);
+        assert!(done, "{name}: {printed}");
     }
     // A file that was deleted without `git rm` is an error, and the error names the remedy.
     checkout.remove("c");
-    let (done, told) = commits(&["--allow-empty"]);
+    let (done, printed) = commits(&["--allow-empty"]);
     assert!(!done, "it is missing");
     holds(
-        &told,
+        &printed,
         &[
             "manifests/c.yaml: git has it",
             "rm -- manifests/c.yaml",
@@ -400,9 +400,9 @@ fn g3_an_index_of_another_repository_confirms_nothing() {
         ".git/gone".into(),
         "".into(),
     ] {
-        let (status, told) = validate(&index);
-        assert_eq!(status, Some(1), "{}: {told}", index.display());
-        holds(&told, &["manifests/b.yaml: git has it"]);
+        let (status, printed) = validate(&index);
+        assert_eq!(status, Some(1), "{}: {printed}", index.display());
+        holds(&printed, &["manifests/b.yaml: git has it"]);
     }
     // An index file of this repository is accepted.
     fs::copy(checkout.0.path("empty"), checkout.0.path(".git/next-index")).expect("copies");
@@ -412,7 +412,7 @@ fn g3_an_index_of_another_repository_confirms_nothing() {
 }
 
 #[test]
-fn g3_a_way_out_names_an_absolute_path_for_a_repository_below_a_relative_one() {
+fn g3_a_remedy_names_the_absolute_path_of_a_repository() {
     let Some(checkout) = Checkout::new() else {
         return;
     };

@@ -22,7 +22,7 @@ fn count(bench: &Bench, flags: &[&str]) -> usize {
 }
 
 #[test]
-fn each_attempt_is_told_with_its_line_and_its_answer() {
+fn each_attempt_is_listed_with_its_line_and_its_answer() {
     let bench = bench();
     let text = bench.text(&["history", "--image", "img-b"], 0);
     holds(
@@ -98,7 +98,7 @@ fn filters_narrow_and_say_so_where_they_leave_nothing() {
         (["--region", "tokyo"], "ap-tokyo"),
     ] {
         holds(
-            &bench.told(&[&["history"], &flags as &[_]].concat(), 64),
+            &bench.stderr(&[&["history"], &flags as &[_]].concat(), 64),
             &[words],
         );
     }

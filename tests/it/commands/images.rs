@@ -94,7 +94,7 @@ fn what_is_written_goes_into_directories_that_are_made_for_it() {
 }
 
 #[test]
-fn a_region_that_cannot_be_read_is_told() {
+fn a_region_that_cannot_be_read_is_reported() {
     let denied = |deny: &[&str]| {
         Cloud::with(
             json!({"accounts": [{"name": "default", "deny": deny, "images": [

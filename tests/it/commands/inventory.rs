@@ -148,7 +148,7 @@ fn import_replaces_no_file_and_then_writes_none() {
     assert!(!bench.path("out/default-ap-tokyo.yaml").exists());
     bench.write("file", "");
     holds(
-        &bench.told(&["import", "--out", "file"], 1),
+        &bench.stderr(&["import", "--out", "file"], 1),
         &["it is a file, but import writes to a directory"],
     );
 }

@@ -29,7 +29,7 @@ fn later(bench: Cloud, newest: u32) -> Cloud {
 }
 
 #[test]
-fn what_is_selected_is_written_and_a_check_tells_what_is_newer() {
+fn what_is_selected_is_written_and_a_check_shows_what_is_newer() {
     let first = cloud(2);
     first.policy("  keep: {newest: 1}\n  lock: required\n");
     let missing = first.json(&["lock", "--check"], 2);

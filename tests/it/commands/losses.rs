@@ -35,9 +35,9 @@ fn c9_a_loss_is_accepted_in_the_scope_that_is_named_and_in_no_other() {
         bench.cancel(region, &["img-a", "img-b"]);
     }
     let reconcile = ["reconcile", "--prune", "owned", "--accept-lost"];
-    let told = bench.told(&[&reconcile[..], &["2"]].concat(), 64);
+    let printed = bench.stderr(&[&reconcile[..], &["2"]].concat(), 64);
     holds(
-        &told,
+        &printed,
         &[
             "`--accept-lost 2` needs an account and region",
             "default/ap-tokyo, default/eu-frankfurt",
@@ -110,7 +110,7 @@ fn c9_a_flag_that_stays_accepts_no_later_loss_of_the_same_size() {
 fn c9_accept_says_what_is_accepted_and_who_obeys() {
     let unused = Bench::new();
     holds(
-        &unused.told(&["accept", TOKYO_TWO], 1),
+        &unused.stderr(&["accept", TOKYO_TWO], 1),
         &["no loss is accepted", "was never used"],
     );
     let bench = bench();
@@ -140,13 +140,13 @@ fn c9_accept_says_what_is_accepted_and_who_obeys() {
         ),
         ("defualt/ap-tokyo=3", "did you mean `default/ap-tokyo`?"),
     ] {
-        holds(&bench.told(&["accept", wrong], 64), &[words]);
+        holds(&bench.stderr(&["accept", wrong], 64), &[words]);
     }
 }
 
 #[test]
 fn c9_run_asks_for_the_scope_of_a_loss() {
     let bench = bench();
-    let told = bench.told(&["run", "--accept-lost", "3", "--listen", "off"], 64);
-    holds(&told, &["`--accept-lost ACCOUNT/REGION=3`"]);
+    let printed = bench.stderr(&["run", "--accept-lost", "3", "--listen", "off"], 64);
+    holds(&printed, &["`--accept-lost ACCOUNT/REGION=3`"]);
 }

@@ -272,7 +272,7 @@ fn a_name_that_means_another_image_says_what_it_was() {
 }
 
 #[test]
-fn what_policies_keep_is_told_and_is_no_failure() {
+fn what_policies_keep_is_shown_and_is_no_failure() {
     let cloud = Cloud::new(&[
         image(TOKYO, "img-new", "golden-2", 9, true),
         image(TOKYO, "img-old", "golden-1", 1, true),
@@ -405,7 +405,7 @@ fn f1_f10_what_is_held_names_no_call_and_no_line_that_asks() {
 }
 
 #[test]
-fn f14_a_cause_is_told_once_where_policies_alone_are_held_still() {
+fn f14_a_cause_is_reported_once_where_only_policies_are_held() {
     let cloud = Cloud::with(json!({"accounts": [{
         "name": "default", "deny": ["DescribeImagesToShare"],
     }]}));
@@ -491,8 +491,8 @@ fn f21_a_stale_plan_names_the_verdict_that_moved() {
 fn f17_the_command_for_a_saved_plan_repeats_what_was_typed() {
     let cloud = Cloud::new(&[image(TOKYO, "img-a", "golden-1", 1, false)]);
     cloud.policy("  keep: {newest: 1}\n");
-    let told = stderr(&cloud.run(&["plan", "--out", "plan.json"], 0));
+    let printed = stderr(&cloud.run(&["plan", "--out", "plan.json"], 0));
     let endpoint = cloud.simulator.endpoint();
     let typed = format!("--plan plan.json --state-dir state --endpoint {endpoint}");
-    holds(&told, &[typed.as_str()]);
+    holds(&printed, &[typed.as_str()]);
 }

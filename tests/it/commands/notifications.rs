@@ -64,7 +64,7 @@ fn until(hears: &Receiver<Vec<String>>, what: impl Fn() -> bool) {
 }
 
 #[test]
-fn g9_a_daemon_that_is_killed_again_and_again_tells_the_same_once() {
+fn g9_a_daemon_that_is_killed_repeatedly_reports_the_same_once() {
     for observe_only in [false, true] {
         let bench = Bench::new();
         let (port, hears) = receiver();
@@ -77,8 +77,8 @@ fn g9_a_daemon_that_is_killed_again_and_again_tells_the_same_once() {
         arguments.extend(observe_only.then_some("--observe-only"));
         let start = || Daemon::start(&bench, &arguments, "broken.yaml");
         let daemon = start();
-        let told = hears.recv_timeout(PATIENCE).expect("a message");
-        assert_eq!(told, ["stalled"]);
+        let message = hears.recv_timeout(PATIENCE).expect("a message");
+        assert_eq!(message, ["stalled"]);
         let is_kept = || match observe_only {
             true => bench.state().join("observed.json").exists(),
             false => {
@@ -97,8 +97,8 @@ fn g9_a_daemon_that_is_killed_again_and_again_tells_the_same_once() {
         // The next message says that the problem is over, and no other message follows.
         std::fs::remove_file(bench.path("manifests/broken.yaml")).expect("removed");
         bench.declare("tokyo", TOKYO, &["img-a"]);
-        let told = hears.recv_timeout(PATIENCE).expect("a message");
-        assert_eq!(told, ["recovered"], "observe only: {observe_only}");
+        let message = hears.recv_timeout(PATIENCE).expect("a message");
+        assert_eq!(message, ["recovered"], "observe only: {observe_only}");
         daemon.kill();
     }
 }

@@ -135,7 +135,7 @@ fn p8_the_job_for_the_older_commit_is_refused_when_it_comes_last() {
 }
 
 #[test]
-fn p8_in_their_order_commits_pass_and_status_tells_the_newest() {
+fn p8_in_their_order_commits_pass_and_status_shows_the_newest() {
     let Some(mut history) = History::of_two() else {
         return;
     };
@@ -270,7 +270,7 @@ fn g9_a_child_is_newer_than_its_parent_whatever_their_clocks_said() {
 }
 
 #[test]
-fn g9_where_history_does_not_tell_dates_decide_and_the_message_says_why() {
+fn g9_without_history_dates_decide_and_the_message_says_why() {
     let Some(mut history) = History::new() else {
         return;
     };
@@ -300,7 +300,7 @@ fn g9_where_history_does_not_tell_dates_decide_and_the_message_says_why() {
 }
 
 #[test]
-fn g9_a_shallow_clone_is_told_to_fetch_the_history() {
+fn g9_the_remedy_of_a_shallow_clone_is_to_fetch_the_history() {
     let Some(history) = History::of_two() else {
         return;
     };
@@ -330,7 +330,7 @@ fn g9_a_shallow_clone_is_told_to_fetch_the_history() {
 }
 
 #[test]
-fn p8_a_look_that_finds_nothing_to_write_makes_a_commit_the_newest() {
+fn p8_an_observation_without_changes_makes_a_commit_the_newest() {
     let Some(mut history) = History::new() else {
         return;
     };
@@ -365,7 +365,7 @@ fn p8_a_stale_plan_leaves_the_newest_commit_as_it_was() {
 }
 
 #[test]
-fn p8_who_could_not_look_leaves_the_newest_commit_as_it_was() {
+fn p8_a_run_that_observed_nothing_keeps_the_newest_commit() {
     let Some(history) = History::of_two() else {
         return;
     };

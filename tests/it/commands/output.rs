@@ -50,7 +50,7 @@ fn run(bench: &Bench, arguments: &[&str]) -> std::process::Output {
 }
 
 #[test]
-fn each_command_prints_its_result_as_text_without_colour_where_nobody_sees_it() {
+fn each_command_prints_text_without_colour_into_a_pipe() {
     let bench = bench();
     for (arguments, _) in COMMANDS {
         let output = run(&bench, arguments);
@@ -121,11 +121,11 @@ fn each_command_prints_one_document_on_failure_too() {
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
         let document = document(&output);
-        let told = document["error"].is_string()
+        let is_said = document["error"].is_string()
             || document["errors"]
                 .as_array()
                 .is_some_and(|errors| !errors.is_empty());
-        assert!(told, "{arguments:?}: {document}");
+        assert!(is_said, "{arguments:?}: {document}");
         assert!(said.starts_with("error"), "{arguments:?}: {said}");
     }
 }

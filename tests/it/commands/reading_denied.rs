@@ -25,15 +25,15 @@ fn bench() -> Bench {
 
 fn outcomes(document: &Value) -> Vec<(&str, &str, &str)> {
     let images = document["images"].as_array().expect("images").iter();
-    let told = images.map(|image| {
+    let rows = images.map(|image| {
         let word = |name| image[name].as_str().expect("a word");
         (word("image_id"), word("outcome"), word("actual"))
     });
-    told.collect()
+    rows.collect()
 }
 
 #[test]
-fn c4_t6_each_declared_image_costs_one_write_and_is_then_in_sync_by_word() {
+fn c4_t6_each_declared_image_costs_one_write_and_is_then_in_sync() {
     let bench = bench();
     let first = bench.json(&["reconcile"], 0);
     assert_eq!(
@@ -76,7 +76,7 @@ fn c4_t6_each_declared_image_costs_one_write_and_is_then_in_sync_by_word() {
 }
 
 #[test]
-fn c4_the_apis_word_is_trusted_for_as_long_as_a_person_says() {
+fn c4_an_acknowledged_state_is_trusted_as_long_as_a_person_says() {
     let bench = bench();
     bench.json(&["reconcile"], 0);
     let anew = bench.json(&["reconcile", "--trust-acknowledged", "0s"], 0);
@@ -84,13 +84,13 @@ fn c4_the_apis_word_is_trusted_for_as_long_as_a_person_says() {
     let plan = bench.json(&["plan", "--trust-acknowledged", "0s"], 0);
     assert_eq!(plan["changes"].as_array().map(Vec::len), Some(3));
     holds(
-        &bench.told(&["reconcile", "--trust-acknowledged", "soon"], 64),
+        &bench.stderr(&["reconcile", "--trust-acknowledged", "soon"], 64),
         &["--trust-acknowledged", "a duration has a form such as"],
     );
 }
 
 #[test]
-fn c4_a_wish_that_turns_round_is_written_whatever_the_word_is() {
+fn c4_a_reversed_desired_state_is_written_whatever_was_acknowledged() {
     let bench = bench();
     bench.json(&["reconcile"], 0);
     let manifest = std::fs::read_to_string(bench.path("manifests/tokyo.yaml")).expect("a file");

@@ -104,15 +104,15 @@ impl Desk {
 /// Each image with the uin of its account and its outcome.
 fn outcomes(document: &Value) -> Vec<(&str, &str, &str)> {
     let images = document["images"].as_array().expect("a list").iter();
-    let told = images.map(|image| {
+    let rows = images.map(|image| {
         let word = |name: &str| image[name].as_str().unwrap_or("unknown");
         (word("image_id"), word("uin"), word("outcome"))
     });
-    told.collect()
+    rows.collect()
 }
 
 #[test]
-fn t1_the_role_that_the_environment_names_decides_whose_images_are_worked_on() {
+fn t1_the_role_of_the_environment_decides_whose_images_are_used() {
     let desk = Desk::new();
     let role = [ROLE_OF_TWO, SESSION];
     let document = desk.json(&["reconcile"], &role, 0);
@@ -158,7 +158,7 @@ fn t1_the_role_that_the_environment_names_decides_whose_images_are_worked_on() {
 }
 
 #[test]
-fn t1_a_role_that_cannot_be_assumed_stops_the_account_and_its_key_is_not_used_instead() {
+fn t1_a_role_that_cannot_be_assumed_stops_the_account() {
     let desk = Desk::new();
     for (more, words) in [
         (vec![ROLE_OF_TWO], "TENCENTCLOUD_ROLE_SESSION_NAME is not"),
@@ -221,7 +221,7 @@ fn t1_s26_the_first_run_in_another_account_says_so_and_prunes_nothing() {
 }
 
 #[test]
-fn t1_s26_the_first_run_with_another_role_says_so_in_text_and_prunes_nothing() {
+fn t1_s26_the_first_run_with_another_role_prunes_nothing_and_says_so() {
     let desk = Desk::new();
     desk.bench.declare("a", TOKYO, &["img-a"]);
     desk.json(&["reconcile"], &[ROLE_OF_TWO, SESSION], 0);
@@ -251,8 +251,7 @@ fn t1_s26_the_first_run_with_another_role_says_so_in_text_and_prunes_nothing() {
 }
 
 #[test]
-fn t1_s26_after_a_machines_role_the_credentials_of_another_account_prune_nothing_in_their_first_run()
- {
+fn t1_s26_another_account_after_a_machines_role_prunes_nothing() {
     // The credentials of the other account are the role of another machine, or a key.
     for has_key in [false, true] {
         let bench = Bench::new();
@@ -289,7 +288,7 @@ fn t1_s26_after_a_machines_role_the_credentials_of_another_account_prune_nothing
 }
 
 #[test]
-fn t1_terraforms_variables_end_each_command_that_calls_unless_the_document_names_its_source() {
+fn t1_terraforms_variables_end_commands_without_a_named_source() {
     let desk = Desk::new();
     let terraform = [
         ("TENCENTCLOUD_ASSUME_ROLE_ARN", "c4n4ryB1rdS1ngs"),

@@ -21,9 +21,9 @@ fn planned() -> Bench {
         &["img-a", "img-down, state: unshared", "img-still"],
     );
     bench.declare("frankfurt", FRANKFURT, &["img-a"]);
-    let told = bench.told(&PLAN, 0);
+    let printed = bench.stderr(&PLAN, 0);
     holds(
-        &told,
+        &printed,
         &[
             "saved: `sharekeeper reconcile manifests --plan plan.json --state-dir state --sim` does exactly this",
         ],
@@ -239,7 +239,7 @@ fn p9_p10_a_plan_that_was_made_for_another_uin_is_stale() {
     };
     account("default", "100000000001");
     bench.declare("tokyo", TOKYO, &["img-a"]);
-    bench.told(&PLAN, 0);
+    bench.stderr(&PLAN, 0);
     account("unrelated", "100000000009");
     account("default", "100000000002");
     let document = bench.json(&APPLY, 5);

@@ -53,22 +53,22 @@ fn n4_a_name_that_nobody_knows_is_an_error_with_a_suggestion() {
         }
     }
     // The command reports all unknown values at once.
-    let told = bench.told(
+    let printed = bench.stderr(
         &["plan", "--account", "prdo", "--image", "img-x", "-l", "a=b"],
         64,
     );
-    holds(&told, &["`prdo`", "`img-x`", "`a`"]);
+    holds(&printed, &["`prdo`", "`img-x`", "`a`"]);
     holds(
-        &bench.told(&["explain", "img-aaaa", "--account", "prdo"], 64),
+        &bench.stderr(&["explain", "img-aaaa", "--account", "prdo"], 64),
         &["did you mean `prod`?"],
     );
     for command in [&["images"][..], &["import", "--out", "found"]] {
-        let told = bench.told(&[command, &["--account", "prdo"]].concat(), 64);
-        holds(&told, &["know the account `prdo`: did you mean `prod`?"]);
+        let printed = bench.stderr(&[command, &["--account", "prdo"]].concat(), 64);
+        holds(&printed, &["know the account `prdo`: did you mean `prod`?"]);
     }
-    let told = bench.told(&["plan", "--image", "golden-ubuntu-1.5.1"], 64);
+    let printed = bench.stderr(&["plan", "--image", "golden-ubuntu-1.5.1"], 64);
     holds(
-        &told,
+        &printed,
         &["an image id is `img-`", "`sharekeeper images --match NAME`"],
     );
     assert!(
@@ -105,7 +105,10 @@ fn n4_a_known_name_that_picks_nothing_is_one_warning() {
             );
             assert_eq!(bench.json(&arguments, 0)["warnings"], json!([NOTHING]));
             let required = [&arguments[..], &["--require-match"]].concat();
-            holds(&bench.told(&required, 64), &[NOTHING, "`--require-match`"]);
+            holds(
+                &bench.stderr(&required, 64),
+                &[NOTHING, "`--require-match`"],
+            );
         }
     }
     let all = bench.json(&["reconcile", "--require-match"], 0);
@@ -113,7 +116,7 @@ fn n4_a_known_name_that_picks_nothing_is_one_warning() {
 }
 
 #[test]
-fn n4_what_documents_select_by_name_is_known_only_by_a_look() {
+fn n4_what_documents_select_by_name_needs_an_observation() {
     let bench = bench();
     bench.write(
         "manifests/names.yaml",

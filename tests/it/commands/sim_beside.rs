@@ -166,7 +166,7 @@ fn n9_a_world_is_not_begun_anew_under_a_daemon() {
 }
 
 #[test]
-fn n9_who_works_in_the_world_of_another_process_is_told_of_its_end() {
+fn n9_a_guest_of_a_simulator_learns_of_its_end() {
     let bench = Bench::new();
     let daemon = in_sync(&bench);
     let observes = ["manifests", "--observe-only"];
@@ -179,7 +179,7 @@ fn n9_who_works_in_the_world_of_another_process_is_told_of_its_end() {
 }
 
 #[test]
-fn n9_doctor_leaves_no_trace_in_a_world_and_one_that_is_damaged_is_told_with_the_way_out() {
+fn n9_doctor_leaves_no_trace_and_reports_a_damaged_world() {
     let bench = Bench::new();
     bench.declare("tokyo", TOKYO, &["img-a"]);
     bench.run(&["doctor", "manifests"], 0);
@@ -193,9 +193,9 @@ fn n9_doctor_leaves_no_trace_in_a_world_and_one_that_is_damaged_is_told_with_the
     }
     fs::write(bench.state().join("world.json"), "{").expect("a file");
     for arguments in [["plan", "manifests"], ["doctor", "manifests"]] {
-        let told = bench.told(&arguments, 1);
+        let printed = bench.stderr(&arguments, 1);
         holds(
-            &told,
+            &printed,
             &["world.json: ", "start with a new world: `--sim-reset`"],
         );
     }

@@ -119,7 +119,7 @@ fn s18_d5_what_is_no_database_is_refused() {
 }
 
 #[test]
-fn s20_d9_a_second_process_is_told_who_holds_the_directory() {
+fn s20_d9_a_second_process_learns_who_holds_the_directory() {
     let bench = bench();
     let mut lock = File::options()
         .write(true)
@@ -184,7 +184,7 @@ fn a_file_in_the_place_of_the_directory_is_named() {
 }
 
 /// The commands that only read.
-const LOOKS: [&[&str]; 5] = [
+const READING_COMMANDS: [&[&str]; 5] = [
     &["plan"],
     &["status"],
     &["history"],
@@ -193,7 +193,7 @@ const LOOKS: [&[&str]; 5] = [
 ];
 
 #[test]
-fn s16_a_look_makes_no_file_and_changes_none() {
+fn s16_reading_commands_make_no_file_and_change_none() {
     let simulator = Simulator::start();
     let bench = Bench::new();
     bench.declare("tokyo", TOKYO, &["img-a"]);
@@ -210,7 +210,7 @@ fn s16_a_look_makes_no_file_and_changes_none() {
         assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
         document(&output)
     };
-    for arguments in LOOKS {
+    for arguments in READING_COMMANDS {
         real(arguments, 0);
     }
     assert!(!bench.path("state").exists(), "not even the directory");
@@ -221,7 +221,7 @@ fn s16_a_look_makes_no_file_and_changes_none() {
     real(&["reconcile"], 4);
     let before = bench.files();
     assert!(!before.is_empty());
-    for arguments in LOOKS {
+    for arguments in READING_COMMANDS {
         real(arguments, 0);
         assert!(bench.files() == before, "{arguments:?} changed the state");
     }
@@ -285,7 +285,7 @@ fn s18_a_reset_goes_with_the_simulator_and_a_variable_that_says_no_is_no() {
 }
 
 #[test]
-fn b5_s18_a_new_state_is_told_of_where_something_is_to_be_pruned() {
+fn b5_s18_a_new_state_is_reported_where_something_is_to_be_pruned() {
     for prune in ["owned", "exclusive"] {
         let bench = Bench::new();
         bench.declare("tokyo", TOKYO, &["img-a"]);
@@ -306,9 +306,9 @@ fn b5_s18_a_new_state_is_told_of_where_something_is_to_be_pruned() {
             holds(&stderr(&output), &[warning]);
         }
         let output = bench.run(&[&["reconcile", "-o", "json"], &flags as &[_]].concat(), 0);
-        let told = document(&output);
-        assert_eq!(told["state"], "new");
-        let warning = told["warnings"][0].as_str().expect("a warning");
+        let printed = document(&output);
+        assert_eq!(printed["state"], "new");
+        let warning = printed["warnings"][0].as_str().expect("a warning");
         holds(&stderr(&output), &[warning]);
         assert_eq!(stderr(&output).matches("is new").count(), 1);
         for command in ["plan", "reconcile"] {
@@ -352,7 +352,7 @@ fn version(bench: &Bench) -> usize {
 }
 
 #[test]
-fn r12_commands_that_look_work_on_states_of_older_versions() {
+fn r12_reading_commands_work_on_states_of_older_versions() {
     for (bench, older) in older_benches() {
         let plan = bench.json(&["plan"], 0);
         assert_eq!(plan["changes"], json!([]), "version {older}");
@@ -369,7 +369,7 @@ fn r12_commands_that_look_work_on_states_of_older_versions() {
         bench.json(&["history", "verify"], 0);
         let explained = bench.run(&["explain", "img-a"], 0);
         holds(&stdout(&explained), &["img-a"]);
-        assert_eq!(version(&bench), older, "who only looks changes nothing");
+        assert_eq!(version(&bench), older, "reading changes nothing");
     }
 }
 
@@ -388,7 +388,7 @@ fn r12_a_plan_that_was_saved_before_an_upgrade_is_carried_out_after_it() {
 }
 
 #[test]
-fn r12_what_people_say_migrates_the_state_unless_an_older_process_works_with_it() {
+fn r12_operator_commands_upgrade_the_state_unless_it_is_in_use() {
     for (bench, older) in older_benches() {
         let lock = File::options()
             .write(true)
@@ -412,7 +412,7 @@ fn r12_what_people_say_migrates_the_state_unless_an_older_process_works_with_it(
 }
 
 #[test]
-fn r12_state_upgrade_tells_what_it_did_and_keeps_a_copy() {
+fn r12_state_upgrade_reports_what_it_did_and_keeps_a_copy() {
     for (bench, older) in older_benches() {
         let done = bench.json(&["state", "upgrade"], 0);
         assert_eq!(done["upgraded"], true);

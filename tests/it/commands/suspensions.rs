@@ -92,7 +92,7 @@ fn until_ends_a_suspension_by_itself() {
         "it is over, and was not ended"
     );
     holds(
-        &bench.told(&["resume"], 1),
+        &bench.stderr(&["resume"], 1),
         &["nothing is suspended or parked"],
     );
     assert_eq!(bench.json(&["reconcile"], 0)["summary"]["shared"], 3);
@@ -113,19 +113,19 @@ fn resume_ends_what_is_meant() {
     );
     // One wrong id makes the command end no suspension at all.
     holds(
-        &bench.told(&["resume", "1", "7"], 1),
+        &bench.stderr(&["resume", "1", "7"], 1),
         &["no suspension 7 is in force, so nothing was ended"],
     );
     // A part of a suspension cannot be ended.
     holds(
-        &bench.told(&["resume", "--image", "img-b"], 1),
+        &bench.stderr(&["resume", "--image", "img-b"], 1),
         &[
             "no suspension has exactly this selection (image img-b)",
             "by the number that `sharekeeper status` shows",
         ],
     );
     holds(
-        &bench.told(&["resume", "one"], 64),
+        &bench.stderr(&["resume", "one"], 64),
         &["the number of a suspension, which `sharekeeper status` shows"],
     );
     assert_eq!(
@@ -188,7 +188,7 @@ fn a_suspension_needs_a_reason_and_an_end_that_is_ahead() {
         (&["--reason", "x", "--region", "tokyo"], 64, "ap-tokyo"),
     ] {
         let arguments = [&["suspend", "--all"], arguments].concat();
-        holds(&bench.told(&arguments, status), &[words]);
+        holds(&bench.stderr(&arguments, status), &[words]);
         let document = bench.json(&arguments, status);
         holds(document["error"].as_str().expect("says why"), &[words]);
     }
@@ -196,7 +196,7 @@ fn a_suspension_needs_a_reason_and_an_end_that_is_ahead() {
 }
 
 #[test]
-fn s20_an_image_that_somebody_else_keeps_cancelling_is_parked_until_a_person_resumes_it() {
+fn s20_a_contested_image_is_parked_until_a_person_resumes_it() {
     let bench = Bench::new();
     bench.declare("tokyo", TOKYO, &["img-a", "img-b"]);
     for _ in 0..3 {
@@ -228,7 +228,7 @@ fn s20_an_image_that_somebody_else_keeps_cancelling_is_parked_until_a_person_res
         ],
     );
     holds(
-        &bench.told(&["resume"], 1),
+        &bench.stderr(&["resume"], 1),
         &["nothing is suspended; 1 image is parked: name them with `--image`, or give `--all`"],
     );
     assert_eq!(
@@ -258,7 +258,7 @@ fn a_suspension_that_reaches_nothing_known_is_warned_of() {
 }
 
 #[test]
-fn n2_a_suspension_is_told_of_though_nothing_is_due() {
+fn n2_a_suspension_is_shown_though_nothing_is_due() {
     let bench = bench();
     bench.run(&["reconcile"], 0);
     bench.run(&["suspend", "--all", "--reason", "incident, hands off"], 0);
@@ -268,7 +268,7 @@ fn n2_a_suspension_is_told_of_though_nothing_is_due() {
         "`sharekeeper resume 1`",
     ];
     for command in ["plan", "reconcile"] {
-        holds(&bench.told(&[command], 0), &words);
+        holds(&bench.stderr(&[command], 0), &words);
         let document = bench.json(&[command], 0);
         assert_eq!(document["suspensions"][0]["reason"], "incident, hands off");
         holds(document["warnings"][0].as_str().expect("a warning"), &words);
@@ -302,7 +302,7 @@ fn n2_what_a_withheld_image_says_is_not_said_twice() {
 }
 
 #[test]
-fn n2_a_closed_change_window_is_told_of_though_nothing_is_due() {
+fn n2_a_closed_change_window_is_shown_though_nothing_is_due() {
     let bench = bench();
     bench.run(&["reconcile"], 0);
     bench.write(
@@ -314,7 +314,7 @@ fn n2_a_closed_change_window_is_told_of_though_nothing_is_due() {
             "account default: changes are not made now",
             "no opening was found within a year",
         ];
-        holds(&bench.told(&[command], 0), &words);
+        holds(&bench.stderr(&[command], 0), &words);
         let document = bench.json(&[command], 0);
         let closed = &document["closed_windows"][0];
         assert_eq!(closed["account"], "default");
@@ -349,7 +349,7 @@ fn n1_a_state_that_nobody_works_with_is_not_spoken_to() {
         "--state-dir",
         "--sim",
     ];
-    holds(&bench.told(&suspend, 1), &words);
+    holds(&bench.stderr(&suspend, 1), &words);
     assert!(!bench.path("state").exists(), "and leaves nothing behind");
     // The same happens if `--sim` is forgotten. The message names the state directory that may be meant.
     let bench = bench.used();

@@ -127,7 +127,7 @@ fn g4_in_a_checkout_of_another_user_an_older_commit_is_refused() {
 }
 
 #[test]
-fn g4_where_only_the_order_cannot_be_told_an_older_commit_is_refused() {
+fn g4_where_only_the_order_is_unknown_an_older_commit_is_refused() {
     let Some(history) = going_back() else {
         return;
     };
@@ -239,7 +239,7 @@ fn g4_a_state_that_knows_no_commit_goes_on_and_says_so() {
 }
 
 #[test]
-fn g4_doctor_tells_the_commit_and_what_would_become_of_it() {
+fn g4_doctor_shows_the_commit_and_whether_it_would_be_accepted() {
     let Some(history) = History::of_two() else {
         return;
     };

@@ -1,6 +1,7 @@
 //! Translates the cases of the reference model into the types of the planner, and the decisions of the planner back
 //! into the terms of the model.
 
+use crate::support::cloud::live::scope;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,9 +13,7 @@ use sharekeeper::inventory::{
     AcknowledgedWrite, AnsweredState, Inventory, InventoryEntry, OwnedShare, OwnershipState,
     Suspension,
 };
-use sharekeeper::model::{
-    AccountName, Clocks, ImageId, Monotonic, Region, Scope, Selector, ShareState, Timestamp,
-};
+use sharekeeper::model::{Clocks, ImageId, Monotonic, Scope, Selector, ShareState, Timestamp};
 use sharekeeper::observation::{
     Blueprint, Eligibility, Instances, Observation, OwnImage, OwnImages, Seen, Unobserved,
 };
@@ -76,10 +75,7 @@ impl Setting {
         let now = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
         let id = |n| ImageId::new(&format!("img-{n:02}")).expect("an id");
         Self {
-            scope: Scope {
-                account: AccountName::default(),
-                region: Region::new("ap-tokyo").expect("a region"),
-            },
+            scope: scope("ap-tokyo"),
             ids: (0..images).map(id).collect(),
             blueprints: (0..images).map(blueprint_id).collect(),
             attempts: AttemptLog {

@@ -1,6 +1,8 @@
 //! Builds boards and call counts for the tests of monitoring, among them a board of any size with every kind of
 //! trouble.
 
+use crate::support::board::id;
+use crate::support::cloud::live::scope;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -13,8 +15,8 @@ use sharekeeper::host::ProcessCounts;
 use sharekeeper::inventory::Suspension;
 use sharekeeper::metrics::{MetricsExtra, WebhookCounts};
 use sharekeeper::model::{
-    AccountName, Cause, ImageId, ImageKey, Monotonic, Permission, Region, Scope, Selector,
-    ShareState, Timestamp,
+    AccountName, Cause, ImageKey, Monotonic, Permission, Region, Scope, Selector, ShareState,
+    Timestamp,
 };
 use sharekeeper::observation::Unobserved;
 use sharekeeper::plan::{
@@ -89,17 +91,6 @@ pub(crate) fn extra() -> MetricsExtra<'static> {
     }
 }
 
-pub(crate) fn scope(region: Region) -> Scope {
-    Scope {
-        account: AccountName::default(),
-        region,
-    }
-}
-
-fn image(number: usize) -> ImageId {
-    ImageId::new(&format!("img-{number:08}")).expect("an id")
-}
-
 fn problem(code: &str, unmet: Option<UnmetCondition>) -> Problem {
     Problem {
         message: format!("img-00000001 of {code}"),
@@ -124,7 +115,7 @@ fn suspension(selector: Selector) -> Suspension {
 /// Adds suspensions and a closed window: they hold back the first image of each scope, and pruning in one account.
 pub(crate) fn held(board: &mut Board) {
     let selector = Selector {
-        images: [image(1)].into(),
+        images: [id(1)].into(),
         ..Selector::default()
     };
     board.holds_now(Holds {
@@ -248,9 +239,9 @@ fn plan(scope: &Scope, view: View, decisions: impl Iterator<Item = Decision>) ->
         ours: false,
     };
     let unmanaged = Unmanaged {
-        ours: [image(90_000_001)].into(),
-        foreign: [image(90_000_002), image(90_000_003)].into(),
-        strays: [(image(90_000_004), stray)].into(),
+        ours: [id(90_000_001)].into(),
+        foreign: [id(90_000_002), id(90_000_003)].into(),
+        strays: [(id(90_000_004), stray)].into(),
     };
     Plan {
         scope: scope.clone(),
@@ -261,7 +252,7 @@ fn plan(scope: &Scope, view: View, decisions: impl Iterator<Item = Decision>) ->
         prune_skipped: false,
         decisions: decisions
             .enumerate()
-            .map(|(number, decision)| (image(number), decision))
+            .map(|(number, decision)| (id(number), decision))
             .collect(),
         unmanaged,
         undocumented_states: Default::default(),
@@ -277,7 +268,7 @@ fn plan(scope: &Scope, view: View, decisions: impl Iterator<Item = Decision>) ->
 
 /// Adds one account and region with every kind of trouble.
 fn troubled(board: &mut Board, region: Region, images: usize) {
-    let (scope, at) = (scope(region), now() - TimeDelta::seconds(90));
+    let (scope, at) = (scope(region.as_str()), now() - TimeDelta::seconds(90));
     let earlier = now() - TimeDelta::minutes(10);
     let before = (0..images).map(|number| in_sync(decision(number)));
     let before = plan(&scope, View::Seen, before);
@@ -326,7 +317,7 @@ pub(crate) fn every_change(board: &mut Board, scope: &Scope) {
                 at: now() - TimeDelta::seconds(90),
                 key: ImageKey {
                     scope: scope.clone(),
-                    image: image(1),
+                    image: id(1),
                 },
                 permission,
                 cause,
@@ -456,13 +447,13 @@ pub(crate) fn every_kind(images: usize) -> Board {
 
 /// Makes a scope that may not be read, with an image whose state is known only from the answer to a write.
 fn by_word(board: &mut Board, scope: &Scope) {
-    let word = Decision {
+    let acknowledged = Decision {
         actual: Actual::Unknown,
         ..in_sync(decision(0))
     };
     let view = View::ReadDenied(Unobserved::new("reading is denied"));
     board.pass_began(scope, now());
-    board.planned(&plan(scope, view, [word].into_iter()), now());
+    board.planned(&plan(scope, view, [acknowledged].into_iter()), now());
 }
 
 /// Every reason that the images of the board have.

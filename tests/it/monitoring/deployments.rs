@@ -61,7 +61,7 @@ fn the_manifests_in_the_kubernetes_example_are_valid() {
 }
 
 #[test]
-fn the_scrape_configuration_names_the_job_that_the_alerts_look_for() {
+fn the_scrape_configuration_names_the_job_of_the_alerts() {
     let configuration = &documents("examples/monitoring/prometheus.yaml")[0];
     assert_eq!(
         configuration["scrape_configs"][0]["job_name"],

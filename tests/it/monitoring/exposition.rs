@@ -1,5 +1,6 @@
 //! Tests the text of `/metrics`: its format, its values, and a bound for the number of series.
 
+use crate::support::cloud::live::scope;
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
@@ -10,7 +11,7 @@ use sharekeeper::metrics::{MetricsExtra, metrics};
 use sharekeeper::model::{AccountName, Region, Scope};
 use sharekeeper::status::{Activity, Board, Holds, PassResult, Reason};
 
-use super::boards::{bad_day, board, calls, calm, every_kind, extra, held, now, reasons, scope};
+use super::boards::{bad_day, board, calls, calm, every_kind, extra, held, now, reasons};
 
 /// The lines that hold a value.
 fn series(text: &str) -> Vec<&str> {
@@ -95,7 +96,7 @@ fn a_board_of_which_nothing_is_known_yet_shows_what_there_is() {
         process: None,
     };
     let mut board = Board::new(now(), true);
-    board.pass_began(&scope(Region::new("ap-tokyo").expect("a region")), now());
+    board.pass_began(&scope("ap-tokyo"), now());
     board.state_lost("the state was removed".into(), now());
     let shown = metrics(&board, &CallBreakdown::default(), &nothing, now());
     let of = "{account=\"default\",region=\"ap-tokyo\"}";
@@ -128,7 +129,8 @@ fn a_board_of_which_nothing_is_known_yet_shows_what_there_is() {
 #[test]
 fn n2_suspensions_are_counted_in_each_scope_that_they_reach() {
     let mut board = Board::new(now(), false);
-    let [calm_scope, other] = [Region::first(), Region::all().last().expect("a region")].map(scope);
+    let [calm_scope, other] = [Region::first(), Region::all().last().expect("a region")]
+        .map(|region| scope(region.as_str()));
     calm(&mut board, &calm_scope, 3, 1);
     calm(&mut board, &other, 1, 1);
     let shown = |board: &Board| metrics(board, &calls(1), &extra(), now());
@@ -182,7 +184,7 @@ fn counters_do_not_fall_when_a_scope_is_given_up() {
     let mut board = board(2, 10);
     let count = "sharekeeper_reconcile_duration_seconds_count";
     let before = value(&metrics(&board, &calls(1), &extra(), now()), count);
-    let kept = scope(Region::all().next().expect("a region"));
+    let kept = scope(Region::first().as_str());
     board.retain_scopes(|scope| *scope == kept, now());
     let rest = Activity::Idle { next: now() };
     board.pass_ended(
@@ -223,7 +225,7 @@ fn of_scope<'t>(text: &'t str, account: &str, region: &str) -> Vec<&'t str> {
 #[test]
 fn n3_a_scope_has_few_series_and_as_many_as_things_are_wrong() {
     let mut board = Board::new(now() - TimeDelta::hours(6), false);
-    let calm_scope = scope(Region::first());
+    let calm_scope = scope(Region::first().as_str());
     calm(&mut board, &calm_scope, 2_000, 1);
     let shown = metrics(&board, &CallBreakdown::default(), &extra(), now());
     let at_rest = of_scope(&shown, "default", "ap-bangkok");
@@ -352,8 +354,7 @@ fn n3_actual_shares_are_missing_where_nothing_was_seen() {
 #[test]
 fn r10_counts_of_known_kinds_begin_at_0_in_each_region_of_the_manifests() {
     let mut board = Board::new(now(), false);
-    let named =
-        ["ap-tokyo", "ap-seoul"].map(|region| scope(Region::new(region).expect("a region")));
+    let named = ["ap-tokyo", "ap-seoul"].map(scope);
     board.add_scopes(named.iter());
     let shown = metrics(&board, &CallBreakdown::default(), &extra(), now());
     let zeros: BTreeSet<_> = series(&shown)

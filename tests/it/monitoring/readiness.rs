@@ -1,26 +1,14 @@
 //! Tests when `/readyz` succeeds: as soon as all scopes were observed, however long the writes take, and whatever is
 //! added to the manifests later.
 
-use sharekeeper::desired::Desired;
-
 use super::scrapes::shown;
 use crate::support::cloud::live::{Live, reconciling, scope};
-use crate::support::cloud::world::{REGIONAL, World, id};
-use crate::support::cloud::{Behaviour, Fault, desired};
+use crate::support::cloud::world::{REGIONAL, World};
+use crate::support::cloud::{Behaviour, Fault};
 
 const TOKYO: &str = "ap-tokyo";
 const SEOUL: &str = "ap-seoul";
 const WRITE: &str = "ModifyImageSharePermission";
-
-/// Adds unshared images to these regions, and returns manifests that want them shared.
-fn to_share(world: &World, regions: &[&'static str], images: usize) -> Desired {
-    let all = regions.iter().copied();
-    let all = all.flat_map(|region| (0..images).map(move |n| (region, id(n), true)));
-    for (region, image, _) in all.clone() {
-        world.cloud().add(region, &image, false);
-    }
-    desired(all)
-}
 
 fn ready(live: &Live<'_>) -> Result<(), Vec<String>> {
     live.publisher.board(|board| board.ready())
@@ -39,9 +27,9 @@ fn refusing(code: Option<&'static str>, seoul_fails: bool) -> Behaviour {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r3_it_is_ready_once_all_was_looked_at_and_long_before_the_first_pass_ends() {
+async fn r3_it_is_ready_after_the_first_observation_before_the_pass_ends() {
     let world = World::new(1, REGIONAL);
-    let wanted = to_share(&world, &[TOKYO, SEOUL], 2_000);
+    let wanted = world.add_to_share(&[TOKYO, SEOUL], 2_000);
     world.behave(Behaviour {
         hung: vec!["lighthouse.ap-seoul".to_owned()],
         ..Behaviour::default()
@@ -75,8 +63,8 @@ async fn r3_it_is_ready_once_all_was_looked_at_and_long_before_the_first_pass_en
 async fn r3_a_region_that_is_added_later_does_not_make_it_unready() {
     let world = World::new(1, REGIONAL);
     let (before, after) = (
-        to_share(&world, &[TOKYO], 5),
-        to_share(&world, &[TOKYO, SEOUL], 500),
+        world.add_to_share(&[TOKYO], 5),
+        world.add_to_share(&[TOKYO, SEOUL], 500),
     );
     reconciling(&world, async |live| {
         live.load(before.clone()).await;
@@ -115,7 +103,7 @@ async fn r3_a_region_whose_writes_all_fail_is_ready() {
         "InternalError",
     ] {
         let world = World::new(1, REGIONAL);
-        let wanted = to_share(&world, &[TOKYO, SEOUL], 50);
+        let wanted = world.add_to_share(&[TOKYO, SEOUL], 50);
         world.behave(refusing(Some(code), false));
         reconciling(&world, async |live| {
             live.load(wanted).await;
@@ -131,9 +119,9 @@ async fn r3_a_region_whose_writes_all_fail_is_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r3_what_cannot_be_seen_from_the_first_is_told_until_something_can_be() {
+async fn r3_what_was_never_observed_is_reported_until_something_is() {
     let world = World::new(1, REGIONAL);
-    let wanted = to_share(&world, &[TOKYO, SEOUL], 3);
+    let wanted = world.add_to_share(&[TOKYO, SEOUL], 3);
     world.behave(Behaviour {
         fault: Box::new(|action, _, _| (action == "DescribeBlueprints").then_some(Fault::NotSent)),
         ..Behaviour::default()

@@ -124,12 +124,12 @@ fn view(region: &Region, suffix: &str, asks_cvm: bool) -> RegionView {
             view.shared.insert(id.clone(), shown);
         }
         if asks_cvm {
-            let told = CvmImage {
+            let row = CvmImage {
                 family: image.in_family.then(|| "golden".into()),
                 deprecated: image.deprecated,
                 tags: BTreeMap::new(),
             };
-            cvm.insert(id, told);
+            cvm.insert(id, row);
         }
     }
     view.cvm = match (asks_cvm, region.cvm_fails) {

@@ -1,6 +1,7 @@
 //! Builds a scope with its documents in the types of the product in a few words, and gives the decisions of
 //! resolution about it.
 
+use crate::support::cloud::live::scope;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
@@ -186,10 +187,7 @@ pub(crate) enum Effect {
 impl Default for Setup {
     fn default() -> Self {
         Self {
-            scope: Scope {
-                account: AccountName::default(),
-                region: region(HERE),
-            },
+            scope: scope(HERE),
             entries: BTreeMap::new(),
             names: BTreeMap::new(),
             policies: Vec::new(),

@@ -43,7 +43,7 @@ async fn ask_and_stop(address: SocketAddr, path: &str, more: &str) -> (Kept, Str
 }
 
 #[tokio::test(start_paused = true)]
-async fn b3_who_asks_again_and_again_costs_a_snapshot_and_a_document_a_second_and_so_many_bytes() {
+async fn b3_repeated_requests_cost_one_snapshot_and_document_a_second() {
     let shown = Rc::new(Shown::new(good()));
     let (clock, bytes) = (SystemClock::start(), Cell::new(0_u32));
     served(&shown, None, |address| {
@@ -74,8 +74,7 @@ async fn b3_who_asks_again_and_again_costs_a_snapshot_and_a_document_a_second_an
 }
 
 #[tokio::test(start_paused = true)]
-async fn b3_of_what_changes_all_the_time_the_engine_hands_over_a_snapshot_a_second_and_renders_nothing()
- {
+async fn b3_of_constant_changes_the_engine_gives_one_snapshot_a_second() {
     let shown = Rc::new(Shown::new(good()));
     let clock = SystemClock::start();
     served(&shown, None, |address| {
@@ -119,7 +118,7 @@ async fn b3_of_what_changes_all_the_time_the_engine_hands_over_a_snapshot_a_seco
 }
 
 #[tokio::test(start_paused = true)]
-async fn b3_queries_that_are_new_each_time_are_rendered_at_a_pace_and_hold_up_no_plain_page() {
+async fn b3_new_queries_are_rendered_at_a_pace_and_delay_no_plain_page() {
     let shown = Rc::new(Shown::new(good()));
     let clock = SystemClock::start();
     served(&shown, None, |address| {
@@ -162,7 +161,7 @@ async fn b3_queries_that_are_new_each_time_are_rendered_at_a_pace_and_hold_up_no
 }
 
 #[tokio::test(start_paused = true)]
-async fn b3_an_engine_that_stands_still_is_told_of_and_what_was_last_known_is_shown() {
+async fn b3_an_engine_that_hangs_is_reported_beside_the_last_snapshot() {
     let shown = Shown::new(good());
     let (port, address) = bound(None);
     let (engine, its_port) = border(StandStill::start());
@@ -417,7 +416,7 @@ async fn probe(address: SocketAddr) -> (u16, Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn b8_probes_are_answered_at_once_whoever_else_is_connected_and_asks_nothing() {
+async fn b8_probes_are_answered_at_once_beside_idle_connections() {
     let shown = Rc::new(Shown::new(good()));
     served(&shown, None, |address| async move {
         for sent in [

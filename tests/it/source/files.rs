@@ -28,14 +28,14 @@ impl Watch for Silent {
 
 /// A file watch that reports a change when the test asks for it, and counts how often the files were read.
 #[derive(Clone, Default)]
-struct Told {
+struct Notified {
     changed: Rc<Notify>,
-    looks: Rc<Cell<usize>>,
+    readings: Rc<Cell<usize>>,
 }
 
-impl Watch for Told {
+impl Watch for Notified {
     async fn follow(&mut self, _: &Places) -> bool {
-        self.looks.set(self.looks.get() + 1);
+        self.readings.set(self.readings.get() + 1);
         false
     }
 
@@ -49,7 +49,7 @@ async fn pause(clock: &SystemClock, time: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn m13_l6_a_change_that_nothing_tells_of_is_found_within_the_poll() {
+async fn m13_l6_a_change_without_notification_is_found_by_the_poll() {
     let files = Files::with(&["img-a"]);
     let clock = SystemClock::start();
     run(files.settings(POLL), NoPrograms, Silent, async |mut fed| {
@@ -66,25 +66,25 @@ async fn m13_l6_a_change_that_nothing_tells_of_is_found_within_the_poll() {
 #[tokio::test(start_paused = true)]
 async fn m14_a_file_that_is_touched_for_ever_delays_the_set_only_so_much() {
     let files = Files::with(&["img-a"]);
-    let (told, clock) = (Told::default(), SystemClock::start());
+    let (notified, clock) = (Notified::default(), SystemClock::start());
     let storm = async |until: Monotonic| {
         while clock.monotonic() < until {
             let file = File::options().write(true).open(files.path("m/img-a.yaml"));
             let file = file.expect("opens");
             file.set_modified(std::time::UNIX_EPOCH + clock.monotonic().since_start())
                 .expect("touches");
-            told.changed.notify_one();
+            notified.changed.notify_one();
             pause(&clock, Duration::from_millis(5)).await;
         }
     };
     run(
         files.settings(NEVER),
         NoPrograms,
-        told.clone(),
+        notified.clone(),
         async |mut fed| {
             assert_eq!(fed.images().await, ["img-a"]);
             files.write("m/img-b.yaml", &share("img-b"));
-            let (begin, looks) = (clock.monotonic(), told.looks.get());
+            let (begin, readings) = (clock.monotonic(), notified.readings.get());
             let end = begin + Duration::from_secs(60);
             let ((), took) = tokio::join!(storm(end), async {
                 assert_eq!(fed.images().await, ["img-a", "img-b"]);
@@ -95,15 +95,15 @@ async fn m14_a_file_that_is_touched_for_ever_delays_the_set_only_so_much() {
                 took <= DEBOUNCE * 10 + Duration::from_millis(300),
                 "{took:?}"
             );
-            let looks = told.looks.get() - looks;
+            let readings = notified.readings.get() - readings;
             assert!(
-                (10..=31).contains(&looks),
-                "it looked {looks} times in a minute"
+                (10..=31).contains(&readings),
+                "it read {readings} times in a minute"
             );
             // After the storm, a single change is delayed by one debounce only.
             pause(&clock, Duration::from_secs(10)).await;
             files.write("m/img-c.yaml", &share("img-c"));
-            told.changed.notify_one();
+            notified.changed.notify_one();
             assert_eq!(fed.images().await, ["img-a", "img-b", "img-c"]);
         },
     )
@@ -130,14 +130,14 @@ impl Clock for Paused {
 #[tokio::test(start_paused = true)]
 async fn m14_a_change_whose_end_was_waited_for_is_read_without_another_pause() {
     let files = Files::with(&["img-a"]);
-    let (told, clock) = (Told::default(), SystemClock::start());
+    let (notified, clock) = (Notified::default(), SystemClock::start());
     let paused = Paused(SystemClock::start());
     let settings = files.settings(NEVER);
     run_on(
         paused,
         settings,
         NoPrograms,
-        told.clone(),
+        notified.clone(),
         async |mut fed| {
             assert_eq!(fed.images().await, ["img-a"]);
             for (is_told, took) in [(true, DEBOUNCE), (false, Duration::from_millis(250))] {
@@ -147,7 +147,7 @@ async fn m14_a_change_whose_end_was_waited_for_is_read_without_another_pause() {
                     &share(if is_told { "img-b" } else { "img-c" }),
                 );
                 if is_told {
-                    told.changed.notify_one();
+                    notified.changed.notify_one();
                 } else {
                     fed.reload.notify_one();
                 }
@@ -244,14 +244,13 @@ async fn m2_l6_what_passes_by_itself_is_tried_again_though_nothing_changes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn m1_m3_a_broken_set_tells_every_problem_once_and_the_mended_one_is_sent_though_it_is_the_same()
- {
+async fn m1_m3_broken_set_reports_each_problem_once_then_resends() {
     let files = Files::with(&["img-a", "img-b"]);
-    let (told, clock) = (Told::default(), SystemClock::start());
+    let (notified, clock) = (Notified::default(), SystemClock::start());
     run(
         files.settings(POLL),
         NoPrograms,
-        told.clone(),
+        notified.clone(),
         async |mut fed| {
             assert_eq!(fed.images().await, ["img-a", "img-b"]);
             for image in ["img-a", "img-b"] {
@@ -288,11 +287,11 @@ async fn m1_m3_a_broken_set_tells_every_problem_once_and_the_mended_one_is_sent_
 #[tokio::test(start_paused = true)]
 async fn an_equal_set_is_not_sent_twice() {
     let files = Files::with(&["img-a"]);
-    let (told, clock) = (Told::default(), SystemClock::start());
+    let (notified, clock) = (Notified::default(), SystemClock::start());
     run(
         files.settings(NEVER),
         NoPrograms,
-        told.clone(),
+        notified.clone(),
         async |mut fed| {
             assert_eq!(fed.images().await, ["img-a"]);
             fed.reload.notify_one();
@@ -337,25 +336,25 @@ async fn m3_s3_with_partial_ok_the_good_files_are_a_set_that_is_marked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s3_who_asks_for_a_reading_is_told_when_it_is_done_and_not_before_what_came_of_it() {
+async fn s3_a_requested_reading_is_acknowledged_after_its_update() {
     let files = Files::with(&["img-a"]);
     run(
         files.settings(NEVER),
         NoPrograms,
-        Told::default(),
+        Notified::default(),
         async |mut fed| {
             assert_eq!(fed.images().await, ["img-a"]);
             files.write("m/img-b.yaml", &share("img-b"));
             fed.reload.notify_one();
-            assert!(matches!(fed.told().await, Update::Loaded(_)));
-            assert!(matches!(fed.told().await, Update::Asked));
+            assert!(matches!(fed.next_update().await, Update::Loaded(_)));
+            assert!(matches!(fed.next_update().await, Update::Asked));
             files.write("m/img-b.yaml", "kind: [");
             fed.reload.notify_one();
-            assert!(matches!(fed.told().await, Update::Broken(_)));
-            assert!(matches!(fed.told().await, Update::Asked));
+            assert!(matches!(fed.next_update().await, Update::Broken(_)));
+            assert!(matches!(fed.next_update().await, Update::Asked));
             // A request to reload is answered even if nothing is new.
             fed.reload.notify_one();
-            assert!(matches!(fed.told().await, Update::Asked));
+            assert!(matches!(fed.next_update().await, Update::Asked));
         },
     )
     .await;

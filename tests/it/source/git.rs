@@ -1,5 +1,10 @@
 //! Tests the source that reads manifests from a git repository, with the real git.
 
+mod checkouts;
+mod fetches;
+mod refs;
+mod sizes;
+
 use std::future::pending;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -112,7 +117,7 @@ impl Remote {
 }
 
 #[tokio::test]
-async fn the_first_commit_and_each_new_one_is_a_set_that_names_files_as_the_repository_does() {
+async fn each_commit_is_a_set_with_the_file_names_of_the_repository() {
     let Some(remote) = Remote::new() else { return };
     let head = remote.git(&["rev-parse", "HEAD"]);
     remote
@@ -163,37 +168,6 @@ async fn history_that_was_rewritten_is_followed() {
 }
 
 #[tokio::test]
-async fn a_branch_a_tag_a_full_name_and_a_hash_all_name_a_commit() {
-    let Some(remote) = Remote::new() else { return };
-    let first = remote.git(&["rev-parse", "HEAD"]);
-    remote.git(&["tag", "--annotate", "v1", "--message=x"]);
-    let second = remote.share("img-b");
-    for (reference, commit) in [
-        ("v1", &first),
-        ("refs/tags/v1", &first),
-        ("main", &second),
-        ("refs/heads/main", &second),
-        ("HEAD", &second),
-        (first.as_str(), &first),
-    ] {
-        run(
-            remote.settings(reference),
-            SystemCommandRunner,
-            Unwatched,
-            async |mut fed| {
-                assert_eq!(
-                    fed.loaded().await.commit.as_ref(),
-                    Some(commit),
-                    "{reference}"
-                );
-            },
-        )
-        .await;
-        remote.copy();
-    }
-}
-
-#[tokio::test]
 async fn m3_s3_a_broken_commit_keeps_the_last_good_one_and_says_what_is_wrong() {
     let Some(remote) = Remote::new() else { return };
     let good = remote.git(&["rev-parse", "HEAD"]);
@@ -224,7 +198,7 @@ async fn m3_s3_a_broken_commit_keeps_the_last_good_one_and_says_what_is_wrong() 
 }
 
 #[tokio::test]
-async fn a_repository_that_cannot_be_reached_keeps_the_last_good_commit_and_recovers() {
+async fn an_unreachable_repository_keeps_the_last_good_commit() {
     let Some(remote) = Remote::new() else { return };
     let good = remote.git(&["rev-parse", "HEAD"]);
     let kept = format!("commit {} stays in force", &good[..12]);
@@ -249,30 +223,6 @@ async fn a_repository_that_cannot_be_reached_keeps_the_last_good_commit_and_reco
             );
         })
         .await;
-}
-
-#[tokio::test]
-async fn a_ref_that_does_not_exist_says_so() {
-    let Some(remote) = Remote::new() else { return };
-    run(
-        remote.settings("no-such"),
-        SystemCommandRunner,
-        Unwatched,
-        async |mut fed| {
-            let problems = fed.broken().await;
-            holds(
-                &problems,
-                &[
-                    "couldn't find remote ref no-such",
-                    "nothing is decided until",
-                ],
-            );
-            remote.git(&["branch", "no-such"]);
-            fed.reload.notify_one();
-            assert_eq!(fed.images().await, ["img-a"]);
-        },
-    )
-    .await;
 }
 
 #[tokio::test]
@@ -323,7 +273,7 @@ async fn d4_a_private_copy_that_is_damaged_is_thrown_away_and_fetched_anew() {
 }
 
 #[tokio::test]
-async fn d4_after_a_start_without_network_the_last_good_commit_is_in_force_and_the_failure_told() {
+async fn d4_a_start_without_network_uses_the_last_commit_and_reports_it() {
     let Some(remote) = Remote::new() else { return };
     let good = remote.git(&["rev-parse", "HEAD"]);
     remote
@@ -358,25 +308,6 @@ async fn d4_after_a_start_without_network_the_last_good_commit_is_in_force_and_t
 }
 
 #[tokio::test]
-async fn what_was_good_of_another_ref_is_not_good_here() {
-    let Some(remote) = Remote::new() else { return };
-    remote.run(async |mut fed| drop(fed.loaded().await)).await;
-    remote.cut_off();
-    run(
-        remote.settings("other"),
-        SystemCommandRunner,
-        Unwatched,
-        async |mut fed| {
-            holds(
-                &fed.broken().await,
-                &["could not fetch", "nothing is decided until"],
-            );
-        },
-    )
-    .await;
-}
-
-#[tokio::test]
 async fn o7_no_hook_runs_whoever_put_it_there() {
     let Some(remote) = Remote::new() else { return };
     remote
@@ -404,7 +335,7 @@ async fn o7_no_hook_runs_whoever_put_it_there() {
 }
 
 #[tokio::test]
-async fn m10_a_link_in_the_repository_that_leads_out_of_it_is_refused_and_shows_nothing() {
+async fn m10_a_link_out_of_the_repository_is_refused_and_shows_nothing() {
     let secret = tempfile::tempdir().expect("a directory");
     fs::write(secret.path().join("a.yaml"), "hunter2: [").expect("writes");
     type Lead = fn(&Remote, &Path);
@@ -451,31 +382,7 @@ async fn m10_a_path_that_leads_out_of_the_repository_is_refused() {
 }
 
 #[tokio::test]
-async fn d12_s21_the_private_copy_does_not_grow_with_the_number_of_commits() {
-    let Some(remote) = Remote::new() else { return };
-    remote
-        .run(async |mut fed| {
-            fed.loaded().await;
-            let mut most = 0;
-            for number in 0..25 {
-                remote
-                    .files
-                    .write("m/img-a.yaml", &format!("{}# {number}\n", share("img-a")));
-                remote.commit();
-                fed.reload.notify_one();
-                fed.loaded().await;
-                most = most.max(names(&remote.copy().join("objects/pack")).len());
-            }
-            assert!(most <= 64, "{most} files");
-            remote.cut_off();
-            fed.reload.notify_one();
-            holds(&fed.broken().await, &["could not fetch"]);
-        })
-        .await;
-}
-
-#[tokio::test]
-async fn the_commit_of_files_in_a_checkout_is_told_and_another_commit_of_the_same_files_is_news() {
+async fn another_commit_of_the_same_files_in_a_checkout_is_an_update() {
     let Some(remote) = Remote::new() else { return };
     let head = remote.git(&["rev-parse", "HEAD"]);
     let settings = remote.files.settings(NEVER);
@@ -494,539 +401,4 @@ async fn the_commit_of_files_in_a_checkout_is_told_and_another_commit_of_the_sam
         },
     )
     .await;
-}
-
-/// Collects the log of this thread as long as the value exists.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::WARN)
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    /// The lines that were logged since the last call.
-    fn take(&self) -> Vec<String> {
-        let bytes = std::mem::take(&mut *self.0.lock().expect("one thread"));
-        let text = String::from_utf8(bytes).expect("text");
-        text.lines().map(str::to_owned).collect()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("one thread").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn g5_a_tag_of_a_branchs_name_does_not_take_its_place_and_is_told() {
-    for name in ["main", "feature/x"] {
-        let Some(remote) = Remote::new() else { return };
-        let old = remote.git(&["rev-parse", "HEAD"]);
-        if name != "main" {
-            remote.git(&["checkout", "--quiet", "-b", name]);
-        }
-        let new = remote.share("img-b");
-        let (log, _guard) = Log::listen();
-        run(
-            remote.settings(name),
-            SystemCommandRunner,
-            Unwatched,
-            async |mut fed| {
-                assert_eq!(fed.loaded().await.commit.as_ref(), Some(&new));
-                assert_eq!(log.take(), [""; 0], "there is but the branch");
-                remote.git(&["tag", name, &old]);
-                fed.reload.notify_one();
-                let newer = remote.share("img-c");
-                fed.reload.notify_one();
-                let loaded = fed.loaded().await;
-                assert_eq!(
-                    loaded.commit.as_ref(),
-                    Some(&newer),
-                    "the branch is followed"
-                );
-                let told = log.take();
-                assert_eq!(told.len(), 1, "{told:?}");
-                let (branch, tag) = (
-                    format!("`refs/heads/{name}` is followed"),
-                    format!("also refs/tags/{name}"),
-                );
-                holds(&told, &[&branch, &tag, "WARN"]);
-                remote.git(&["tag", "--delete", name]);
-                let newest = remote.share("img-d");
-                fed.reload.notify_one();
-                assert_eq!(fed.loaded().await.commit, Some(newest));
-                holds(&log.take(), &[&format!("is now `refs/heads/{name}` alone")]);
-            },
-        )
-        .await;
-        // The warning is logged at each start.
-        remote.git(&["tag", name, &old]);
-        run(
-            remote.settings(name),
-            SystemCommandRunner,
-            Unwatched,
-            async |mut fed| {
-                fed.loaded().await;
-                holds(&log.take(), &["is followed"]);
-            },
-        )
-        .await;
-    }
-}
-
-#[tokio::test]
-async fn g5_a_name_that_is_only_a_tag_works_and_asks_for_its_full_name() {
-    let Some(remote) = Remote::new() else { return };
-    let old = remote.git(&["rev-parse", "HEAD"]);
-    remote.git(&["tag", "--annotate", "v1", "--message=x"]);
-    remote.share("img-b");
-    let (log, _guard) = Log::listen();
-    for (reference, words) in [
-        ("v1", &["give `refs/tags/v1`"] as &[_]),
-        ("refs/tags/v1", &[]),
-    ] {
-        run(
-            remote.settings(reference),
-            SystemCommandRunner,
-            Unwatched,
-            async |mut fed| {
-                assert_eq!(fed.loaded().await.commit.as_ref(), Some(&old));
-                let told = log.take();
-                assert_eq!(told.len(), words.len(), "{told:?}");
-                holds(&told, words);
-            },
-        )
-        .await;
-    }
-}
-
-#[tokio::test]
-async fn g3_s3_a_submodule_of_a_followed_repository_is_an_error_with_its_cause() {
-    let Some(remote) = Remote::new() else { return };
-    let head = remote.git(&["rev-parse", "HEAD"]);
-    remote
-        .run(async |mut fed| {
-            assert_eq!(fed.images().await, ["img-a"]);
-            let entry = format!("160000,{head},m/team");
-            remote.git(&["update-index", "--add", "--cacheinfo", &entry]);
-            remote.git(&["commit", "--quiet", "--message=x"]);
-            fed.reload.notify_one();
-            let problems = fed.broken().await;
-            let kept = format!("commit {} stays in force", &head[..12]);
-            holds(
-                &problems,
-                &[
-                    "m/team: this is a submodule",
-                    "sharekeeper fetches none",
-                    "--path",
-                    &kept,
-                ],
-            );
-            // A submodule in a place where no manifests are read does no harm.
-            let entry = format!("160000,{head},m/_team");
-            remote.git(&["update-index", "--force-remove", "m/team"]);
-            remote.git(&["update-index", "--add", "--cacheinfo", &entry]);
-            remote.git(&["commit", "--quiet", "--message=x"]);
-            fed.reload.notify_one();
-            assert_eq!(fed.images().await, ["img-a"]);
-        })
-        .await;
-}
-
-/// Runs the real git, but removes this file from each checkout.
-struct LeavesOut(&'static str);
-
-impl CommandRunner for LeavesOut {
-    async fn run(&self, program: ExternalCommand) -> Result<Vec<u8>, CommandError> {
-        let work_tree = program.arguments.iter().find_map(|argument| {
-            let argument = argument.to_str()?;
-            argument.strip_prefix("--work-tree=").map(PathBuf::from)
-        });
-        let is_checkout = program
-            .arguments
-            .iter()
-            .any(|argument| argument == "checkout-index");
-        let answer = SystemCommandRunner.run(program).await;
-        if is_checkout {
-            let tree = work_tree.expect("a tree");
-            fs::remove_file(tree.join(self.0)).expect("removes");
-        }
-        answer
-    }
-}
-
-#[tokio::test]
-async fn g3_s3_what_the_checkout_of_a_followed_commit_leaves_out_is_an_error() {
-    let Some(remote) = Remote::new() else { return };
-    remote.share("img-b");
-    let settings = remote.settings("main");
-    run(
-        settings.clone(),
-        LeavesOut("m/img-b.yaml"),
-        Unwatched,
-        async |mut fed| {
-            holds(
-                &fed.broken().await,
-                &[
-                    "m/img-b.yaml: the commit has it, but git did not check it out",
-                    "nothing is decided until",
-                ],
-            );
-        },
-    )
-    .await;
-    // With `--partial-ok`, the other files are shared, and the set is marked as partial.
-    let settings = Settings {
-        partial_ok: true,
-        ..settings
-    };
-    remote.files.write("m/deep/img-c.yaml", &share("img-c"));
-    remote.commit();
-    run(
-        settings,
-        LeavesOut("m/deep/img-c.yaml"),
-        Unwatched,
-        async |mut fed| {
-            let loaded = fed.loaded().await;
-            assert_eq!(images(&loaded), ["img-a", "img-b"]);
-            holds(&problems(&loaded), &["m/deep/img-c.yaml"]);
-        },
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn g3_s3_a_file_that_is_gone_from_a_checkout_is_broken_until_git_is_told() {
-    let Some(remote) = Remote::new() else { return };
-    remote.share("img-b");
-    let settings = remote.files.settings(Duration::from_millis(100));
-    let watch = sharekeeper::host::SystemWatch::new();
-    run(settings, SystemCommandRunner, watch, async |mut fed| {
-        assert_eq!(fed.images().await, ["img-a", "img-b"]);
-        fs::remove_file(remote.files.path("m/img-b.yaml")).expect("removes");
-        holds(
-            &fed.broken().await,
-            &["m/img-b.yaml: git has it", "git rm", "rm -- m/img-b.yaml"],
-        );
-        // The manifests do not change here. Only the index of git changes.
-        remote.git(&["rm", "--quiet", "--cached", "m/img-b.yaml"]);
-        assert_eq!(fed.images().await, ["img-a"]);
-    })
-    .await;
-}
-
-/// The command lines of running processes that contain these words.
-fn processes(words: &str) -> Vec<String> {
-    let entries = fs::read_dir("/proc").expect("Linux");
-    let lines = entries.filter_map(|entry| {
-        let line = fs::read(entry.expect("an entry").path().join("cmdline")).ok()?;
-        Some(String::from_utf8_lossy(&line).replace('\0', " "))
-    });
-    lines.filter(|line| line.contains(words)).collect()
-}
-
-/// The pause between two checks of real processes.
-async fn pause() {
-    let clock = SystemClock::start();
-    let until = clock.monotonic() + Duration::from_millis(20);
-    clock.sleep_until(until).await;
-}
-
-#[tokio::test]
-async fn b7_g8_of_a_fetch_that_hangs_nothing_is_left_after_its_time() {
-    let Some(remote) = Remote::new() else { return };
-    // The system accepts connections, and the server never answers.
-    let server = TcpListener::bind("127.0.0.1:0").expect("listens");
-    let address = server.local_addr().expect("an address").to_string();
-    for (reference, step) in [("refs/heads/main", "fetch"), ("main", "ls-remote")] {
-        let mut settings = remote.settings(reference);
-        if let Origin::Git(repository) = &mut settings.origin {
-            repository.url = GitUrl::new(&format!("http://{address}/x.git")).expect("a URL");
-            repository.timeout = Duration::from_secs(4);
-        }
-        run(settings, SystemCommandRunner, Unwatched, async |mut fed| {
-            let mut most = 0;
-            let told = {
-                let mut told = std::pin::pin!(fed.broken());
-                loop {
-                    tokio::select! {
-                        told = &mut told => break told,
-                        () = pause() => {
-                            most = most.max(processes(&address).len());
-                        }
-                    }
-                }
-            };
-            holds(
-                &told,
-                &["took longer than 4 s", "`--git-timeout` gives it more time"],
-            );
-            assert!(most > 1, "{step}: {most} processes beside git itself");
-            assert_eq!(processes(&address), [""; 0], "{step}");
-        })
-        .await;
-    }
-    // If the caller drops the feed, git ends as well.
-    let mut settings = remote.settings("refs/heads/main");
-    if let Origin::Git(repository) = &mut settings.origin {
-        repository.url = GitUrl::new(&format!("http://{address}/x.git")).expect("a URL");
-    }
-    run(settings, SystemCommandRunner, Unwatched, async |fed| {
-        while processes(&address).len() < 2 {
-            pause().await;
-        }
-        drop(fed);
-    })
-    .await;
-    while !processes(&address).is_empty() {
-        pause().await;
-    }
-}
-
-/// The files that a killed git leaves in its repository.
-const LEFTOVERS: [&str; 10] = [
-    "objects/pack/tmp_pack_abc",
-    "objects/pack/tmp_idx_abc",
-    "objects/pack/.tmp-1-pack-1.pack",
-    "objects/pack/pack-1.keep",
-    "objects/pack/pack-1.pack",
-    "objects/00/tmp_obj_abc",
-    "shallow.lock",
-    "shallow_abc",
-    "config.lock",
-    "refs/sharekeeper/fetched.lock",
-];
-
-fn leave_halves(repository: &Path) {
-    for name in LEFTOVERS {
-        let path = repository.join(name);
-        fs::create_dir_all(path.parent().expect("a parent")).expect("makes");
-        fs::write(path, "half").expect("writes");
-    }
-}
-
-fn halves(repository: &Path) -> Vec<&'static str> {
-    let is_left = |name: &&&str| repository.join(name).exists();
-    LEFTOVERS.iter().filter(is_left).copied().collect()
-}
-
-/// Runs the real git, but kills each fetch half-way.
-struct KilledFetches;
-
-impl CommandRunner for KilledFetches {
-    async fn run(&self, program: ExternalCommand) -> Result<Vec<u8>, CommandError> {
-        if !program.arguments.iter().any(|argument| argument == "fetch") {
-            return SystemCommandRunner.run(program).await;
-        }
-        let repository = program.arguments.iter().find_map(|argument| {
-            let argument = argument.to_str()?;
-            argument.strip_prefix("--git-dir=").map(PathBuf::from)
-        });
-        leave_halves(&repository.expect("a repository"));
-        Err(CommandError::TooSlow {
-            name: "git",
-            deadline: program.deadline,
-        })
-    }
-}
-
-#[tokio::test]
-async fn g8_what_a_killed_fetch_leaves_is_removed_at_once_and_at_the_next_start() {
-    let Some(remote) = Remote::new() else { return };
-    let settings = remote.settings("main");
-    run(settings, KilledFetches, Unwatched, async |mut fed| {
-        holds(&fed.broken().await, &["took longer than"]);
-        assert_eq!(halves(&remote.copy()), [""; 0]);
-    })
-    .await;
-    leave_halves(&remote.copy());
-    remote
-        .run(async |mut fed| {
-            assert_eq!(fed.images().await, ["img-a"]);
-            assert_eq!(halves(&remote.copy()), [""; 0]);
-            // The packs that git itself has made are not removed with the leftovers.
-            remote.share("img-b");
-            fed.reload.notify_one();
-            assert_eq!(fed.images().await, ["img-a", "img-b"]);
-        })
-        .await;
-}
-
-#[tokio::test]
-async fn g8_in_a_repository_that_is_not_the_private_copy_nothing_is_removed() {
-    let Some(remote) = Remote::new() else { return };
-    remote.run(async |mut fed| drop(fed.loaded().await)).await;
-    let copy = remote.copy();
-    let other = tempfile::tempdir().expect("a directory");
-    let moved = other.path().join("other.git");
-    fs::rename(&copy, &moved).expect("renames");
-    leave_halves(&moved);
-    symlink(&moved, &copy).expect("links");
-    remote
-        .run(async |mut fed| assert_eq!(fed.images().await, ["img-a"]))
-        .await;
-    assert_eq!(halves(&moved), LEFTOVERS);
-    assert!(
-        fs::symlink_metadata(remote.copy())
-            .expect("is there")
-            .is_dir()
-    );
-    // Nothing is removed through a symbolic link inside the private copy, either.
-    let packs = remote.copy().join("objects/pack");
-    fs::remove_dir_all(&packs).expect("removes");
-    symlink(moved.join("objects/pack"), &packs).expect("links");
-    remote.run(async |mut fed| drop(fed.next().await)).await;
-    assert_eq!(halves(&moved), LEFTOVERS);
-}
-
-/// Runs the real git and measures the most bytes that its checkouts write. A file that begins with a zero byte is a
-/// placeholder and does not count.
-struct Measured<'a>(&'a std::cell::Cell<u64>);
-
-impl CommandRunner for Measured<'_> {
-    async fn run(&self, program: ExternalCommand) -> Result<Vec<u8>, CommandError> {
-        fn size(directory: &Path) -> u64 {
-            let entries = fs::read_dir(directory).expect("a directory");
-            let sizes = entries.map(|entry| {
-                let path = entry.expect("an entry").path();
-                let metadata = fs::symlink_metadata(&path).expect("is there");
-                if metadata.is_dir() {
-                    return size(&path);
-                }
-                let mut first = [0];
-                let file = fs::File::open(&path);
-                let read = file.and_then(|mut file| file.read(&mut first));
-                match (read, first) {
-                    (Ok(_), [0]) => 0,
-                    _ => metadata.len(),
-                }
-            });
-            sizes.sum()
-        }
-        let tree = program.arguments.iter().find_map(|argument| {
-            let argument = argument.to_str()?;
-            argument.strip_prefix("--work-tree=").map(PathBuf::from)
-        });
-        let answer = SystemCommandRunner.run(program).await;
-        if let Some(tree) = tree {
-            self.0.set(self.0.get().max(size(&tree)));
-        }
-        answer
-    }
-}
-
-#[tokio::test]
-async fn b12_what_is_no_manifest_takes_no_room_and_nothing_seems_to_be_missing() {
-    let Some(remote) = Remote::new() else { return };
-    fs::write(remote.files.path("m/film.mp4"), vec![b'x'; 8 << 20]).expect("writes");
-    remote.files.write("m/notes.txt", "words");
-    remote.files.write("m/c.YAML", "near");
-    remote
-        .files
-        .write("m/.gitattributes", "*.yaml text eol=crlf\n");
-    remote.files.write("m/_real/b.txt", &share("img-b"));
-    symlink("_real/b.txt", remote.files.path("m/b.yaml")).expect("links");
-    symlink("film.mp4", remote.files.path("m/film")).expect("links");
-    remote.files.write("elsewhere/broken.yaml", "nonsense: [");
-    remote.commit();
-    let most = std::cell::Cell::new(0);
-    let settings = remote.settings("main");
-    run(settings, Measured(&most), Unwatched, async |mut fed| {
-        let loaded = fed.loaded().await;
-        assert_eq!(images(&loaded), ["img-a", "img-b"]);
-        holds(&loaded.warnings, &["m/c.YAML: the file is not read"]);
-        // This link gives a file that is no manifest the name of a manifest.
-        symlink("film.mp4", remote.files.path("m/film.yaml")).expect("links");
-        fs::write(remote.files.path("m/film.mp4"), "nonsense: [").expect("writes");
-        remote.commit();
-        fed.reload.notify_one();
-        holds(&fed.broken().await, &["m/film.yaml:1"]);
-    })
-    .await;
-    assert!((1..1 << 20).contains(&most.get()), "{most:?} bytes");
-}
-
-#[tokio::test]
-async fn b12_a_manifest_that_is_too_large_is_an_error_with_its_size_and_is_not_written() {
-    let Some(remote) = Remote::new() else { return };
-    let large = vec![b'#'; (256 << 20) + 7];
-    fs::write(remote.files.path("m/large.yaml"), large).expect("writes");
-    remote.commit();
-    let most = std::cell::Cell::new(0);
-    let limit = "m/large.yaml: the file is larger than 256 MiB";
-    run(
-        remote.settings("main"),
-        Measured(&most),
-        Unwatched,
-        async |mut fed| {
-            let problems = fed.broken().await;
-            holds(
-                &problems,
-                &[
-                    limit,
-                    "it has 257 MiB (268435463 bytes)",
-                    "nothing is decided",
-                ],
-            );
-            // With this setting, the server may omit the large file.
-            remote.git(&["config", "uploadpack.allowFilter", "true"]);
-            fs::remove_dir_all(remote.copy()).expect("removes");
-            remote.share("img-b");
-            fed.reload.notify_one();
-            let problems = fed.broken().await;
-            holds(&problems, &[limit, "split it"]);
-            assert_eq!(problems.len(), 2, "{problems:?}");
-            let object = remote.git(&["rev-parse", "HEAD:m/large.yaml"]);
-            let has = real_git::command(&remote.copy(), &remote.copy())
-                .env("GIT_NO_LAZY_FETCH", "1")
-                .args(["cat-file", "-e", &object])
-                .output()
-                .expect("git runs");
-            assert!(!has.status.success(), "it was fetched");
-            remote.git(&["rm", "--quiet", "m/large.yaml"]);
-            remote.commit();
-            fed.reload.notify_one();
-            assert_eq!(fed.images().await, ["img-a", "img-b"]);
-        },
-    )
-    .await;
-    assert!((1..1 << 20).contains(&most.get()), "{most:?} bytes");
-}
-
-#[tokio::test]
-async fn b12_d4_a_file_that_the_copy_lost_is_fetched_anew_and_not_taken_for_one_left_out() {
-    for allows_filter in ["true", "false"] {
-        let Some(remote) = Remote::new() else { return };
-        remote.git(&["config", "uploadpack.allowFilter", allows_filter]);
-        remote
-            .run(async |mut fed| {
-                assert_eq!(fed.images().await, ["img-a"]);
-                let packs = remote.copy().join("objects/pack");
-                let first = names(&packs);
-                remote.share("img-b");
-                fed.reload.notify_one();
-                fed.loaded().await;
-                for name in first {
-                    fs::remove_file(packs.join(name)).expect("removes");
-                }
-                remote.share("img-c");
-                fed.reload.notify_one();
-                assert_eq!(fed.images().await, ["img-a", "img-b", "img-c"]);
-            })
-            .await;
-    }
 }

@@ -8,7 +8,7 @@ use sharekeeper::host::SystemWatch;
 use super::*;
 
 #[tokio::test]
-async fn m1_a_directory_that_is_missing_empty_or_gone_is_broken_and_good_again_when_it_returns() {
+async fn m1_a_missing_or_empty_directory_is_broken_until_it_returns() {
     let files = Files::with(&["img-a"]);
     files.rename("m", "aside");
     run(
@@ -62,7 +62,7 @@ async fn m1_a_directory_above_the_manifests_may_be_missing_too() {
 }
 
 #[tokio::test]
-async fn m12_each_atomic_save_is_seen_of_a_file_in_a_directory_and_of_one_that_is_given() {
+async fn m12_each_atomic_save_of_a_file_is_noticed() {
     for given in ["m", "m/img-a.yaml"] {
         let files = Files::with(&["img-a"]);
         let settings = Settings {
@@ -111,8 +111,7 @@ async fn m12_a_link_to_the_directory_that_is_flipped_is_seen() {
 }
 
 #[tokio::test]
-async fn m2_m11_s3_a_volume_that_is_flipped_again_and_again_gives_each_version_and_never_half_of_two()
- {
+async fn m2_m11_s3_a_flipped_volume_gives_each_version_and_never_a_mix() {
     let files = Files::with(&[]);
     // Kubernetes updates a ConfigMap volume like this: each version has a directory of its own, and a rename replaces
     // the link `..data` in one step.

@@ -135,7 +135,7 @@ impl Bench {
     }
 
     /// The stderr of a command with `--sim`.
-    pub(crate) fn told(&self, arguments: &[&str], status: i32) -> String {
+    pub(crate) fn stderr(&self, arguments: &[&str], status: i32) -> String {
         stderr(&self.run(arguments, status))
     }
 

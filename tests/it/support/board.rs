@@ -17,14 +17,15 @@ use sharekeeper::history::WriteResult;
 use sharekeeper::host::{Clock, SystemClock};
 use sharekeeper::inventory::UnexpectedLoss;
 use sharekeeper::model::{
-    AccountName, Cause, ImageId, ImageKey, Monotonic, Permission, Region, Scope, ShareState,
-    Timestamp,
+    Cause, ImageId, ImageKey, Monotonic, Permission, Region, Scope, ShareState, Timestamp,
 };
 use sharekeeper::observation::Unobserved;
 use sharekeeper::plan::{Actual, Awaiting, Decision, Plan, Unmanaged, Verdict, View, Withheld};
 use sharekeeper::serve::{Health, Snapshot, StatusServer, StatusSource, border};
 use sharekeeper::status::{Activity, Board, Change, LoadedManifests, PassResult, WriteBucket};
 use tokio::sync::Notify;
+
+pub(crate) use super::cloud::scope_of as scope;
 
 /// The time at a number of seconds after noon, which is the first instant of all boards.
 pub(crate) fn at(seconds: i64) -> Timestamp {
@@ -34,13 +35,6 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 /// The time at which the boards are shown.
 pub(crate) fn now() -> Timestamp {
     at(600)
-}
-
-pub(crate) fn scope(account: &str, region: &str) -> Scope {
-    Scope {
-        account: AccountName::new(account).expect("an account"),
-        region: Region::new(region).expect("a region"),
-    }
 }
 
 pub(crate) fn id(n: usize) -> ImageId {

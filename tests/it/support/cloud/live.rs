@@ -12,14 +12,14 @@ use sharekeeper::daemon::{
 };
 use sharekeeper::desired::{Account, Desired};
 use sharekeeper::engine::{Stop, StopReason};
-use sharekeeper::model::{AccountName, Endpoint, ImageId, Region, Scope, Secret, Selector};
+use sharekeeper::model::{AccountName, Endpoint, ImageId, Scope, Secret, Selector};
 use sharekeeper::plan::Policy;
 use sharekeeper::source::{Generation, ManifestProblem, Update};
 use sharekeeper::status::{ImageStatus, Transition, TransitionKind};
 use tokio::sync::mpsc;
 
-use super::Cloud;
 use super::world::{TEN_MINUTES, World};
+use super::{Cloud, scope_of};
 
 pub(crate) const INTERVAL: Duration = Duration::from_secs(300);
 
@@ -28,7 +28,7 @@ pub(crate) struct Live<'w> {
     pub(crate) world: &'w World,
     pub(crate) publisher: Rc<StatusPublisher<Cloud>>,
     updates: mpsc::Sender<Update>,
-    told: Rc<RefCell<Vec<Transition>>>,
+    transitions: Rc<RefCell<Vec<Transition>>>,
 }
 
 /// Connects with the key of the world and at the rate of the `Account` document, unless a test sets other values.
@@ -144,10 +144,10 @@ pub(crate) async fn run_connected<'w, W: PassRunner<Cloud>>(
     settings: Settings,
     script: impl AsyncFnOnce(&Live<'w>),
 ) -> StopReason {
-    let told = Rc::new(RefCell::new(Vec::new()));
-    let hear = Rc::clone(&told);
-    let tell = move |new: &[Transition]| hear.borrow_mut().extend_from_slice(new);
-    let publisher = StatusPublisher::new(Rc::clone(&world.context), "test".into(), false, tell);
+    let transitions = Rc::new(RefCell::new(Vec::new()));
+    let recorded = Rc::clone(&transitions);
+    let record = move |new: &[Transition]| recorded.borrow_mut().extend_from_slice(new);
+    let publisher = StatusPublisher::new(Rc::clone(&world.context), "test".into(), false, record);
     let (updates, queue) = mpsc::channel(8);
     let stop = Stop::default();
     let daemon = Daemon::new(
@@ -162,7 +162,7 @@ pub(crate) async fn run_connected<'w, W: PassRunner<Cloud>>(
         world,
         publisher,
         updates,
-        told,
+        transitions,
     };
     let script = async {
         script(&live).await;
@@ -227,17 +227,16 @@ impl Live<'_> {
     }
 
     /// The transitions that were reported since the last call.
-    pub(crate) fn told(&self) -> Vec<(TransitionKind, String)> {
-        let told = std::mem::take(&mut *self.told.borrow_mut());
-        told.into_iter()
+    pub(crate) fn transitions(&self) -> Vec<(TransitionKind, String)> {
+        let transitions = std::mem::take(&mut *self.transitions.borrow_mut());
+        transitions
+            .into_iter()
             .map(|transition| (transition.kind, transition.subject.to_string()))
             .collect()
     }
 }
 
+/// A region of the account `default`.
 pub(crate) fn scope(region: &str) -> Scope {
-    Scope {
-        account: AccountName::default(),
-        region: Region::new(region).expect("a region"),
-    }
+    scope_of(AccountName::DEFAULT, region)
 }

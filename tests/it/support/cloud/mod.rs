@@ -659,8 +659,8 @@ impl Cloud {
         let mut page = self.own_images((region, key), offset, lag);
         for row in page["ImageSet"].as_array_mut().expect("a list") {
             let id = row["ImageId"].clone();
-            let told = id.as_str().and_then(|id| self.described_cvm_row(id, lag));
-            *row = told.unwrap_or_else(|| json!({
+            let shown = id.as_str().and_then(|id| self.described_cvm_row(id, lag));
+            *row = shown.unwrap_or_else(|| json!({
                 "ImageId": id, "ImageFamily": "golden", "ImageDeprecated": false, "Tags": [{"Key": "release", "Value": "stable"}],
             }));
         }
@@ -864,7 +864,7 @@ impl Cloud {
             .err()
             .cloned()
             .unwrap_or_else(|| "ok".into()));
-        let told = date(self.server_time(&host, key));
+        let sent = date(self.server_time(&host, key));
         self.sleep_until(self.monotonic() + half).await;
         let mut body = match answer {
             Ok(response) => json!({"Response": response}),
@@ -875,7 +875,7 @@ impl Cloud {
         (self.behaviour.borrow().reword)(&action, &region, &mut body);
         Ok(Reply {
             status: 200,
-            date: Some(told),
+            date: Some(sent),
             retry_after: None,
             body: body.to_string().into_bytes(),
             is_whole: true,
@@ -889,6 +889,14 @@ pub(crate) struct Silent;
 
 impl Listener for Silent {
     fn event(&self, _: Event<'_>) {}
+}
+
+/// A region of a named account.
+pub(crate) fn scope_of(account: &str, region: &str) -> Scope {
+    Scope {
+        account: AccountName::new(account).expect("an account"),
+        region: Region::new(region).expect("a region"),
+    }
 }
 
 /// Manifests of the default account.
@@ -906,11 +914,7 @@ pub(crate) fn desired_of<'a, 'b>(
 ) -> Desired {
     let mut desired = Desired::default();
     for (line, (account, region, image, shared)) in (1..).zip(images) {
-        let region = Region::new(region).expect("a region");
-        let scope = Scope {
-            account: AccountName::new(account).expect("a name"),
-            region,
-        };
+        let scope = scope_of(account, region);
         let key = ImageKey {
             scope,
             image: ImageId::new(&image).expect("an id"),

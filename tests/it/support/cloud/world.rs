@@ -14,7 +14,7 @@ use sharekeeper::model::{AccountName, Endpoint, Region, Secret, Selector, Uin};
 use sharekeeper::plan::Policy;
 use sharekeeper::report::{CallCounts, Ending, ReconcileDocument};
 
-use super::{Behaviour, Cloud, Recorded, Silent};
+use super::{Behaviour, Cloud, Recorded, Silent, desired};
 
 pub(crate) const TEN_MINUTES: Duration = Duration::from_secs(600);
 pub(crate) const GLOBAL: &str = "https://lighthouse.intl.tencentcloudapi.com";
@@ -42,6 +42,16 @@ pub(crate) struct Ended {
 }
 
 impl World {
+    /// Adds `count` images to each region that are not shared, and returns the desired state that shares them.
+    pub(crate) fn add_to_share(&self, regions: &[&'static str], count: usize) -> Desired {
+        for region in regions {
+            for n in 0..count {
+                self.cloud().add(region, &id(n), false);
+            }
+        }
+        to_share(regions, count)
+    }
+
     pub(crate) fn new(seed: u64, endpoint: &'static str) -> Self {
         let context = ClientContext::new(Cloud::new(seed));
         Self {
@@ -193,4 +203,10 @@ pub(crate) fn regions(count: usize) -> Vec<&'static str> {
 
 pub(crate) fn id(n: usize) -> String {
     format!("img-{n:04}")
+}
+
+/// The desired state that shares `count` images in each region.
+pub(crate) fn to_share(regions: &[&'static str], count: usize) -> Desired {
+    let images = |region| (0..count).map(move |n| (region, id(n), true));
+    desired(regions.iter().copied().flat_map(images))
 }

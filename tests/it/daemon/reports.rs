@@ -1,0 +1,111 @@
+//! What the daemon logs and reports of causes that affect many images.
+
+use super::*;
+
+/// Collects the warnings that this thread logs until the guard is dropped.
+#[derive(Clone, Default)]
+struct Warnings(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Warnings {
+    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        let warnings = Self::default();
+        let writer = warnings.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_ansi(false)
+            .without_time()
+            .with_target(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (warnings, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let bytes = self.0.lock().expect("not poisoned").clone();
+        let text = String::from_utf8(bytes).expect("logs are UTF-8");
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+}
+
+impl std::io::Write for Warnings {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut log = self.0.lock().expect("not poisoned");
+        log.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs a daemon on eight images in each of twelve regions, for an hour with `behaviour` and for an hour without faults.
+/// Returns the warnings of the first hour and the transitions of the second.
+async fn warned_and_ended(behaviour: Behaviour) -> (Vec<String>, Vec<(TransitionKind, String)>) {
+    let world = World::new(71, REGIONAL);
+    let wanted = world.add_to_share(&regions(12), 8);
+    world.behave(behaviour);
+    let (warnings, _guard) = Warnings::start();
+    let result = RefCell::default();
+    reconciling(&world, async |live| {
+        live.load(wanted).await;
+        live.pass(3600).await;
+        let warned = warnings.lines();
+        assert_eq!(live.transitions().len(), 1, "{warned:#?}");
+        world.behave(Behaviour::default());
+        live.update(Update::Asked).await;
+        live.pass(3600).await;
+        result.replace((warned, live.transitions()));
+    })
+    .await;
+    result.into_inner()
+}
+
+#[tokio::test(start_paused = true)]
+async fn n10_a_daemon_reports_a_broken_account_in_one_line() {
+    let (warned, ended) = warned_and_ended(Behaviour {
+        refuse: Box::new(|_, _, _| Some("AuthFailure.SecretIdNotFound")),
+        ..Behaviour::default()
+    })
+    .await;
+    assert_eq!(warned.len(), 1, "{warned:#?}");
+    let line = &warned[0];
+    assert!(line.contains("account default"), "{line}");
+    assert!(line.contains("and 4 more"), "all regions: {line}");
+    assert!(line.contains("images=96"), "{line}");
+    let end = (TransitionKind::Recovered, "account default".to_owned());
+    assert_eq!(ended, [end]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn n10_a_daemon_reports_dead_access_points_in_one_line() {
+    let (warned, ended) = warned_and_ended(Behaviour {
+        fault: Box::new(|_, _, _| Some(Fault::NotSent)),
+        ..Behaviour::default()
+    })
+    .await;
+    assert_eq!(warned.len(), 1, "{warned:#?}");
+    let line = &warned[0];
+    assert!(line.contains("and 4 more"), "all regions: {line}");
+    assert!(line.contains("images=96"), "{line}");
+    let end = (TransitionKind::Recovered, "account default".to_owned());
+    assert_eq!(ended, [end]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn n10_a_daemon_reports_a_missing_permission_in_one_line() {
+    let (warned, ended) = warned_and_ended(Behaviour {
+        refuse: Box::new(|action, _, _| {
+            let is_write = action == "ModifyImageSharePermission";
+            is_write.then_some("UnauthorizedOperation.NoPermission")
+        }),
+        ..Behaviour::default()
+    })
+    .await;
+    assert_eq!(warned.len(), 1, "{warned:#?}");
+    let line = &warned[0];
+    assert!(line.contains("and 4 more"), "all regions: {line}");
+    assert!(line.contains("images=96"), "{line}");
+    let end = (TransitionKind::Recovered, "account default".to_owned());
+    assert_eq!(ended, [end]);
+}
