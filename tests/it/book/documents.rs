@@ -1,21 +1,27 @@
-//! Compares docs/json.md with real output of `plan` and `reconcile`: the page describes the fields of their JSON
-//! documents.
+//! Compares docs/json.md with real output of `plan`, `reconcile` and `status`, and with `/status.json`: the page
+//! describes the fields of their JSON documents, and no others.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
+use sharekeeper::host::ProcessIdentity;
+use sharekeeper::report::DaemonSummary;
+use sharekeeper::web::{Query, write_board_document};
 
 use super::assert_same;
 use super::page::{Page, codes};
 use crate::support::binary::{Bench, Simulator, command, document};
+use crate::support::board;
 
 /// Fields that only some documents have, by the section that describes them.
-const NOT_ALWAYS: [(&str, &[&str]); 4] = [
+const NOT_ALWAYS: [(&str, &[&str]); 6] = [
     ("Every document", &["error"]),
     ("plan", &["state"]),
     ("Rows of a plan", &["was_image_id"]),
     ("reconcile", &["state", "errors", "error", "moved"]),
+    ("/status.json", &["state", "state_problem", "state_warning"]),
+    ("Accounts and regions in /status.json", &["reading"]),
 ];
 
 /// The fields that the table of a section describes, taken from the code spans in the first cell of each row.
@@ -107,4 +113,40 @@ fn causes_have_the_fields_of_the_reference() {
         .expect("the binary starts");
     let plan = document(&output);
     assert_has(&["Causes"], &plan["causes"][0]);
+}
+
+#[test]
+fn documents_of_status_have_the_fields_of_the_reference() {
+    let status = Bench::new().used().json(&["status"], 0);
+    assert_has(&["Every document", "status"], &status);
+    let process = ProcessIdentity {
+        pid: 1,
+        boot_id: "boot".into(),
+        pid_namespace: None,
+        start_ticks: 1,
+    };
+    let summary = DaemonSummary::of(&board::bad(), &process, board::now()).to_json();
+    let daemon: Value = serde_json::from_slice(&summary).expect("JSON");
+    assert_has(&["The daemon in status"], &daemon);
+    assert_has(&["Counts of images"], &daemon["counts"]);
+    assert_has(&["Accounts and regions in status"], &daemon["scopes"][0]);
+    assert_has(&["Groups of images in status"], &daemon["groups"][0]);
+}
+
+#[test]
+fn the_document_of_the_port_has_the_fields_of_the_reference() {
+    let mut board = board::bad();
+    board.state_hindered(Some("the disk is almost full".into()));
+    let mut document = Vec::new();
+    let query = Query::parse("").expect("a query");
+    write_board_document(&mut document, &board, &query, board::now()).expect("memory");
+    let document: Value = serde_json::from_slice(&document).expect("JSON");
+    assert_has(&["/status.json"], &document);
+    assert_has(
+        &["Counts of images", "Counts in /status.json"],
+        &document["summary"],
+    );
+    let scope = &document["scopes"][0];
+    assert_has(&["Accounts and regions in /status.json"], scope);
+    assert_has(&["Images in /status.json"], &scope["images"][0]);
 }
