@@ -21,6 +21,7 @@ mod notifications;
 mod older_commits;
 mod older_state;
 mod output;
+mod plan_text;
 mod reading_denied;
 mod redirected;
 mod saved_plans;
