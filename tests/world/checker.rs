@@ -207,6 +207,10 @@ impl Checker {
         self.state.borrow().violations.clone()
     }
 
+    pub(crate) fn has_violations(&self) -> bool {
+        !self.state.borrow().violations.is_empty()
+    }
+
     /// Every call and every answer so far.
     pub(crate) fn record(&self) -> Record {
         self.state.borrow().record.clone()
