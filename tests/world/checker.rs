@@ -19,6 +19,7 @@ use super::machine::Machine;
 use super::manifests::{Manifests, account_of_key, instant, key};
 use super::observations::{Observations, Place, RememberedFacts, Told, keeps_all, place};
 use super::record::Record;
+use super::refusals::Refusals;
 use super::scenario::{Image, Mode, REGIONS, Scenario, Wanted, seconds};
 use super::support::{Cloud, Recorded};
 use super::verdicts::Why;
@@ -85,6 +86,7 @@ struct Process {
     api_ahead: BTreeMap<(String, String), (TimeDelta, TimeDelta)>,
     /// The first call since which none succeeded and nobody requested anything, and the calls of the last minutes.
     outage: (Option<Monotonic>, VecDeque<Monotonic>),
+    refusals: Refusals,
     /// The actions that a person reviewed, if this run may carry out only those.
     reviewed: Option<BTreeSet<(String, Permission)>>,
 }
@@ -261,6 +263,7 @@ impl Checker {
             written: BTreeMap::new(),
             api_ahead: BTreeMap::new(),
             outage: (None, VecDeque::new()),
+            refusals: Refusals::default(),
             reviewed: None,
         });
         state.processes.len() - 1
@@ -470,6 +473,7 @@ impl Checker {
         }
         found.extend(self.host(&call));
         found.extend(self.storm(process, &call));
+        found.extend(process.refusals.departed(&call));
         if call.action == "DescribeBlueprints" && call.body.get("BlueprintIds").is_none() {
             let scope = (call.key.clone(), call.region.clone());
             if call.body["Offset"].as_u64().unwrap_or(0) == 0 {
@@ -952,6 +956,7 @@ impl Checker {
             .unwrap_or_default();
         let is_good = response.is_object() && response.get("Error").is_none();
         let process = &mut state.processes[call.process];
+        process.refusals.replied(call, &response, now);
         if self.scenario.has_documents()
             && let Told::Region(place, look) = process.looks.replied(call, &response)
             && let Some((since, manifests)) = process.loaded.last()

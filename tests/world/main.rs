@@ -32,6 +32,7 @@ mod people;
 mod perturbation;
 mod process;
 mod record;
+mod refusals;
 mod run;
 mod scenario;
 mod setup;
