@@ -75,6 +75,8 @@ struct Process {
     in_flight: BTreeSet<String>,
     /// The time at which an answer to a write of the image was lost.
     lost: BTreeMap<String, Monotonic>,
+    /// For a run that ends by itself: the images that it pruned, by scope.
+    pruned_in_run: Option<BTreeMap<(String, String), BTreeSet<String>>>,
     /// Images that were pruned since the last list of the scope.
     pruned: BTreeMap<(String, String), BTreeSet<String>>,
     /// Times of the calls within the last second, by key, host and action.
@@ -258,6 +260,7 @@ impl Checker {
             asked: BTreeMap::new(),
             in_flight: BTreeSet::new(),
             lost: BTreeMap::new(),
+            pruned_in_run: None,
             pruned: BTreeMap::new(),
             recent: BTreeMap::new(),
             written: BTreeMap::new(),
@@ -307,6 +310,12 @@ impl Checker {
     /// The installation's clock can no longer measure durations across its processes.
     pub(crate) fn clock_was_set(&self, installation: usize) {
         self.state.borrow_mut().set_clocks.insert(installation);
+    }
+
+    /// The process makes one run, and ends by itself.
+    pub(crate) fn runs_once(&self, process: usize) {
+        let mut state = self.state.borrow_mut();
+        state.processes[process].pruned_in_run = Some(BTreeMap::new());
     }
 
     /// The process may do these actions, and no others.
@@ -420,8 +429,13 @@ impl Checker {
             let scope = (key(image.account).to_owned(), image.region().to_owned());
             let listing = own.listings.get(&scope);
             let id = image.id();
-            let (since, is_shared, _) = self.cloud.last_change(image.region(), &id);
-            let is_settled = now.since(since) > SEEN_MAX;
+            let (since, is_shared, ours) = self.cloud.last_change(image.region(), &id);
+            // An installation cannot miss what it has written itself, however much reads lag.
+            let is_known = || {
+                ours && is_only_writer(&state, own.installation, &id)
+                    && !state.renamed.contains(&image.account)
+            };
+            let is_settled = now.since(since) > SEEN_MAX || is_known();
             let is_blind = listing.is_none_or(Listing::is_denied);
             if is_shared != shared
                 && is_settled
@@ -804,6 +818,14 @@ impl Checker {
             return None;
         }
         let scope = (call.key.clone(), call.region.clone());
+        if let Some(in_run) = &mut process.pruned_in_run {
+            let in_run = in_run.entry(scope.clone()).or_default();
+            in_run.insert(subject.id.to_owned());
+            let in_run = in_run.len();
+            if in_run > self.scenario.max_cancels as usize {
+                return Some(format!("S7: {in_run} pruned in one run"));
+            }
+        }
         let pruned = process.pruned.entry(scope).or_default();
         pruned.insert(subject.id.to_owned());
         let pruned = pruned.len();
@@ -1054,6 +1076,14 @@ fn is_owned(state: &State, call: &Departure, blueprint: &str) -> bool {
     let released = state.released.get(&share);
     let is_released = released.is_some_and(|at| call.at.since(*at) > PERSON);
     !is_released && state.owned.contains(&share)
+}
+
+/// Whether nobody but the installation ever sent a write of the image, and its clock was never set.
+fn is_only_writer(state: &State, installation: usize, id: &str) -> bool {
+    let departures = state.departures.iter();
+    let mut writes = departures.filter(|call| call.action == MODIFY && call.body["ImageId"] == id);
+    !state.set_clocks.contains(&installation)
+        && writes.all(|write| write.installation == installation)
 }
 
 /// Whether an observation has shown the effect of the last write of the image.

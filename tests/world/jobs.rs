@@ -105,6 +105,7 @@ fn start(
     let dice = parts.scenario.seed ^ ((process as u64 + 1) << 20);
     let context = parts.context(installation.number, process, dice);
     installation.ledger.hand_over(&context);
+    parts.checker.runs_once(process);
     parts.checker.loaded(process, &manifests);
     parts.checker.say(format!("process {process}: {job:?}"));
     // An account may get another name before the run asks for its key.
