@@ -91,6 +91,12 @@ impl ActiveFaults {
             && place.image.is_none_or(of_image)
     }
 
+    /// Whether the call is about an image with an odd number.
+    fn is_of_odd(&self, call: &Leaving<'_>) -> bool {
+        let mut images = self.scenario.images.iter();
+        images.any(|image| image.is_odd() && call.body["ImageId"] == image.id())
+    }
+
     fn disruption(&self, call: &Leaving<'_>) -> Disruption {
         let mut disruption = Disruption::default();
         for span in self.active() {
@@ -118,6 +124,9 @@ impl ActiveFaults {
             let refused = match span.kind {
                 FaultKind::Throttled => "RequestLimitExceeded",
                 FaultKind::WriteDenied if writes => "UnauthorizedOperation.NoPermission",
+                FaultKind::OddDenied if writes && self.is_of_odd(call) => {
+                    "UnauthorizedOperation.NoPermission"
+                }
                 FaultKind::ReadDenied if reads => "UnauthorizedOperation.NoPermission",
                 FaultKind::KeyUnknown => "AuthFailure.SecretIdNotFound",
                 FaultKind::RoleMissing if writes => "ResourceNotFound.RoleNotFound",

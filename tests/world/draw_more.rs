@@ -60,7 +60,7 @@ fn reverts(scenario: &mut Scenario) {
     }
 }
 
-fn push(scenario: &mut Scenario, at: u64, what: What) {
+pub(super) fn push(scenario: &mut Scenario, at: u64, what: What) {
     let at = at.clamp(1, scenario.calm_at - 1);
     scenario.events.push(Event { at, what });
 }
@@ -74,7 +74,7 @@ fn scope(scenario: &Scenario, dice: &mut Rng) -> Vec<usize> {
     here.map(|(_, index)| index).collect()
 }
 
-fn wish(state: Wanted) -> Wish {
+pub(super) fn wish(state: Wanted) -> Wish {
     Wish {
         state,
         protect: false,
@@ -107,7 +107,7 @@ fn many_shares(scenario: &mut Scenario, dice: &mut Rng) {
 }
 
 /// Adds images to the first scope until it has `most`. Returns its images.
-fn grow(scenario: &mut Scenario, most: usize) -> Vec<usize> {
+pub(super) fn grow(scenario: &mut Scenario, most: usize) -> Vec<usize> {
     let is_first = |image: &Image| (image.account, image.region) == (0, 0);
     let first = scenario
         .images
@@ -193,7 +193,7 @@ fn burst(scenario: &mut Scenario, dice: &mut Rng) {
 }
 
 /// Removes the other events and faults of this period.
-fn make_room(scenario: &mut Scenario, times: std::ops::Range<u64>) {
+pub(super) fn make_room(scenario: &mut Scenario, times: std::ops::Range<u64>) {
     let meets = |fault: &FaultSpan| fault.from < times.end && times.start < fault.until;
     scenario.faults.retain(|fault| !meets(fault));
     scenario.events.retain(|event| {

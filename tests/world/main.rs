@@ -17,6 +17,7 @@ mod crashes;
 mod documents;
 mod draw;
 mod draw_more;
+mod draw_rules;
 mod ending;
 mod images;
 mod jobs;

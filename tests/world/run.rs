@@ -496,7 +496,7 @@ impl Story {
         if let Some(lasting) = &scenario.lasting {
             self.faults.goes_on.set(true);
             self.settle().await;
-            let is_there = |image: &Image| lasting.place.has(image);
+            let is_there = |image: &Image| lasting.has(image);
             self.check_end("L2", |index| !is_there(&scenario.images[index]));
             self.faults.goes_on.set(false);
         }

@@ -82,6 +82,10 @@ impl Image {
     pub(crate) fn region(&self) -> &'static str {
         REGIONS[self.region]
     }
+
+    pub(crate) fn is_odd(&self) -> bool {
+        !self.number.is_multiple_of(2)
+    }
 }
 
 /// The state that the manifests ask for an image.
@@ -130,6 +134,13 @@ pub(crate) struct FaultSpan {
     pub(crate) percent: u8,
 }
 
+impl FaultSpan {
+    /// Whether the fault affects calls about the image.
+    pub(crate) fn has(&self, image: &Image) -> bool {
+        self.place.has(image) && (self.kind != FaultKind::OddDenied || image.is_odd())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum FaultKind {
     NotSent,
@@ -144,6 +155,8 @@ pub(crate) enum FaultKind {
     Slow(u64),
     Throttled,
     WriteDenied,
+    /// The key may write only images with an even number.
+    OddDenied,
     ReadDenied,
     KeyUnknown,
     RoleMissing,
