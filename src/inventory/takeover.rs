@@ -259,7 +259,8 @@ impl KnownAccounts {
         let is_same_account = rows.iter().any(|known| known.is_same_account(identity));
         let is_other_account =
             !rows.is_empty() && rows.iter().all(|known| known.is_other_account(identity));
-        let may_be = !is_used && used.is_complete && !is_other_account;
+        // If manifests are missing, one of them may use the name for another account, but a suspension holds in doubt.
+        let may_be = !is_used && !is_other_account;
         is_succeeded || is_same_account || may_be
     }
 

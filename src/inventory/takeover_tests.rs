@@ -347,6 +347,13 @@ fn g2_a_suspension_follows_each_name_that_an_account_had() {
     assert_eq!(found, ["sibling"], "it had images in this very region");
     let nowhere = State::new(&[]);
     assert_eq!(aliases(&nowhere, &elsewhere, me, &["suspended"]), [""; 0]);
+    // If manifests are missing, nothing shows whether one of them uses the name. A suspension holds in doubt.
+    let partial = UsedNames {
+        is_complete: false,
+        ..used(&[("live", None)], &[])
+    };
+    let found = aliases(&state, &partial, me, &["other", "suspended"]);
+    assert_eq!(found, ["sibling", "suspended"]);
 }
 
 #[test]
