@@ -125,10 +125,13 @@ mod tests {
         assert_eq!(none.label("img-a", Some("img-a")), "img-a         ");
     }
 
+    /// An image with its name.
+    type Row<'r> = (&'r str, Option<&'r str>);
+
     #[test]
     fn the_longest_cell_decides_where_the_next_column_begins() {
         let long_id = "img-0123456789abcdef";
-        let cases: [(&[(&str, Option<&str>)], &[&str]); 6] = [
+        let cases: [(&[Row<'_>], &[&str]); 6] = [
             (&[("img-a", None)], &[]),
             (&[("img-a", None)], &["golden-ubuntu-1.5.1-beta"]),
             (
