@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use crate::support::closed_port::ClosedPort;
 use sharekeeper::host::{
     Header, HttpTransport, Method, ProxySettings, Reply, ReplyBody, Request, Transport,
     TransportError,
@@ -106,11 +107,8 @@ fn localhost_names_are_loopback_without_a_resolver() {
 
 #[test]
 fn t1_a_refused_connection_is_known_not_to_have_been_sent() {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|l| l.local_addr())
-        .expect("a port")
-        .port();
-    match send(format!("http://127.0.0.1:{port}/"), Duration::from_secs(20)) {
+    let port = ClosedPort::reserve();
+    match send(port.url(), Duration::from_secs(20)) {
         Err(TransportError::NotSent(detail)) => assert!(detail.contains("refused"), "{detail}"),
         other => panic!("{other:?}"),
     }

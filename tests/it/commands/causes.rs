@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{FRANKFURT, TOKYO, borrowed, holds, numbered};
 use crate::support::binary::{Bench, command, stderr, stdout};
+use crate::support::closed_port::ClosedPort;
 
 /// A bench with images in every region.
 fn everywhere() -> Bench {
@@ -21,10 +22,8 @@ fn everywhere() -> Bench {
 #[test]
 fn n10_a_dead_access_point_is_one_line_in_plan_and_one_cause_in_json() {
     let bench = everywhere();
-    // The listener is dropped at once, so nothing listens on this port.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let endpoint = format!("http://{}", free.local_addr().expect("an address"));
-    drop(free);
+    let port = ClosedPort::reserve();
+    let endpoint = port.url();
     let run = |arguments: &[&str]| {
         let mut command = command(&[arguments, &["--endpoint", &endpoint]].concat());
         command
@@ -61,9 +60,8 @@ fn n10_observe_only_reports_a_dead_access_point_once() {
                   regions: [ap-tokyo, ap-bangkok, ap-seoul, eu-frankfurt]\n  match: {name: 'golden-*'}\n  \
                   keep: {newest: 1}\n";
     bench.write("manifests/policy.yaml", policy);
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let endpoint = format!("http://{}", free.local_addr().expect("an address"));
-    drop(free);
+    let port = ClosedPort::reserve();
+    let endpoint = port.url();
     for arguments in [
         &["images"][..],
         &["import", "--out", "found"],

@@ -5,6 +5,7 @@ pub(crate) mod binary;
 pub(crate) mod board;
 pub(crate) mod chromium;
 pub(crate) mod clock;
+pub(crate) mod closed_port;
 #[allow(dead_code, reason = "tests/world uses the rest")]
 pub(crate) mod cloud;
 pub(crate) mod python;
