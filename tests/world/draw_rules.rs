@@ -136,6 +136,7 @@ fn edited_between_runs(scenario: &mut Scenario, dice: &mut Rng) {
     let ends = first + dice.u64(2..6);
     let second = ends + dice.u64(3..30);
     let own = pipeline(scenario, dice, second + 300);
+    ask_later(scenario, &images, first - 20);
     push(scenario, first, What::Run(own, Job::Reconcile));
     if is_lost {
         scenario.faults.push(FaultSpan {
@@ -169,12 +170,23 @@ fn leave_alone(scenario: &mut Scenario) {
     }
 }
 
+/// The manifests ask for these shares only from `at` on, when the daemons already observe.
+fn ask_later(scenario: &mut Scenario, images: &[usize], at: u64) {
+    for index in images {
+        scenario.images[*index].wish = wish(Wanted::Unnamed);
+    }
+    let edits = images.iter().map(|index| (*index, wish(Wanted::Shared)));
+    let edits = edits.collect();
+    push(scenario, at, What::Edit(edits));
+}
+
 /// Some requests of a run do not arrive, and the run gets no answer to them.
 fn lost_in_a_run(scenario: &mut Scenario, dice: &mut Rng) {
     leave_alone(scenario);
     let images = grow_by(scenario, 12);
     let at = dice.u64(60..400);
     let own = pipeline(scenario, dice, at + 300);
+    ask_later(scenario, &images, at - 20);
     push(scenario, at, What::Run(own, Job::Reconcile));
     scenario.faults.push(FaultSpan {
         kind: FaultKind::LostRequest,
