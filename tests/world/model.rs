@@ -320,7 +320,7 @@ impl<'s> Scene<'s> {
             }
             let names: Vec<_> = told.names.iter().map(|(_, name)| name.clone()).collect();
             let is_there = rule.regions.contains(&image.region) && !deleted.contains(&id);
-            (told.born <= self.when.now).then(|| (image, is_there, names))
+            (told.born <= self.when.now).then_some((image, is_there, names))
         });
         copies.collect::<Vec<_>>().into_iter()
     }
