@@ -7,10 +7,11 @@ use crate::support::binary;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -93,10 +94,18 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A daemon with `--sim`, and the port of its status server.
+/// A port on an address of this machine that no other test uses, so that the port stays free until it is listened on.
+fn own_port() -> SocketAddr {
+    static TAKEN: AtomicU16 = AtomicU16::new(1);
+    let [high, low] = TAKEN.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let port = TcpListener::bind((Ipv4Addr::new(127, 1, high, low), 0)).expect("a port");
+    port.local_addr().expect("an address")
+}
+
+/// A daemon with `--sim`, and the address of its status server.
 struct Daemon {
     process: Process,
-    port: u16,
+    address: SocketAddr,
 }
 
 impl Daemon {
@@ -112,11 +121,9 @@ impl Daemon {
         stdout: Stdio,
         stderr: Stdio,
     ) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = port.local_addr().expect("an address").port();
-        let listen = format!("127.0.0.1:{port}");
+        let address = own_port();
         let child = command(&["run", "--state-dir", "state", "--sim"])
-            .args(["--listen", &listen, "--interval", "1s"])
+            .args(["--listen", &address.to_string(), "--interval", "1s"])
             .args(more)
             .envs(variables.iter().copied())
             .current_dir(bench.path(""))
@@ -127,15 +134,15 @@ impl Daemon {
             .expect("the binary starts");
         Self {
             process: Process(child),
-            port,
+            address,
         }
     }
 
     /// Status and body of a page; `None` while the port does not listen.
     fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        let mut stream = TcpStream::connect(self.address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let host = format!("127.0.0.1:{}", self.port);
+        let host = self.address;
         write!(
             stream,
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
@@ -660,10 +667,10 @@ fn l7_a_stop_waits_for_no_webhook_that_never_answers() {
 }
 
 /// Sends requests for a document without reading the replies, until the socket accepts no more bytes.
-fn ask_and_never_read(port: u16) -> TcpStream {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+fn ask_and_never_read(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("it listens");
     let request = format!(
-        "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Padding: {}\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: {address}\r\nX-Padding: {}\r\n\r\n",
         "x".repeat(2_000)
     );
     stream.set_nonblocking(true).expect("a socket");
@@ -676,15 +683,11 @@ fn l7_a_stop_waits_for_no_reader_of_the_status_port_that_never_reads() {
     let bench = bench(&["img-a"]);
     let mut daemon = Daemon::start(&bench, &[], Stdio::null(), Stdio::null());
     daemon.until_in_sync(1);
-    let mut readers: Vec<_> = (0..8).map(|_| ask_and_never_read(daemon.port)).collect();
+    let address = daemon.address;
+    let mut readers: Vec<_> = (0..8).map(|_| ask_and_never_read(address)).collect();
     for _ in 0..8 {
-        let mut stream = TcpStream::connect(("127.0.0.1", daemon.port)).expect("it listens");
-        let port = daemon.port;
-        write!(
-            stream,
-            "GET /events HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
-        )
-        .expect("asked");
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        write!(stream, "GET /events HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("asked");
         readers.push(stream);
     }
     assert_eq!(daemon.get("/healthz").map(|(status, _)| status), Some(200));
