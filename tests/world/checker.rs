@@ -36,9 +36,9 @@ const PERSON: Duration = Duration::from_secs(1);
 const SEEN_MAX: Duration = Duration::from_secs(120);
 /// A process has slowed down after this time of calls without a successful answer.
 const OUTAGE: Duration = Duration::from_secs(600);
-/// The most calls that a process may make within such a time once it lasts longer, for each account and region. By then
-/// nothing is repeated, so these are the first calls of passes, and questions to STS.
-const OUTAGE_CALLS_MAX: usize = 25;
+/// The most reads that a process may make within such a time once it lasts longer, for each account and region: the first
+/// calls of passes, questions to STS, and repetitions, which hanging calls spread over this time.
+const OUTAGE_CALLS_MAX: usize = 60;
 /// Clocks that differ by at most this count as equal, whatever else fails.
 const APART: TimeDelta = TimeDelta::seconds(31);
 /// The most writes of one image in an hour. More are a loop without a backoff (L4). A pass makes seven writes of a busy

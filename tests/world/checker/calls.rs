@@ -49,7 +49,8 @@ impl Checker {
     /// L5: a process that has had no successful answer for long makes few calls.
     fn storm(&self, process: &mut Process, call: &Departure) -> Option<String> {
         let (since, calls) = &mut process.outage;
-        if call.at.since(*since.get_or_insert(call.at)) < OUTAGE {
+        let is_write = call.action == MODIFY;
+        if is_write || call.at.since(*since.get_or_insert(call.at)) < OUTAGE {
             return None;
         }
         forget(calls, call.at, OUTAGE);
