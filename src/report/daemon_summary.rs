@@ -1,4 +1,5 @@
-//! The summary that a daemon leaves for `status` in the state directory. Its size is bounded: the totals cover large fleets completely, and everything else begins with the worst.
+//! The summary that a daemon leaves for `status` in the state directory. Its size is bounded: the
+//! totals cover large fleets completely, and everything else begins with the worst.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

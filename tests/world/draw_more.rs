@@ -290,6 +290,19 @@ fn losses(scenario: &mut Scenario, dice: &mut Rng) {
     }
 }
 
+/// The first `daemons` daemons only observe from the first second on.
+pub(super) fn observe_only(scenario: &mut Scenario, daemons: usize) {
+    for daemon in 0..daemons {
+        let crash = What::Crash {
+            installation: daemon,
+            polls: 0,
+            down: 2,
+            next: Mode::Observe,
+        };
+        push(scenario, 1, crash);
+    }
+}
+
 /// A pipeline runs beside the daemons, on its own state or on the state of a stopped daemon.
 fn jobs(scenario: &mut Scenario, dice: &mut Rng) {
     scenario.machines.push(dice.i64(-20..=20));
@@ -297,15 +310,7 @@ fn jobs(scenario: &mut Scenario, dice: &mut Rng) {
     let own = scenario.machines.len() - 1;
     if dice.bool() {
         // The daemons only observe, so that the runs have something to do.
-        for daemon in 0..own {
-            let crash = What::Crash {
-                installation: daemon,
-                polls: 0,
-                down: 2,
-                next: Mode::Observe,
-            };
-            push(scenario, 1, crash);
-        }
+        observe_only(scenario, own);
     }
     for _ in 0..dice.usize(1..6) {
         let at = dice.u64(1..scenario.calm_at);

@@ -3,7 +3,7 @@
 
 use fastrand::Rng;
 
-use super::draw_more::{grow, make_room, push, wish};
+use super::draw_more::{grow, make_room, observe_only, push, wish};
 use super::jobs::Job;
 use super::people::Deed;
 use super::scenario::{FaultKind, FaultSpan, Mode, Place, Scenario, Wanted, What};
@@ -70,15 +70,7 @@ fn pipeline(scenario: &mut Scenario, dice: &mut Rng, until: u64) -> usize {
     }
     let own = scenario.machines.len() - 1;
     make_room(scenario, 0..until);
-    for daemon in 0..own {
-        let observes = What::Crash {
-            installation: daemon,
-            polls: 0,
-            down: 2,
-            next: Mode::Observe,
-        };
-        push(scenario, 1, observes);
-    }
+    observe_only(scenario, own);
     own
 }
 
