@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::documents::{Excluded, Pinned, Rule};
 use super::model::How::{Maybe, Surely};
 use super::model::{Fit, How, Said, Scene, version};
+use super::observations::RememberedFacts;
 use super::scenario::seconds;
 use super::sight::Shown;
 
@@ -97,18 +98,19 @@ impl<'s> Scene<'s> {
         }
     }
 
-    /// Whether a version is usable, and has been for as long as the policy requires.
+    /// Whether an image is usable, and has been for as long as the policy requires.
+    fn has_stood(&self, rule: &Rule, id: &str) -> bool {
+        let since = |memory: &RememberedFacts| memory.normal_since(self.place, id);
+        self.sight.is_normal(id)
+            && self.memory.is_none_or(|memory| {
+                since(memory).is_some_and(|at| at + seconds(rule.unshare_after) <= self.when.now)
+            })
+    }
+
+    /// Whether a version that counts in a policy is usable, and has been for as long as the policy requires.
     fn stands(&self, rule: &Rule, ids: &[&str], age: Option<i64>, how: How) -> bool {
-        let has_stood = |id: &str| {
-            let Some(memory) = self.memory else {
-                return true;
-            };
-            let since = memory.normal_since(self.place, id);
-            since.is_some_and(|since| since + seconds(rule.unshare_after) <= self.when.now)
-        };
         let counts = |id: &&&str| !self.is_out(id, Surely) && !self.is_retiring(rule, id);
         let mut counted = ids.iter().filter(counts);
-        let is_soaked = age.is_none_or(|age| self.is_soaked(rule, age, how));
         let surely_counts = |id: &&&str| {
             !self.is_out(id, Maybe) && !self.is_retiring(rule, id) && !self.is_excluded(rule, id)
         };
@@ -122,7 +124,8 @@ impl<'s> Scene<'s> {
                     (None, Surely) => self.sight.own[*id].is_fit,
                     (None, Maybe) => false,
                 });
-        is_soaked && !lacks && counted.any(|id| self.sight.is_normal(id) && has_stood(id))
+        let is_soaked = age.is_none_or(|age| self.is_soaked(rule, age, how));
+        is_soaked && !lacks && counted.any(|id| self.has_stood(rule, id))
     }
 
     /// Whether a process can know the ages of a policy's versions for certain.
@@ -162,10 +165,10 @@ impl<'s> Scene<'s> {
             Fixed::Missing => Err("what is pinned is missing".to_owned()),
             Fixed::Images(images) if images.contains(id) => Err("it is pinned".to_owned()),
             Fixed::Images(images) => {
-                let stood = images
-                    .iter()
-                    .all(|id| self.sight.is_normal(id) && self.stands(rule, &[id], None, Maybe));
-                stood
+                // A pin stands above a deprecation, so that it does not matter here whether an image counts.
+                let mut images = images.iter();
+                let have_stood = images.all(|id| self.has_stood(rule, id));
+                have_stood
                     .then_some(())
                     .ok_or("what is pinned has not stood".into())
             }
