@@ -152,8 +152,11 @@ async fn observe<H: Host>(
     if !needs_own {
         return (observation, times, OwnImages::NotAsked);
     }
-    if matches!(observation, Observation::Unobserved(_)) {
+    if !matches!(observation, Observation::Seen(_)) {
+        // Other scopes would otherwise read the region again at once, and be refused again.
         views.failed(client, scope.region);
+    }
+    if matches!(observation, Observation::Unobserved(_)) {
         return (observation, times, OwnImages::NotAsked);
     }
     // Read each time, because whether an image can be shared changes with its share.

@@ -428,6 +428,22 @@ async fn l4_a_pass_reads_each_list_of_each_region_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l4_a_region_that_refuses_its_list_is_asked_once_for_all_scopes() {
+    let (world, documents) = late_copy();
+    world.behave(Behaviour {
+        refuse: Box::new(|action, region, _| {
+            let is_refused = action == "DescribeBlueprints" && region == FRANKFURT;
+            is_refused.then_some("UnauthorizedOperation.NoPermission")
+        }),
+        ..Behaviour::default()
+    });
+    run(&world, &documents, &RegionViews::default(), 19).await;
+    let calls = world.cloud().calls_of("DescribeBlueprints");
+    let refused = calls.iter().filter(|call| call.region == FRANKFURT);
+    assert_eq!(refused.count(), 1, "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn n6_instances_are_listed_only_where_a_policy_takes_something_back() {
     let world = World::new(1, REGIONAL);
     let new = add(&world, TOKYO, "v2", 40, false);
