@@ -334,6 +334,7 @@ impl Draw<'_> {
             owned: self.one_in(6),
             pins: self.pins(),
             revokes: self.revokes(),
+            is_locked: false,
         };
         Document::Policy(rule)
     }
@@ -512,6 +513,8 @@ fn a_seed_has_some_kinds_of_documents_and_lacks_others() {
         has(&of_rule(&|rule| rule.everywhere)),
         has(&of_rule(&|rule| rule.min_age > 0)),
         has(&of_rule(&|rule| rule.unshare_after > 0)),
+        has(&of_rule(&|rule| rule.is_locked)),
+        has(&|document| matches!(document, Document::Lock(_))),
     ];
     for (kind, count) in counts.into_iter().enumerate() {
         assert!((5..200).contains(&count), "kind {kind}: {count} of 300");

@@ -13,6 +13,7 @@ use sharekeeper::desired::{
 use sharekeeper::model::{AccountName, Glob, ImageId, ImageName, Region, Scope};
 
 use super::images::{FAMILY, RELEASE};
+use super::lock_file::{LockFile, Locked};
 use super::manifests::{Manifests, instant, share};
 use super::scenario::{REGIONS, Scenario, Wanted, Wish};
 
@@ -32,6 +33,7 @@ static VERSIONS: LazyLock<BTreeMap<&str, NameRegex>> = LazyLock::new(|| {
 pub(crate) enum Document {
     Entry(Entry),
     Policy(Rule),
+    Lock(LockFile),
 }
 
 /// A manifest entry that names an image by its name, in several regions.
@@ -64,6 +66,9 @@ pub(crate) struct Rule {
     pub(crate) owned: bool,
     pub(crate) pins: Vec<Pinned>,
     pub(crate) revokes: Vec<Revoke>,
+    /// Whether the images of the lock file replace the newest ones.
+    #[serde(default)]
+    pub(crate) is_locked: bool,
 }
 
 /// The image names that a policy matches.
@@ -118,6 +123,11 @@ impl Rule {
         self.asks_family || self.asks_tag || self.retires_deprecated
     }
 
+    /// A text that differs between policies of different meaning.
+    pub(super) fn digest(&self) -> String {
+        serde_json::to_string(self).expect("it can be written")
+    }
+
     fn is_about(&self, account: usize, region: usize) -> bool {
         self.account == account && self.regions.contains(&region)
     }
@@ -152,9 +162,18 @@ impl Manifests {
             .readable()
             .filter_map(|(place, document)| match document {
                 Document::Policy(rule) if rule.is_about(account, region) => Some((place, rule)),
-                Document::Policy(_) | Document::Entry(_) => None,
+                Document::Policy(_) | Document::Entry(_) | Document::Lock(_) => None,
             });
         rules.collect()
+    }
+
+    /// What the lock file says about the policy of this place.
+    pub(crate) fn locked(&self, place: usize) -> Option<&Locked> {
+        let mut locks = self.readable().filter_map(|(_, document)| match document {
+            Document::Lock(lock) => lock.get(&place),
+            Document::Entry(_) | Document::Policy(_) => None,
+        });
+        locks.next()
     }
 
     /// Whether documents of the scope name images by more than ids.
@@ -178,6 +197,12 @@ impl Manifests {
             }
             let rules = self.rules(account, region);
             if !rules.is_empty() {
+                let locked = rules.iter().filter_map(|(place, _)| {
+                    let locked = self.locked(*place)?;
+                    let lock = locked.policy_lock(*place, scenario);
+                    Some((policy_name(*place), lock))
+                });
+                desired.locks.extend(locked);
                 let account = &scope.account;
                 let policies = rules
                     .into_iter()
@@ -186,6 +211,10 @@ impl Manifests {
             }
         }
     }
+}
+
+fn policy_name(place: usize) -> Arc<str> {
+    format!("policy-{place}").into()
 }
 
 fn region(index: usize) -> Region {
@@ -223,7 +252,7 @@ impl Rule {
         let id = |index: usize| ImageId::new(&scenario.images[index].id()).expect("an id");
         Policy {
             document: Arc::new(DocumentMetadata {
-                name: format!("policy-{place}").into(),
+                name: policy_name(place),
                 labels: Arc::default(),
             }),
             account: account.clone(),
@@ -251,9 +280,12 @@ impl Rule {
             },
             pins: self.pins.iter().map(pin).collect(),
             revocations: self.revokes.iter().map(|it| revocation(it, id)).collect(),
-            lock: LockMode::Optional,
+            lock: match self.is_locked {
+                true => LockMode::Required,
+                false => LockMode::Optional,
+            },
             source: source(place + 100),
-            digest: "digest".into(),
+            digest: self.digest().into(),
         }
     }
 

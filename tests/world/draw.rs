@@ -45,6 +45,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     };
     super::draw_more::more(&mut scenario);
     super::builds::add(&mut scenario);
+    super::draw_locks::add(&mut scenario);
     super::draw_rules::add(&mut scenario);
     scenario
 }

@@ -86,7 +86,7 @@ fn of_region(
             !is_settled && parts.checker.may_have_meant(place, name, id)
         })
     };
-    expected.is_open |= scene.unresolved().next().is_some() || scene.has_open_pin();
+    expected.is_open |= scene.unresolved().next().is_some() || scene.has_held_policy();
     let here = scenario.images.iter().zip(0..);
     let here = here.filter(|(image, _)| (image.account, image.region) == place);
     for (image, index) in here {
@@ -140,7 +140,7 @@ fn protected(scenario: &Scenario) -> BTreeSet<String> {
     let names: BTreeSet<_> = documents
         .filter_map(|document| match document {
             Document::Entry(entry) if entry.wish.protect => Some(entry.name.clone()),
-            Document::Entry(_) | Document::Policy(_) => None,
+            Document::Entry(_) | Document::Policy(_) | Document::Lock(_) => None,
         })
         .collect();
     let renamed = events().filter_map(|what| match what {

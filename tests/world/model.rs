@@ -429,8 +429,9 @@ pub(super) fn version<'n>(rule: &Rule, name: &'n str) -> Option<&'n str> {
     }
 }
 
-fn pins_name(rule: &Rule, name: &str) -> bool {
-    rule.pins.iter().any(|pin| pin.names.contains(name))
+/// Whether a pin that has an effect names an image. A policy with a lock ignores its pins.
+pub(super) fn pins_name(rule: &Rule, name: &str) -> bool {
+    !rule.is_locked && rule.pins.iter().any(|pin| pin.names.contains(name))
 }
 
 /// The regions that a policy has at any time. The age of a version is remembered when its region leaves the policy.
@@ -445,7 +446,7 @@ fn regions_ever(scenario: &Scenario, rule: &Rule) -> BTreeSet<usize> {
     let documents = scenario.documents.iter().flatten().chain(written);
     let same = documents.filter_map(|document| match document {
         Document::Policy(other) if other.account == rule.account => Some(other),
-        Document::Policy(_) | Document::Entry(_) => None,
+        Document::Policy(_) | Document::Entry(_) | Document::Lock(_) => None,
     });
     let same = same.filter(|other| other.pattern == rule.pattern);
     same.flat_map(|other| other.regions.iter().copied())

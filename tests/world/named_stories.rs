@@ -2,6 +2,7 @@
 
 use super::documents::{Document, Entry, Ordered, Pattern, Pinned, Revoke, Revoked, Rule};
 use super::images::{BuildResult, ImageChange, Made};
+use super::lock_file::{Locked, LockedName};
 use super::scenario::{Image, Scenario, What};
 use super::stories::{SHARED, UNNAMED, at, image, scenario};
 
@@ -42,6 +43,7 @@ fn newest(newest: u32) -> Rule {
         owned: false,
         pins: Vec::new(),
         revokes: Vec::new(),
+        is_locked: false,
     }
 }
 
@@ -101,6 +103,28 @@ pub(super) fn pinned_version() -> Scenario {
     let edit = What::Document(0, Some(Document::Policy(after)));
     let mut story = scenario(980, images, vec![at(150, edit)]);
     story.documents = vec![Some(Document::Policy(newest(2)))];
+    story.syncs = 20;
+    story
+}
+
+/// A policy shares only what the lock file lists. A build makes a newer version, and later a person merges a lock file
+/// with it.
+pub(super) fn locked_version() -> Scenario {
+    let images = vec![build(1, "gold-1.1.0", 0), build(2, "gold-1.2.0", 100)];
+    let policy = Rule {
+        is_locked: true,
+        ..newest(1)
+    };
+    let lock = |image: usize| {
+        let name = images[image].first_name();
+        let regions = [(0, vec![LockedName { image, name }])].into();
+        let policy = policy.clone();
+        Document::Lock([(0, Locked { policy, regions })].into())
+    };
+    let documents = vec![Some(Document::Policy(policy.clone())), Some(lock(0))];
+    let merged = What::Document(1, Some(lock(1)));
+    let mut story = scenario(980, images, vec![at(300, merged)]);
+    story.documents = documents;
     story.syncs = 20;
     story
 }

@@ -125,13 +125,20 @@ fn uses(scenario: &Scenario, index: usize) -> bool {
 
 /// Whether a document refers to the image with this index.
 fn names(document: &Document, index: usize) -> bool {
-    let Document::Policy(rule) = document else {
-        return false;
-    };
-    let mut exclude = rule.exclude.iter();
-    let mut revokes = rule.revokes.iter();
-    exclude.any(|excluded| *excluded == Excluded::Image(index))
-        || revokes.any(|revoke| revoke.what == Revoked::Image(index))
+    match document {
+        Document::Entry(_) => false,
+        Document::Policy(rule) => {
+            let mut exclude = rule.exclude.iter();
+            let mut revokes = rule.revokes.iter();
+            exclude.any(|excluded| *excluded == Excluded::Image(index))
+                || revokes.any(|revoke| revoke.what == Revoked::Image(index))
+        }
+        Document::Lock(lock) => {
+            let regions = lock.values().flat_map(|locked| locked.regions.values());
+            let mut images = regions.flatten();
+            images.any(|locked| locked.image == index)
+        }
+    }
 }
 
 /// Makes the remaining scenario as simple as possible.

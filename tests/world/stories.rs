@@ -1,9 +1,9 @@
-//! Defines fifteen short scenarios without faults, except for one that a story is about. Other tests repeat each one
+//! Defines sixteen short scenarios without faults, except for one that a story is about. Other tests repeat each one
 //! with a single difference at a time.
 
 use std::collections::BTreeSet;
 
-use super::named_stories::{moved_name, pinned_version, retired_version};
+use super::named_stories::{locked_version, moved_name, pinned_version, retired_version};
 use super::scenario::{
     Event, FaultKind, FaultSpan, Image, Mode, Place, Scenario, Wanted, What, Wish,
 };
@@ -97,6 +97,7 @@ pub(crate) fn all() -> Vec<Story> {
             "a policy pins one version and revokes another",
             pinned_version(),
         ),
+        ("a lock file follows a new build", locked_version()),
     ];
     let stories = stories.into_iter();
     stories

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::documents::{Excluded, Pinned, Rule};
+use super::documents::{Excluded, Rule};
+use super::fixed::{Fixed, Placed};
 use super::model::How::{Maybe, Surely};
-use super::model::{Fit, How, Said, Scene, version};
+use super::model::{Age, Fit, How, Said, Scene, pins_name, version};
 use super::observations::RememberedFacts;
 use super::scenario::seconds;
 use super::sight::Shown;
@@ -21,57 +22,7 @@ pub(super) enum Why {
     Pruned,
 }
 
-/// The result of a policy's pins in the region.
-enum Fixed<'s> {
-    /// The policy has no pin here, so it wants the newest versions.
-    No,
-    /// The policy wants exactly these images.
-    Images(BTreeSet<&'s str>),
-    /// A pinned image is missing, so the policy does nothing.
-    Missing,
-}
-
 impl<'s> Scene<'s> {
-    /// The pins that are in force. With `Maybe`, a pin also counts if it may have expired.
-    fn pins(&self, rule: &'s Rule, how: How) -> Vec<&'s Pinned> {
-        let is_over = |until: u64| {
-            let other = match how {
-                Maybe => Surely,
-                Surely => Maybe,
-            };
-            self.when.is_over(until.cast_signed(), other)
-        };
-        let pins = rule.pins.iter();
-        let here = pins.filter(|pin| pin.regions.contains(&self.place.1));
-        here.filter(|pin| pin.until.is_none_or(|until| !is_over(until)))
-            .collect()
-    }
-
-    /// Whether a person must settle a pin, because one of its images is missing or cannot be shared by the policy.
-    pub(super) fn has_open_pin(&self) -> bool {
-        let mut rules = self.rules().into_iter();
-        rules.any(|(_, rule)| matches!(self.fixed(rule, Maybe), Fixed::Missing))
-    }
-
-    fn fixed(&self, rule: &'s Rule, how: How) -> Fixed<'s> {
-        let mut images = BTreeSet::new();
-        for name in self.pins(rule, how).into_iter().flat_map(|pin| &pin.names) {
-            match self.sight.named(name)[..] {
-                [id] if self.fit(rule, id) == Fit::Yes
-                    && !self.is_out(id, Surely)
-                    && !self.is_held(id, Surely) =>
-                {
-                    images.insert(id);
-                }
-                _ => return Fixed::Missing,
-            }
-        }
-        match images.is_empty() {
-            true => Fixed::No,
-            false => Fixed::Images(images),
-        }
-    }
-
     /// Whether an image that counts in a policy takes one of its places.
     fn has_place(&self, rule: &Rule, id: &str, age: i64, how: How) -> bool {
         let other = match how {
@@ -99,7 +50,7 @@ impl<'s> Scene<'s> {
     }
 
     /// Whether an image is usable, and has been for as long as the policy requires.
-    fn has_stood(&self, rule: &Rule, id: &str) -> bool {
+    pub(super) fn has_stood(&self, rule: &Rule, id: &str) -> bool {
         let since = |memory: &RememberedFacts| memory.normal_since(self.place, id);
         self.sight.is_normal(id)
             && self.memory.is_none_or(|memory| {
@@ -129,7 +80,7 @@ impl<'s> Scene<'s> {
     }
 
     /// Whether a process can know the ages of a policy's versions for certain.
-    fn knows_ages(&self, rule: &Rule) -> bool {
+    pub(super) fn knows_ages(&self, rule: &Rule) -> bool {
         let Some(memory) = self.memory else {
             return true;
         };
@@ -157,27 +108,17 @@ impl<'s> Scene<'s> {
     }
 
     /// Whether a policy may cancel the share of an image that it matches.
-    fn may_retire(&self, rule: &'s Rule, id: &'s str) -> Result<(), String> {
-        let name = &self.sight.own[id].name;
-        let text = version(rule, name).unwrap_or_default();
-        let by_pins = |fixed: Fixed<'s>| match fixed {
+    fn may_retire(&self, policy: Placed<'s>, id: &'s str) -> Result<(), String> {
+        let (_, rule) = policy;
+        let text = version(rule, &self.sight.own[id].name).unwrap_or_default();
+        let by = |fixed: Fixed<'s>| match fixed {
             Fixed::No => self.is_superseded(rule, id, text, Maybe),
-            Fixed::Missing => Err("what is pinned is missing".to_owned()),
-            Fixed::Images(images) if images.contains(id) => Err("it is pinned".to_owned()),
-            Fixed::Images(images) => {
-                // A pin stands above a deprecation, so that it does not matter here whether an image counts.
-                let mut images = images.iter();
-                let have_stood = images.all(|id| self.has_stood(rule, id));
-                have_stood
-                    .then_some(())
-                    .ok_or("what is pinned has not stood".into())
-            }
+            Fixed::Missing => Err("what is pinned or locked is missing".to_owned()),
+            Fixed::Images(images) => self.may_go_for(rule, &images, id, Maybe),
         };
-        by_pins(self.fixed(rule, Maybe)).or_else(|why| {
-            match self.pins(rule, Surely).is_empty() {
-                true => by_pins(Fixed::No),
-                false => Err(why),
-            }
+        by(self.fixed(policy, Maybe)).or_else(|why| match self.may_want_newest(rule) {
+            true => by(Fixed::No),
+            false => Err(why),
         })?;
         let left = self.left_without(rule, id);
         if left < rule.minimum as usize {
@@ -212,8 +153,10 @@ impl<'s> Scene<'s> {
         }
     }
 
-    /// Whether a policy may want an image: a pin names it, or it is one of the newest images with a place.
-    fn wants(&self, rule: &'s Rule, id: &'s str, how: How) -> Result<(), String> {
+    /// Whether a policy may want an image: a pin names it, the lock file lists it, or it is one of the newest images with
+    /// a place.
+    fn wants(&self, policy: Placed<'s>, id: &'s str, how: How) -> Result<(), String> {
+        let (_, rule) = policy;
         let other = match how {
             Maybe => Surely,
             Surely => Maybe,
@@ -221,33 +164,34 @@ impl<'s> Scene<'s> {
         if self.fit(rule, id) != Fit::Yes || self.is_out(id, other) {
             return Err("no policy may want it".into());
         }
-        let by_pins = |fixed: Fixed<'s>| match fixed {
+        let by = |fixed: Fixed<'s>| match fixed {
             Fixed::No => self.is_of_newest(rule, id, how),
-            Fixed::Missing => Err("what is pinned is missing".to_owned()),
-            Fixed::Images(images) if images.contains(id) => Ok(()),
-            Fixed::Images(_) => Err("others are pinned".to_owned()),
+            Fixed::Missing => Err("what is pinned or locked is missing".to_owned()),
+            Fixed::Images(images) if !images.contains(id) => {
+                Err("others are pinned or locked".to_owned())
+            }
+            Fixed::Images(_) if rule.is_locked => self.can_take_place(rule, id, how).map(drop),
+            Fixed::Images(_) => Ok(()),
         };
-        match how {
-            Maybe => by_pins(self.fixed(rule, Maybe)).or_else(|why| {
-                match self.pins(rule, Surely).is_empty() {
-                    true => by_pins(Fixed::No),
-                    false => Err(why),
-                }
-            }),
-            Surely => by_pins(self.fixed(rule, Surely)),
+        let fixed = by(self.fixed(policy, how));
+        match how == Maybe && self.may_want_newest(rule) {
+            true => fixed.or_else(|_| by(Fixed::No)),
+            false => fixed,
         }
     }
 
-    fn is_of_newest(&self, rule: &Rule, id: &str, how: How) -> Result<(), String> {
+    /// Whether an image can take a place of its policy if no others do. Returns the ages of the policy's versions.
+    fn can_take_place(
+        &self,
+        rule: &Rule,
+        id: &str,
+        how: How,
+    ) -> Result<BTreeMap<String, Age>, String> {
         let text = version(rule, self.name(id)).unwrap_or_default();
         if self.is_excluded(rule, id) || self.is_retiring(rule, id) {
             return Err("it is excluded or deprecated".into());
         }
         let ages = self.ages(rule);
-        let other = match how {
-            Maybe => Surely,
-            Surely => Maybe,
-        };
         let age = ages.get(text).map_or(0, |age| match how {
             Maybe => age.low,
             Surely => age.high,
@@ -260,6 +204,16 @@ impl<'s> Scene<'s> {
                 return Err("another region does not have it".into());
             }
         }
+        Ok(ages)
+    }
+
+    fn is_of_newest(&self, rule: &Rule, id: &str, how: How) -> Result<(), String> {
+        let ages = self.can_take_place(rule, id, how)?;
+        let text = version(rule, self.name(id)).unwrap_or_default();
+        let other = match how {
+            Maybe => Surely,
+            Surely => Maybe,
+        };
         let versions = self.versions(rule, other);
         let others = versions.iter().filter(|(newer, _)| **newer != text);
         let newer = others.filter(|(newer, ids)| {
@@ -310,7 +264,7 @@ impl<'s> Scene<'s> {
         }
         let mut why = "S1: a SHARE that nothing asks for".to_owned();
         for (place, rule) in self.rules() {
-            match self.wants(rule, id, Maybe) {
+            match self.wants((place, rule), id, Maybe) {
                 Ok(()) => return Ok(()),
                 Err(reason) => why = format!("N2: a SHARE by policy {place}: {reason}"),
             }
@@ -362,7 +316,7 @@ impl<'s> Scene<'s> {
         }
         let deciding = matching.into_iter();
         let deciding: Vec<_> = deciding
-            .filter(|(_, rule)| !self.is_excluded(rule, id) || pinned(rule, self.name(id)))
+            .filter(|(_, rule)| !self.is_excluded(rule, id) || pins_name(rule, self.name(id)))
             .collect();
         if deciding.is_empty() {
             return Err("N2: a CANCEL of what all policies exclude".into());
@@ -371,7 +325,7 @@ impl<'s> Scene<'s> {
             return Err("N2: a CANCEL of what replaces another image".into());
         }
         for (place, rule) in &deciding {
-            self.may_retire(rule, id)
+            self.may_retire((*place, rule), id)
                 .map_err(|why| format!("N3: a CANCEL by policy {place}: {why}"))?;
         }
         let places = deciding.into_iter().map(|(place, _)| place);
@@ -436,7 +390,7 @@ impl<'s> Scene<'s> {
             if own.all(|id| self.fit(rule, id) == Fit::No) {
                 return refuse(&format!("and policy {place} matches nothing"));
             }
-            if self.is_named_by(rule, id) {
+            if self.is_named_by((place, rule), id) {
                 return refuse(&format!("and policy {place} names the image"));
             }
         }
@@ -451,14 +405,16 @@ impl<'s> Scene<'s> {
     }
 
     /// Whether a policy names an image without matching it.
-    fn is_named_by(&self, rule: &Rule, id: &str) -> bool {
+    fn is_named_by(&self, (place, rule): Placed<'_>, id: &str) -> bool {
         let name = self.name(id);
+        let mut pins = rule.pins.iter();
         let mut revokes = rule.revokes.iter();
         let by_id = |excluded: &Excluded| match excluded {
             Excluded::Image(index) => self.is_image(*index, id),
             Excluded::Suffix(_) => false,
         };
-        pinned(rule, name)
+        pins.any(|pin| pin.names.contains(name))
+            || self.is_in_lock(place, id)
             || rule.exclude.iter().any(by_id)
             || revokes.any(|revoke| revoke.replacement.as_deref() == Some(name))
     }
@@ -471,12 +427,8 @@ impl<'s> Scene<'s> {
             || self
                 .rules()
                 .into_iter()
-                .any(|(_, rule)| self.fit(rule, id) != Fit::No || self.is_named_by(rule, id))
+                .any(|policy| self.fit(policy.1, id) != Fit::No || self.is_named_by(policy, id))
     }
-}
-
-fn pinned(rule: &Rule, name: &str) -> bool {
-    rule.pins.iter().any(|pin| pin.names.contains(name))
 }
 
 /// Further facts about the end of a run.
@@ -544,7 +496,7 @@ impl<'s> Scene<'s> {
         }
         if rules
             .iter()
-            .any(|(_, rule)| self.wants(rule, id, Surely).is_ok())
+            .any(|policy| self.wants(*policy, id, Surely).is_ok())
         {
             let is_good = matches!(shown, Some(Shown::Normal | Shown::Syncing));
             return (is_good || (shown.is_none() && row.is_fit)).then_some(true);
@@ -552,7 +504,7 @@ impl<'s> Scene<'s> {
         if shown.is_none() {
             let may = rules
                 .iter()
-                .any(|(_, rule)| self.wants(rule, id, Maybe).is_ok());
+                .any(|policy| self.wants(*policy, id, Maybe).is_ok());
             return (!may).then_some(false);
         }
         let decides = |(_, rule): &&(usize, &'s Rule)| !self.is_excluded(rule, id);
@@ -561,26 +513,50 @@ impl<'s> Scene<'s> {
             return None;
         }
         let mut all = deciding.iter();
-        let goes = all.all(|(_, rule)| {
-            let text = version(rule, &row.name).unwrap_or_default();
-            let due = self.due(rule);
-            rule.pins.is_empty()
-                && !rule.owned
+        let goes = all.all(|policy| {
+            let (_, rule) = **policy;
+            !rule.owned
                 && (rule.cancels_in_use || !end.used.contains(id))
-                && due <= rule.max_cancels as usize
-                && self.is_superseded(rule, id, text, Surely).is_ok()
+                && self.due(**policy) <= rule.max_cancels as usize
+                && self.surely_goes(**policy, id)
         });
         goes.then_some(false)
     }
 
-    /// The number of shares of a policy that newer versions may replace.
-    fn due(&self, rule: &Rule) -> usize {
+    /// Whether the images that a policy wants surely replace another one at the end.
+    fn surely_goes(&self, policy: Placed<'s>, id: &'s str) -> bool {
+        let (_, rule) = policy;
+        let text = |id: &str| version(rule, self.name(id)).unwrap_or_default();
+        match self.fixed(policy, Surely) {
+            Fixed::Images(images) if rule.is_locked => {
+                let versions: BTreeSet<_> = images.iter().map(|id| text(id)).collect();
+                versions.len() >= rule.minimum as usize
+                    && self.may_go_for(rule, &images, id, Surely).is_ok()
+            }
+            Fixed::No if rule.pins.is_empty() => {
+                self.is_superseded(rule, id, text(id), Surely).is_ok()
+            }
+            Fixed::No | Fixed::Images(_) | Fixed::Missing => false,
+        }
+    }
+
+    /// The number of shares of a policy that other versions may replace.
+    fn due(&self, policy: Placed<'s>) -> usize {
+        let (_, rule) = policy;
         let versions = self.versions(rule, Maybe);
         let images = versions
             .iter()
             .flat_map(|(text, ids)| ids.iter().map(move |id| (*text, *id)));
+        let locked = match self.fixed(policy, Maybe) {
+            Fixed::Images(images) if rule.is_locked => Some(images),
+            _ => None,
+        };
         let due = images.filter(|(text, id)| {
-            self.sight.shared.contains_key(*id) && self.is_superseded(rule, id, text, Maybe).is_ok()
+            self.sight.shared.contains_key(*id)
+                && match &locked {
+                    Some(locked) => !locked.contains(id),
+                    None => self.is_superseded(rule, id, text, Maybe).is_ok(),
+                }
         });
         due.count()
     }

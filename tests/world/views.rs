@@ -1,4 +1,4 @@
-//! Makes each answer to a read of fifteen stories wrong once in each way: stale, missing, from an earlier time, partial,
+//! Makes each answer to a read of sixteen stories wrong once in each way: stale, missing, from an earlier time, partial,
 //! or after a restart. It also makes each call of six stories fail once. Whatever a process sees, the invariants must
 //! hold, and the run must reach the end state of the unchanged run.
 
