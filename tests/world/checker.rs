@@ -7,7 +7,7 @@ mod writes;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -144,7 +144,8 @@ struct State {
     record: Record,
     departures: Vec<Departure>,
     processes: Vec<Process>,
-    ledgers: BTreeMap<usize, Rc<Recorded<Machine>>>,
+    /// The state of each installation. It leads back to this checker, so that a counted reference would never be freed.
+    ledgers: BTreeMap<usize, Weak<Recorded<Machine>>>,
     kept: BTreeMap<usize, Kept>,
     /// The number of writes that were sent, by image.
     writes: BTreeMap<usize, usize>,
@@ -167,6 +168,13 @@ struct State {
     used: BTreeMap<String, Monotonic>,
     /// The facts about names and policies that each installation may remember.
     memories: BTreeMap<usize, RememberedFacts>,
+}
+
+impl State {
+    fn ledger(&self, installation: usize) -> Rc<Recorded<Machine>> {
+        let ledger = self.ledgers[&installation].upgrade();
+        ledger.expect("an installation lasts as long as its calls")
+    }
 }
 
 /// Observes all calls, and keeps the violations of invariants.
@@ -269,7 +277,7 @@ impl Checker {
 
     pub(crate) fn keeps(&self, installation: usize, ledger: &Rc<Recorded<Machine>>) {
         let mut state = self.state.borrow_mut();
-        state.ledgers.insert(installation, Rc::clone(ledger));
+        state.ledgers.insert(installation, Rc::downgrade(ledger));
     }
 
     pub(crate) fn loaded(&self, process: usize, manifests: &Manifests) {

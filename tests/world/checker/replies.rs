@@ -70,6 +70,7 @@ impl Checker {
             .map(|mut body| body["Response"].take())
             .unwrap_or_default();
         let is_good = response.is_object() && response.get("Error").is_none();
+        let is_kept = !state.ledger(call.installation).full.get();
         let process = &mut state.processes[call.process];
         process.refusals.replied(call, &response, now);
         if self.scenario.has_documents()
@@ -137,7 +138,6 @@ impl Checker {
                 let listing = listing.filter(|listing| listing.began <= call.at);
                 if let Some(listing) = listing {
                     listing.answered(offset, &response);
-                    let is_kept = !state.ledgers[&call.installation].full.get();
                     if process.mode == Mode::Reconcile && is_kept && listing.is_complete() {
                         self.listed(&state.books, call, listing);
                     }

@@ -48,8 +48,9 @@ impl Checker {
             permission,
         };
         *state.writes.entry(index).or_default() += 1;
+        let ledger = state.ledger(call.installation);
         let kept = state.kept.entry(call.installation).or_default();
-        kept.catch_up(&state.ledgers[&call.installation]);
+        kept.catch_up(&ledger);
         let mut found = vec![
             self.licence(state, call, &subject),
             self.seen(state, call, &subject),
@@ -402,7 +403,8 @@ fn is_owned(state: &State, call: &Departure, blueprint: &str) -> bool {
 
 /// Whether an observation has shown the effect of the last write of the image.
 fn was_shown(state: &State, call: &Departure) -> bool {
-    let scopes = state.ledgers[&call.installation].scopes.borrow();
+    let ledger = state.ledger(call.installation);
+    let scopes = ledger.scopes.borrow();
     let mut entries = scopes.values().flat_map(|inventory| &inventory.images);
     let entry = entries.find(|(image, _)| call.body["ImageId"] == image.as_str());
     let newest = entry.and_then(|(_, entry)| entry.writes.last());
