@@ -42,8 +42,9 @@ const OUTAGE_CALLS_MAX: usize = 60;
 /// Clocks that differ by at most this count as equal, whatever else fails.
 const APART: TimeDelta = TimeDelta::seconds(31);
 /// The most writes of one image in an hour. More are a loop without a backoff (L4). A pass makes seven writes of a busy
-/// image, and the passes are from 30 s to an interval apart; an edit begins this anew.
-const WRITES_MAX: usize = 150;
+/// image, and again as many after each answer that nobody can read. The passes are from 30 s to an interval apart; an edit
+/// begins this anew. A loop would make more than a thousand.
+const WRITES_MAX: usize = 300;
 
 /// A call as it leaves a process.
 #[derive(Clone, Debug)]
