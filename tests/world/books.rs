@@ -55,6 +55,8 @@ struct Write {
 struct Accepted {
     lost: usize,
     images: Option<BTreeSet<usize>>,
+    /// Images that a process may have taken for the accepted ones.
+    may_cover: BTreeSet<usize>,
 }
 
 /// The shares that one installation owns in one account and region, with their writes.
@@ -65,6 +67,8 @@ pub(crate) struct Books {
     ever: BTreeSet<usize>,
     writes: BTreeMap<usize, Vec<Write>>,
     accepted: Vec<Accepted>,
+    /// The images of the last complete list.
+    shown: BTreeSet<usize>,
     /// Processes that shared missing images again.
     doubtful: BTreeSet<usize>,
 }
@@ -114,8 +118,30 @@ impl Books {
     pub(crate) fn accepted(&mut self, lost: u32) {
         let lost = lost as usize;
         self.accepted.retain(|one| one.lost != lost);
-        self.accepted.push(Accepted { lost, images: None });
+        self.accepted.push(Accepted {
+            lost,
+            images: None,
+            may_cover: BTreeSet::new(),
+        });
+        self.note_missing();
         self.doubtful.clear();
+    }
+
+    /// A process received a complete list, whether or not it keeps what it learns from it.
+    pub(crate) fn showed(&mut self, shown: BTreeSet<usize>) {
+        self.shown = shown;
+        self.note_missing();
+    }
+
+    /// Notes which acceptances may be about the shares that are missing now. Of what the installation ever shared or
+    /// adopted, it may miss as much as the last list does not show, and no more.
+    fn note_missing(&mut self) {
+        let missing = self.ever.difference(&self.shown);
+        let missing: BTreeSet<_> = missing.copied().collect();
+        let accepted = self.accepted.iter_mut();
+        for one in accepted.filter(|one| one.lost <= missing.len()) {
+            one.may_cover.extend(&missing);
+        }
     }
 
     /// A person requested another attempt at everything.
@@ -172,11 +198,15 @@ impl Books {
         let missing = missing.filter(|(_, own)| own.missing_since.is_some());
         let missing = missing.map(|(image, _)| *image);
         let missing: BTreeSet<_> = missing.filter(|image| is_wanted(*image)).collect();
-        let is_much = missing.len() * 100 > self.ever.len() * LOST_PERCENT;
-        match missing.len() >= LOST_MIN && is_much {
+        match self.is_much(missing.len()) {
             true => missing,
             false => BTreeSet::new(),
         }
+    }
+
+    /// Whether so many missing shares count as a loss.
+    fn is_much(&self, missing: usize) -> bool {
+        missing >= LOST_MIN && missing * 100 > self.ever.len() * LOST_PERCENT
     }
 
     /// S7: the reason why a process must not cancel anything in this scope while so many own shares are missing.
@@ -208,8 +238,13 @@ impl Books {
                 one.images = Some(lost.clone());
                 true
             }
-            // No process saw the loss that the next acceptance is about.
-            None => self.accepted.iter().any(|one| one.images.is_none()),
+            // Only bounds of the true loss are known, so an acceptance of another number may be about it.
+            None => {
+                let open = self.accepted.iter().filter(|one| one.images.is_none());
+                let covered: BTreeSet<_> = open.flat_map(|one| &one.may_cover).collect();
+                let surely = lost.iter().filter(|image| !covered.contains(image));
+                !self.is_much(surely.count())
+            }
         }
     }
 

@@ -16,12 +16,13 @@ use crate::observations::Told;
 use crate::scenario::{Mode, REGIONS};
 
 impl Checker {
-    /// An installation received a complete list of a scope.
+    /// An installation received a complete list of a scope. `is_kept` says whether it keeps what the list shows.
     fn listed(
         &self,
         books: &RefCell<BTreeMap<(usize, usize, usize), Books>>,
         call: &Departure,
         listing: &Listing,
+        is_kept: bool,
     ) {
         let region = REGIONS.iter().position(|region| *region == call.region);
         let (Some(account), Some(region)) = (account_of_key(&call.key), region) else {
@@ -32,9 +33,14 @@ impl Checker {
             let index = self.images.get(image)?;
             Some((*index, blueprint))
         });
+        let shown: BTreeMap<_, _> = shown.collect();
         let mut books = books.borrow_mut();
         let books = books.entry((call.installation, account, region));
-        books.or_default().listed(listing.began, &shown.collect());
+        let books = books.or_default();
+        books.showed(shown.keys().copied().collect());
+        if is_kept {
+            books.listed(listing.began, &shown);
+        }
     }
 
     /// The image to which a blueprint id belongs.
@@ -70,7 +76,7 @@ impl Checker {
             .map(|mut body| body["Response"].take())
             .unwrap_or_default();
         let is_good = response.is_object() && response.get("Error").is_none();
-        let is_kept = !state.ledger(call.installation).full.get();
+        let is_full = state.ledger(call.installation).full.get();
         let process = &mut state.processes[call.process];
         process.refusals.replied(call, &response, now);
         if self.scenario.has_documents()
@@ -138,8 +144,9 @@ impl Checker {
                 let listing = listing.filter(|listing| listing.began <= call.at);
                 if let Some(listing) = listing {
                     listing.answered(offset, &response);
-                    if process.mode == Mode::Reconcile && is_kept && listing.is_complete() {
-                        self.listed(&state.books, call, listing);
+                    let is_kept = process.mode == Mode::Reconcile && !is_full;
+                    if listing.is_complete() {
+                        self.listed(&state.books, call, listing, is_kept);
                     }
                 }
             }
