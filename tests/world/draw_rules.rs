@@ -4,11 +4,12 @@
 use fastrand::Rng;
 
 use super::draw_more::{grow, make_room, observe_only, push, wish};
+use super::draw_names;
 use super::jobs::Job;
 use super::people::Deed;
 use super::scenario::{FaultKind, FaultSpan, Mode, Place, Scenario, Wanted, What};
 
-type Situation = fn(&mut Scenario, &mut Rng);
+pub(super) type Situation = fn(&mut Scenario, &mut Rng);
 
 /// The account and the region of the images that take part.
 const HERE: Place = Place {
@@ -18,7 +19,7 @@ const HERE: Place = Place {
 };
 
 /// The situations, each with the percentage of seeds without builds that have it.
-const SITUATIONS: [(u8, Situation); 9] = [
+const SITUATIONS: [(u8, Situation); 10] = [
     (5, reviewed),
     (5, adopted_while_pruning),
     (5, edited_between_runs),
@@ -28,24 +29,26 @@ const SITUATIONS: [(u8, Situation); 9] = [
     (5, second_loss),
     (2, aging),
     (3, denied_in_part),
+    (4, lesser_loss),
 ];
 
-/// Adds at most one situation to a scenario. A seed with builds gets none, because policies may want the same images.
+/// Adds at most one situation to a scenario. A seed with builds has others, because policies may want the same images.
 pub(super) fn add(scenario: &mut Scenario) {
-    if scenario.has_documents() {
-        return;
-    }
+    let situations = match scenario.has_documents() {
+        true => &draw_names::SITUATIONS[..],
+        false => &SITUATIONS,
+    };
     let mut dice = Rng::with_seed(scenario.seed ^ 0x517a);
-    if let Some(number) = choose(&mut dice) {
-        let (_, situation) = SITUATIONS[number];
+    if let Some(number) = choose(situations, &mut dice) {
+        let (_, situation) = situations[number];
         situation(scenario, &mut dice);
         scenario.events.sort_by_key(|event| event.at);
     }
 }
 
-fn choose(dice: &mut Rng) -> Option<usize> {
+fn choose(situations: &[(u8, Situation)], dice: &mut Rng) -> Option<usize> {
     let mut left = dice.u8(..100);
-    SITUATIONS.iter().position(|(percent, _)| {
+    situations.iter().position(|(percent, _)| {
         let is_chosen = left < *percent;
         left = left.saturating_sub(*percent);
         is_chosen
@@ -226,18 +229,22 @@ fn suspended_and_renamed(scenario: &mut Scenario, dice: &mut Rng) {
     push(scenario, at + dice.u64(200..600), What::Resume);
 }
 
+/// Adds images to the first scope, and returns their indexes with a number of shares whose absence is a loss. A scope
+/// with many images gets none: at a low rate, they would not all be shared in time.
+fn grow_to_lose(scenario: &mut Scenario) -> Option<(Vec<usize>, usize)> {
+    let images = scenario.images.iter();
+    let before = images.filter(|image| HERE.has(image)).count();
+    // More than a quarter of all.
+    let count = before / 2 + 4;
+    (before <= 30).then(|| (grow_by(scenario, before + 12), count))
+}
+
 /// Shares vanish, and a person accepts that before a process has seen it. Later as many others vanish, which nobody
 /// accepts, and an image is to be cancelled.
 fn second_loss(scenario: &mut Scenario, dice: &mut Rng) {
-    let images = scenario.images.iter();
-    let before = images.filter(|image| HERE.has(image)).count();
-    // Many images at a low rate would not all be shared before the first loss.
-    if before > 30 {
+    let Some((images, count)) = grow_to_lose(scenario) else {
         return;
-    }
-    let images = grow_by(scenario, before + 12);
-    // More than a quarter of all.
-    let count = before / 2 + 4;
+    };
     let first = dice.u64(600..900);
     let second = first + dice.u64(650..900);
     make_room(scenario, first - 300..second + 400);
@@ -255,6 +262,27 @@ fn second_loss(scenario: &mut Scenario, dice: &mut Rng) {
     push(scenario, second, What::Lose(others));
     let unshared = vec![(images[2 * count], wish(Wanted::Unshared))];
     push(scenario, second + dice.u64(1..300), What::Edit(unshared));
+}
+
+/// Shares vanish, and a person accepts a greater loss. Meanwhile an image is to be cancelled.
+fn lesser_loss(scenario: &mut Scenario, dice: &mut Rng) {
+    let Some((images, count)) = grow_to_lose(scenario) else {
+        return;
+    };
+    let at = dice.u64(600..1200);
+    make_room(scenario, at - 300..at + 600);
+    for daemon in 0..scenario.daemons() {
+        let accept = Deed::Accept {
+            account: 0,
+            region: 0,
+            // More than have ever been shared.
+            lost: u32::try_from(scenario.images.len() + 1).expect("a few"),
+        };
+        push(scenario, at - dice.u64(1..30), What::Person(daemon, accept));
+    }
+    push(scenario, at, What::Lose(images[..count].to_vec()));
+    let unshared = vec![(images[count], wish(Wanted::Unshared))];
+    push(scenario, at + dice.u64(1..300), What::Edit(unshared));
 }
 
 /// So many images are to be shared at a low rate that what was seen of the last ones expires twice. Then nothing can
@@ -300,14 +328,16 @@ fn denied_in_part(scenario: &mut Scenario, dice: &mut Rng) {
 
 #[test]
 fn every_situation_is_in_a_part_of_the_seeds() {
-    let mut counts = [0; SITUATIONS.len()];
-    for seed in 0..1000 {
-        if let Some(number) = choose(&mut Rng::with_seed(seed)) {
-            counts[number] += 1;
+    for situations in [&SITUATIONS[..], &draw_names::SITUATIONS] {
+        let mut counts = vec![0; situations.len()];
+        for seed in 0..1000 {
+            if let Some(number) = choose(situations, &mut Rng::with_seed(seed)) {
+                counts[number] += 1;
+            }
         }
-    }
-    for ((percent, _), count) in SITUATIONS.iter().zip(counts) {
-        let expected = 10 * i32::from(*percent);
-        assert!((count - expected).abs() < expected, "{counts:?}");
+        for ((percent, _), count) in situations.iter().zip(&counts) {
+            let expected = 10 * i32::from(*percent);
+            assert!((count - expected).abs() < expected, "{counts:?}");
+        }
     }
 }

@@ -18,6 +18,7 @@ mod documents;
 mod draw;
 mod draw_locks;
 mod draw_more;
+mod draw_names;
 mod draw_rules;
 mod ending;
 mod fixed;
