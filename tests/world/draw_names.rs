@@ -12,11 +12,12 @@ use super::images::{BuildResult, ImageChange, Made};
 use super::scenario::{FaultKind, FaultSpan, Image, Place, Scenario, Wanted, What};
 
 /// The situations, each with the percentage of seeds with builds that have it.
-pub(super) const SITUATIONS: [(u8, Situation); 4] = [
+pub(super) const SITUATIONS: [(u8, Situation); 5] = [
     (4, name_moves),
     (4, name_goes),
     (4, untold_image),
     (4, unseen_region),
+    (4, edited_while_writing),
 ];
 
 /// The name that an entry asks for.
@@ -30,9 +31,10 @@ fn free_account(scenario: &Scenario) -> usize {
         _ => None,
     });
     let documents = scenario.documents.iter().flatten().chain(written);
-    let accounts = documents.map(|document| match document {
-        Document::Entry(entry) => entry.account,
-        Document::Policy(rule) => rule.account,
+    let accounts = documents.filter_map(|document| match document {
+        Document::Entry(entry) => Some(entry.account),
+        Document::Policy(rule) => Some(rule.account),
+        Document::Lock(_) => None,
     });
     let accounts: BTreeSet<_> = accounts.collect();
     let mut free = (0..3).rev().filter(|account| !accounts.contains(account));
@@ -97,6 +99,7 @@ fn newest(account: usize, newest: u32) -> Rule {
         owned: false,
         pins: Vec::new(),
         revokes: Vec::new(),
+        is_locked: false,
     }
 }
 
@@ -186,4 +189,23 @@ fn unseen_region(scenario: &mut Scenario, dice: &mut Rng) {
         until,
         percent: 100,
     });
+}
+
+/// A policy changes while the first pass carries it out.
+fn edited_while_writing(scenario: &mut Scenario, dice: &mut Rng) {
+    scenario.rate = 1;
+    let account = free_account(scenario);
+    make_room(scenario, 0..100);
+    for age in 2..10 {
+        image(scenario, (account, 0), &format!("tool-{age}"), age);
+    }
+    let changed = Rule {
+        pattern: Pattern::Prefix("tool-x".into()),
+        ..newest(account, 8)
+    };
+    let place = scenario.documents.len();
+    let policy = Document::Policy(newest(account, 8));
+    scenario.documents.push(Some(policy));
+    let changed = What::Document(place, Some(Document::Policy(changed)));
+    push(scenario, dice.u64(3..6), changed);
 }
