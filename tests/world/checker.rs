@@ -68,7 +68,7 @@ struct Process {
     installation: usize,
     mode: Mode,
     /// The answers about names and policies that it received.
-    looks: Observations,
+    observations: Observations,
     /// CANCELs that rest on documents which name images by more than ids.
     gone: Vec<Gone>,
     /// Valid manifests that it received, with the time of each.
@@ -257,7 +257,7 @@ impl Checker {
         state.processes.push(Process {
             installation,
             mode,
-            looks: Observations::default(),
+            observations: Observations::default(),
             gone: Vec::new(),
             loaded: Vec::new(),
             listings: BTreeMap::new(),

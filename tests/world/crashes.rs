@@ -83,10 +83,12 @@ fn d3_s9_s18_each_write_to_the_files_fails_once_at_each_frame() {
     for child in children {
         let ended = child.wait_with_output().expect("it ends");
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (told, wrong) = (said(&ended.stdout), said(&ended.stderr));
-        let lines = told.lines().filter(|line| line.contains("writes can fail"));
+        let (stdout, stderr) = (said(&ended.stdout), said(&ended.stderr));
+        let lines = stdout
+            .lines()
+            .filter(|line| line.contains("writes can fail"));
         lines.for_each(|line| println!("{line}"));
-        assert!(ended.status.success(), "{told}\n{wrong}");
+        assert!(ended.status.success(), "{stdout}\n{stderr}");
     }
 }
 

@@ -5,7 +5,7 @@ use fastrand::Rng;
 
 use super::jobs::Job;
 use super::manifests::BEGINNING;
-use super::people::Deed;
+use super::people::PersonAction;
 use super::scenario::{
     Event, FaultKind, FaultSpan, Image, Mode, Place, REGIONS, Scenario, Wanted, What, Wish,
 };
@@ -240,12 +240,12 @@ fn people(scenario: &mut Scenario, dice: &mut Rng) {
         let image = dice.usize(..scenario.images.len());
         let here = installation(scenario, dice);
         let at = dice.u64(1..scenario.calm_at);
-        let deed = match dice.u8(..4) {
-            0 => Deed::Release(image),
-            1 => Deed::Unpark(image),
-            _ => Deed::Adopt(image),
+        let action = match dice.u8(..4) {
+            0 => PersonAction::Release(image),
+            1 => PersonAction::Unpark(image),
+            _ => PersonAction::Adopt(image),
         };
-        push(scenario, at, What::Person(here, deed));
+        push(scenario, at, What::Person(here, action));
         if dice.bool() {
             let later = at + dice.u64(1..900);
             push(
@@ -278,7 +278,7 @@ fn losses(scenario: &mut Scenario, dice: &mut Rng) {
         let unshared = vec![(own[cancelled], wish(Wanted::Unshared))];
         push(scenario, at + dice.u64(1..600), What::Edit(unshared));
         if dice.bool() {
-            let accept = Deed::Accept {
+            let accept = PersonAction::Accept {
                 account,
                 region,
                 lost: u32::try_from(count).expect("a few"),

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use super::draw_more::{grow, make_room, observe_only, push, wish};
 use super::draw_names;
 use super::jobs::Job;
-use super::people::Deed;
+use super::people::PersonAction;
 use super::scenario::{FaultKind, FaultSpan, Mode, Place, Scenario, Wanted, What};
 
 pub(super) type Situation = fn(&mut Scenario, &mut Rng);
@@ -115,7 +115,7 @@ fn adopted_while_pruning(scenario: &mut Scenario, dice: &mut Rng) {
     push(scenario, prunes, What::Run(own, Job::Reconcile));
     for index in others {
         let at = prunes + dice.u64(2..8);
-        push(scenario, at, What::Person(own, Deed::Adopt(*index)));
+        push(scenario, at, What::Person(own, PersonAction::Adopt(*index)));
     }
 }
 
@@ -249,7 +249,7 @@ fn second_loss(scenario: &mut Scenario, dice: &mut Rng) {
     let second = first + dice.u64(650..900);
     make_room(scenario, first - 300..second + 400);
     push(scenario, first, What::Lose(images[..count].to_vec()));
-    let accept = Deed::Accept {
+    let accept = PersonAction::Accept {
         account: 0,
         region: 0,
         lost: u32::try_from(count).expect("a few"),
@@ -272,7 +272,7 @@ fn lesser_loss(scenario: &mut Scenario, dice: &mut Rng) {
     let at = dice.u64(600..1200);
     make_room(scenario, at - 300..at + 600);
     for daemon in 0..scenario.daemons() {
-        let accept = Deed::Accept {
+        let accept = PersonAction::Accept {
             account: 0,
             region: 0,
             // More than have ever been shared.

@@ -12,7 +12,7 @@ use super::model::{Scene, When};
 use super::observations::Place;
 use super::process::SharedParts;
 use super::scenario::{Mode, REGIONS, Scenario, What};
-use super::sight::Sight;
+use super::snapshot::Snapshot;
 use super::verdicts::End;
 
 /// What is known about the end of a run.
@@ -54,19 +54,19 @@ fn of_region(
     expected: &mut Expected,
 ) {
     let (scenario, cloud) = (&*parts.scenario, &*parts.cloud);
-    let sight = Sight::truth(cloud, place.0, place.1);
+    let snapshot = Snapshot::truth(cloud, place.0, place.1);
     let scene = Scene {
         scenario,
         manifests,
         cloud,
         indexes: parts.checker.indexes(),
         place,
-        sight: &sight,
+        snapshot: &snapshot,
         memory: None,
         when: When::the_end(cloud.monotonic()),
         going: BTreeSet::new(),
     };
-    let shared = || sight.shared.keys();
+    let shared = || snapshot.shared.keys();
     let unnamed = shared().filter(|id| !scene.is_spoken_of(id)).count();
     let is_over = unnamed > scenario.max_cancels as usize;
     let is_capped =
@@ -79,8 +79,8 @@ fn of_region(
     // Whether the name of an entry is not resolved now, and an installation may remember that it meant the image.
     let is_remembered = |id: &str| {
         entries.keys().any(|name| {
-            let is_settled = match sight.named(name)[..] {
-                [only] => only == id || sight.is_normal(only),
+            let is_settled = match snapshot.named(name)[..] {
+                [only] => only == id || snapshot.is_normal(only),
                 _ => false,
             };
             !is_settled && parts.checker.may_have_meant(place, name, id)
@@ -91,21 +91,22 @@ fn of_region(
     let here = here.filter(|(image, _)| (image.account, image.region) == place);
     for (image, index) in here {
         let id = image.id();
-        let Some((id, _)) = sight.own.get_key_value(&id) else {
+        let Some((id, _)) = snapshot.own.get_key_value(&id) else {
             // Nobody can share a deleted image again.
-            expected.is_open |= manifests.wish(index).is_some() && !sight.shared.contains_key(&id);
+            expected.is_open |=
+                manifests.wish(index).is_some() && !snapshot.shared.contains_key(&id);
             continue;
         };
         if !scene.is_spoken_of(id) {
             continue;
         }
         let must = scene.settled(id, &end).filter(|must| {
-            let is_shared = sight.shared.contains_key(id);
+            let is_shared = snapshot.shared.contains_key(id);
             let is_cancel = !must && is_shared;
             *must == is_shared || !(is_cancel && is_capped || is_remembered(id))
         });
         // A person must settle a share that cannot be used.
-        expected.is_open |= must.is_none() || must == Some(true) && !sight.is_normal(id);
+        expected.is_open |= must.is_none() || must == Some(true) && !snapshot.is_normal(id);
         expected.must.extend(must.map(|must| (index, must)));
     }
 }

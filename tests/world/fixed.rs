@@ -55,7 +55,7 @@ impl<'s> Scene<'s> {
         }
         let mut images = BTreeSet::new();
         for name in self.pins(rule, how).into_iter().flat_map(|pin| &pin.names) {
-            match self.sight.named(name)[..] {
+            match self.snapshot.named(name)[..] {
                 [id] if self.can_be_fixed(rule, id) => {
                     images.insert(id);
                 }
@@ -78,7 +78,7 @@ impl<'s> Scene<'s> {
         let images = lock.regions.get(&self.place.1)?;
         let usable = |locked: &LockedName| {
             let id = self.scenario.images[locked.image].id();
-            let (id, row) = self.sight.own.get_key_value(&id)?;
+            let (id, row) = self.snapshot.own.get_key_value(&id)?;
             let is_same = row.name == locked.name && !self.is_excluded(rule, id);
             (is_same && self.can_be_fixed(rule, id)).then_some(&**id)
         };

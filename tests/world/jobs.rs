@@ -19,7 +19,7 @@ use sharekeeper::report::{CallCounts, Ending, ReconcileDocument};
 use tokio::task::JoinHandle;
 
 use super::checker::Checker;
-use super::machine::{Machine, Mortal};
+use super::machine::{Crashable, Machine};
 use super::manifests::Manifests;
 use super::process::{Installation, Keys, SharedParts, policy};
 use super::run::Story;
@@ -41,7 +41,7 @@ pub(crate) enum Job {
 
 /// A run that is in progress.
 pub(crate) struct RunningJob {
-    doom: Rc<Cell<Option<u32>>>,
+    end_after: Rc<Cell<Option<u32>>>,
     task: JoinHandle<()>,
     /// For a run without writes: the number of changes to the ledger before it.
     changes: Option<u64>,
@@ -49,7 +49,7 @@ pub(crate) struct RunningJob {
 
 impl RunningJob {
     pub(crate) fn crash(&self, polls: u32) {
-        self.doom.set(Some(polls));
+        self.end_after.set(Some(polls));
     }
 
     /// Whether the run has ended.
@@ -123,17 +123,17 @@ fn start(
         },
         saved: Rc::clone(&installation.saved),
     };
-    let doom = Rc::new(Cell::new(None));
+    let end_after = Rc::new(Cell::new(None));
     let life = async move { run.live(job).await };
-    let mortal = Mortal::new(
+    let crashable = Crashable::new(
         Some(Box::pin(life)),
-        &doom,
+        &end_after,
         &parts.cloud,
         &installation.clocks,
     );
     RunningJob {
-        doom,
-        task: tokio::task::spawn_local(mortal),
+        end_after,
+        task: tokio::task::spawn_local(crashable),
         changes: (job == Job::Plan).then(|| installation.ledger.changes.get()),
     }
 }

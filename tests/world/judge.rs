@@ -11,7 +11,7 @@ use super::manifests::{Manifests, instant};
 use super::model::{Scene, When, slack};
 use super::observations::{Observations, Place, RegionObservation, RememberedFacts};
 use super::scenario::Scenario;
-use super::sight::Sight;
+use super::snapshot::Snapshot;
 use super::support::Cloud;
 use super::verdicts::Why;
 
@@ -35,7 +35,7 @@ pub(super) struct Case<'c> {
     /// The index of each image by its id.
     pub(super) indexes: &'c BTreeMap<String, usize>,
     pub(super) manifests: &'c Manifests,
-    pub(super) looks: &'c Observations,
+    pub(super) observations: &'c Observations,
     pub(super) memory: &'c RememberedFacts,
     /// The images that the process has cancelled so far.
     pub(super) gone: &'c [Gone],
@@ -52,11 +52,11 @@ pub(super) struct Case<'c> {
 impl Case<'_> {
     /// Why the write is right (`None` for a SHARE), or what each observation that it may rest on has against it.
     pub(super) fn judge(&self) -> Result<Option<Why>, String> {
-        let mut why = "S2: a write without a whole look".to_owned();
-        let looks: Vec<_> = self.looks.whole(self.place).collect();
+        let mut why = "S2: a write without a complete observation".to_owned();
+        let observations: Vec<_> = self.observations.whole(self.place).collect();
         // The first reported reason is that of the newest observation.
-        for (look, sight) in looks.iter().rev() {
-            match self.by(look, sight) {
+        for (observation, snapshot) in observations.iter().rev() {
+            match self.by(observation, snapshot) {
                 Ok(right) => return Ok(right),
                 Err(reason) => why = reason,
             }
@@ -64,13 +64,18 @@ impl Case<'_> {
         Err(why)
     }
 
-    fn by(&self, look: &RegionObservation, sight: &Sight) -> Result<Option<Why>, String> {
+    fn by(
+        &self,
+        observation: &RegionObservation,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Why>, String> {
         let wall = (self.call.wall - instant(0)).num_seconds();
-        let age = i64::try_from(self.call.at.since(look.began).as_secs()).unwrap_or(i64::MAX);
+        let age =
+            i64::try_from(self.call.at.since(observation.began).as_secs()).unwrap_or(i64::MAX);
         let since = self
             .gone
             .iter()
-            .filter(|gone| gone.place == self.place && gone.at >= look.began);
+            .filter(|gone| gone.place == self.place && gone.at >= observation.began);
         let going: BTreeSet<_> = since.map(|gone| gone.id.clone()).collect();
         let scene = Scene {
             scenario: self.scenario,
@@ -78,25 +83,27 @@ impl Case<'_> {
             cloud: self.cloud,
             indexes: self.indexes,
             place: self.place,
-            sight,
+            snapshot,
             memory: Some(self.memory),
             when: When {
                 now: self.call.at,
-                looked_at: look.began,
+                observed_at: observation.began,
                 wall,
-                looked: wall - age - 1,
+                observed: wall - age - 1,
                 slack: slack(self.scenario),
             },
             going,
         };
         if self.permission == Permission::Share {
-            return scene.may_share(self.id, look.is_blind()).map(|()| None);
+            return scene
+                .may_share(self.id, observation.is_blind())
+                .map(|()| None);
         }
         if self.manifests.is_partial {
             return Err("S3: a CANCEL by manifests that are not all there".into());
         }
-        let why = scene.may_cancel(self.id, look.is_blind())?;
-        self.check_bounds(&scene, look, &why)?;
+        let why = scene.may_cancel(self.id, observation.is_blind())?;
+        self.check_bounds(&scene, observation, &why)?;
         Ok(Some(why))
     }
 
@@ -104,7 +111,7 @@ impl Case<'_> {
     fn check_bounds(
         &self,
         scene: &Scene<'_>,
-        look: &RegionObservation,
+        observation: &RegionObservation,
         why: &Why,
     ) -> Result<(), String> {
         let rules: BTreeMap<_, _> = scene.rules().into_iter().collect();
@@ -129,9 +136,9 @@ impl Case<'_> {
         if !is_free && self.is_used {
             return Err("N6: a CANCEL of what an instance uses".into());
         }
-        let told = self.looks.instances_told(self.place);
-        let is_told = told.is_some_and(|at| self.call.at.since(at) <= INSTANCES_MAX);
-        if !is_free && !is_told {
+        let listed_at = self.observations.instances_listed_at(self.place);
+        let is_recent = listed_at.is_some_and(|at| self.call.at.since(at) <= INSTANCES_MAX);
+        if !is_free && !is_recent {
             return Err("N6: a CANCEL without a list of instances".into());
         }
         let is_retention = matches!(why, Why::Retention(_));
@@ -148,7 +155,7 @@ impl Case<'_> {
                     (Why::Retention(by), true) | (Why::Revoked(by, _), false) => by,
                     _ => return false,
                 };
-                gone.place == self.place && gone.at >= look.began && by.contains(place)
+                gone.place == self.place && gone.at >= observation.began && by.contains(place)
             });
             let mut ids: BTreeSet<_> = same.map(|gone| &*gone.id).collect();
             ids.insert(self.id);

@@ -12,7 +12,7 @@ use sharekeeper::host::{Clock, Reply, Request, Rng, Transport, TransportError};
 use sharekeeper::model::{Monotonic, Timestamp};
 
 use super::checker::{Checker, Departure};
-use super::perturbation::{Doom, Question, View};
+use super::perturbation::{EndAfter, Question, View};
 use super::scenario::Scenario;
 use super::support::Cloud;
 
@@ -142,24 +142,24 @@ impl Transport for Machine {
 pub(crate) type Life = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A future that can end at any poll, in whatever state it is, and that does nothing while its machine sleeps.
-pub(crate) struct Mortal {
+pub(crate) struct Crashable {
     life: Option<Life>,
-    doom: Doom,
+    end_after: EndAfter,
     cloud: Rc<Cloud>,
     clocks: Rc<MachineClocks>,
     nap: Option<Life>,
 }
 
-impl Mortal {
+impl Crashable {
     pub(crate) fn new(
         life: Option<Life>,
-        doom: &Doom,
+        end_after: &EndAfter,
         cloud: &Rc<Cloud>,
         clocks: &Rc<MachineClocks>,
     ) -> Self {
         Self {
             life,
-            doom: Rc::clone(doom),
+            end_after: Rc::clone(end_after),
             cloud: Rc::clone(cloud),
             clocks: Rc::clone(clocks),
             nap: None,
@@ -181,16 +181,16 @@ impl Mortal {
     }
 }
 
-impl Future for Mortal {
+impl Future for Crashable {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        match self.doom.get() {
+        match self.end_after.get() {
             Some(0) => {
                 self.life = None;
                 return Poll::Ready(());
             }
-            left => self.doom.set(left.map(|left| left - 1)),
+            left => self.end_after.set(left.map(|left| left - 1)),
         }
         if self.is_asleep(context) {
             return Poll::Pending;

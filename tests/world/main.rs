@@ -42,7 +42,7 @@ mod run;
 mod scenario;
 mod setup;
 mod shrink;
-mod sight;
+mod snapshot;
 mod state_disk;
 mod stories;
 #[allow(dead_code, reason = "the integration tests use the rest")]

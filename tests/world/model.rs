@@ -12,7 +12,7 @@ use super::images::BuildResult;
 use super::manifests::Manifests;
 use super::observations::{Place, RememberedFacts};
 use super::scenario::{FaultKind, Image, Scenario, Wanted, What, Wish};
-use super::sight::Sight;
+use super::snapshot::Snapshot;
 use super::support::Cloud;
 
 /// The certainty that an answer must have.
@@ -54,11 +54,11 @@ pub(super) enum Said {
 pub(super) struct When {
     pub(super) now: Monotonic,
     /// The time at which the observation of the region began.
-    pub(super) looked_at: Monotonic,
+    pub(super) observed_at: Monotonic,
     /// The time of the machine's clock, in seconds from the beginning.
     pub(super) wall: i64,
     /// The time of the same clock when the region was observed.
-    pub(super) looked: i64,
+    pub(super) observed: i64,
     /// The number of seconds by which another clock may be ahead or behind.
     pub(super) slack: i64,
 }
@@ -69,9 +69,9 @@ impl When {
         let wall = i64::try_from(now.since_start().as_secs()).expect("a few hours");
         Self {
             now,
-            looked_at: now,
+            observed_at: now,
             wall,
-            looked: wall,
+            observed: wall,
             slack: 0,
         }
     }
@@ -79,7 +79,7 @@ impl When {
     pub(super) fn is_over(self, at: i64, how: How) -> bool {
         match how {
             Maybe => self.wall + self.slack >= at,
-            Surely => self.looked - self.slack >= at,
+            Surely => self.observed - self.slack >= at,
         }
     }
 }
@@ -108,7 +108,7 @@ pub(super) struct Scene<'s> {
     /// The index of each image by its id.
     pub(super) indexes: &'s BTreeMap<String, usize>,
     pub(super) place: Place,
-    pub(super) sight: &'s Sight,
+    pub(super) snapshot: &'s Snapshot,
     /// The facts that the installation remembers; `None`: everything was observed long ago.
     pub(super) memory: Option<&'s RememberedFacts>,
     pub(super) when: When,
@@ -155,19 +155,19 @@ impl<'s> Scene<'s> {
     }
 
     pub(super) fn name(&self, id: &str) -> &'s str {
-        self.sight.own.get(id).map_or("", |row| &row.name)
+        self.snapshot.own.get(id).map_or("", |row| &row.name)
     }
 
     /// Names in entries that match no image or several.
     pub(super) fn unresolved(&self) -> impl Iterator<Item = &'s str> {
         let names = self.entries().into_keys();
-        names.filter(|name| self.sight.named(name).len() != 1)
+        names.filter(|name| self.snapshot.named(name).len() != 1)
     }
 
     /// Whether an image must not be changed because of the present or an earlier meaning of a name.
     pub(super) fn is_held(&self, id: &str, how: How) -> bool {
         self.entries().into_iter().any(|(name, wish)| {
-            let named = self.sight.named(name);
+            let named = self.snapshot.named(name);
             let meant = self.memory.is_some_and(|memory| match how {
                 Surely => memory.meant(self.place, name) == Some(id),
                 Maybe => memory.may_have_meant(self.place, name, id),
@@ -176,7 +176,7 @@ impl<'s> Scene<'s> {
                 [only] if only == id => false,
                 [only] => {
                     let waits = how == Maybe || wish.state == Wanted::Shared;
-                    meant && waits && !self.sight.is_normal(only)
+                    meant && waits && !self.snapshot.is_normal(only)
                 }
                 _ => meant || named.contains(&id),
             }
@@ -185,7 +185,7 @@ impl<'s> Scene<'s> {
 
     pub(super) fn said(&self, id: &str) -> Said {
         let entries = self.entries().into_iter();
-        let by_name = entries.filter(|(name, _)| self.sight.named(name)[..] == [id]);
+        let by_name = entries.filter(|(name, _)| self.snapshot.named(name)[..] == [id]);
         let mut wishes = self
             .wish(id)
             .into_iter()
@@ -216,7 +216,7 @@ impl<'s> Scene<'s> {
     /// The revocations of an image that are in force.
     pub(super) fn revoked(&self, id: &str, how: How) -> Vec<(usize, &'s Rule, &'s Revoke)> {
         let name = self.name(id);
-        let is_own = self.sight.own.contains_key(id);
+        let is_own = self.snapshot.own.contains_key(id);
         let names = |revoke: &Revoke| match &revoke.what {
             Revoked::Name(revoked) => revoked == name,
             Revoked::Image(index) => self.is_image(*index, id),
@@ -254,7 +254,7 @@ impl<'s> Scene<'s> {
     }
 
     pub(super) fn fit(&self, rule: &Rule, id: &str) -> Fit {
-        let Some(row) = self.sight.own.get(id) else {
+        let Some(row) = self.snapshot.own.get(id) else {
             return Fit::No;
         };
         if version(rule, &row.name).is_none() {
@@ -263,11 +263,11 @@ impl<'s> Scene<'s> {
         if !rule.needs_cvm() {
             return Fit::Yes;
         }
-        let told = self.sight.cvm.as_ref().and_then(|cvm| cvm.get(id));
-        match told {
+        let row = self.snapshot.cvm.as_ref().and_then(|cvm| cvm.get(id));
+        match row {
             None => Fit::Unknown,
-            Some(told) if rule.asks_family && !told.is_of_family => Fit::No,
-            Some(told) if rule.asks_tag && !told.is_tagged => Fit::No,
+            Some(row) if rule.asks_family && !row.is_of_family => Fit::No,
+            Some(row) if rule.asks_tag && !row.is_tagged => Fit::No,
             Some(_) => Fit::Yes,
         }
     }
@@ -280,15 +280,15 @@ impl<'s> Scene<'s> {
     }
 
     pub(super) fn is_retiring(&self, rule: &Rule, id: &str) -> bool {
-        let told = self.sight.cvm.as_ref().and_then(|cvm| cvm.get(id));
-        rule.retires_deprecated && told.is_some_and(|told| told.is_deprecated)
+        let row = self.snapshot.cvm.as_ref().and_then(|cvm| cvm.get(id));
+        rule.retires_deprecated && row.is_some_and(|row| row.is_deprecated)
     }
 
     /// The images of a policy that are not excluded, by version. Images that a pin names may count even if they are
     /// excluded.
     pub(super) fn versions(&self, rule: &Rule, how: How) -> BTreeMap<&'s str, Vec<&'s str>> {
         let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (id, row) in &self.sight.own {
+        for (id, row) in &self.snapshot.own {
             if let Some(text) = version(rule, &row.name)
                 && self.fit(rule, id) == Fit::Yes
                 && (!self.is_excluded(rule, id) || (how == Maybe && pins_name(rule, &row.name)))
@@ -314,13 +314,13 @@ impl<'s> Scene<'s> {
             });
         let copies = images.filter_map(|image| {
             let id = image.id();
-            let told = described.get(&id)?;
-            if (rule.asks_family || rule.asks_tag) && told.family.is_none() {
+            let row = described.get(&id)?;
+            if (rule.asks_family || rule.asks_tag) && row.family.is_none() {
                 return None;
             }
-            let names: Vec<_> = told.names.iter().map(|(_, name)| name.clone()).collect();
+            let names: Vec<_> = row.names.iter().map(|(_, name)| name.clone()).collect();
             let is_there = rule.regions.contains(&image.region) && !deleted.contains(&id);
-            (told.born <= self.when.now).then_some((image, is_there, names))
+            (row.born <= self.when.now).then_some((image, is_there, names))
         });
         copies.collect::<Vec<_>>().into_iter()
     }
@@ -377,7 +377,7 @@ impl<'s> Scene<'s> {
         }
         let versions = self.versions(rule, Surely);
         let here = versions.get(text).into_iter().flatten();
-        let created = here.map(|id| self.sight.own[*id].created);
+        let created = here.map(|id| self.snapshot.own[*id].created);
         created.min().unwrap_or(i64::MAX)
     }
 

@@ -9,7 +9,7 @@ use sharekeeper::model::Monotonic;
 use super::checker::Departure;
 use super::manifests::{Manifests, account_of_key};
 use super::scenario::{REGIONS, Scenario, Wanted, Wish};
-use super::sight::Sight;
+use super::snapshot::Snapshot;
 
 /// An account and a region, by their indexes.
 pub(crate) type Place = (usize, usize);
@@ -68,7 +68,7 @@ pub(crate) struct RegionObservation {
     blueprints: Pages,
     own: Option<Pages>,
     cvm: Option<Pages>,
-    pub(crate) sight: Sight,
+    pub(crate) snapshot: Snapshot,
 }
 
 impl RegionObservation {
@@ -84,26 +84,26 @@ impl RegionObservation {
     }
 
     /// The observed state, without the lists that are incomplete.
-    fn told(&self) -> Sight {
-        let mut sight = self.sight.clone();
+    fn usable(&self) -> Snapshot {
+        let mut snapshot = self.snapshot.clone();
         if !self.cvm.as_ref().is_some_and(Pages::is_whole) {
-            sight.cvm = None;
+            snapshot.cvm = None;
         }
-        sight
+        snapshot
     }
 }
 
 /// The answers that one process received.
 #[derive(Default)]
 pub(crate) struct Observations {
-    looks: BTreeMap<Place, VecDeque<RegionObservation>>,
+    by_region: BTreeMap<Place, VecDeque<RegionObservation>>,
     instances: BTreeMap<Place, Pages>,
     /// The start of the newest complete list of instances, by region.
-    instances_told: BTreeMap<Place, Monotonic>,
+    instances_listed_at: BTreeMap<Place, Monotonic>,
 }
 
 /// The observation that a reply completed.
-pub(crate) enum Told<'l> {
+pub(crate) enum Completed<'l> {
     /// The observation of a region is complete.
     Region(Place, &'l RegionObservation),
     Nothing,
@@ -123,30 +123,30 @@ impl Observations {
     pub(crate) fn departed(&mut self, call: &Departure) -> Option<Place> {
         let place = place(call).filter(|_| is_first(call))?;
         let pages = Pages::new(call.at);
-        let looks = self.looks.entry(place).or_default();
+        let observations = self.by_region.entry(place).or_default();
         match call.action.as_str() {
             "DescribeBlueprints" if call.body.get("BlueprintIds").is_none() => {
-                looks.retain(RegionObservation::is_whole);
-                if looks.len() == KEPT {
-                    looks.pop_front();
+                observations.retain(RegionObservation::is_whole);
+                if observations.len() == KEPT {
+                    observations.pop_front();
                 }
-                looks.push_back(RegionObservation {
+                observations.push_back(RegionObservation {
                     began: call.at,
                     blueprints: pages,
                     own: None,
                     cvm: None,
-                    sight: Sight::default(),
+                    snapshot: Snapshot::default(),
                 });
                 return Some(place);
             }
             "DescribeImagesToShare" if call.body.get("Filters").is_some() => {
-                if let Some(look) = looks.back_mut() {
-                    (look.own, look.sight.own) = (Some(pages), BTreeMap::new());
+                if let Some(observation) = observations.back_mut() {
+                    (observation.own, observation.snapshot.own) = (Some(pages), BTreeMap::new());
                 }
             }
             "DescribeImages" => {
-                if let Some(look) = looks.back_mut() {
-                    (look.cvm, look.sight.cvm) = (Some(pages), None);
+                if let Some(observation) = observations.back_mut() {
+                    (observation.cvm, observation.snapshot.cvm) = (Some(pages), None);
                 }
             }
             "DescribeInstances" => drop(self.instances.insert(place, pages)),
@@ -156,62 +156,71 @@ impl Observations {
     }
 
     /// The answer to a call arrives.
-    pub(crate) fn replied(&mut self, call: &Departure, response: &Value) -> Told<'_> {
+    pub(crate) fn replied(&mut self, call: &Departure, response: &Value) -> Completed<'_> {
         let Some(place) = place(call) else {
-            return Told::Nothing;
+            return Completed::Nothing;
         };
         if call.action == "DescribeInstances" {
             let pages = self.instances.get_mut(&place);
             if let Some(pages) = pages.filter(|pages| pages.began <= call.at) {
                 pages.answered(response, ("InstanceSet", "InstanceId"));
                 if pages.is_whole() {
-                    self.instances_told.insert(place, pages.began);
+                    self.instances_listed_at.insert(place, pages.began);
                 }
             }
-            return Told::Nothing;
+            return Completed::Nothing;
         }
-        let looks = self.looks.get_mut(&place);
-        let Some(look) = looks.and_then(VecDeque::back_mut) else {
-            return Told::Nothing;
+        let observations = self.by_region.get_mut(&place);
+        let Some(observation) = observations.and_then(VecDeque::back_mut) else {
+            return Completed::Nothing;
         };
-        let own = look.own.as_mut().filter(|pages| pages.began <= call.at);
-        let cvm = look.cvm.as_mut().filter(|pages| pages.began <= call.at);
+        let own = observation
+            .own
+            .as_mut()
+            .filter(|pages| pages.began <= call.at);
+        let cvm = observation
+            .cvm
+            .as_mut()
+            .filter(|pages| pages.began <= call.at);
         match (call.action.as_str(), own, cvm) {
             ("DescribeBlueprints", ..)
-                if call.body.get("BlueprintIds").is_none() && look.began <= call.at =>
+                if call.body.get("BlueprintIds").is_none() && observation.began <= call.at =>
             {
-                let rows = look
+                let rows = observation
                     .blueprints
                     .answered(response, ("BlueprintSet", "BlueprintId"));
-                look.sight.take_blueprints(rows);
+                observation.snapshot.take_blueprints(rows);
             }
             ("DescribeImagesToShare", Some(own), _) if call.body.get("Filters").is_some() => {
                 let rows = own.answered(response, ("ImageSet", "ImageId"));
-                look.sight.take_own(rows);
-                if look.is_whole() {
-                    return Told::Region(place, look);
+                observation.snapshot.take_own(rows);
+                if observation.is_whole() {
+                    return Completed::Region(place, observation);
                 }
             }
             ("DescribeImages", _, Some(cvm)) => {
                 let rows = cvm.answered(response, ("ImageSet", "ImageId"));
-                look.sight.take_cvm(rows);
+                observation.snapshot.take_cvm(rows);
             }
             _ => {}
         }
-        Told::Nothing
+        Completed::Nothing
     }
 
     /// The complete observations of a region, the newest first, each with its state.
-    pub(crate) fn whole(&self, place: Place) -> impl Iterator<Item = (&RegionObservation, Sight)> {
-        let looks = self.looks.get(&place).into_iter().flatten().rev();
-        looks
-            .filter(|look| look.is_whole())
-            .map(|look| (look, look.told()))
+    pub(crate) fn whole(
+        &self,
+        place: Place,
+    ) -> impl Iterator<Item = (&RegionObservation, Snapshot)> {
+        let observations = self.by_region.get(&place).into_iter().flatten().rev();
+        observations
+            .filter(|observation| observation.is_whole())
+            .map(|observation| (observation, observation.usable()))
     }
 
     /// The start of the newest complete list of instances.
-    pub(crate) fn instances_told(&self, place: Place) -> Option<Monotonic> {
-        self.instances_told.get(&place).copied()
+    pub(crate) fn instances_listed_at(&self, place: Place) -> Option<Monotonic> {
+        self.instances_listed_at.get(&place).copied()
     }
 }
 
@@ -266,45 +275,45 @@ impl RememberedFacts {
 
     /// A process that uses `entries` received an observation. `is_kept` says whether the installation certainly keeps
     /// it.
-    pub(crate) fn told(
+    pub(crate) fn observed(
         &mut self,
         (place, process): (Place, usize),
-        look: &RegionObservation,
+        observation: &RegionObservation,
         entries: &BTreeMap<&str, Wish>,
         is_kept: bool,
     ) {
         self.seen.insert(place);
-        let sight = &look.sight;
-        for id in sight.own.keys().filter(|id| sight.is_normal(id)) {
+        let snapshot = &observation.snapshot;
+        for id in snapshot.own.keys().filter(|id| snapshot.is_normal(id)) {
             let since = self.normal.entry((place, id.clone()));
             let since = since.or_insert(Fact {
-                value: look.began,
+                value: observation.began,
                 unsettled: None,
             });
             since.unsettled = None;
         }
-        if is_kept && !look.is_blind() {
+        if is_kept && !observation.is_blind() {
             let here = self.normal.iter_mut().filter(|((of, _), _)| *of == place);
-            for (_, since) in here.filter(|((_, id), _)| !sight.is_normal(id)) {
+            for (_, since) in here.filter(|((_, id), _)| !snapshot.is_normal(id)) {
                 since.unsettled = Some(process);
             }
         }
         for (name, wish) in entries {
-            let [id] = sight.named(name)[..] else {
+            let [id] = snapshot.named(name)[..] else {
                 continue;
             };
             let key = (place, (*name).to_owned());
             let ever = self.ever.entry(key.clone()).or_default();
-            ever.entry(id.to_owned()).or_insert(look.began);
+            ever.entry(id.to_owned()).or_insert(observation.began);
             let is_as_desired = match wish.state {
                 Wanted::Unshared => true,
-                Wanted::Shared => sight.is_normal(id),
+                Wanted::Shared => snapshot.is_normal(id),
                 // The desired state depends on the time, so the observation does not prove it.
                 Wanted::Until(_) | Wanted::From(_) | Wanted::Unnamed => false,
             };
             let before = self.meant.get(&key).map(|meant| meant.value.clone());
             let is_other = before.as_deref() != Some(id);
-            let is_certain = is_as_desired && !look.is_blind();
+            let is_certain = is_as_desired && !observation.is_blind();
             if is_other && (is_certain || wish.state != Wanted::Shared) {
                 self.meant.remove(&key);
             }

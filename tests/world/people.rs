@@ -13,7 +13,7 @@ use super::support::Recorded;
 
 /// An action of a person. Images are given by their indexes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Deed {
+pub(crate) enum PersonAction {
     /// The installation owns the share from now on, whoever made it.
     Adopt(usize),
     /// The installation no longer owns the share, which remains.
@@ -28,7 +28,7 @@ pub(crate) enum Deed {
     },
 }
 
-impl Deed {
+impl PersonAction {
     /// The image of the action, if it has one.
     pub(crate) fn image(&self) -> Option<usize> {
         match self {
@@ -40,21 +40,21 @@ impl Deed {
 
 impl Story {
     /// A person changes an installation's state.
-    pub(crate) fn deed(&self, installation: usize, deed: &Deed) {
-        match deed {
-            Deed::Adopt(image) => self.adopt(installation, *image),
-            Deed::Release(image) => {
+    pub(crate) fn action(&self, installation: usize, action: &PersonAction) {
+        match action {
+            PersonAction::Adopt(image) => self.adopt(installation, *image),
+            PersonAction::Release(image) => {
                 self.change_entry(installation, *image, |entry| entry.owned = None);
                 self.parts.checker.released(installation, *image);
             }
-            Deed::Unpark(image) => {
+            PersonAction::Unpark(image) => {
                 self.change_entry(installation, *image, |entry| {
                     entry.writes.clear();
                     entry.parked_since = None;
                 });
                 self.parts.checker.unparked(installation, *image);
             }
-            Deed::Accept {
+            PersonAction::Accept {
                 account,
                 region,
                 lost,

@@ -22,7 +22,7 @@ const ROWS_MAX: usize = 3;
 const MOMENT: Duration = Duration::from_micros(1);
 
 /// The number of polls until a process ends; `None` if it goes on.
-pub(crate) type Doom = Rc<Cell<Option<u32>>>;
+pub(crate) type EndAfter = Rc<Cell<Option<u32>>>;
 
 /// The kinds of wrong answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,7 +109,7 @@ pub(crate) struct View {
     shown: RefCell<BTreeMap<String, BTreeSet<String>>>,
     points: RefCell<Vec<Point>>,
     count: Cell<usize>,
-    dooms: RefCell<BTreeMap<usize, Doom>>,
+    ends: RefCell<BTreeMap<usize, EndAfter>>,
     /// The newest process that sees the present, and the questions that later processes have asked.
     ended: Cell<Option<usize>>,
     asked: RefCell<BTreeSet<String>>,
@@ -129,7 +129,7 @@ impl View {
             shown: RefCell::default(),
             points: RefCell::default(),
             count: Cell::default(),
-            dooms: RefCell::default(),
+            ends: RefCell::default(),
             ended: Cell::default(),
             asked: RefCell::default(),
         })
@@ -146,8 +146,8 @@ impl View {
     }
 
     /// Stores the counter that can end a new process.
-    pub(crate) fn process_began(&self, process: usize, doom: &Doom) {
-        self.dooms.borrow_mut().insert(process, Rc::clone(doom));
+    pub(crate) fn process_began(&self, process: usize, end_after: &EndAfter) {
+        self.ends.borrow_mut().insert(process, Rc::clone(end_after));
     }
 
     /// The answer that a process gets in place of the true one. If the process ends here, it gets none.
@@ -181,8 +181,8 @@ impl View {
         };
         if let Wrong::Restart(_) = wrong {
             self.ended.set(Some(process));
-            let doom = self.dooms.borrow().get(&process).cloned();
-            end(&doom.expect("it began")).await;
+            let end_after = self.ends.borrow().get(&process).cloned();
+            end(&end_after.expect("it began")).await;
         }
         wrong.in_place_of(reply)
     }
@@ -288,12 +288,12 @@ impl Wrong {
 }
 
 /// Ends the process that waits for this future: the process is not polled again, only dropped.
-pub(crate) async fn end(doom: &Doom) {
-    doom.set(Some(0));
-    let mut is_told = false;
+pub(crate) async fn end(end_after: &EndAfter) {
+    end_after.set(Some(0));
+    let mut is_recent = false;
     poll_fn(|context| {
-        if !is_told {
-            is_told = true;
+        if !is_recent {
+            is_recent = true;
             context.waker().wake_by_ref();
         }
         Poll::<()>::Pending

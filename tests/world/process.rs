@@ -22,9 +22,9 @@ use tokio::task::JoinHandle;
 
 use super::checker::Checker;
 use super::jobs::RunningJob;
-use super::machine::{Life, Machine, MachineClocks, Mortal};
+use super::machine::{Crashable, Life, Machine, MachineClocks};
 use super::manifests::{Manifests, key};
-use super::perturbation::{Doom, View};
+use super::perturbation::{EndAfter, View};
 use super::scenario::{Mode, Scenario};
 use super::state_disk::StateDisk;
 use super::support::live::INTERVAL;
@@ -65,7 +65,7 @@ pub(crate) struct Process {
     pub(crate) mode: Mode,
     updates: mpsc::Sender<Update>,
     /// The number of polls until it ends, once a crash was requested.
-    doom: Doom,
+    end_after: EndAfter,
     task: JoinHandle<()>,
     publisher: Rc<StatusPublisher<Machine>>,
     /// The number of changes to the ledger before it started.
@@ -195,19 +195,19 @@ impl Installation {
             StatusPublisher::new(Rc::clone(&context), "world".into(), is_observer, |_| {});
         let (updates, queue) = mpsc::channel(1000);
         let keys = Keys::new(parts, manifests, mode);
-        let doom = Rc::new(Cell::new(None));
+        let end_after = Rc::new(Cell::new(None));
         if let Some(view) = &parts.view {
-            view.process_began(number, &doom);
+            view.process_began(number, &end_after);
         }
-        let told = Rc::clone(&publisher);
+        let status = Rc::clone(&publisher);
         let life: Option<Life> = match &self.disk {
             None => {
                 let ledger = Rc::clone(&self.ledger);
-                Some(Box::pin(live(context, ledger, keys, told, queue)))
+                Some(Box::pin(live(context, ledger, keys, status, queue)))
             }
-            Some(disk) => disk.open(&context, &doom).map(|ledger| -> Life {
+            Some(disk) => disk.open(&context, &end_after).map(|ledger| -> Life {
                 Box::pin(async move {
-                    let life = live(context, Rc::clone(&ledger), keys, told, queue);
+                    let life = live(context, Rc::clone(&ledger), keys, status, queue);
                     tokio::select! {
                         () = life => {}
                         () = ledger.look_after() => {}
@@ -215,13 +215,13 @@ impl Installation {
                 })
             }),
         };
-        let mortal = Mortal::new(life, &doom, &parts.cloud, &self.clocks);
-        let task = tokio::task::spawn_local(mortal);
+        let crashable = Crashable::new(life, &end_after, &parts.cloud, &self.clocks);
+        let task = tokio::task::spawn_local(crashable);
         self.process = Some(Process {
             number,
             mode,
             updates,
-            doom,
+            end_after,
             task,
             publisher,
             changes: self.ledger.changes.get(),
@@ -238,7 +238,7 @@ impl Installation {
             return false;
         };
         if process.mode == Mode::Observe && process.changes != self.ledger.changes.get() {
-            checker.violate("S16: one who only looks changes the state");
+            checker.violate("S16: a process that only observes changes the state");
         }
         let halted = process.publisher.board(|board| {
             let mut scopes = board.scopes().values();
@@ -253,7 +253,7 @@ impl Installation {
         if !process.task.is_finished() {
             return false;
         }
-        if process.doom.get() != Some(0) {
+        if process.end_after.get() != Some(0) {
             checker.violate("a process ended by itself");
         }
         self.process = None;
@@ -264,7 +264,7 @@ impl Installation {
 impl Process {
     /// Ends the process after this number of polls.
     pub(crate) fn crash(&self, polls: u32) {
-        self.doom.set(Some(polls));
+        self.end_after.set(Some(polls));
     }
 
     pub(crate) fn ask(&self) {

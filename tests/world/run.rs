@@ -229,7 +229,7 @@ impl Story {
                 }
             }
             What::Disuse(image) => self.end_instances(*image),
-            What::Person(installation, deed) => self.deed(*installation, deed),
+            What::Person(installation, action) => self.action(*installation, action),
             What::Lose(images) => self.lose(images),
             What::Run(installation, job) => self.start_job(*installation, *job),
             What::Sleep(installation, time) => {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::documents::Document;
 use super::images::{ImageChange, Made};
 use super::jobs::Job;
-use super::people::Deed;
+use super::people::PersonAction;
 
 pub(crate) const REGIONS: [&str; 3] = ["ap-tokyo", "ap-bangkok", "eu-frankfurt"];
 
@@ -233,7 +233,7 @@ pub(crate) enum What {
     /// A person asks an installation to observe everything again.
     Asked(usize),
     /// A person changes an installation's state.
-    Person(usize, Deed),
+    Person(usize, PersonAction),
     /// Somebody else cancels all these shares at once.
     Lose(Vec<usize>),
     /// A run that ends by itself begins, unless another process has the installation.

@@ -114,7 +114,7 @@ fn uses(scenario: &Scenario, index: usize) -> bool {
         | What::Disuse(image)
         | What::Image(image, _) => *image == index,
         What::Document(_, document) => document.iter().any(|it| names(it, index)),
-        What::Person(_, deed) => deed.image() == Some(index),
+        What::Person(_, action) => action.image() == Some(index),
         What::Lose(images) => images.contains(&index),
         _ => false,
     });

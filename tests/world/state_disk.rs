@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use super::checker::Checker;
 use super::crash_images::{Image, between, directory};
 use super::machine::Machine;
-use super::perturbation::{Doom, end};
+use super::perturbation::{EndAfter, end};
 use super::process::SharedParts;
 use super::scenario::Scenario;
 use super::setup::forgotten;
@@ -129,7 +129,7 @@ impl StateDisk {
     pub(crate) fn open(
         self: &Rc<Self>,
         context: &Rc<ClientContext<Machine>>,
-        doom: &Doom,
+        end_after: &EndAfter,
     ) -> Option<Rc<StateOnDisk>> {
         let left = self.left.take();
         let is_crash = left.is_some();
@@ -171,7 +171,7 @@ impl StateDisk {
             store,
             disk: Rc::clone(self),
             context: Rc::clone(context),
-            doom: Rc::clone(doom),
+            end_after: Rc::clone(end_after),
             has_ended: Cell::new(false),
         }))
     }
@@ -205,7 +205,7 @@ pub(crate) struct StateOnDisk {
     store: Rc<Store>,
     disk: Rc<StateDisk>,
     context: Rc<ClientContext<Machine>>,
-    doom: Doom,
+    end_after: EndAfter,
     has_ended: Cell<bool>,
 }
 
@@ -266,7 +266,7 @@ impl StateOnDisk {
                 }
                 disk.left.replace(Some(image));
                 self.has_ended.set(true);
-                end(&self.doom).await;
+                end(&self.end_after).await;
                 std::future::pending().await
             }
         }

@@ -8,7 +8,7 @@ use super::model::How::{Maybe, Surely};
 use super::model::{Age, Fit, How, Said, Scene, pins_name, version};
 use super::observations::RememberedFacts;
 use super::scenario::seconds;
-use super::sight::Shown;
+use super::snapshot::Shown;
 
 /// The reason why an image may be cancelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +32,8 @@ impl<'s> Scene<'s> {
         if self.is_out(id, other) || self.is_retiring(rule, id) {
             return false;
         }
-        let text = version(rule, &self.sight.own[id].name).unwrap_or_default();
-        match (self.sight.shared.get(id), how) {
+        let text = version(rule, &self.snapshot.own[id].name).unwrap_or_default();
+        match (self.snapshot.shared.get(id), how) {
             (Some(Shown::Normal | Shown::Syncing), _) => true,
             // The list may not show a new share yet.
             (_, Maybe) if self.memory.is_some() => true,
@@ -41,7 +41,7 @@ impl<'s> Scene<'s> {
             // The model does not know whether the process has observed the other regions.
             (None, Surely) if self.memory.is_some() && rule.everywhere => false,
             (None, _) => {
-                self.sight.own[id].is_fit
+                self.snapshot.own[id].is_fit
                     && self.is_soaked(rule, age, how)
                     && !self.is_held(id, other)
                     && (!rule.everywhere || self.is_everywhere(rule, text, how))
@@ -52,7 +52,7 @@ impl<'s> Scene<'s> {
     /// Whether an image is usable, and has been for as long as the policy requires.
     pub(super) fn has_stood(&self, rule: &Rule, id: &str) -> bool {
         let since = |memory: &RememberedFacts| memory.normal_since(self.place, id);
-        self.sight.is_normal(id)
+        self.snapshot.is_normal(id)
             && self.memory.is_none_or(|memory| {
                 since(memory).is_some_and(|at| at + seconds(rule.unshare_after) <= self.when.now)
             })
@@ -68,11 +68,11 @@ impl<'s> Scene<'s> {
         let lacks =
             ids.iter()
                 .filter(surely_counts)
-                .any(|id| match (self.sight.shared.get(*id), how) {
+                .any(|id| match (self.snapshot.shared.get(*id), how) {
                     (Some(Shown::Normal), _) => false,
                     (Some(Shown::Syncing | Shown::Bad), _) => true,
                     // The image may still take a place.
-                    (None, Surely) => self.sight.own[*id].is_fit,
+                    (None, Surely) => self.snapshot.own[*id].is_fit,
                     (None, Maybe) => false,
                 });
         let is_soaked = age.is_none_or(|age| self.is_soaked(rule, age, how));
@@ -91,7 +91,7 @@ impl<'s> Scene<'s> {
     /// The number of versions in a policy that still have a NORMAL share if the image `without` loses its share.
     fn left_without(&self, rule: &Rule, without: &str) -> usize {
         let stays = |id: &&str| {
-            self.sight.is_normal(id)
+            self.snapshot.is_normal(id)
                 && *id != without
                 && !self.going.contains(*id)
                 && !self.is_out(id, Surely)
@@ -110,7 +110,7 @@ impl<'s> Scene<'s> {
     /// Whether a policy may cancel the share of an image that it matches.
     fn may_retire(&self, policy: Placed<'s>, id: &'s str) -> Result<(), String> {
         let (_, rule) = policy;
-        let text = version(rule, &self.sight.own[id].name).unwrap_or_default();
+        let text = version(rule, &self.snapshot.own[id].name).unwrap_or_default();
         let by = |fixed: Fixed<'s>| match fixed {
             Fixed::No => self.is_superseded(rule, id, text, Maybe),
             Fixed::Missing => Err("what is pinned or locked is missing".to_owned()),
@@ -196,7 +196,7 @@ impl<'s> Scene<'s> {
             Maybe => age.low,
             Surely => age.high,
         });
-        if !self.sight.shared.contains_key(id) {
+        if !self.snapshot.shared.contains_key(id) {
             if !self.is_soaked(rule, age, how) {
                 return Err("soak: it is too young".into());
             }
@@ -306,7 +306,7 @@ impl<'s> Scene<'s> {
         let rules = self.rules().into_iter();
         let matching: Vec<_> = rules.filter(|(_, rule)| fits(rule) != Fit::No).collect();
         if matching.iter().any(|(_, rule)| fits(rule) == Fit::Unknown) {
-            return Err("N4: a CANCEL of what a policy may match that CVM has not told of".into());
+            return Err("N4: a CANCEL of what a policy may match that CVM does not show".into());
         }
         if matching.is_empty() {
             return match said {
@@ -335,7 +335,7 @@ impl<'s> Scene<'s> {
     /// Whether a revocation in the region surely wants the image in place of a shared one.
     fn is_wanted_as_replacement(&self, id: &str) -> bool {
         let name = self.name(id);
-        self.sight.shared.keys().any(|other| {
+        self.snapshot.shared.keys().any(|other| {
             let revoked = self.revoked(other, Surely);
             let mut replacements = revoked
                 .iter()
@@ -357,8 +357,8 @@ impl<'s> Scene<'s> {
             .iter()
             .filter_map(|(.., revoke)| revoke.replacement.as_ref())
         {
-            let named = self.sight.named(name);
-            if !named.iter().any(|id| self.sight.is_normal(id)) {
+            let named = self.snapshot.named(name);
+            if !named.iter().any(|id| self.snapshot.is_normal(id)) {
                 return Err("N2: a revocation does not wait for the replacement".into());
             }
         }
@@ -376,17 +376,17 @@ impl<'s> Scene<'s> {
         if !self.scenario.prune {
             return Err("S1: a CANCEL of what no manifest names".into());
         }
-        if !self.sight.own.contains_key(id) {
+        if !self.snapshot.own.contains_key(id) {
             return refuse("and the image is not the account's own");
         }
         if let Some(name) = self.unresolved().next() {
             return refuse(&format!("and `{name}` is not resolved"));
         }
         for (place, rule) in self.rules() {
-            if rule.needs_cvm() && self.sight.cvm.is_none() {
+            if rule.needs_cvm() && self.snapshot.cvm.is_none() {
                 return refuse("and CVM cannot be read");
             }
-            let mut own = self.sight.own.keys();
+            let mut own = self.snapshot.own.keys();
             if own.all(|id| self.fit(rule, id) == Fit::No) {
                 return refuse(&format!("and policy {place} matches nothing"));
             }
@@ -397,7 +397,7 @@ impl<'s> Scene<'s> {
         let entries = self.manifests.entries(self.place.0, self.place.1);
         if let Some(memory) = self.memory {
             let mut names = entries.keys();
-            if names.any(|name| !memory.knew(self.place, name, self.when.looked_at)) {
+            if names.any(|name| !memory.knew(self.place, name, self.when.observed_at)) {
                 return refuse("and what a name meant is not known");
             }
         }
@@ -444,8 +444,8 @@ pub(super) struct End<'e> {
 impl<'s> Scene<'s> {
     /// Whether the image must be shared at the end; `None`: both states are allowed.
     pub(super) fn settled(&self, id: &'s str, end: &End<'_>) -> Option<bool> {
-        let row = self.sight.own.get(id)?;
-        let shown = self.sight.shared.get(id);
+        let row = self.snapshot.own.get(id)?;
+        let shown = self.snapshot.shared.get(id);
         if self.is_held(id, Maybe) {
             return None;
         }
@@ -467,7 +467,7 @@ impl<'s> Scene<'s> {
 
     /// The state that a revoked image must have.
     fn settled_revoked(&self, id: &'s str, end: &End<'_>) -> Option<bool> {
-        if !self.sight.shared.contains_key(id) {
+        if !self.snapshot.shared.contains_key(id) {
             return Some(false);
         }
         let Ok(Why::Revoked(places, force)) = self.may_revoke(id) else {
@@ -477,7 +477,7 @@ impl<'s> Scene<'s> {
         let by = || places.iter().map(|place| rules[place]);
         let in_use = end.used.contains(id) && !force && !by().all(|rule| rule.cancels_in_use);
         let is_kept = in_use || end.protected.contains(id);
-        let others = self.sight.shared.keys();
+        let others = self.snapshot.shared.keys();
         let due = others.filter(|other| !self.revoked(other, Maybe).is_empty());
         let due = due.count();
         let is_capped = by().any(|rule| due > rule.max_cancels as usize);
@@ -485,8 +485,8 @@ impl<'s> Scene<'s> {
     }
 
     fn settled_by_policy(&self, id: &'s str, end: &End<'_>) -> Option<bool> {
-        let row = &self.sight.own[id];
-        let shown = self.sight.shared.get(id);
+        let row = &self.snapshot.own[id];
+        let shown = self.snapshot.shared.get(id);
         let rules = self.rules().into_iter();
         let rules: Vec<_> = rules
             .filter(|(_, rule)| self.fit(rule, id) == Fit::Yes)
@@ -552,7 +552,7 @@ impl<'s> Scene<'s> {
             _ => None,
         };
         let due = images.filter(|(text, id)| {
-            self.sight.shared.contains_key(*id)
+            self.snapshot.shared.contains_key(*id)
                 && match &locked {
                     Some(locked) => !locked.contains(id),
                     None => self.is_superseded(rule, id, text, Maybe).is_ok(),

@@ -32,7 +32,7 @@ impl Checker {
             }
         }
         if self.scenario.has_documents()
-            && let Some(place) = process.looks.departed(&call)
+            && let Some(place) = process.observations.departed(&call)
         {
             let memory = state.memories.entry(call.installation).or_default();
             memory.looks_anew(place, call.process);

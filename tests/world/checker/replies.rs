@@ -12,7 +12,7 @@ use super::{Checker, Departure, MODIFY};
 use crate::books::Books;
 use crate::listing::Listing;
 use crate::manifests::account_of_key;
-use crate::observations::Told;
+use crate::observations::Completed;
 use crate::scenario::{Mode, REGIONS};
 
 impl Checker {
@@ -80,16 +80,17 @@ impl Checker {
         let process = &mut state.processes[call.process];
         process.refusals.replied(call, &response, now);
         if self.scenario.has_documents()
-            && let Told::Region(place, look) = process.looks.replied(call, &response)
+            && let Completed::Region(place, observation) =
+                process.observations.replied(call, &response)
             && let Some((since, manifests)) = process.loaded.last()
         {
             let is_kept = self.keeps_all
                 && process.mode == Mode::Reconcile
-                && *since < look.began
+                && *since < observation.began
                 && !manifests.is_partial;
             let memory = state.memories.entry(call.installation).or_default();
             let entries = manifests.entries(place.0, place.1);
-            memory.told((place, call.process), look, &entries, is_kept);
+            memory.observed((place, call.process), observation, &entries, is_kept);
         }
         if response["Error"]["Code"] == "RequestLimitExceeded" {
             // A throttled call does not count: the product has its own delay for it, and asks again.

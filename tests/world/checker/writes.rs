@@ -78,7 +78,7 @@ impl Checker {
             found.push(Some("S5: a write that nobody has reviewed".into()));
         }
         if process.mode == Mode::Observe {
-            found.push(Some("S16: one who only looks writes".into()));
+            found.push(Some("S16: a process that only observes writes".into()));
         }
         if !process.in_flight.insert(id.clone()) {
             found.push(Some("S8: two writes of one image at a time".into()));
@@ -252,7 +252,7 @@ impl Checker {
             cloud: &self.cloud,
             indexes: &self.images,
             manifests,
-            looks: &process.looks,
+            observations: &process.observations,
             memory: &state.memories[&call.installation],
             gone: &process.gone,
             call,
@@ -313,12 +313,14 @@ impl Checker {
         let scope = (call.key.clone(), call.region.clone());
         let process = &state.processes[call.process];
         let Some(listing) = process.listings.get(&scope) else {
-            return Some("S2: a write without a look".into());
+            return Some("S2: a write without an observation".into());
         };
         if let Some(lost) = process.lost.get(subject.id)
             && listing.began < *lost
         {
-            return Some("S8: a write whose answer was lost is repeated without a look".into());
+            return Some(
+                "S8: a write whose answer was lost is repeated without an observation".into(),
+            );
         }
         if listing.is_denied() {
             return None;

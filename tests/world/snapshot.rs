@@ -40,7 +40,7 @@ pub(crate) enum Shown {
 
 /// The rows that the lists of a region show, by image id.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sight {
+pub(crate) struct Snapshot {
     pub(crate) own: BTreeMap<String, Row>,
     /// `None`: CVM was not asked, or did not answer.
     pub(crate) cvm: Option<BTreeMap<String, CvmRow>>,
@@ -51,15 +51,15 @@ fn text<'r>(row: &'r Value, field: &str) -> &'r str {
     row[field].as_str().unwrap_or_default()
 }
 
-impl Sight {
+impl Snapshot {
     /// The true state of the region.
     pub(crate) fn truth(cloud: &Cloud, account: usize, region: usize) -> Self {
         let [own, cvm, blueprints] = cloud.all_rows(REGIONS[region], key(account));
-        let mut sight = Self::default();
-        sight.take_own(&own);
-        sight.take_cvm(&cvm);
-        sight.take_blueprints(&blueprints);
-        sight
+        let mut snapshot = Self::default();
+        snapshot.take_own(&own);
+        snapshot.take_cvm(&cvm);
+        snapshot.take_blueprints(&blueprints);
+        snapshot
     }
 
     pub(crate) fn take_own(&mut self, rows: &[Value]) {
@@ -76,7 +76,7 @@ impl Sight {
     }
 
     pub(crate) fn take_cvm(&mut self, rows: &[Value]) {
-        let told = self.cvm.get_or_insert_default();
+        let all_shown = self.cvm.get_or_insert_default();
         for row in rows {
             let tags = row["Tags"].as_array().into_iter().flatten();
             let mut values = tags.map(|tag| text(tag, "Value"));
@@ -85,7 +85,7 @@ impl Sight {
                 is_tagged: values.any(|value| value == RELEASE),
                 is_deprecated: row["ImageDeprecated"].as_bool().unwrap_or_default(),
             };
-            told.insert(text(row, "ImageId").to_owned(), row_shown);
+            all_shown.insert(text(row, "ImageId").to_owned(), row_shown);
         }
     }
 
