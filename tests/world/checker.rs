@@ -93,6 +93,8 @@ struct Process {
     /// The first call since which none succeeded and nobody requested anything, and the calls of the last minutes.
     outage: (Option<Monotonic>, VecDeque<Monotonic>),
     refusals: Refusals,
+    /// Whether it was asked to stop.
+    is_stopped: bool,
     /// The actions that a person reviewed, if this run may carry out only those.
     reviewed: Option<BTreeSet<(String, Permission)>>,
 }
@@ -271,6 +273,7 @@ impl Checker {
             api_ahead: BTreeMap::new(),
             outage: (None, VecDeque::new()),
             refusals: Refusals::default(),
+            is_stopped: false,
             reviewed: None,
         });
         state.processes.len() - 1
@@ -314,6 +317,11 @@ impl Checker {
     /// The installation's clock can no longer measure durations across its processes.
     pub(crate) fn clock_was_set(&self, installation: usize) {
         self.state.borrow_mut().set_clocks.insert(installation);
+    }
+
+    pub(crate) fn stopped(&self, process: usize) {
+        self.say(format!("process {process} is asked to stop"));
+        self.state.borrow_mut().processes[process].is_stopped = true;
     }
 
     /// The process makes one run, and ends by itself.

@@ -45,6 +45,7 @@ pub(crate) fn more(scenario: &mut Scenario) {
         }
     }
     reverts(scenario);
+    stops(scenario);
     scenario.events.sort_by_key(|event| event.at);
 }
 
@@ -57,6 +58,33 @@ fn reverts(scenario: &mut Scenario) {
     for _ in 0..dice.u32(1..4) {
         let at = dice.u64(1..scenario.calm_at);
         push(scenario, at, What::Revert(dice.usize(1..5)));
+    }
+}
+
+/// Adds graceful stops, often while the process writes. They have dice of their own, too.
+fn stops(scenario: &mut Scenario) {
+    let mut dice = Rng::with_seed(scenario.seed ^ 0x5709);
+    if dice.u8(..100) >= 20 {
+        return;
+    }
+    for _ in 0..dice.usize(1..4) {
+        let here = installation(scenario, &mut dice);
+        let at = time_of_writes(scenario, &mut dice);
+        push(scenario, at, What::Stop(here, Mode::Reconcile));
+    }
+}
+
+/// A time that is often during writes: at the beginning or after an edit.
+fn time_of_writes(scenario: &Scenario, dice: &mut Rng) -> u64 {
+    let edits = scenario.events.iter();
+    let edits: Vec<_> = edits
+        .filter(|event| matches!(event.what, What::Edit(_)))
+        .map(|event| event.at)
+        .collect();
+    match dice.u8(..3) {
+        0 => dice.u64(1..20),
+        1 if !edits.is_empty() => edits[dice.usize(..edits.len())] + dice.u64(1..10),
+        _ => dice.u64(1..scenario.calm_at),
     }
 }
 
@@ -199,7 +227,12 @@ pub(super) fn make_room(scenario: &mut Scenario, times: std::ops::Range<u64>) {
     scenario.events.retain(|event| {
         let disturbs = matches!(
             event.what,
-            What::Edit(_) | What::Broken | What::Partial(_) | What::Suspend(_) | What::Crash { .. }
+            What::Edit(_)
+                | What::Broken
+                | What::Partial(_)
+                | What::Suspend(_)
+                | What::Stop(..)
+                | What::Crash { .. }
         );
         !disturbs || !times.contains(&event.at)
     });
@@ -356,17 +389,7 @@ fn rivals(scenario: &mut Scenario, dice: &mut Rng) {
 fn sleeps(scenario: &mut Scenario, dice: &mut Rng) {
     for _ in 0..dice.usize(1..4) {
         let here = installation(scenario, dice);
-        // The time is often during writes: at the beginning or after an edit.
-        let edits = scenario.events.iter();
-        let edits: Vec<_> = edits
-            .filter(|event| matches!(event.what, What::Edit(_)))
-            .map(|event| event.at)
-            .collect();
-        let at = match dice.u8(..3) {
-            0 => dice.u64(1..20),
-            1 if !edits.is_empty() => edits[dice.usize(..edits.len())] + dice.u64(1..10),
-            _ => dice.u64(1..scenario.calm_at),
-        };
+        let at = time_of_writes(scenario, dice);
         let time = [dice.u64(5..130), dice.u64(130..3600)][dice.usize(..2)];
         // A machine that woke up during the calm would not have enough time to settle.
         let time = time.min(scenario.calm_at.saturating_sub(at + 1)).max(1);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sharekeeper::api::{ClientContext, ReadClient, WriteClient};
 use sharekeeper::daemon::Connect;
 use sharekeeper::desired::Desired;
-use sharekeeper::engine::{self, Engine, RegionViews, ScopeOutcome, Stop, Task};
+use sharekeeper::engine::{self, Engine, RegionViews, ScopeOutcome, Stop, StopReason, Task};
 use sharekeeper::host::Clock;
 use sharekeeper::ledger::Ledger;
 use sharekeeper::model::{AccountName, Permission, Scope, Selector};
@@ -41,7 +41,9 @@ pub(crate) enum Job {
 
 /// A run that is in progress.
 pub(crate) struct RunningJob {
+    process: usize,
     end_after: Rc<Cell<Option<u32>>>,
+    stop: Rc<Stop>,
     task: JoinHandle<()>,
     /// For a run without writes: the number of changes to the ledger before it.
     changes: Option<u64>,
@@ -50,6 +52,11 @@ pub(crate) struct RunningJob {
 impl RunningJob {
     pub(crate) fn crash(&self, polls: u32) {
         self.end_after.set(Some(polls));
+    }
+
+    pub(crate) fn stop(&self, checker: &Checker) {
+        self.stop.trip(StopReason::Terminated);
+        checker.stopped(self.process);
     }
 
     /// Whether the run has ended.
@@ -74,6 +81,7 @@ struct Run {
     desired: Desired,
     policy: Policy,
     saved: Rc<RefCell<Option<String>>>,
+    stop: Rc<Stop>,
 }
 
 impl Story {
@@ -110,6 +118,7 @@ fn start(
     parts.checker.say(format!("process {process}: {job:?}"));
     // An account may get another name before the run asks for its key.
     let names = Rc::new(RefCell::new(manifests.clone()));
+    let stop = Rc::new(Stop::default());
     let run = Run {
         context,
         ledger: Rc::clone(&installation.ledger),
@@ -122,6 +131,7 @@ fn start(
             ..policy(&parts.scenario)
         },
         saved: Rc::clone(&installation.saved),
+        stop: Rc::clone(&stop),
     };
     let end_after = Rc::new(Cell::new(None));
     let life = async move { run.live(job).await };
@@ -132,7 +142,9 @@ fn start(
         &installation.clocks,
     );
     RunningJob {
+        process,
         end_after,
+        stop,
         task: tokio::task::spawn_local(crashable),
         changes: (job == Job::Plan).then(|| installation.ledger.changes.get()),
     }
@@ -230,11 +242,11 @@ impl Run {
         let clients = self.clients().into_iter();
         let clients = clients.map(|(name, client)| (name, WriteClient::new(client)));
         let clients = clients.collect();
-        let (selector, stop) = (Selector::default(), Stop::default());
+        let (selector, stop) = (Selector::default(), &self.stop);
         let engine = Engine {
             ledger: &*self.ledger,
             listener: &Silent,
-            stop: &stop,
+            stop,
             views: &RegionViews::default(),
         };
         let task = Task {

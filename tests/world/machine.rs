@@ -44,6 +44,11 @@ impl MachineClocks {
         self.wakes.set(now + time);
     }
 
+    /// The time at which the machine wakes up, or woke up last, by the cloud's clock.
+    pub(crate) fn wakes(&self) -> Monotonic {
+        self.wakes.get()
+    }
+
     /// The wall clock returns to the difference that it had at the beginning.
     pub(crate) fn is_right_again(&self, scenario: &Scenario, installation: usize) {
         let ahead = scenario.machines.get(installation).copied().unwrap_or(0);

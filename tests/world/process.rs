@@ -11,9 +11,9 @@ use sharekeeper::daemon::{
     Connect, Daemon, Observer, PassRunner, Reconciler, Settings, StatusPublisher,
 };
 use sharekeeper::desired::Account;
-use sharekeeper::engine::Stop;
+use sharekeeper::engine::{Stop, StopReason};
 use sharekeeper::ledger::Ledger;
-use sharekeeper::model::{AccountName, Endpoint, Scope, Secret, Selector};
+use sharekeeper::model::{AccountName, Endpoint, Monotonic, Scope, Secret, Selector};
 use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::source::{Generation, ManifestProblem, Update};
 use sharekeeper::status::Activity;
@@ -33,6 +33,9 @@ use super::support::{Cloud, Recorded};
 
 /// A secret that no output of a process may contain.
 pub(crate) const SECRET: &str = "canary+of/the=key";
+
+/// The longest time in which a process ends once it was asked to stop (L7).
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
 
 /// The parts that all processes share.
 pub(crate) struct SharedParts {
@@ -66,6 +69,9 @@ pub(crate) struct Process {
     updates: mpsc::Sender<Update>,
     /// The number of polls until it ends, once a crash was requested.
     end_after: EndAfter,
+    stop: Rc<Stop>,
+    /// The time at which a stop was requested.
+    stopped_at: Option<Monotonic>,
     task: JoinHandle<()>,
     publisher: Rc<StatusPublisher<Machine>>,
     /// The number of changes to the ledger before it started.
@@ -200,14 +206,23 @@ impl Installation {
             view.process_began(number, &end_after);
         }
         let status = Rc::clone(&publisher);
+        let stop = Rc::new(Stop::default());
+        let stopping = Rc::clone(&stop);
         let life: Option<Life> = match &self.disk {
             None => {
                 let ledger = Rc::clone(&self.ledger);
-                Some(Box::pin(live(context, ledger, keys, status, queue)))
+                Some(Box::pin(live(
+                    context,
+                    ledger,
+                    keys,
+                    status,
+                    (queue, stopping),
+                )))
             }
             Some(disk) => disk.open(&context, &end_after).map(|ledger| -> Life {
                 Box::pin(async move {
-                    let life = live(context, Rc::clone(&ledger), keys, status, queue);
+                    let input = (queue, stopping);
+                    let life = live(context, Rc::clone(&ledger), keys, status, input);
                     tokio::select! {
                         () = life => {}
                         () = ledger.look_after() => {}
@@ -222,6 +237,8 @@ impl Installation {
             mode,
             updates,
             end_after,
+            stop,
+            stopped_at: None,
             task,
             publisher,
             changes: self.ledger.changes.get(),
@@ -229,7 +246,7 @@ impl Installation {
     }
 
     /// Whether the process has ended. An ended process is removed, so that the next one can start.
-    pub(crate) fn has_ended(&mut self, checker: &Checker) -> bool {
+    pub(crate) fn has_ended(&mut self, now: Monotonic, checker: &Checker) -> bool {
         let job = self.job.as_ref();
         if job.is_some_and(|job| job.has_ended(&self.ledger, checker)) {
             self.job = None;
@@ -251,9 +268,14 @@ impl Installation {
             checker.violate(format!("a pass panicked: {why}"));
         }
         if !process.task.is_finished() {
+            // A machine that sleeps stops nothing.
+            let began = process.stopped_at.map(|at| at.max(self.clocks.wakes()));
+            if began.is_some_and(|began| now > began + STOPS_WITHIN) {
+                checker.violate("L7: a process runs on although it was asked to stop");
+            }
             return false;
         }
-        if process.end_after.get() != Some(0) {
+        if process.end_after.get() != Some(0) && process.stop.reason().is_none() {
             checker.violate("a process ended by itself");
         }
         self.process = None;
@@ -262,6 +284,13 @@ impl Installation {
 }
 
 impl Process {
+    /// Asks the process to stop, as the service manager does.
+    pub(crate) fn stop(&mut self, now: Monotonic, checker: &Checker) {
+        self.stop.trip(StopReason::Terminated);
+        self.stopped_at = self.stopped_at.or(Some(now));
+        checker.stopped(self.number);
+    }
+
     /// Ends the process after this number of polls.
     pub(crate) fn crash(&self, polls: u32) {
         self.end_after.set(Some(polls));
@@ -327,18 +356,18 @@ async fn live<L: Ledger>(
     ledger: Rc<L>,
     keys: Keys,
     publisher: Rc<StatusPublisher<Machine>>,
-    queue: mpsc::Receiver<Update>,
+    input: (mpsc::Receiver<Update>, Rc<Stop>),
 ) {
     let scenario = Rc::clone(&keys.scenario);
     let policy = policy(&scenario);
     match keys.mode {
         Mode::Observe => {
             let work = Observer { ledger: &*ledger };
-            run(&work, (context, &keys), policy, publisher, queue).await;
+            run(&work, (context, &keys), policy, publisher, input).await;
         }
         Mode::Reconcile | Mode::WrongKeys => {
             let work = Reconciler { ledger: &*ledger };
-            run(&work, (context, &keys), policy, publisher, queue).await;
+            run(&work, (context, &keys), policy, publisher, input).await;
         }
     }
 }
@@ -348,7 +377,7 @@ async fn run<W: PassRunner<Machine>>(
     (context, keys): (Rc<ClientContext<Machine>>, &Keys),
     policy: Policy,
     publisher: Rc<StatusPublisher<Machine>>,
-    queue: mpsc::Receiver<Update>,
+    (queue, stop): (mpsc::Receiver<Update>, Rc<Stop>),
 ) {
     let settings = Settings {
         interval: INTERVAL,
@@ -358,5 +387,5 @@ async fn run<W: PassRunner<Machine>>(
         selector: Selector::default(),
     };
     let daemon = Daemon::new(context, work, keys, settings, publisher, &|_| {});
-    daemon.run(queue, &Stop::default()).await;
+    daemon.run(queue, &stop).await;
 }

@@ -153,10 +153,10 @@ impl Story {
 
     /// Starts processes that are due, and handles those that ended.
     fn look_after(&mut self) {
-        let now = self.now();
+        let (now, at) = (self.now(), self.parts.cloud.monotonic());
         let scenario = Rc::clone(&self.parts.scenario);
         for installation in &mut self.installations {
-            if installation.has_ended(&self.parts.checker) && installation.starts.is_none() {
+            if installation.has_ended(at, &self.parts.checker) && installation.starts.is_none() {
                 installation.starts = Some((now + 2, Mode::Reconcile));
             }
             let due = installation.starts.filter(|(at, _)| *at <= now);
@@ -293,6 +293,7 @@ impl Story {
                 process.iter().for_each(super::process::Process::ask);
                 self.parts.checker.asked(*installation);
             }
+            What::Stop(installation, next) => self.stop(*installation, *next),
             What::Crash {
                 installation,
                 polls,
@@ -308,6 +309,19 @@ impl Story {
                 installation.job.iter().for_each(|job| job.crash(*polls));
             }
         }
+    }
+
+    fn stop(&mut self, installation: usize, next: Mode) {
+        let now = self.now();
+        let installation = &mut self.installations[installation];
+        if let Some(process) = &mut installation.process {
+            process.stop(self.parts.cloud.monotonic(), &self.parts.checker);
+            installation.starts = Some((now, next));
+        }
+        installation
+            .job
+            .iter()
+            .for_each(|job| job.stop(&self.parts.checker));
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Manifests)) {

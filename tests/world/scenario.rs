@@ -242,6 +242,8 @@ pub(crate) enum What {
     Sleep(usize, u64),
     /// The clock of a machine is set forward or back by this many seconds.
     SetClock(usize, i64),
+    /// The service manager asks what runs on an installation to stop. The next daemon starts as soon as the state is free.
+    Stop(usize, Mode),
     /// A process ends after this number of polls.
     Crash {
         installation: usize,

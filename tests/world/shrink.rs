@@ -173,6 +173,7 @@ fn plainer(mut scenario: Scenario, fails: &mut impl FnMut(&Scenario) -> bool) ->
             | What::Run(installation, _)
             | What::Sleep(installation, _)
             | What::SetClock(installation, _)
+            | What::Stop(installation, _)
             | What::Crash { installation, .. } => installation < smaller.machines.len(),
             _ => true,
         });

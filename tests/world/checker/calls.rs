@@ -21,6 +21,9 @@ impl Checker {
         if is_other && self.scenario.uins {
             found.push("S13: a call with a key of another account".to_owned());
         }
+        if process.is_stopped && call.action == MODIFY {
+            found.push("L7: a write after a stop".to_owned());
+        }
         found.extend(self.host(&call));
         found.extend(self.storm(process, &call));
         found.extend(process.refusals.departed(&call));
