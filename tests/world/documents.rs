@@ -118,6 +118,31 @@ pub(crate) enum Revoked {
 }
 
 impl Rule {
+    /// A policy in the first region that keeps this many of the newest images shared, and nothing else.
+    pub(super) fn newest(account: usize, pattern: Pattern, newest: u32) -> Self {
+        Self {
+            account,
+            regions: [0].into(),
+            pattern,
+            asks_family: false,
+            asks_tag: false,
+            retires_deprecated: false,
+            exclude: Vec::new(),
+            order: Ordered::Created,
+            min_age: 0,
+            everywhere: false,
+            newest,
+            minimum: 1,
+            unshare_after: 0,
+            cancels_in_use: false,
+            max_cancels: 5,
+            owned: false,
+            pins: Vec::new(),
+            revokes: Vec::new(),
+            is_locked: false,
+        }
+    }
+
     /// Whether the policy depends on properties that only CVM returns.
     pub(crate) fn needs_cvm(&self) -> bool {
         self.asks_family || self.asks_tag || self.retires_deprecated

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use fastrand::Rng;
 
-use super::documents::{Document, Entry, Ordered, Pattern, Rule};
+use super::documents::{Document, Entry, Pattern, Rule};
 use super::draw_more::{make_room, push, wish};
 use super::draw_rules::Situation;
 use super::images::{BuildResult, ImageChange, Made};
@@ -80,27 +80,7 @@ fn latest(account: usize) -> Option<Document> {
 
 /// A policy that keeps this many of the newest images shared.
 fn newest(account: usize, newest: u32) -> Rule {
-    Rule {
-        account,
-        regions: [0].into(),
-        pattern: Pattern::Prefix("tool-".into()),
-        asks_family: false,
-        asks_tag: false,
-        retires_deprecated: false,
-        exclude: Vec::new(),
-        order: Ordered::Created,
-        min_age: 0,
-        everywhere: false,
-        newest,
-        minimum: 1,
-        unshare_after: 0,
-        cancels_in_use: false,
-        max_cancels: 5,
-        owned: false,
-        pins: Vec::new(),
-        revokes: Vec::new(),
-        is_locked: false,
-    }
+    Rule::newest(account, Pattern::Prefix("tool-".into()), newest)
 }
 
 fn rename(scenario: &mut Scenario, at: u64, image: usize, name: &str) {

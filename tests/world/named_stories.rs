@@ -25,25 +25,9 @@ fn build(number: usize, name: &str, born: u64) -> Image {
 /// A policy that keeps this many of the newest versions shared.
 fn newest(newest: u32) -> Rule {
     Rule {
-        account: 0,
-        regions: [0].into(),
-        pattern: Pattern::Versions("gold".into()),
-        asks_family: false,
-        asks_tag: false,
-        retires_deprecated: false,
-        exclude: Vec::new(),
         order: Ordered::Semver,
-        min_age: 0,
-        everywhere: false,
-        newest,
-        minimum: 1,
         unshare_after: 20,
-        cancels_in_use: false,
-        max_cancels: 5,
-        owned: false,
-        pins: Vec::new(),
-        revokes: Vec::new(),
-        is_locked: false,
+        ..Rule::newest(0, Pattern::Versions("gold".into()), newest)
     }
 }
 
