@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::support::cloud::live::{Apart, Live, apart, reconciling, run_connected, settings};
-use crate::support::cloud::world::{GLOBAL, REGIONAL, TEN_MINUTES, World, regions};
+use crate::support::cloud::world::{GLOBAL, REGIONAL, TEN_MINUTES, World, regions, task};
 use crate::support::cloud::{Behaviour, Fault, Silent, desired, desired_of, with_rate};
 use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::api::{
@@ -17,7 +17,7 @@ use sharekeeper::api::{
 };
 use sharekeeper::daemon::{Connect, Reconciler};
 use sharekeeper::desired::{Account, CredentialSource, Desired};
-use sharekeeper::engine::{Engine, RegionViews, ScopeOutcome, Stop, Task};
+use sharekeeper::engine::{Engine, RegionViews, ScopeOutcome, Stop};
 use sharekeeper::model::{AccountName, Endpoint, Secret, Selector};
 use sharekeeper::plan::{Policy, Prune, Verdict};
 
@@ -83,12 +83,7 @@ impl<'w> Keyed<'w> {
             stop: &stop,
             views: &RegionViews::default(),
         };
-        let task = Task {
-            desired: wanted,
-            selector: &selector,
-            policy: &policy,
-            approved_by_scope: None,
-        };
+        let task = task(wanted, &selector, &policy);
         engine.reconcile(&accounts, &task, TEN_MINUTES).await
     }
 }

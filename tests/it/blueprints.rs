@@ -5,7 +5,7 @@ use crate::support::cloud as support;
 
 use std::time::Duration;
 
-use crate::support::cloud::live::{Live, reconciling};
+use crate::support::cloud::live::{Live, kinds, reconciling};
 use crate::support::cloud::world::{Ended, REGIONAL, TEN_MINUTES, World, id};
 use crate::support::cloud::{Behaviour, Beside, desired};
 use sharekeeper::desired::Desired;
@@ -502,12 +502,7 @@ async fn t5_l4_the_daemon_backs_off_from_what_is_left_over() {
         // Another party deletes the blueprint.
         world.cloud().external_change(TOKYO, &id(0), false);
         live.until(|live| live.in_sync(TOKYO)).await;
-        let transitions: Vec<_> = live
-            .transitions()
-            .into_iter()
-            .map(|(kind, _)| kind)
-            .collect();
-        assert_eq!(transitions, [TransitionKind::Unblocked]);
+        assert_eq!(kinds(&live.transitions()), [TransitionKind::Unblocked]);
         let before = cancels(&world);
         live.pass(3 * 3600).await;
         assert_eq!(cancels(&world), before);
@@ -599,12 +594,7 @@ async fn c13_t4_the_daemon_reports_a_share_that_failed_and_its_end() {
         world.cloud().states.borrow_mut().clear();
         live.until(|live| live.in_sync(TOKYO)).await;
         assert_eq!(writes(&world), 1);
-        let transitions: Vec<_> = live
-            .transitions()
-            .into_iter()
-            .map(|(kind, _)| kind)
-            .collect();
-        assert_eq!(transitions, [TransitionKind::Unblocked]);
+        assert_eq!(kinds(&live.transitions()), [TransitionKind::Unblocked]);
     })
     .await;
 }

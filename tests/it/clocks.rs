@@ -8,13 +8,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::support::cloud::live::{observing, reconciling, scope};
-use crate::support::cloud::world::{Ended, GLOBAL, REGIONAL, TEN_MINUTES, World};
+use crate::support::cloud::world::{Ended, GLOBAL, REGIONAL, TEN_MINUTES, World, task};
 use crate::support::cloud::{Behaviour, Silent, desired};
 use chrono::TimeDelta;
 use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::api::{Connection, CredentialProvider, ReadClient, WriteClient};
 use sharekeeper::desired::{Account, CredentialSource, Desired, DesiredShare, Source};
-use sharekeeper::engine::{Engine, RegionViews, ScopeOutcome, Stop, Task, preview};
+use sharekeeper::engine::{Engine, RegionViews, ScopeOutcome, Stop, Task};
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::Suspension;
 use sharekeeper::model::{AccountName, Cause, ImageId, ImageKey, Secret, Selector, Timestamp};
@@ -211,12 +211,7 @@ fn client(world: &World, account: &str) -> ReadClient<support::Cloud> {
 
 async fn reconcile_both(world: &World, wanted: &Desired) -> (Vec<ScopeOutcome>, u8) {
     let (selector, policy) = (Selector::default(), Policy::default());
-    let task = Task {
-        desired: wanted,
-        selector: &selector,
-        policy: &policy,
-        approved_by_scope: None,
-    };
+    let task = task(wanted, &selector, &policy);
     let clients =
         ["a", "b"].map(|account| (name(account), WriteClient::new(client(world, account))));
     let engine = Engine {
@@ -565,19 +560,10 @@ async fn b2_a_saved_plan_cancels_nothing_that_the_clocks_disagree_about() {
     let (world, now) = world(true);
     let wanted = between(None, Some(now + hours(6)));
     let (selector, policy) = (Selector::default(), Policy::default());
-    let task = Task {
-        desired: &wanted,
-        selector: &selector,
-        policy: &policy,
-        approved_by_scope: None,
-    };
+    let task = task(&wanted, &selector, &policy);
     // The plan is made while the clocks agree that the share has ended, then while they disagree, then while they agree
     // that it has not ended.
     for (then, actions) in [(Some(hours(7)), 1), (None, 0), (Some(hours(0)), 0)] {
-        let plans = async || {
-            let clients = BTreeMap::from([(AccountName::default(), world.client())]);
-            preview(&clients, &world.ledger, &task).await
-        };
         match then {
             Some(jump) => {
                 world.cloud().jumped.set(jump);
@@ -585,14 +571,14 @@ async fn b2_a_saved_plan_cancels_nothing_that_the_clocks_disagree_about() {
             }
             None => world.behave(ahead(hours(20))),
         }
-        let made = plans().await;
+        let made = world.preview(&task).await;
         let uins = BTreeMap::new();
         let made = made.iter().map(|scope| &scope.plan);
         let saved = SavedPlan::new(made, &selector, &policy, uins, None, now);
         assert_eq!(saved.actions.len(), actions, "{then:?}");
         world.cloud().jumped.set(hours(0));
         world.behave(ahead(hours(20)));
-        let moved = plans().await;
+        let moved = world.preview(&task).await;
         assert_eq!(saved.differences(moved.iter().map(|scope| &scope.plan)), []);
         let approved_by_scope = saved.approved_by_scope();
         let licensed = Task {

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::support::cloud::live::{
-    INTERVAL, Keys, Live, observing, reconciling, run_with, scope, settings,
+    INTERVAL, Keys, Live, kinds, observing, reconciling, run_with, scope, settings,
 };
 use crate::support::cloud::world::{GLOBAL, REGIONAL, World, id, regions, to_share};
 use crate::support::cloud::{Behaviour, Fault, desired, with_rate};

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use crate::support::cloud::live::{INTERVAL, Live, reconciling, scope};
 use crate::support::cloud::world::{
-    Ended, GLOBAL, REGIONAL, TEN_MINUTES, World, id, regions, to_share,
+    Ended, GLOBAL, REGIONAL, TEN_MINUTES, World, id, regions, task, to_share,
 };
 use crate::support::cloud::{Behaviour, Call, Silent, desired};
 use serde_json::Value;
 use sharekeeper::api::{Connection, ReadClient, WriteClient};
 use sharekeeper::desired::Desired;
-use sharekeeper::engine::{Engine, RegionViews, ScopeOutcome, Stop, StopReason, Task};
+use sharekeeper::engine::{Engine, RegionViews, ScopeOutcome, Stop, StopReason};
 use sharekeeper::history::WriteResult;
 use sharekeeper::host::Clock;
 use sharekeeper::model::{AccountName, Selector};
@@ -479,12 +479,7 @@ async fn two_names(world: &World, keys: [&str; 2], wanted: &Desired) -> Vec<Scop
         stop: &stop,
         views: &RegionViews::default(),
     };
-    let task = Task {
-        desired: wanted,
-        selector: &selector,
-        policy: &policy,
-        approved_by_scope: None,
-    };
+    let task = task(wanted, &selector, &policy);
     engine.reconcile(&clients, &task, TEN_MINUTES).await
 }
 

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use crate::support::cloud::world::{Ended, GLOBAL, REGIONAL, World, id, regions};
+use crate::support::cloud::world::{Ended, GLOBAL, REGIONAL, World, id, regions, task};
 use crate::support::cloud::{Behaviour, desired, with_rate};
 use sharekeeper::desired::{Desired, DesiredShare};
-use sharekeeper::engine::{Stop, StopReason, Task};
+use sharekeeper::engine::{Stop, StopReason};
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::Suspension;
 use sharekeeper::model::{AccountName, Cause, ImageId, Labels, Monotonic, Selector};
@@ -35,12 +35,7 @@ async fn owned(seed: u64, count: usize, named: usize) -> (World, Desired) {
 }
 
 async fn run(world: &World, desired: &Desired, selector: &Selector) -> Ended {
-    let task = Task {
-        desired,
-        selector,
-        policy: &PRUNE,
-        approved_by_scope: None,
-    };
+    let task = task(desired, selector, &PRUNE);
     world.run(&task, &Stop::default()).await
 }
 

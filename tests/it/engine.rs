@@ -3,17 +3,16 @@
 
 use crate::support::cloud as support;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::support::cloud::world::{GLOBAL, REGIONAL, TEN_MINUTES, World, id, regions};
+use crate::support::cloud::world::{GLOBAL, REGIONAL, TEN_MINUTES, World, id, regions, task};
 use crate::support::cloud::{Behaviour, Fault, desired};
 use sharekeeper::api::WriteClient;
 use sharekeeper::desired::Desired;
-use sharekeeper::engine::{ScopeOutcome, Stop, StopReason, Task, preview};
+use sharekeeper::engine::{ScopeOutcome, Stop, StopReason};
 use sharekeeper::host::Clock;
-use sharekeeper::model::{AccountName, Region, Selector};
+use sharekeeper::model::{Region, Selector};
 use sharekeeper::plan::Policy;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -617,15 +616,8 @@ async fn s16_a_preview_writes_nothing() {
 
 /// What a preview of the whole desired state finds in each scope.
 async fn previewed(world: &World, wanted: &Desired) -> Vec<ScopeOutcome> {
-    let accounts = BTreeMap::from([(AccountName::default(), world.client())]);
     let (selector, policy) = (Selector::default(), Policy::default());
-    let task = Task {
-        desired: wanted,
-        selector: &selector,
-        policy: &policy,
-        approved_by_scope: None,
-    };
-    preview(&accounts, &world.ledger, &task).await
+    world.preview(&task(wanted, &selector, &policy)).await
 }
 
 /// The names of the actions that were called, in order.

@@ -9,12 +9,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::support::cloud::live::scope;
-use crate::support::cloud::world::{REGIONAL, TEN_MINUTES, World, id};
+use crate::support::cloud::world::{REGIONAL, TEN_MINUTES, World, id, task};
 use crate::support::cloud::{Behaviour, Beside, Call, Fault, desired};
 use chrono::TimeDelta;
 use sharekeeper::api::{Connection, ReadClient, WriteClient};
 use sharekeeper::desired::{Desired, Policy};
-use sharekeeper::engine::{Engine, Event, Listener, RegionViews, ScopeOutcome, Stop, Task};
+use sharekeeper::engine::{Engine, Event, Listener, RegionViews, ScopeOutcome, Stop};
 use sharekeeper::host::Clock;
 use sharekeeper::model::{AccountName, Cause, Monotonic, Selector};
 use sharekeeper::plan::{self, Prune};
@@ -123,12 +123,7 @@ async fn run(
         stop: &stop,
         views,
     };
-    let task = Task {
-        desired,
-        selector: &selector,
-        policy: &NO_WAIT,
-        approved_by_scope: None,
-    };
+    let task = task(desired, &selector, &NO_WAIT);
     let started = world.cloud().monotonic();
     let scopes = engine.reconcile(&accounts, &task, TEN_MINUTES).await;
     let made = plans.made.borrow();

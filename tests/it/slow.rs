@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::support::cloud::live::{Live, reconciling, run, run_connected, scope, settings};
-use crate::support::cloud::world::{GLOBAL, REGIONAL, World, id, regions};
+use crate::support::cloud::world::{GLOBAL, REGIONAL, World, id, regions, task};
 use crate::support::cloud::{Behaviour, Call, desired};
 use serde_json::{Value, json};
 use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::api::{Connection, CredentialProvider, WriteClient};
 use sharekeeper::daemon::{Connect, Reconciler, Settings};
 use sharekeeper::desired::{Account, Desired, DesiredShare};
-use sharekeeper::engine::{Engine, Event, Listener, RegionViews, ScopeOutcome, Stop, Task};
+use sharekeeper::engine::{Engine, Event, Listener, RegionViews, ScopeOutcome, Stop};
 use sharekeeper::host::{Clock, SystemClock};
 use sharekeeper::model::{AccountName, Endpoint, Secret, Selector};
 use sharekeeper::observation::Reading;
@@ -268,12 +268,7 @@ async fn reconcile_within(
     timeout: Duration,
 ) -> Vec<ScopeOutcome> {
     let (selector, policy) = (Selector::default(), Policy::default());
-    let task = Task {
-        desired,
-        selector: &selector,
-        policy: &policy,
-        approved_by_scope: None,
-    };
+    let task = task(desired, &selector, &policy);
     let accounts = BTreeMap::from([(AccountName::default(), WriteClient::new(world.client()))]);
     let engine = Engine {
         ledger: &world.ledger,

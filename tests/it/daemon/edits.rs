@@ -128,9 +128,8 @@ async fn a_share_ends_at_its_instant_while_no_manifests_can_be_had() {
         assert!((0..=4).contains(&late), "{late} s after its end");
         assert!(world.cloud().is_shared(TOKYO, &id(1)));
         let transitions = live.transitions();
-        let kinds: Vec<_> = transitions.iter().map(|(kind, _)| *kind).collect();
         assert_eq!(
-            kinds,
+            kinds(&transitions),
             [TransitionKind::Stalled, TransitionKind::ExpiringSoon],
             "{transitions:?}"
         );

@@ -40,8 +40,9 @@ impl std::io::Write for Warnings {
 }
 
 /// Runs a daemon on eight images in each of twelve regions, for an hour with `behaviour` and for an hour without faults.
-/// Returns the warnings of the first hour and the transitions of the second.
-async fn warned_and_ended(behaviour: Behaviour) -> (Vec<String>, Vec<(TransitionKind, String)>) {
+/// Asserts that the first hour has one warning, which covers all of these images, and that the second hour has one
+/// transition, which ends it. Returns the warning.
+async fn only_warning(behaviour: Behaviour) -> String {
     let world = World::new(71, REGIONAL);
     let wanted = world.add_to_share(&regions(12), 8);
     world.behave(behaviour);
@@ -58,43 +59,38 @@ async fn warned_and_ended(behaviour: Behaviour) -> (Vec<String>, Vec<(Transition
         result.replace((warned, live.transitions()));
     })
     .await;
-    result.into_inner()
+    let (mut warned, ended) = result.into_inner();
+    assert_eq!(warned.len(), 1, "{warned:#?}");
+    let line = warned.remove(0);
+    assert!(line.contains("and 4 more"), "all regions: {line}");
+    assert!(line.contains("images=96"), "{line}");
+    let end = (TransitionKind::Recovered, "account default".to_owned());
+    assert_eq!(ended, [end]);
+    line
 }
 
 #[tokio::test(start_paused = true)]
 async fn n10_a_daemon_reports_a_broken_account_in_one_line() {
-    let (warned, ended) = warned_and_ended(Behaviour {
+    let line = only_warning(Behaviour {
         refuse: Box::new(|_, _, _| Some("AuthFailure.SecretIdNotFound")),
         ..Behaviour::default()
     })
     .await;
-    assert_eq!(warned.len(), 1, "{warned:#?}");
-    let line = &warned[0];
     assert!(line.contains("account default"), "{line}");
-    assert!(line.contains("and 4 more"), "all regions: {line}");
-    assert!(line.contains("images=96"), "{line}");
-    let end = (TransitionKind::Recovered, "account default".to_owned());
-    assert_eq!(ended, [end]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn n10_a_daemon_reports_dead_access_points_in_one_line() {
-    let (warned, ended) = warned_and_ended(Behaviour {
+    only_warning(Behaviour {
         fault: Box::new(|_, _, _| Some(Fault::NotSent)),
         ..Behaviour::default()
     })
     .await;
-    assert_eq!(warned.len(), 1, "{warned:#?}");
-    let line = &warned[0];
-    assert!(line.contains("and 4 more"), "all regions: {line}");
-    assert!(line.contains("images=96"), "{line}");
-    let end = (TransitionKind::Recovered, "account default".to_owned());
-    assert_eq!(ended, [end]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn n10_a_daemon_reports_a_missing_permission_in_one_line() {
-    let (warned, ended) = warned_and_ended(Behaviour {
+    only_warning(Behaviour {
         refuse: Box::new(|action, _, _| {
             let is_write = action == "ModifyImageSharePermission";
             is_write.then_some("UnauthorizedOperation.NoPermission")
@@ -102,10 +98,4 @@ async fn n10_a_daemon_reports_a_missing_permission_in_one_line() {
         ..Behaviour::default()
     })
     .await;
-    assert_eq!(warned.len(), 1, "{warned:#?}");
-    let line = &warned[0];
-    assert!(line.contains("and 4 more"), "all regions: {line}");
-    assert!(line.contains("images=96"), "{line}");
-    let end = (TransitionKind::Recovered, "account default".to_owned());
-    assert_eq!(ended, [end]);
 }

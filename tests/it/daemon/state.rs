@@ -60,13 +60,11 @@ async fn c7_a_state_that_can_be_written_again_goes_on_by_itself() {
             world.ledger.recover();
         }
         live.until(|live| live.in_sync(TOKYO)).await;
-        let transitions = live.transitions().into_iter();
-        let kinds: Vec<_> = transitions
-            .filter(|(_, of)| of == "state")
-            .map(|(kind, _)| kind)
-            .collect();
+        let mut transitions = live.transitions();
+        transitions.retain(|(_, of)| of == "state");
         let (stalled, recovered) = (TransitionKind::Stalled, TransitionKind::Recovered);
-        assert_eq!(kinds, [stalled, recovered, stalled, recovered]);
+        let expected = [stalled, recovered, stalled, recovered];
+        assert_eq!(kinds(&transitions), expected);
         assert_eq!(live.publisher.board(|board| board.alive()), Ok(()));
     })
     .await;

@@ -2,13 +2,13 @@
 
 use super::*;
 
-#[test]
-fn n10_the_document_has_each_cause_once_with_what_it_holds_up() {
+/// A board of one account whose key was revoked: in each of three regions 20 images, of which the first `to_share` are to
+/// be shared and the others to be cancelled.
+fn revoked(to_share: usize) -> Board {
     let mut board = board::empty();
-    let regions = ["ap-tokyo", "ap-seoul", "eu-frankfurt"];
-    for region in regions {
-        let scope = scope("prod", region);
-        board.add_scopes([&scope].into_iter());
+    for region in ["ap-tokyo", "ap-seoul", "eu-frankfurt"] {
+        let place = scope("prod", region);
+        board.add_scopes([&place].into_iter());
         let why = Unobserved {
             code: Some("AuthFailure.SecretIdNotFound".into()),
             request_id: Some(format!("r-{region}")),
@@ -16,13 +16,23 @@ fn n10_the_document_has_each_cause_once_with_what_it_holds_up() {
             remedy: Some("check it".into()),
             ..Unobserved::new("AuthFailure.SecretIdNotFound: no (check it)")
         };
-        let verdict = Verdict::Unobserved(Box::new(why.clone()));
+        let verdict = || Verdict::Unobserved(Box::new(why.clone()));
+        let images = (0..20).map(|n| match n < to_share {
+            true => (id(n), decision(verdict())),
+            false => (id(n), board::cancel(Cause::Declared, verdict())),
+        });
         let unseen = Plan {
-            view: sharekeeper::plan::View::Unobserved(why),
-            ..plan(&scope, (0..20).map(|n| (id(n), decision(verdict.clone()))))
+            view: sharekeeper::plan::View::Unobserved(why.clone()),
+            ..plan(&place, images)
         };
         board.planned(&unseen, at(40));
     }
+    board
+}
+
+#[test]
+fn n10_the_document_has_each_cause_once_with_what_it_holds_up() {
+    let board = revoked(20);
     let causes = &document(&board, "")["causes"];
     let [cause] = &**causes.as_array().expect("a list") else {
         panic!("{causes:#}");
@@ -113,36 +123,9 @@ fn n2_a_hold_shows_who_why_since_and_until_with_the_command_that_ends_it() {
     }
 }
 
-/// A board of one account whose key was revoked: in each region 18 images to share and two to cancel.
-fn revoked() -> Board {
-    let mut board = board::empty();
-    for region in ["ap-tokyo", "ap-seoul", "eu-frankfurt"] {
-        let place = scope("prod", region);
-        board.add_scopes([&place].into_iter());
-        let why = Unobserved {
-            code: Some("AuthFailure.SecretIdNotFound".into()),
-            request_id: Some(format!("r-{region}")),
-            account_broken: true,
-            remedy: Some("check it".into()),
-            ..Unobserved::new("AuthFailure.SecretIdNotFound: no (check it)")
-        };
-        let verdict = || Verdict::Unobserved(Box::new(why.clone()));
-        let images = (0..20).map(|n| match n {
-            0..18 => (id(n), decision(verdict())),
-            _ => (id(n), board::cancel(Cause::Declared, verdict())),
-        });
-        let unseen = Plan {
-            view: sharekeeper::plan::View::Unobserved(why.clone()),
-            ..plan(&place, images)
-        };
-        board.planned(&unseen, at(40));
-    }
-    board.with_run_settings(settings(Policy::DEFAULT))
-}
-
 #[test]
 fn n10_the_page_says_each_cause_once_with_its_images_below_it() {
-    let board = revoked();
+    let board = revoked(18).with_run_settings(settings(Policy::DEFAULT));
     let html = shown(&board, "");
     let list = html
         .split("Problems that began or ended")

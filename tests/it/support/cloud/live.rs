@@ -236,6 +236,11 @@ impl Live<'_> {
     }
 }
 
+/// What happened in each of these transitions, whatever it happened to.
+pub(crate) fn kinds(transitions: &[(TransitionKind, String)]) -> Vec<TransitionKind> {
+    transitions.iter().map(|(kind, _)| *kind).collect()
+}
+
 /// A region of the account `default`.
 pub(crate) fn scope(region: &str) -> Scope {
     scope_of(AccountName::DEFAULT, region)

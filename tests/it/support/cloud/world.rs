@@ -7,7 +7,7 @@ use std::time::Duration;
 use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::api::{ClientContext, Connection, CredentialProvider, ReadClient, WriteClient};
 use sharekeeper::desired::Desired;
-use sharekeeper::engine::{Engine, RegionViews, ScopeOutcome, Stop, Task};
+use sharekeeper::engine::{Engine, RegionViews, ScopeOutcome, Stop, Task, preview};
 use sharekeeper::host::Clock;
 use sharekeeper::ledger::Ledger;
 use sharekeeper::model::{AccountName, Endpoint, Region, Secret, Selector, Uin};
@@ -129,13 +129,13 @@ impl World {
 
     async fn reconcile_as(&self, desired: &Desired, policy: &Policy, stop: &Stop) -> Ended {
         let selector = Selector::default();
-        let task = Task {
-            desired,
-            selector: &selector,
-            policy,
-            approved_by_scope: None,
-        };
-        self.run(&task, stop).await
+        self.run(&task(desired, &selector, policy), stop).await
+    }
+
+    /// What a preview finds in each scope. It writes nothing.
+    pub(crate) async fn preview(&self, task: &Task<'_>) -> Vec<ScopeOutcome> {
+        let accounts = BTreeMap::from([(AccountName::default(), self.client())]);
+        preview(&accounts, &self.ledger, task).await
     }
 
     pub(crate) async fn run(&self, task: &Task<'_>, stop: &Stop) -> Ended {
@@ -194,6 +194,20 @@ impl Ended {
                 )
             })
             .collect()
+    }
+}
+
+/// A task that no saved plan limits.
+pub(crate) fn task<'a>(
+    desired: &'a Desired,
+    selector: &'a Selector,
+    policy: &'a Policy,
+) -> Task<'a> {
+    Task {
+        desired,
+        selector,
+        policy,
+        approved_by_scope: None,
     }
 }
 
