@@ -477,5 +477,5 @@ fn park_if_reversed(
 }
 
 #[cfg(test)]
-#[path = "update_tests.rs"]
+#[path = "update_tests/mod.rs"]
 mod tests;

@@ -67,11 +67,11 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every file of the product: all files under `src` except test files.
+/// Every file of the product: all files under `src` except test files and the folders that split them.
 pub(crate) fn product() -> Vec<Source> {
     let files = rust_files("src").into_iter();
     files
-        .filter(|path| !path.ends_with("_tests.rs"))
+        .filter(|path| !path.ends_with("_tests.rs") && !path.contains("_tests/"))
         .map(|path| Source::parse(&path, &read(&path)))
         .collect()
 }
