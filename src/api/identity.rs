@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn s13_not_to_know_is_to_hold_still_with_the_reason_and_the_way_out() {
+    fn s13_an_unverified_account_is_blocked_with_the_reason_and_the_remedy() {
         let lost = || Err(CallError::Unclear("sts.example: no reply".into()));
         for (answer, reason) in [
             (

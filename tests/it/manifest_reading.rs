@@ -481,7 +481,7 @@ fn m11_volumes_side_by_side_have_versions_of_their_own() {
 }
 
 #[test]
-fn m1_s3_what_is_gone_or_cannot_be_read_names_the_way_out() {
+fn m1_s3_an_error_about_absent_or_unreadable_manifests_names_a_remedy() {
     let files = Files::new();
     files.write("notes/readme.txt", "x");
     files.write("blank/a.yaml", "# nothing\n");

@@ -179,7 +179,7 @@ fn each_error_code_is_explained_without_any_account() {
 }
 
 #[test]
-fn f8_what_is_in_use_is_explained_with_the_way_out() {
+fn f8_explain_names_the_remedy_for_an_image_in_use() {
     let cloud = Cloud::with(json!({"accounts": [{
         "name": "default",
         "images": [

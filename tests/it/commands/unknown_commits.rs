@@ -202,7 +202,7 @@ fn g4_of_two_repositories_an_older_commit_is_refused() {
 }
 
 #[test]
-fn g4_the_way_out_is_a_variable_too() {
+fn g4_a_variable_allows_an_unknown_commit_too() {
     let Some(history) = going_back() else {
         return;
     };

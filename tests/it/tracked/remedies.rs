@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn g3_the_way_out_of_a_half_checkout_keeps_what_was_edited() {
+async fn g3_the_remedy_for_a_half_checkout_keeps_what_was_edited() {
     let Some(place) = Place::new() else { return };
     place.clone(&["--no-checkout"]);
     place.write("c/m/a.yaml", &share("img-edited"));
@@ -35,7 +35,7 @@ fn follow(place: &Place, help: &str) {
 }
 
 #[tokio::test]
-async fn g3_a_way_out_works_wherever_it_is_copied_to() {
+async fn g3_a_remedy_works_wherever_it_is_copied_to() {
     let Some(place) = Place::new() else { return };
     let odd = "it's a \u{e9} [x]*";
     place.repository(odd, &[]);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn g3_a_git_directory_that_git_looks_past_is_no_repository() {
+async fn g3_a_git_directory_that_git_ignores_is_no_repository() {
     type Make = fn(&Place, &str);
     let makes: [(&str, Make); 3] = [
         ("empty", |place, at| {
@@ -143,7 +143,7 @@ fn load(path: PathBuf, programs: &impl CommandRunner) -> Result<Loaded, Broken> 
 }
 
 #[test]
-fn g3_s3_where_git_cannot_be_asked_completeness_is_unknown_with_a_way_out() {
+fn g3_s3_if_git_cannot_answer_completeness_is_unknown_with_a_remedy() {
     let deadline = Duration::from_secs(5);
     // The answer looks complete wherever it is cut, because each record is short and valid by itself.
     let huge = b"H 100644 1 0\tzz\0".repeat(5 << 20);
