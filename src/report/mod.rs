@@ -90,16 +90,16 @@ fn asks_nothing(decision: &Decision) -> bool {
         && matches!(&decision.verdict, Verdict::Withheld(why) if matches!(**why, Withheld::Held(_)))
 }
 
-/// The cause of a change and the place that asks for it, for a person. A policy is shown with its line.
-fn cause_and_place(decision: &Decision) -> String {
+/// The cause of a change for a person, with the policy that it comes from.
+fn cause(decision: &Decision) -> String {
     let document = decision.entry.as_ref().map(|entry| &*entry.document.name);
-    let (cause, place) = (decision.cause.as_str(), place(decision.source.as_ref()));
+    let cause = decision.cause.as_str();
     match (decision.cause, document) {
         (Cause::Retention | Cause::Revoked, Some(policy)) => {
-            format!("{cause} by policy {}  {place}", safe(policy))
+            format!("{cause} by policy {}", safe(policy))
         }
-        (Cause::Policy, Some(policy)) => format!("policy {}  {place}", safe(policy)),
-        _ => format!("{cause:<8}  {place}"),
+        (Cause::Policy, Some(policy)) => format!("policy {}", safe(policy)),
+        _ => cause.to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::plan::{Plan, Verdict};
 use crate::resolve::{NameProblem, UnresolvedName};
 use crate::words::{safe, safe_cow};
 
-/// Longer names extend beyond their column, so that one of them does not push the rest of all lines aside.
+/// Longer texts extend beyond their column, so that one of them does not push the rest of all lines aside.
 const WIDTH_MAX: usize = 40;
 /// The width of the ids that the console shows, and some more: short lists look alike.
 const ID_WIDTH_MIN: usize = 14;
@@ -85,9 +85,9 @@ pub(super) fn blocked_names(plan: &Plan) -> impl Iterator<Item = &UnresolvedName
     names.filter(|name| name.kind != NameProblem::NotSeen)
 }
 
-/// The room that a name takes in its column.
-fn width(name: &str) -> usize {
-    name.chars().count().min(WIDTH_MAX)
+/// The room that a name, or another text of any length, takes in its column.
+pub(super) fn width(text: &str) -> usize {
+    text.chars().count().min(WIDTH_MAX)
 }
 
 /// The name to show beside an id.

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::names::{NameColumn, named};
+use super::names::{NameColumn, named, width};
 use super::plan_rows::Change;
 use super::style::{Sign, dim, heading};
-use super::{cause_and_place, place};
+use super::{cause, place};
 use crate::model::{ImageId, Permission};
 use crate::plan::{Decision, Plan};
 use crate::words::{first_of, safe, thousands};
@@ -15,6 +15,8 @@ use crate::words::{first_of, safe, thousands};
 /// The most shares with one origin that get a line each; more of them share one line. Cancels always have their own
 /// lines.
 const SHARES_MAX: usize = 100;
+/// The width of `declared`, the most common cause: the scopes of a plan look alike.
+const CAUSE_WIDTH_MIN: usize = 8;
 
 /// The counts in a scope's heading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,13 +32,21 @@ pub(super) struct ScopeTotals {
 /// The changes of one scope, and its problems.
 pub(super) struct ScopeChanges<'a> {
     column: NameColumn,
-    /// One line for each cancel.
-    cancels: String,
+    cancels: Vec<Line>,
     /// Shares with their lines.
-    shares: Vec<(SharedBy<'a>, &'a ImageId, Option<&'a str>, String)>,
+    shares: Vec<(SharedBy<'a>, &'a ImageId, Option<&'a str>, Line)>,
     pub(super) blocked: String,
     pub(super) pending: String,
     pub(super) withheld: String,
+}
+
+/// The line of one change, whose parts are joined once the widest cause of the scope is known.
+struct Line {
+    /// The sign, the image and its name, padded.
+    label: String,
+    cause: String,
+    /// The place that asks for the change, and what else a reviewer must know.
+    rest: String,
 }
 
 /// The properties that shares in one combined line have in common.
@@ -67,11 +77,19 @@ impl ScopeTotals {
     }
 }
 
+impl Line {
+    /// The whole line, with the cause in a column of this width.
+    fn text(&self, causes: usize) -> String {
+        let Self { label, cause, rest } = self;
+        format!("  {label}  {cause:<causes$}  {rest}\n")
+    }
+}
+
 impl<'a> ScopeChanges<'a> {
     pub(super) fn new(column: NameColumn) -> Self {
         Self {
             column,
-            cancels: String::new(),
+            cancels: Vec::new(),
             shares: Vec::new(),
             blocked: String::new(),
             pending: String::new(),
@@ -91,16 +109,16 @@ impl<'a> ScopeChanges<'a> {
         let label = self.column.label(image.as_str(), name);
         let was = plan.resolution.was.get(image);
         let was = was.map(|was| format!("  was {was}")).unwrap_or_default();
-        let (why, terms) = (cause_and_place(decision), change.terms());
+        let (source, terms) = (decision.source.as_ref(), change.terms());
+        let line = |sign: Sign| Line {
+            label: sign.paint(label),
+            cause: cause(decision),
+            rest: format!("{}{was}{terms}", place(source)),
+        };
         match Permission::towards(decision.desired) {
-            Permission::Cancel => {
-                let label = Sign::Cancel.paint(label);
-                let _ = writeln!(self.cancels, "  {label}{was}  {why}{terms}");
-            }
+            Permission::Cancel => self.cancels.push(line(Sign::Cancel)),
             Permission::Share => {
-                let label = Sign::Share.paint(label);
-                let line = format!("  {label}{was}  {why}{terms}\n");
-                let source = decision.source.as_ref();
+                let line = line(Sign::Share);
                 let document = decision.entry.as_ref().map(|entry| &*entry.document.name);
                 let shared_by = SharedBy {
                     cause: decision.cause.as_str(),
@@ -115,9 +133,9 @@ impl<'a> ScopeChanges<'a> {
 
     /// The whole text under the scope's heading; `rest` comes last. Empty if there is nothing to show.
     pub(super) fn text(self, plan: &Plan, totals: ScopeTotals, rest: &str) -> String {
-        let shares = self.share_lines();
+        let (cancels, shares) = self.lines();
         let parts = [
-            ("To cancel", totals.cancel, &self.cancels),
+            ("To cancel", totals.cancel, &cancels),
             ("To share", totals.share, &shares),
             ("Pending", totals.pending, &self.pending),
             ("Withheld", totals.withheld, &self.withheld),
@@ -130,7 +148,7 @@ impl<'a> ScopeChanges<'a> {
         let mut text = String::new();
         for (head, count, lines) in &filled {
             // A single part needs no heading besides the scope's, but cancels always have one, so that they are noticed.
-            if filled.len() > 1 || !self.cancels.is_empty() {
+            if filled.len() > 1 || !cancels.is_empty() {
                 let _ = writeln!(text, "  {head} ({count}):");
             }
             text.push_str(lines);
@@ -145,21 +163,29 @@ impl<'a> ScopeChanges<'a> {
         }
     }
 
-    /// One line for each share, or one line for many shares with one origin.
-    fn share_lines(&self) -> String {
+    /// One line for each cancel; and one line for each share, or one for many shares with one origin.
+    fn lines(&self) -> (String, String) {
         let mut counts: BTreeMap<_, usize> = BTreeMap::new();
         for (shared_by, ..) in &self.shares {
             *counts.entry(shared_by).or_default() += 1;
         }
-        let (mut lines, mut folded) = (String::new(), BTreeSet::new());
+        let alone = self
+            .shares
+            .iter()
+            .filter(|(by, ..)| counts[by] <= SHARES_MAX);
+        let alone = alone.map(|(.., line)| line);
+        let causes = self.cancels.iter().chain(alone).map(|line| &line.cause);
+        let causes = causes.fold(CAUSE_WIDTH_MIN, |widest, cause| widest.max(width(cause)));
+        let cancels = self.cancels.iter().map(|line| line.text(causes)).collect();
+        let (mut shares, mut folded) = (String::new(), BTreeSet::new());
         for (shared_by, _, _, line) in &self.shares {
             if counts[shared_by] <= SHARES_MAX {
-                lines.push_str(line);
+                shares.push_str(&line.text(causes));
             } else if folded.insert(shared_by) {
-                lines.push_str(&self.folded(shared_by, counts[shared_by]));
+                shares.push_str(&self.folded(shared_by, counts[shared_by]));
             }
         }
-        lines
+        (cancels, shares)
     }
 
     fn folded(&self, by: &SharedBy<'_>, count: usize) -> String {

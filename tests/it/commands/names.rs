@@ -259,8 +259,8 @@ fn a_name_that_means_another_image_says_what_it_was() {
     holds(
         &later.text(&["plan"], 0),
         &[
-            "+ img-new         golden-1",
-            "  was img-old  declared  manifests/fixed.yaml:7",
+            "+ img-new         golden-1          declared  manifests/fixed.yaml:7  was img-old\n",
+            "+ img-f           golden-1  declared  manifests/fixed.yaml:7\n",
         ],
     );
     let plan = later.json(&["plan"], 0);

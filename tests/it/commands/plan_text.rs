@@ -54,6 +54,36 @@ Budget: 3 writes, about 0.1 s, and 4 reads.
 }
 
 #[test]
+fn a_plan_whose_changes_have_several_causes() {
+    let cloud = Cloud::new(&[
+        image(TOKYO, "img-a", "golden-1", 1, true),
+        image(TOKYO, "img-b", "golden-2", 9, true),
+        image(TOKYO, "img-c", "silver-1", 1, false),
+    ]);
+    cloud.policy("  keep: {newest: 1, unshareAfter: 0}\n");
+    let declared = format!(
+        "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {{name: silver}}\n\
+         spec: {{region: {TOKYO}, images: [{{name: silver-1, state: shared}}]}}\n"
+    );
+    cloud.bench.write("manifests/silver.yaml", &declared);
+    assert_plan(
+        &cloud,
+        &[],
+        str![[r#"
+default/ap-tokyo: 1 to share, 1 to cancel, 1 in sync
+  To cancel (1):
+  - img-a           golden-1  retention by policy golden  manifests/golden.yaml:3
+  To share (1):
+  + img-c           silver-1  declared                    manifests/silver.yaml:4
+
+Plan: 1 to share, 1 to cancel, 1 in sync.
+Budget: 2 writes, about 0.1 s, and 4 reads.
+
+"#]],
+    );
+}
+
+#[test]
 fn a_plan_without_changes() {
     let cloud = Cloud::new(&[
         image(TOKYO, "img-a", "golden-1", 1, true),
