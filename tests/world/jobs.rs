@@ -24,7 +24,7 @@ use super::manifests::Manifests;
 use super::process::{Installation, Keys, SharedParts, policy};
 use super::run::Story;
 use super::scenario::{Mode, seconds};
-use super::support::world::TEN_MINUTES;
+use super::support::world::{TEN_MINUTES, task};
 use super::support::{Recorded, Silent};
 
 /// The kind of a one-shot run.
@@ -180,12 +180,7 @@ impl Run {
 
     async fn preview(&self, policy: &Policy) -> Option<Vec<ScopeOutcome>> {
         let selector = Selector::default();
-        let task = Task {
-            desired: &self.desired,
-            selector: &selector,
-            policy,
-            approved_by_scope: None,
-        };
+        let task = task(&self.desired, &selector, policy);
         let scopes = engine::preview(&self.clients(), &*self.ledger, &task).await;
         let mut plans = scopes.iter().map(|scope| &scope.plan);
         let is_seen = plans.all(|plan| plan.unobserved().is_none());
@@ -250,10 +245,8 @@ impl Run {
             views: &RegionViews::default(),
         };
         let task = Task {
-            desired: &self.desired,
-            selector: &selector,
-            policy: &policy,
             approved_by_scope,
+            ..task(&self.desired, &selector, &policy)
         };
         let started = self.context.host.monotonic();
         let scopes = engine.reconcile(&clients, &task, TEN_MINUTES).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use sharekeeper::api::{ReadClient, WriteClient};
 use sharekeeper::daemon::Connect;
-use sharekeeper::engine::{Engine, RegionViews, Stop, Task};
+use sharekeeper::engine::{Engine, RegionViews, Stop};
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::Suspension;
 use sharekeeper::model::{AccountName, Monotonic, Region, Selector};
@@ -24,7 +24,7 @@ use super::process::{Installation, Keys, SharedParts, policy};
 use super::record::Record;
 use super::scenario::{Event, Image, Mode, Place, REGIONS, Scenario, Wanted, What, Wish, seconds};
 use super::setup::{Notes, Setup, Watch};
-use super::support::world::TEN_MINUTES;
+use super::support::world::{TEN_MINUTES, task};
 use super::support::{Cloud, Instance, Silent};
 
 /// The time to settle once the faults have stopped: six intervals for what waits for a person, and a margin.
@@ -632,12 +632,7 @@ impl Story {
             })
             .collect();
         let (selector, policy) = (Selector::default(), policy(&parts.scenario));
-        let task = Task {
-            desired: &desired,
-            selector: &selector,
-            policy: &policy,
-            approved_by_scope: None,
-        };
+        let task = task(&desired, &selector, &policy);
         let engine = Engine {
             ledger: &*fresh.ledger,
             listener: &Silent,

@@ -70,6 +70,12 @@ fn a_file_of_the_wrong_kind_lists_a_bounded_number_of_errors() {
     );
 }
 
+/// `no_text_makes_the_parser_panic` once failed with this text.
+#[test]
+fn a_letter_of_several_bytes_before_a_colon_is_an_error() {
+    assert!(parse_one("ଅ:").is_err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
