@@ -447,7 +447,9 @@ impl Checker {
                 ours && is_only_writer(&state, own.installation, &id)
                     && !state.renamed.contains(&image.account)
             };
-            let is_settled = now.since(since) > SEEN_MAX || is_known();
+            // The run may wait for another region after it has seen this one for the last time.
+            let was_listed = listing.is_some_and(|listing| listing.began > since);
+            let is_settled = now.since(since) > SEEN_MAX && was_listed || is_known();
             let is_blind = listing.is_none_or(Listing::is_denied);
             if is_shared != shared
                 && is_settled

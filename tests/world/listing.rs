@@ -16,6 +16,9 @@ pub(crate) struct Listing {
     /// The blueprint id of each shared image, by the image's id.
     images: BTreeMap<String, String>,
     is_denied: bool,
+    /// Whether the list before it was denied. Other regions may read this one for their policies while the writes still go
+    /// on that rest on the denial.
+    pub(crate) is_after_denied: bool,
     /// Whether the key may not ask which images can be shared, which was asked after this list.
     pub(crate) is_asking_denied: bool,
 }
@@ -29,6 +32,7 @@ impl Listing {
             count: 0,
             images: BTreeMap::new(),
             is_denied: false,
+            is_after_denied: false,
             is_asking_denied: false,
         }
     }

@@ -31,7 +31,10 @@ impl Checker {
             let scope = (call.key.clone(), call.region.clone());
             if call.body["Offset"].as_u64().unwrap_or(0) == 0 {
                 process.pruned.remove(&scope);
-                process.listings.insert(scope, Listing::new(call.at));
+                let mut listing = Listing::new(call.at);
+                let before = process.listings.get(&scope);
+                listing.is_after_denied = before.is_some_and(Listing::is_denied);
+                process.listings.insert(scope, listing);
             }
         }
         if self.scenario.has_documents()

@@ -322,7 +322,7 @@ impl Checker {
                 "S8: a write whose answer was lost is repeated without an observation".into(),
             );
         }
-        if listing.is_denied() {
+        if listing.is_denied() || listing.is_after_denied && !listing.is_complete() {
             return None;
         }
         if !listing.is_complete() {
