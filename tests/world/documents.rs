@@ -242,11 +242,11 @@ fn policy_name(place: usize) -> Arc<str> {
     format!("policy-{place}").into()
 }
 
-fn region(index: usize) -> Region {
+pub(super) fn region(index: usize) -> Region {
     Region::new(REGIONS[index]).expect("a region")
 }
 
-fn name(text: &str) -> ImageName {
+pub(super) fn name(text: &str) -> ImageName {
     ImageName::new(text).expect("a name")
 }
 

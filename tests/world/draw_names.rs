@@ -25,17 +25,13 @@ const LATEST: &str = "tool-latest";
 
 /// An account that no document of the scenario is about.
 fn free_account(scenario: &Scenario) -> usize {
-    let written = scenario.events.iter();
-    let written = written.filter_map(|event| match &event.what {
-        What::Document(_, document) => document.as_ref(),
-        _ => None,
-    });
-    let documents = scenario.documents.iter().flatten().chain(written);
-    let accounts = documents.filter_map(|document| match document {
-        Document::Entry(entry) => Some(entry.account),
-        Document::Policy(rule) => Some(rule.account),
-        Document::Lock(_) => None,
-    });
+    let accounts = scenario
+        .all_documents()
+        .filter_map(|document| match document {
+            Document::Entry(entry) => Some(entry.account),
+            Document::Policy(rule) => Some(rule.account),
+            Document::Lock(_) => None,
+        });
     let accounts: BTreeSet<_> = accounts.collect();
     let mut free = (0..3).rev().filter(|account| !accounts.contains(account));
     free.next().expect("documents are about one account")

@@ -133,12 +133,8 @@ fn protected(scenario: &Scenario) -> BTreeSet<String> {
         .filter(|(_, wish)| wish.protect)
         .map(|(index, _)| index)
         .collect();
-    let written = events().filter_map(|what| match what {
-        What::Document(_, document) => document.as_ref(),
-        _ => None,
-    });
-    let documents = scenario.documents.iter().flatten().chain(written);
-    let names: BTreeSet<_> = documents
+    let names: BTreeSet<_> = scenario
+        .all_documents()
         .filter_map(|document| match document {
             Document::Entry(entry) if entry.wish.protect => Some(entry.name.clone()),
             Document::Entry(_) | Document::Policy(_) | Document::Lock(_) => None,

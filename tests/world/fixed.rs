@@ -23,13 +23,7 @@ pub(super) enum Fixed<'s> {
 impl<'s> Scene<'s> {
     /// The pins that are in force. With `Maybe`, a pin also counts if it may have expired.
     fn pins(&self, rule: &'s Rule, how: How) -> Vec<&'s Pinned> {
-        let is_over = |until: u64| {
-            let other = match how {
-                Maybe => Surely,
-                Surely => Maybe,
-            };
-            self.when.is_over(until.cast_signed(), other)
-        };
+        let is_over = |until: u64| self.when.is_over(until.cast_signed(), how.opposite());
         let pins = rule.pins.iter();
         let here = pins.filter(|pin| pin.regions.contains(&self.place.1));
         here.filter(|pin| pin.until.is_none_or(|until| !is_over(until)))
@@ -75,6 +69,9 @@ impl<'s> Scene<'s> {
     /// The images that the lock file lists for the policy here; `None`: the lock cannot be used.
     fn locked(&self, (place, rule): Placed<'s>) -> Option<BTreeSet<&'s str>> {
         let lock = self.manifests.locked(place)?;
+        if lock.policy != *rule {
+            return None;
+        }
         let images = lock.regions.get(&self.place.1)?;
         let usable = |locked: &LockedName| {
             let id = self.scenario.images[locked.image].id();
@@ -82,8 +79,7 @@ impl<'s> Scene<'s> {
             let is_same = row.name == locked.name && !self.is_excluded(rule, id);
             (is_same && self.can_be_fixed(rule, id)).then_some(&**id)
         };
-        let is_current = lock.policy == *rule;
-        is_current.then(|| images.iter().map(usable).collect())?
+        images.iter().map(usable).collect()
     }
 
     /// Whether the lock file lists an image for the policy, whether or not the lock can be used.
@@ -114,10 +110,7 @@ impl<'s> Scene<'s> {
         let ages = self.ages(rule);
         let is_soaked = |id: &str| {
             let text = version(rule, self.name(id)).unwrap_or_default();
-            let age = ages.get(text).map(|age| match how {
-                Maybe => age.low,
-                Surely => age.high,
-            });
+            let age = ages.get(text).map(|age| age.bound(how));
             age.is_none_or(|age| self.is_soaked(rule, age, how))
         };
         // Pins and locks stand above a deprecation, so that it does not matter here whether an image counts.

@@ -1,7 +1,7 @@
 //! Makes one-shot runs as a pipeline does: `reconcile`, `plan --out` and `reconcile --plan`, beside daemons or on the
 //! state of a stopped daemon.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use super::checker::Checker;
 use super::machine::{Crashable, Machine};
 use super::manifests::Manifests;
+use super::perturbation::EndAfter;
 use super::process::{Installation, Keys, SharedParts, policy};
 use super::run::Story;
 use super::scenario::{Mode, seconds};
@@ -42,7 +43,7 @@ pub(crate) enum Job {
 /// A run that is in progress.
 pub(crate) struct RunningJob {
     process: usize,
-    end_after: Rc<Cell<Option<u32>>>,
+    end_after: EndAfter,
     stop: Rc<Stop>,
     task: JoinHandle<()>,
     /// For a run without writes: the number of changes to the ledger before it.
@@ -133,7 +134,7 @@ fn start(
         saved: Rc::clone(&installation.saved),
         stop: Rc::clone(&stop),
     };
-    let end_after = Rc::new(Cell::new(None));
+    let end_after = EndAfter::default();
     let life = async move { run.live(job).await };
     let crashable = Crashable::new(
         Some(Box::pin(life)),

@@ -89,7 +89,7 @@ impl Case<'_> {
                 now: self.call.at,
                 observed_at: observation.began,
                 wall,
-                observed: wall - age - 1,
+                observed_wall: wall - age - 1,
                 slack: slack(self.scenario),
             },
             going,

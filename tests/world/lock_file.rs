@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sharekeeper::desired::{LockedImage, PolicyLock, Source};
-use sharekeeper::model::{ImageId, ImageName, Region};
+use sharekeeper::model::ImageId;
 
-use super::documents::Rule;
-use super::scenario::{REGIONS, Scenario};
+use super::documents::{Rule, name, region};
+use super::scenario::Scenario;
 
 /// What a lock file says about each policy, by the place of the policy's document.
 pub(crate) type LockFile = BTreeMap<usize, Locked>;
@@ -33,13 +33,12 @@ impl Locked {
     pub(super) fn policy_lock(&self, place: usize, scenario: &Scenario) -> PolicyLock {
         let image = |locked: &LockedName| LockedImage {
             id: ImageId::new(&scenario.images[locked.image].id()).expect("an id"),
-            name: ImageName::new(&locked.name).expect("a name"),
+            name: name(&locked.name),
             created: None,
         };
-        let regions = self.regions.iter().map(|(region, images)| {
-            let region = Region::new(REGIONS[*region]).expect("a region");
-            (region, images.iter().map(image).collect())
-        });
+        let regions = self.regions.iter();
+        let regions =
+            regions.map(|(index, images)| (region(*index), images.iter().map(image).collect()));
         PolicyLock {
             digest: self.policy.digest().into(),
             regions: regions.collect(),

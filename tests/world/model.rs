@@ -11,8 +11,8 @@ use super::documents::{Document, Excluded, Ordered, Pattern, Revoke, Revoked, Ru
 use super::images::BuildResult;
 use super::manifests::Manifests;
 use super::observations::{Place, RememberedFacts};
-use super::scenario::{FaultKind, Image, Scenario, Wanted, What, Wish};
-use super::snapshot::Snapshot;
+use super::scenario::{FaultKind, Image, Scenario, Wanted, Wish};
+use super::snapshot::{CvmRow, Snapshot};
 use super::support::Cloud;
 
 /// The certainty that an answer must have.
@@ -23,6 +23,16 @@ pub(super) enum How {
 }
 
 use How::{Maybe, Surely};
+
+impl How {
+    /// The certainty that the negation of an answer must have.
+    pub(super) fn opposite(self) -> Self {
+        match self {
+            Maybe => Surely,
+            Surely => Maybe,
+        }
+    }
+}
 
 /// Whether a policy applies to an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +68,7 @@ pub(super) struct When {
     /// The time of the machine's clock, in seconds from the beginning.
     pub(super) wall: i64,
     /// The time of the same clock when the region was observed.
-    pub(super) observed: i64,
+    pub(super) observed_wall: i64,
     /// The number of seconds by which another clock may be ahead or behind.
     pub(super) slack: i64,
 }
@@ -71,7 +81,7 @@ impl When {
             now,
             observed_at: now,
             wall,
-            observed: wall,
+            observed_wall: wall,
             slack: 0,
         }
     }
@@ -79,7 +89,7 @@ impl When {
     pub(super) fn is_over(self, at: i64, how: How) -> bool {
         match how {
             Maybe => self.wall + self.slack >= at,
-            Surely => self.observed - self.slack >= at,
+            Surely => self.observed_wall - self.slack >= at,
         }
     }
 }
@@ -98,6 +108,16 @@ pub(super) fn slack(scenario: &Scenario) -> i64 {
 pub(super) struct Age {
     pub(super) low: i64,
     pub(super) high: i64,
+}
+
+impl Age {
+    /// The creation time that makes the version as old as it may be, or as old as it surely is.
+    pub(super) fn bound(self, how: How) -> i64 {
+        match how {
+            Maybe => self.low,
+            Surely => self.high,
+        }
+    }
 }
 
 /// One region with its documents, either as a process observed it or in its true state.
@@ -253,6 +273,11 @@ impl<'s> Scene<'s> {
         unshared || !self.revoked(id, how).is_empty()
     }
 
+    /// What CVM says about an image, if it was asked.
+    fn cvm_row(&self, id: &str) -> Option<&'s CvmRow> {
+        self.snapshot.cvm.as_ref()?.get(id)
+    }
+
     pub(super) fn fit(&self, rule: &Rule, id: &str) -> Fit {
         let Some(row) = self.snapshot.own.get(id) else {
             return Fit::No;
@@ -263,8 +288,7 @@ impl<'s> Scene<'s> {
         if !rule.needs_cvm() {
             return Fit::Yes;
         }
-        let row = self.snapshot.cvm.as_ref().and_then(|cvm| cvm.get(id));
-        match row {
+        match self.cvm_row(id) {
             None => Fit::Unknown,
             Some(row) if rule.asks_family && !row.is_of_family => Fit::No,
             Some(row) if rule.asks_tag && !row.is_tagged => Fit::No,
@@ -280,8 +304,7 @@ impl<'s> Scene<'s> {
     }
 
     pub(super) fn is_retiring(&self, rule: &Rule, id: &str) -> bool {
-        let row = self.snapshot.cvm.as_ref().and_then(|cvm| cvm.get(id));
-        rule.retires_deprecated && row.is_some_and(|row| row.is_deprecated)
+        rule.retires_deprecated && self.cvm_row(id).is_some_and(|row| row.is_deprecated)
     }
 
     /// The images of a policy that are not excluded, by version. Images that a pin names may count even if they are
@@ -314,13 +337,17 @@ impl<'s> Scene<'s> {
             });
         let copies = images.filter_map(|image| {
             let id = image.id();
-            let row = described.get(&id)?;
-            if (rule.asks_family || rule.asks_tag) && row.family.is_none() {
+            let described = described.get(&id)?;
+            if (rule.asks_family || rule.asks_tag) && described.family.is_none() {
                 return None;
             }
-            let names: Vec<_> = row.names.iter().map(|(_, name)| name.clone()).collect();
+            let names: Vec<_> = described
+                .names
+                .iter()
+                .map(|(_, name)| name.clone())
+                .collect();
             let is_there = rule.regions.contains(&image.region) && !deleted.contains(&id);
-            (row.born <= self.when.now).then_some((image, is_there, names))
+            (described.born <= self.when.now).then_some((image, is_there, names))
         });
         copies.collect::<Vec<_>>().into_iter()
     }
@@ -436,18 +463,12 @@ pub(super) fn pins_name(rule: &Rule, name: &str) -> bool {
 
 /// The regions that a policy has at any time. The age of a version is remembered when its region leaves the policy.
 fn regions_ever(scenario: &Scenario, rule: &Rule) -> BTreeSet<usize> {
-    let written = scenario
-        .events
-        .iter()
-        .filter_map(|event| match &event.what {
-            What::Document(_, document) => document.as_ref(),
-            _ => None,
+    let same = scenario
+        .all_documents()
+        .filter_map(|document| match document {
+            Document::Policy(other) if other.account == rule.account => Some(other),
+            Document::Policy(_) | Document::Entry(_) | Document::Lock(_) => None,
         });
-    let documents = scenario.documents.iter().flatten().chain(written);
-    let same = documents.filter_map(|document| match document {
-        Document::Policy(other) if other.account == rule.account => Some(other),
-        Document::Policy(_) | Document::Entry(_) | Document::Lock(_) => None,
-    });
     let same = same.filter(|other| other.pattern == rule.pattern);
     same.flat_map(|other| other.regions.iter().copied())
         .collect()

@@ -290,10 +290,10 @@ impl Wrong {
 /// Ends the process that waits for this future: the process is not polled again, only dropped.
 pub(crate) async fn end(end_after: &EndAfter) {
     end_after.set(Some(0));
-    let mut is_recent = false;
+    let mut is_woken = false;
     poll_fn(|context| {
-        if !is_recent {
-            is_recent = true;
+        if !is_woken {
+            is_woken = true;
             context.waker().wake_by_ref();
         }
         Poll::<()>::Pending

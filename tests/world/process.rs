@@ -1,6 +1,6 @@
 //! Runs a process of the product, which can be ended at any await, and keeps the installation that remains after it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -201,7 +201,7 @@ impl Installation {
             StatusPublisher::new(Rc::clone(&context), "world".into(), is_observer, |_| {});
         let (updates, queue) = mpsc::channel(1000);
         let keys = Keys::new(parts, manifests, mode);
-        let end_after = Rc::new(Cell::new(None));
+        let end_after = EndAfter::default();
         if let Some(view) = &parts.view {
             view.process_began(number, &end_after);
         }

@@ -281,6 +281,15 @@ impl Scenario {
         !self.documents.is_empty()
     }
 
+    /// The documents that exist at the beginning or are written later.
+    pub(crate) fn all_documents(&self) -> impl Iterator<Item = &Document> {
+        let written = self.events.iter().filter_map(|event| match &event.what {
+            What::Document(_, document) => document.as_ref(),
+            _ => None,
+        });
+        self.documents.iter().flatten().chain(written)
+    }
+
     /// The number of installations with a daemon, which are the first ones.
     pub(crate) fn daemons(&self) -> usize {
         self.machines.len() - usize::from(self.has_jobs)

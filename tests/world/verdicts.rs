@@ -25,10 +25,7 @@ pub(super) enum Why {
 impl<'s> Scene<'s> {
     /// Whether an image that counts in a policy takes one of its places.
     fn has_place(&self, rule: &Rule, id: &str, age: i64, how: How) -> bool {
-        let other = match how {
-            Maybe => Surely,
-            Surely => Maybe,
-        };
+        let other = how.opposite();
         if self.is_out(id, other) || self.is_retiring(rule, id) {
             return false;
         }
@@ -140,10 +137,7 @@ impl<'s> Scene<'s> {
             .filter(|(other, _)| is_retiring || self.is_newer(rule, &ages, (other, text), how));
         let standing = newer.filter(|(other, ids)| {
             let age = ages.get(**other);
-            let age = age.map(|age| match how {
-                Maybe => age.low,
-                Surely => age.high,
-            });
+            let age = age.map(|age| age.bound(how));
             self.stands(rule, ids, age, how)
         });
         let standing: Vec<_> = standing.map(|(other, _)| *other).collect();
@@ -157,10 +151,7 @@ impl<'s> Scene<'s> {
     /// a place.
     fn wants(&self, policy: Placed<'s>, id: &'s str, how: How) -> Result<(), String> {
         let (_, rule) = policy;
-        let other = match how {
-            Maybe => Surely,
-            Surely => Maybe,
-        };
+        let other = how.opposite();
         if self.fit(rule, id) != Fit::Yes || self.is_out(id, other) {
             return Err("no policy may want it".into());
         }
@@ -192,10 +183,7 @@ impl<'s> Scene<'s> {
             return Err("it is excluded or deprecated".into());
         }
         let ages = self.ages(rule);
-        let age = ages.get(text).map_or(0, |age| match how {
-            Maybe => age.low,
-            Surely => age.high,
-        });
+        let age = ages.get(text).map_or(0, |age| age.bound(how));
         if !self.snapshot.shared.contains_key(id) {
             if !self.is_soaked(rule, age, how) {
                 return Err("soak: it is too young".into());
@@ -210,10 +198,7 @@ impl<'s> Scene<'s> {
     fn is_of_newest(&self, rule: &Rule, id: &str, how: How) -> Result<(), String> {
         let ages = self.can_take_place(rule, id, how)?;
         let text = version(rule, self.name(id)).unwrap_or_default();
-        let other = match how {
-            Maybe => Surely,
-            Surely => Maybe,
-        };
+        let other = how.opposite();
         let versions = self.versions(rule, other);
         let others = versions.iter().filter(|(newer, _)| **newer != text);
         let newer = others.filter(|(newer, ids)| {
