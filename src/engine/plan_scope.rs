@@ -152,29 +152,32 @@ async fn observe<H: Host>(
     if !needs_own {
         return (observation, times, OwnImages::NotAsked);
     }
-    if !matches!(observation, Observation::Seen(_)) {
-        // Other scopes would otherwise read the region again at once, and be refused again.
-        views.failed(client, scope.region);
-    }
-    if matches!(observation, Observation::Unobserved(_)) {
-        return (observation, times, OwnImages::NotAsked);
-    }
-    // Read each time, because whether an image can be shared changes with its share.
-    let own = listing::own_images(client, scope).await;
+    let own = match observation {
+        Observation::Unobserved(_) => OwnImages::NotAsked,
+        // Read each time, because whether an image can be shared changes with its share.
+        Observation::Seen(_) | Observation::ReadDenied(_) => {
+            listing::own_images(client, scope).await
+        }
+    };
     if let OwnImages::Unknown(why) = &own {
-        views.failed(client, scope.region);
         let reason = format!("the account's own images cannot be listed: {why}");
         observation = Observation::Unobserved(Unobserved {
             reason,
             ..why.clone()
         });
     }
-    if let Observation::Seen(seen) = &mut observation {
-        seen.own = own.clone();
-        if desired.needs_cvm() {
-            seen.cvm = listing::cvm_images(client, scope).await;
+    match &mut observation {
+        Observation::Seen(seen) => {
+            seen.own = own.clone();
+            if desired.needs_cvm() {
+                seen.cvm = listing::cvm_images(client, scope).await;
+            }
+            views.post(client, scope.region, seen, times.oldest);
         }
-        views.post(client, scope.region, seen, times.oldest);
+        // Other scopes would otherwise read the region again at once, and fail again.
+        Observation::ReadDenied(_) | Observation::Unobserved(_) => {
+            views.failed(client, scope.region);
+        }
     }
     (observation, times, own)
 }
